@@ -1,0 +1,159 @@
+# Builds the C module, once for each Lua, side by side; `make help` lists what
+# else there is. What runs the tests stands in scripts/test, what installs
+# missing packages in scripts/setup.
+
+LUA = lua5.4
+PREFIX = /usr/local
+CFLAGS = -O2 -g
+PKG_CONFIG = pkg-config
+
+# --- the Lua in use -----------------------------------------------------------
+
+ifeq ($(filter $(LUA),lua5.1 lua5.2 lua5.3 lua5.4 luajit),)
+$(error LUA is one of lua5.4 lua5.3 lua5.2 lua5.1 luajit)
+endif
+
+LUA_V = $(patsubst lua%,%,$(subst luajit,lua5.1,$(LUA)))
+LUA_HOME = $(subst luajit,luajit-2.1,$(LUA))
+INST_LIBDIR = $(PREFIX)/lib/lua/$(LUA_V)
+INST_LUADIR = $(PREFIX)/share/lua/$(LUA_V)
+INST_BINDIR = $(PREFIX)/bin
+
+# --- flags --------------------------------------------------------------------
+
+# pkg-config knows best; without it (or its file) Debian's folders are tried.
+LUA_INC := $(shell $(PKG_CONFIG) --cflags $(LUA) 2>/dev/null || \
+  echo -I/usr/include/$(LUA_HOME))
+CURL_INC := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
+CURL_LIB := $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
+
+# LPeg's list without -Wc++-compat, which refuses plain C (void * conversions).
+WARN = -Wall -Wextra -pedantic -Waggregate-return -Wcast-align -Wcast-qual \
+  -Wdisabled-optimization -Wpointer-arith -Wshadow -Wredundant-decls \
+  -Wsign-compare -Wundef -Wwrite-strings -Wbad-function-cast \
+  -Wdeclaration-after-statement -Wmissing-prototypes -Wmissing-declarations \
+  -Wnested-externs -Wstrict-prototypes -Wvla
+
+BUILD = build
+ifdef SANITIZE
+BUILD = build/asan
+EXTRA += -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+  -fno-omit-frame-pointer -O1
+endif
+ifdef WERROR
+EXTRA += -Werror
+endif
+
+COMPILE = $(CC) -std=c99 -fPIC -MMD -MP $(CPPFLAGS) $(WARN) $(CFLAGS) $(EXTRA) \
+  $(CURL_INC)
+SHARED = -shared
+ifeq ($(shell uname -s),Darwin)
+SHARED = -bundle -undefined dynamic_lookup
+endif
+
+# --- files --------------------------------------------------------------------
+
+CORE_OBJ = $(patsubst src/core/%.c,$(BUILD)/core/%.o,$(wildcard src/core/*.c))
+TEST_OBJ = $(patsubst src/core/test/%.c,$(BUILD)/core/test/%.o,\
+  $(wildcard src/core/test/*.c))
+LUA_OBJ = $(patsubst src/%.c,$(BUILD)/$(LUA)/%.o,$(wildcard src/lua_*.c))
+MODULE = $(BUILD)/$(LUA)/daytona/core.so
+CORE_TEST = $(BUILD)/core/test/run
+
+ENV = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+  LUA_CPATH='$(CURDIR)/$(BUILD)/$(LUA)/?.so;;'
+
+# --- building -----------------------------------------------------------------
+
+.PHONY: all objects core-test demo test lint bench bench-peers interop install \
+  clean help env
+.DELETE_ON_ERROR:
+
+all: $(MODULE)
+
+objects: $(CORE_OBJ) $(LUA_OBJ)
+
+$(MODULE): $(CORE_OBJ) $(LUA_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(SHARED) $(CFLAGS) $(EXTRA) $(LDFLAGS) -o $@ $^ $(CURL_LIB)
+
+$(BUILD)/core/%.o: src/core/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+$(BUILD)/$(LUA)/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(LUA_INC) -c -o $@ $<
+
+# Every src/core/test/*.c is linked with the engine into this one program. It
+# says what failed, ends with the line "N passed, N failed" and exits with 1 if
+# anything did.
+$(CORE_TEST): $(CORE_OBJ) $(TEST_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(EXTRA) $(LDFLAGS) -o $@ $^ $(CURL_LIB) -pthread
+
+core-test: $(CORE_TEST)
+	$(CORE_TEST)
+
+-include $(wildcard $(BUILD)/core/*.d $(BUILD)/core/test/*.d \
+  $(BUILD)/$(LUA)/*.d)
+
+# --- using --------------------------------------------------------------------
+
+demo:
+	@scripts/setup build demo
+	@$(MAKE) --no-print-directory -s LUA=$(LUA) all
+	@$(ENV) $(LUA) examples/quickstart.lua
+
+test:
+	@scripts/setup build demo test
+	@scripts/test
+
+lint:
+	@scripts/lint
+
+bench:
+	@scripts/setup build test bench
+	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
+	@$(MAKE) --no-print-directory -s LUA=luajit all
+	@lua5.4 bench/run.lua
+
+bench-peers:
+	@scripts/setup bench
+	@bench/peers/install
+
+interop:
+	@scripts/setup build demo interop
+	@$(MAKE) --no-print-directory -s all
+	@interop/run
+
+# Puts the module where $(LUA) looks for it. LuaRocks sets the INST_ variables.
+install: all
+	install -d '$(DESTDIR)$(INST_LIBDIR)/daytona' '$(DESTDIR)$(INST_BINDIR)'
+	install -m 755 $(MODULE) '$(DESTDIR)$(INST_LIBDIR)/daytona/core.so'
+	cd lua && find daytona -name '*.lua' ! -path '*/meta/*' -exec sh -c \
+	  'for f; do install -D -m 644 "$$f" "$$0/$$f"; done' \
+	  '$(DESTDIR)$(INST_LUADIR)' {} +
+	install -m 755 bin/daytona-devserver '$(DESTDIR)$(INST_BINDIR)'
+
+clean:
+	rm -rf build
+
+# For a shell: eval "$(make -s env)"
+env:
+	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;'"
+	@echo "export LUA_CPATH='$(CURDIR)/$(BUILD)/$(LUA)/?.so;;'"
+
+help:
+	@echo 'make               build the C module for Lua 5.4 (LUA=luajit, lua5.1, ...)'
+	@echo 'make demo          a first sandbox, on the local server; no account needed'
+	@echo 'make test          everything that is checked, on every Lua'
+	@echo 'make lint          luacheck, and the C code with warnings as errors'
+	@echo 'make core-test     the C unit tests of the engine alone'
+	@echo 'make bench         benchmarks; bench-peers installs what to compare with'
+	@echo 'make interop       the official TypeScript SDK against the local server'
+	@echo 'make install       into PREFIX (/usr/local), for LUA; DESTDIR is honoured'
+	@echo 'make env           prints LUA_PATH and LUA_CPATH of this checkout'
+	@echo 'make clean         remove what was built'
+	@echo
+	@echo 'SANITIZE=1 builds into build/asan with ASan and UBSan.'
