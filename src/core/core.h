@@ -257,6 +257,7 @@ int dt_transfer_read(struct dt_transfer *t, const char **data, size_t *size);
 /* --- results --------------------------------------------------------------- */
 
 struct dt_result {
+  int done;               /* the transfer is over and `code` is final */
   int code;               /* DT_OK when a complete answer was received */
   int os_error;           /* errno behind DT_CONNECT, DT_SINK, DT_SOURCE; or 0 */
   long status;            /* HTTP status, 0 when none was received */
