@@ -24,6 +24,7 @@ INST_BINDIR = $(PREFIX)/bin
 # pkg-config knows best; without it (or its file) Debian's folders are tried.
 LUA_INC := $(shell $(PKG_CONFIG) --cflags $(LUA) 2>/dev/null || \
   echo -I/usr/include/$(LUA_HOME))
+LUA_LIB = $(shell $(PKG_CONFIG) --libs $(LUA) 2>/dev/null || echo -l$(LUA))
 CURL_INC := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
 CURL_LIB := $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
 
@@ -65,7 +66,7 @@ ENV = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test demo test lint bench bench-peers interop install \
+.PHONY: all objects core-test host demo test lint bench bench-peers interop install \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -95,6 +96,13 @@ $(CORE_TEST): $(CORE_OBJ) $(TEST_OBJ)
 core-test: $(CORE_TEST)
 	$(CORE_TEST)
 
+# A Lua linked with the sanitizers; what for stands in the file.
+host: $(BUILD)/$(LUA)/host
+
+$(BUILD)/$(LUA)/host: spec/support/host.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(LUA_INC) $(LDFLAGS) -o $@ $< -rdynamic $(LUA_LIB)
+
 -include $(wildcard $(BUILD)/core/*.d $(BUILD)/core/test/*.d \
   $(BUILD)/$(LUA)/*.d)
 
@@ -105,9 +113,10 @@ demo:
 	@$(MAKE) --no-print-directory -s LUA=$(LUA) all
 	@$(ENV) $(LUA) examples/quickstart.lua
 
+# ALSO=interop adds that part.
 test:
 	@scripts/setup build demo test
-	@scripts/test
+	@scripts/test $(if $(ALSO),--also $(ALSO))
 
 lint:
 	@scripts/lint

@@ -1,0 +1,51 @@
+/*
+ * host.c - a bare Lua interpreter: runs the script it is given.
+ *
+ * Linked with ASan and UBSan, so that the module can be tested under them
+ * without a preloaded library that every child process would inherit.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lua.h>
+#include <lauxlib.h>
+#include <lualib.h>
+
+static void set_arg(lua_State *L, int argc, char **argv)
+{
+  int i;
+
+  lua_newtable(L);
+  for(i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - 1); /* the script is arg[0], the program arg[-1] */
+  }
+  lua_setglobal(L, "arg");
+}
+
+int main(int argc, char **argv)
+{
+  lua_State *L;
+  int i;
+  int ok;
+
+  if(argc < 2) {
+    fprintf(stderr, "usage: %s script [arguments]\n", argv[0]);
+    return EXIT_FAILURE;
+  }
+  L = luaL_newstate();
+  if(!L)
+    return EXIT_FAILURE;
+  luaL_openlibs(L);
+  set_arg(L, argc, argv);
+  ok = luaL_loadfile(L, argv[1]) == 0;
+  if(ok) {
+    for(i = 2; i < argc; i++)
+      lua_pushstring(L, argv[i]);
+    ok = lua_pcall(L, argc - 2, 0, 0) == 0;
+  }
+  if(!ok)
+    fprintf(stderr, "%s\n", lua_tostring(L, -1));
+  lua_close(L);
+  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}

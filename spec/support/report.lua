@@ -1,0 +1,59 @@
+-- Output handler for busted: says what failed, where and why, what was skipped,
+-- and ends with the line "N passed, N failed" that scripts/test adds up.
+
+local function describe(kind, entry)
+  local at = entry.trace or entry.element.trace or {}
+  local message = entry.message
+  if type(message) == "table" and not (getmetatable(message) or {}).__tostring then
+    message = require("pl.pretty").write(message)
+  end
+  local text = { ("%s  %s"):format(kind, entry.name) }
+  if at.short_src then
+    text[2] = ("  %s:%d"):format(at.short_src, at.currentline or 0)
+  end
+  text[#text + 1] = "  " .. tostring(message or "no message"):gsub("\n", "\n  ")
+  if entry.isError and at.traceback then
+    text[#text + 1] = "  " .. at.traceback:gsub("\n", "\n  ")
+  end
+  return table.concat(text, "\n") .. "\n"
+end
+
+return function(options)
+  local busted = require "busted"
+  local handler = require "busted.outputHandlers.base"()
+  local slow = tonumber(os.getenv("SPEC_SLOW") or "")
+
+  local function show(list, kind)
+    for _, entry in ipairs(list) do
+      io.stdout:write(describe(kind, entry), "\n")
+    end
+  end
+
+  function handler.testEnd(element, _, _, _)
+    if slow and (element.duration or 0) >= slow then
+      io.stdout:write(("%7.3f s  %s\n"):format(element.duration,
+        handler.getFullName(element)))
+    end
+    return nil, true
+  end
+
+  function handler.suiteEnd()
+    if not options.suppressPending then
+      show(handler.pendings, "skipped")
+    end
+    show(handler.failures, "failed")
+    show(handler.errors, "error")
+    local line = ("%d passed, %d failed"):format(handler.successesCount,
+      handler.failuresCount + handler.errorsCount)
+    if handler.pendingsCount > 0 then
+      line = ("%s, %d skipped"):format(line, handler.pendingsCount)
+    end
+    io.stdout:write(line, "\n")
+    io.stdout:flush()
+    return nil, true
+  end
+
+  busted.subscribe({ "test", "end" }, handler.testEnd)
+  busted.subscribe({ "suite", "end" }, handler.suiteEnd)
+  return handler
+end
