@@ -1,0 +1,193 @@
+-- Option tables: what a caller wrote is checked here, before anything is sent.
+--
+-- A specification is a table from option name to type. A mistake is raised at
+-- the caller's line and says what would have been right. Option tables are
+-- only read: they may be constants of the caller.
+
+local errors = require "daytona.errors"
+
+local options = {}
+
+local EMPTY = {}
+
+--- Types ---------------------------------------------------------------------------
+
+local function is_integer(value)
+  return type(value) == "number" and value % 1 == 0 and value > -2 ^ 53 and value < 2 ^ 53
+end
+
+local function is_callable(value)
+  if type(value) == "function" then return true end
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__call ~= nil
+end
+
+local function is_map(value)
+  if type(value) ~= "table" then return false end
+  for key, item in pairs(value) do
+    if type(key) ~= "string" or type(item) ~= "string" then return false end
+  end
+  return true
+end
+
+local function is_list(value)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if type(value[i]) ~= "string" then return false end
+  end
+  return true
+end
+
+local function is_timeout(value)
+  return type(value) == "number" and value >= 0 and value < math.huge
+end
+
+---A type is a name from this table, a list of allowed values, or a function
+---that returns true, or false and what was expected.
+local TYPES = {
+  any = { function(v) return v ~= nil end, "anything" },
+  boolean = { function(v) return type(v) == "boolean" end, "true or false" },
+  string = { function(v) return type(v) == "string" end, "a string" },
+  text = { function(v) return type(v) == "string" and v ~= "" end, "a string that is not empty" },
+  number = { function(v) return type(v) == "number" and v == v end, "a number" },
+  integer = { is_integer, "a whole number" },
+  count = { function(v) return is_integer(v) and v >= 0 end, "a whole number, 0 or more" },
+  positive = { function(v) return is_integer(v) and v >= 1 end, "a whole number, 1 or more" },
+  seconds = { is_timeout, "seconds, 0 or more" },
+  table = { function(v) return type(v) == "table" end, "a table" },
+  map = { is_map, "a table of strings by name" },
+  list = { is_list, "a list of strings" },
+  callable = { is_callable, "a function" },
+  file = { function(v) return io.type(v) == "file" end, "an open file" },
+}
+
+local function is_one_of(allowed, value)
+  for i = 1, #allowed do
+    if allowed[i] == value then return true end
+  end
+  return false
+end
+
+local function quoted(list)
+  local out = {}
+  for i = 1, #list do out[i] = '"' .. tostring(list[i]) .. '"' end
+  return table.concat(out, ", ")
+end
+
+-- Whether `value` is what `kind` says, and what that is.
+local function fits(kind, value)
+  if type(kind) == "string" then
+    local known = TYPES[kind]
+    return known[1](value), known[2]
+  elseif type(kind) == "table" then
+    return is_one_of(kind, value), "one of " .. quoted(kind)
+  end
+  return kind(value)
+end
+
+-- How a wrong value is shown: its type, and what it is where that is short and
+-- cannot be a secret.
+local function shown(value)
+  local kind = type(value)
+  if kind == "number" or kind == "boolean" then return tostring(value) end
+  if kind == "string" then return value == "" and "an empty string" or "a string" end
+  return "a " .. kind
+end
+
+--- Unknown names ----------------------------------------------------------------------
+
+-- How many letters are to be changed to make one word of the other.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local corner = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and corner or corner + 1
+      corner = row[j]
+      row[j] = math.min(cost, corner + 1, row[j - 1] + 1)
+    end
+  end
+  return row[#b]
+end
+
+local function nearest(name, names)
+  local plain = name:lower():gsub("[_-]", "")
+  local best, least = nil, 3
+  for i = 1, #names do
+    local far = distance(plain, (names[i]:gsub("_", "")))
+    if far < least and far < #plain then best, least = names[i], far end
+  end
+  return best
+end
+
+local function refuse_unknown(what, spec, name)
+  local names = {}
+  for known in pairs(spec) do names[#names + 1] = known end
+  table.sort(names)
+  if type(name) ~= "string" then
+    errors.misuse(1, "%s: options are named, but there is [%s]", what, tostring(name))
+  end
+  local guess = nearest(name, names)
+  errors.misuse(1, "%s: unknown option '%s'%s; the options are: %s", what, name,
+    guess and " (did you mean '" .. guess .. "'?)" or "", table.concat(names, ", "))
+end
+
+---Checks `given` (nil: no options) against `spec` and returns it, or an empty
+---table. Raises at the caller's line on an unknown name or a wrong value.
+---@param what string                  the function, for the message: "exec"
+---@param spec table<string, any>      name -> type
+---@param given? table
+---@return table
+function options.check(what, spec, given)
+  if given == nil then return EMPTY end
+  if type(given) ~= "table" then
+    errors.misuse(1, "%s: options must be a table, not %s", what, shown(given))
+  end
+  for name, value in pairs(given) do
+    local kind = spec[name]
+    if kind == nil then refuse_unknown(what, spec, name) end
+    local fine, expected = fits(kind, value)
+    if not fine then
+      errors.misuse(1, "%s: option '%s' must be %s, not %s", what, name, expected, shown(value))
+    end
+  end
+  return given
+end
+
+---Checks one positional argument; returns it.
+---@generic T
+---@param what string   the function and the argument: "exec: command"
+---@param kind any      a type as in a specification
+---@param value T
+---@return T
+function options.argument(what, kind, value)
+  local fine, expected = fits(kind, value)
+  if not fine then errors.misuse(1, "%s must be %s, not %s", what, expected, shown(value)) end
+  return value
+end
+
+---The type of whole numbers from `least` to `most`.
+---@param least integer
+---@param most integer
+---@return fun(value: any): boolean, string
+function options.range(least, most)
+  local text = string.format("a whole number from %d to %d", least, most)
+  return function(value)
+    return is_integer(value) and value >= least and value <= most, text
+  end
+end
+
+---A copy of a table, one level deep; a new table for nil.
+---@param source? table
+---@return table
+function options.copy(source)
+  local out = {}
+  for key, value in pairs(source or EMPTY) do out[key] = value end
+  return out
+end
+
+return options

@@ -1,0 +1,154 @@
+-- URLs: taking them apart, and escaping what goes into them. No requests.
+
+local url = {}
+
+local ESCAPED = {}
+for i = 0, 255 do ESCAPED[string.char(i)] = string.format("%%%02X", i) end
+
+---Percent-encodes everything but letters, digits and "-._~".
+---@param text string
+---@return string
+function url.escape(text)
+  if not text:find("[^%w%-._~]") then return text end
+  return (text:gsub("[^%w%-._~]", ESCAPED))
+end
+
+local escape = url.escape
+
+---Decodes percent escapes.
+---@param text string
+---@return string
+function url.unescape(text)
+  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+---Fills a path template: `{}` takes the next argument as one escaped segment.
+---@param template string
+---@param ... string|number
+---@return string
+function url.path(template, ...)
+  local values, i = { ... }, 0
+  return (template:gsub("{}", function()
+    i = i + 1
+    local value = values[i]
+    if type(value) == "number" then value = string.format("%d", value) end
+    -- A segment of dots would be taken for a relative step by proxies.
+    if value == "." or value == ".." then return (value:gsub(".", "%%2E")) end
+    return escape(value)
+  end))
+end
+
+local function query_text(value)
+  if type(value) == "number" and value % 1 == 0 then return string.format("%d", value) end
+  return tostring(value)
+end
+
+---`?a=1&b=2` of a list of {name, value} pairs or of a map; "" when empty. A
+---list as value repeats the name. Maps are written in order of name.
+---@param query table
+---@return string
+function url.query(query)
+  local fields = query
+  if query[1] == nil then
+    fields = {}
+    for name in pairs(query) do fields[#fields + 1] = name end
+    table.sort(fields)
+    for i = 1, #fields do fields[i] = { fields[i], query[fields[i]] } end
+  end
+  local out = {}
+  local function add(name, value)
+    out[#out + 1] = escape(name) .. "=" .. escape(query_text(value))
+  end
+  for i = 1, #fields do
+    local name, value = fields[i][1], fields[i][2]
+    if type(value) == "table" then
+      for j = 1, #value do add(name, value[j]) end
+    elseif value ~= nil then
+      add(name, value)
+    end
+  end
+  return out[1] and "?" .. table.concat(out, "&") or ""
+end
+
+---@class daytona.Url
+---@field scheme string    lower case
+---@field userinfo? string as written
+---@field host string      lower case, brackets kept
+---@field port integer     the scheme's own when none is written
+---@field path string      with query, "/" at least; no fragment
+
+local PORTS = { http = 80, https = 443 }
+
+---Takes an absolute http or https URL apart; nil when it is none.
+---@param text string
+---@return daytona.Url?
+function url.parse(text)
+  local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
+  scheme = scheme and scheme:lower()
+  if not PORTS[scheme] or rest:find("[%c ]") then return nil end
+  local authority, path = rest:match("^([^/?#]*)([^#]*)")
+  local userinfo, place = authority:match("^(.*)@(.*)$")
+  place = place or authority
+  local host, port = place:match("^(%[[%x:.]+%]):?(%d*)$")
+  if not host then host, port = place:match("^([^:%[%]]+):?(%d*)$") end
+  if not host then return nil end
+  if path:sub(1, 1) ~= "/" then path = "/" .. path end
+  port = port == "" and PORTS[scheme] or tonumber(port)
+  if port < 1 or port > 65535 then return nil end
+  return { scheme = scheme, userinfo = userinfo, host = host:lower(), port = port, path = path }
+end
+
+---"https://host:443": equal for URLs of one origin.
+---@param parts daytona.Url
+---@return string
+function url.origin(parts)
+  return string.format("%s://%s:%d", parts.scheme, parts.host, parts.port)
+end
+
+---Whether a host name means this machine for sure.
+---@param host string  lower case
+---@return boolean
+function url.is_loopback(host)
+  return host == "localhost" or host == "[::1]" or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
+    or host:find("%.localhost$") ~= nil
+end
+
+local function without_dots(path)
+  local query = path:match("%?.*$") or ""
+  local out = {}
+  for segment in path:sub(1, #path - #query):gmatch("/([^/]*)") do
+    if segment == ".." then out[#out] = nil
+    elseif segment ~= "." then out[#out + 1] = segment end
+  end
+  return "/" .. table.concat(out, "/") .. query
+end
+
+---What a `Location` header means, seen from `base`; nil when it is no http URL.
+---@param base daytona.Url
+---@param location string
+---@return daytona.Url?
+function url.resolve(base, location)
+  if location:find("^%a[%w+.-]*:") then return url.parse(location) end
+  if location:sub(1, 2) == "//" then return url.parse(base.scheme .. ":" .. location) end
+  location = location:gsub("#.*$", "")
+  if location:find("[%c ]") then return nil end
+  local path = location
+  if location == "" then
+    path = base.path
+  elseif location:sub(1, 1) == "?" then
+    path = base.path:gsub("%?.*$", "") .. location
+  elseif location:sub(1, 1) ~= "/" then
+    path = without_dots(base.path:gsub("%?.*$", ""):gsub("[^/]*$", "") .. location)
+  end
+  return { scheme = base.scheme, host = base.host, port = base.port, path = path }
+end
+
+---The text of a taken-apart URL, without user information.
+---@param parts daytona.Url
+---@return string
+function url.text(parts)
+  local port = parts.port == PORTS[parts.scheme] and "" or ":" .. parts.port
+  return parts.scheme .. "://" .. parts.host .. port .. parts.path
+end
+
+return url
