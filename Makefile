@@ -121,11 +121,12 @@ test:
 lint:
 	@scripts/lint
 
+# WRITE=1 puts the table into bench/README.md.
 bench:
-	@scripts/setup build test bench
+	@scripts/setup build demo bench
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
 	@$(MAKE) --no-print-directory -s LUA=luajit all
-	@lua5.4 bench/run.lua
+	@lua5.4 bench/run.lua $(if $(WRITE),--write)
 
 bench-peers:
 	@scripts/setup bench

@@ -1,0 +1,8 @@
+-- The smallest useful program, as a user would write it: script.lua API_URL
+local daytona = require "daytona"
+
+local client = daytona.new { api_url = arg[1], api_key = "bench" }
+local sandbox = assert(client:create { language = "python" })
+local r = assert(sandbox:exec("uname -a"))
+assert(r.exit_code == 0)
+assert(sandbox:delete { wait = false })

@@ -1,0 +1,338 @@
+-- The benchmarks: starts a canned nginx, runs everything against it several
+-- times in turn, and prints one table of medians with ratios and bars.
+--
+--   lua5.4 bench/run.lua [--write] [ROUNDS]
+--
+-- --write also puts the table into bench/README.md. Peers that are not
+-- installed (make bench-peers) are left out. Run from the top of the checkout.
+
+local cjson = require("cjson").new()
+
+local write = arg[1] == "--write"
+local rounds = tonumber(arg[write and 2 or 1]) or 5
+local here = assert(io.popen("pwd")):read("l")
+
+-- --- small things --------------------------------------------------------------
+
+local function read(path)
+  local file = io.open(path)
+  local text = file and file:read("a")
+  if file then file:close() end
+  return text
+end
+
+local function save(path, text)
+  local file = assert(io.open(path, "w"))
+  assert(file:write(text))
+  assert(file:close())
+end
+
+local function output(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("a")
+  local ok = pipe:close()
+  return text:gsub("%s+$", ""), ok
+end
+
+local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
+
+local function median(list)
+  if #list == 0 then return nil end
+  table.sort(list)
+  local middle = #list // 2
+  return #list % 2 == 1 and list[middle + 1] or (list[middle] + list[middle + 1]) / 2
+end
+
+-- --- the machine ---------------------------------------------------------------
+
+local dir = output "mktemp -d"
+local processors = tonumber((output "nproc"))
+local server_pid
+
+-- Server on one processor, client on another, where there are two.
+local function pinned(processor)
+  return processors > 1 and ("taskset -c %d "):format(processor) or ""
+end
+
+local function quit(message)
+  if server_pid then os.execute("kill " .. server_pid) end
+  os.execute("rm -rf " .. quote(dir))
+  if message then
+    io.stderr:write("bench: ", message, "\n")
+    os.exit(1)
+  end
+end
+
+local function compile(name)
+  local target = "build/bench/" .. name
+  local ok = os.execute("mkdir -p build/bench && ${CC:-cc} -O2 -o " .. target ..
+    " bench/c/" .. name .. ".c -lcurl")
+  if not ok then quit("cannot compile bench/c/" .. name .. ".c") end
+  return here .. "/" .. target
+end
+
+local measure, easy_loop = compile "measure", compile "easy_loop"
+local big = dir .. "/big"
+os.execute("truncate -s 1G " .. big)
+
+local function start_server()
+  local nginx = output "PATH=$PATH:/usr/sbin; command -v nginx"
+  if nginx == "" then quit "no nginx" end
+  math.randomseed(os.time())
+  for _ = 1, 10 do
+    local port = math.random(20000, 32000)
+    save(dir .. "/conf", (read "bench/nginx.conf"):gsub("@(%u+)@",
+      { DIR = dir, PORT = tostring(port), FILE = big }))
+    server_pid = output(("ulimit -n 40000; %s%s -c %s/conf >/dev/null 2>&1 & echo $!")
+      :format(pinned(0), nginx, dir))
+    local url = "http://127.0.0.1:" .. port
+    if select(2, output("curl -s --retry 20 --retry-connrefused --retry-delay 1 " ..
+      url .. "/api/config")) and os.execute("kill -0 " .. server_pid .. " 2>/dev/null") then
+      return url
+    end
+  end
+  quit "nginx does not start"
+end
+
+local url = start_server()
+local api = url .. "/api"
+
+-- Runs a command; returns what it printed (JSON) merged with what it cost.
+local function run(command)
+  local cost = dir .. "/cost"
+  local text, ok = output(("ulimit -n 20000; %s%s %s %s"):format(pinned(processors - 1),
+    measure, cost, command))
+  local result = cjson.decode(read(cost) or '{"status":-1}')
+  if not ok or result.status ~= 0 then
+    quit(("status %s from %s\n%s"):format(result.status, command, text))
+  end
+  if text:sub(1, 1) == "{" then
+    for key, value in pairs(cjson.decode(text)) do result[key] = value end
+  end
+  return result
+end
+
+local function on(lua, script, ...)
+  return ("env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' LUA_CPATH='%s/build/%s/?.so;;' " ..
+    "%s bench/lua/%s.lua %s %s"):format(here, here, here, lua, lua, script, api,
+    table.concat({ ... }, " "))
+end
+
+local peers = {}
+if read "bench/peers/node/node_modules/@daytona/sdk/package.json" then
+  function peers.TypeScript(script, ...)
+    return "node bench/peers/node/" .. script .. ".js " .. table.concat({ api, ... }, " ")
+  end
+end
+if read "bench/peers/python/venv/pyvenv.cfg" then
+  function peers.Python(script, ...)
+    return "bench/peers/python/venv/bin/python bench/peers/python/" .. script .. ".py " ..
+      table.concat({ api, ... }, " ")
+  end
+end
+
+-- --- measuring -----------------------------------------------------------------
+
+-- contenders: { {name, command}, ... }. All take their turn in every round.
+-- Returns field(name, key): the median of what was measured.
+local function compete(contenders)
+  local results = {}
+  for _ = 1, rounds do
+    for _, contender in ipairs(contenders) do
+      local name, command = contender[1], contender[2]
+      results[name] = results[name] or {}
+      table.insert(results[name], run(command))
+    end
+  end
+  return function(name, key)
+    local list = {}
+    for _, result in ipairs(results[name] or {}) do
+      list[#list + 1] = type(key) == "function" and key(result) or result[key]
+    end
+    return median(list)
+  end
+end
+
+local function with_peers(list, script, ...)
+  for _, name in ipairs { "TypeScript", "Python" } do
+    if peers[name] then table.insert(list, { name, peers[name](script, ...) }) end
+  end
+  return list
+end
+
+local rows = {}
+local function row(what, value, compared, ratio, bar, met)
+  local verdict = met == nil and "" or met and "met" or "**not met**"
+  rows[#rows + 1] = { what, value, compared or "", ratio or "", bar or "", verdict }
+  print(("%-46s %12s  %-28s %8s  %-9s %s"):format(what, value, compared or "", ratio or "",
+    bar or "", verdict))
+end
+
+local function ratio(x) return ("%.2f ×"):format(x) end
+local function each_us(r) return r.cpu / r.n * 1e6 end
+local luas = { { "Lua 5.4", "lua5.4" }, { "LuaJIT", "luajit" } }
+
+-- --- what is measured ----------------------------------------------------------
+
+local single = {}  -- CPU of one call, microseconds, by Lua
+
+local function one_call()
+  local n = 3000
+  local contenders = {
+    { "C", ("%s %s/toolbox/bench/process/execute %d"):format(easy_loop, url, n) },
+  }
+  for _, lua in ipairs(luas) do
+    contenders[#contenders + 1] = { lua[1], on(lua[2], "exec", n) }
+  end
+  local field = compete(with_peers(contenders, "exec", n // 3))
+  local bare = field("C", each_us)
+  row("CPU of one exec: bare libcurl, in C", ("%.1f µs"):format(bare))
+  for _, lua in ipairs(luas) do
+    local ours = field(lua[1], each_us)
+    single[lua[1]] = ours
+    row("CPU of one exec: " .. lua[1], ("%.1f µs"):format(ours),
+      ("bare libcurl %.1f µs"):format(bare), ratio(ours / bare), "≤ 1.15 ×", ours <= 1.15 * bare)
+  end
+  local ours = single["Lua 5.4"]
+  for name in pairs(peers) do
+    local theirs = field(name, each_us)
+    local bar = name == "TypeScript" and 12 or nil
+    row("CPU of one exec: Lua 5.4 against " .. name, ("%.1f µs"):format(ours),
+      ("%s %.0f µs"):format(name, theirs), ratio(theirs / ours),
+      bar and "≥ 12 ×", bar and theirs >= bar * ours)
+  end
+end
+
+local function whole_script()
+  local contenders = {}
+  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], on(lua[2], "script") } end
+  local field = compete(with_peers(contenders, "script"))
+  for _, lua in ipairs(luas) do
+    local wall, rss = field(lua[1], "wall"), field(lua[1], "maxrss") / 1024
+    row("Whole script, time: " .. lua[1], ("%.1f ms"):format(wall * 1e3))
+    for name in pairs(peers) do
+      local theirs = field(name, "wall")
+      local bar = name == "TypeScript" and 30 or nil
+      row(("Whole script, time: %s against %s"):format(lua[1], name),
+        ("%.1f ms"):format(wall * 1e3), ("%s %.0f ms"):format(name, theirs * 1e3),
+        ratio(theirs / wall), bar and "≥ 30 ×", bar and theirs >= bar * wall)
+    end
+    row("Whole script, resident memory: " .. lua[1], ("%.1f MB"):format(rss), nil, nil,
+      "≤ 12 MB", rss <= 12)
+  end
+  for name in pairs(peers) do
+    row("Whole script, resident memory: " .. name,
+      ("%.0f MB"):format(field(name, "maxrss") / 1024))
+  end
+end
+
+-- Throughput needs no high number of rounds and much time.
+local function big_file()
+  local remote = url .. "/toolbox/bench/files/"
+  local saved = rounds
+  rounds = math.min(rounds, 3)
+  for _, way in ipairs { "up", "down" } do
+    local contenders = { { "curl", way == "up"
+      and ("curl -s -o /dev/null -H Expect: -F file=@%s %supload-v2?path=big"):format(big, remote)
+      or ("curl -s -o /dev/null %sdownload?path=big"):format(remote) } }
+    for _, lua in ipairs(luas) do
+      contenders[#contenders + 1] = { lua[1], on(lua[2], "transfer", way,
+        way == "up" and big or "/dev/null") }
+    end
+    local field = compete(contenders)
+    local curl = 1 / field("curl", "wall")
+    for _, lua in ipairs(luas) do
+      local ours, rss = 1 / field(lua[1], "wall"), field(lua[1], "maxrss") / 1024
+      row(("1 GiB %s: %s"):format(way, lua[1]), ("%.2f GiB/s"):format(ours),
+        ("curl %.2f GiB/s"):format(curl), ratio(ours / curl), "≥ 0.95 ×", ours >= 0.95 * curl)
+      row(("1 GiB %s, resident memory: %s"):format(way, lua[1]), ("%.1f MB"):format(rss),
+        ("curl %.1f MB"):format(field("curl", "maxrss") / 1024), nil, "≤ 16 MB", rss <= 16)
+    end
+  end
+  rounds = saved
+end
+
+local function in_flight()
+  for _, case in ipairs { { 1000, 64, 0.75 }, { 10000, 64, 0.75 }, { 1000, 1000, 1 } } do
+    local n, connections, bar = case[1], case[2], case[3]
+    local contenders = {}
+    for _, lua in ipairs(luas) do
+      contenders[#contenders + 1] = { lua[1], on(lua[2], "flight", n, connections) }
+    end
+    local field = compete(contenders)
+    for _, lua in ipairs(luas) do
+      local ours, alone = field(lua[1], each_us), single[lua[1]]
+      row(("%d in flight, %d connections: %s"):format(n, connections, lua[1]),
+        ("%.1f µs each"):format(ours), ("one alone %.1f µs"):format(alone), ratio(ours / alone),
+        ("≤ %.2f ×"):format(bar), ours <= bar * alone)
+    end
+  end
+end
+
+local function frames()
+  -- 192.0.2.0/24 answers nothing: a name server there leaves every query hanging.
+  save(dir .. "/resolv.conf", "nameserver 192.0.2.1\n")
+  local stuck_names = ("bwrap --dev-bind / / --ro-bind %s/resolv.conf " ..
+    "$(readlink -f /etc/resolv.conf) "):format(dir)
+  local bwrap = output "command -v bwrap" ~= ""
+  local contenders = {}
+  for _, lua in ipairs(luas) do
+    local name, binary = lua[1], lua[2]
+    contenders[#contenders + 1] = { name, on(binary, "frame", 5000) }
+    if bwrap then
+      contenders[#contenders + 1] = { name .. ", name server stuck",
+        stuck_names .. on(binary, "frame", 5000, "http://stuck.example/api") }
+    end
+  end
+  local field = compete(contenders)
+  for _, contender in ipairs(contenders) do
+    local longest = field(contender[1], "longest")
+    row("Longest update(0.002): " .. contender[1], ("%.2f ms"):format(longest * 1e3), nil, nil,
+      "≤ 3 ms", longest <= 0.003)
+  end
+end
+
+local function idle()
+  for _, lua in ipairs(luas) do
+    local short, long = run(on(lua[2], "idle", 0.5)), run(on(lua[2], "idle", 5.5))
+    local extra = long.switches - short.switches
+    row("Wake-ups in 5 idle seconds: " .. lua[1], tostring(extra), nil, nil, "0", extra <= 0)
+  end
+end
+
+-- --- the table -----------------------------------------------------------------
+
+local function markdown()
+  local processor = output "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1"
+  local lines = {
+    ("Measured with `make bench WRITE=1`: medians of %d rounds on %s (%d processors),")
+      :format(rounds, processor, processors),
+    ("%s, libcurl %s, nginx on the loopback, at commit %s.")
+      :format((output "lua5.4 -v"):match "Lua [%d.]+", (output "curl --version"):match "[%d.]+",
+        (output "git rev-parse --short HEAD")),
+    "",
+    "| what | measured | against | ratio | bar | |",
+    "| --- | ---: | --- | ---: | --- | --- |",
+  }
+  for _, cells in ipairs(rows) do lines[#lines + 1] = "| " .. table.concat(cells, " | ") .. " |" end
+  return table.concat(lines, "\n")
+end
+
+local function write_table()
+  local text = read "bench/README.md"
+  local first, last = "<!-- table -->\n", "<!-- end of table -->"
+  local _, head = text:find(first, 1, true)
+  local tail = text:find(last, head, true)
+  save("bench/README.md", text:sub(1, head) .. markdown() .. "\n" .. text:sub(tail))
+end
+
+local ok, message = xpcall(function()
+  one_call()
+  whole_script()
+  big_file()
+  in_flight()
+  frames()
+  idle()
+  if write then write_table() end
+end, debug.traceback)
+quit(not ok and message or nil)
