@@ -1,0 +1,35 @@
+-- Starting a sandbox's toolbox daemon: its listening socket, its process (under
+-- bubblewrap where possible) and its end. It knows no HTTP route.
+--
+-- The start protocol. The control plane binds 127.0.0.1:0 for each started
+-- sandbox and spawns, at the first connection,
+--
+--   luajit lua/daytona/devserver/toolbox/main.lua --config-fd N
+--
+-- with the Lua path set so that `require "daytona.devserver.httpd"` works, the
+-- environment otherwise clean (PATH, HOME, USER, LANG, SHELL, TERM). From
+-- descriptor N the daemon reads, up to the end of file, one JSON object:
+--
+--   sandbox_id   string
+--   key          the bearer key that requests must carry
+--   listen_fd    descriptor of the listening socket; connections are waiting
+--   activity_fd  descriptor to write one byte to when there is activity (a
+--                request, or one that goes on: again every 50 s of the service's
+--                clock); non-blocking, losing bytes does not matter
+--   home         home directory
+--   work_dir     where relative paths begin (= home, unless configured)
+--   user         "daytona"
+--   env          the sandbox's environment (map), for every command
+--   labels       the sandbox's labels (map)
+--   signing_key  for signed file URLs
+--   time_scale   the clock's speed; divide every service delay by it
+--   legacy       nil, or "0.190": answer as that old daemon did
+--   faults       list of faults for daytona.devserver.faults
+--   isolated     whether bubblewrap is around it
+--
+-- It closes N, sets close-on-exec on listen_fd and activity_fd, removes nothing
+-- from disk, serves `/toolbox/<sandbox_id>/...` (and `/__devserver/...`, see
+-- faults.lua) until SIGTERM, upon which it kills what it started and exits 0.
+-- It runs as the first process of its own process namespace when isolated, so it
+-- reaps orphans (waitpid -1) and its end kills everything; unisolated it is the
+-- leader of its own process group.
