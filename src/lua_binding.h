@@ -1,0 +1,83 @@
+/*
+ * lua_binding.h - what the files of the binding share: the userdata types and
+ * the reading of fields. The binding checks and converts; it never touches a
+ * socket, never calls Lua, and keeps no lua_State.
+ *
+ * Each userdata is allocated, zeroed and given its metatable before anything
+ * is acquired, and has one idempotent closer (close, __gc, __close). A NULL
+ * `impl` marks a closed object.
+ */
+#ifndef DAYTONA_LUA_BINDING_H
+#define DAYTONA_LUA_BINDING_H
+
+#include "core/core.h"
+#include "lua_compat.h"
+
+#if defined(__GNUC__)
+#pragma GCC visibility push(hidden)
+#endif
+
+#define ENGINE_TYPE "daytona.core.Engine"
+#define PROFILE_TYPE "daytona.core.Profile"
+#define TRANSFER_TYPE "daytona.core.Transfer"
+
+struct engine_box {
+  struct dt_engine *impl;
+};
+
+struct profile_box {
+  struct dt_profile *impl;
+};
+
+/* Its anchor (see lua_compat.h) is its engine's. */
+struct transfer_box {
+  struct dt_transfer *impl;
+  int nfds;  /* duplicates of the descriptors of Lua's files, ours to close */
+  int fds[]; /* so that closing such a file never hits a stranger's */
+};
+
+/* Pushes a zeroed userdata of `size` bytes with the metatable of `type`. */
+void *new_object(lua_State *L, size_t size, const char *type);
+
+/* Makes the metatable of a type: methods are its __index. Pushes nothing. */
+void new_type(lua_State *L, const char *type, const luaL_Reg *methods,
+              const luaL_Reg *meta);
+
+/* Pushes "type: address", or "type: closed" for NULL. Returns 1. */
+int push_name(lua_State *L, const char *type, const void *live);
+
+/* Pushes an integer where Lua has 64-bit ones, else a float. */
+void push_int(lua_State *L, int64_t n);
+
+/* Fields of the table at absolute index `t`, read raw. What they point at is
+   owned by that table. nil gives the default; a wrong type raises. */
+const char *string_field(lua_State *L, int t, const char *name, size_t *size);
+double seconds_field(lua_State *L, int t, const char *name);
+int64_t count_field(lua_State *L, int t, const char *name, int64_t none);
+int flag_field(lua_State *L, int t, const char *name);
+
+/* Pushes a field of type table and returns its length; or -1, nothing pushed. */
+int list_field(lua_State *L, int t, const char *name);
+
+/* The strings of a list field as a NULL-terminated array, in `room` (of `n`
+   pointers) or, when they are more, in a userdata that stays on the stack. NULL
+   when the field is nil. *bad is set to 1 when one of them holds a NUL. */
+const char *const *strings_field(lua_State *L, int t, const char *name,
+                                 const char **room, int n, int *bad);
+
+/* lua_engine.c, lua_transfer.c: register their types. */
+void open_engine(lua_State *L);
+void open_transfer(lua_State *L);
+
+/* Engine:start. */
+int transfer_start(lua_State *L);
+
+/* The live engine or profile at index i; a closed one raises. */
+struct dt_engine *check_engine(lua_State *L, int i);
+struct dt_profile *check_profile(lua_State *L, int i);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+
+#endif

@@ -1,0 +1,414 @@
+/*
+ * lua_core.c - the C module `daytona.core`: its functions, its constants and
+ * what the types of the binding have in common. Described for users in
+ * lua/daytona/meta/core.lua.
+ */
+#if defined(__linux__)
+#define _GNU_SOURCE
+#endif
+
+#include <math.h>
+#include <string.h>
+#include <sys/types.h>
+#if defined(__APPLE__)
+#include <sys/random.h>
+#endif
+#include <unistd.h>
+
+#include "lua_binding.h"
+
+#define VERSION "0.1.0"
+
+/* --- types ----------------------------------------------------------------- */
+
+void *new_object(lua_State *L, size_t size, const char *type)
+{
+  void *object = compat_newuserdata(L, size);
+
+  memset(object, 0, size);
+  luaL_getmetatable(L, type);
+  lua_setmetatable(L, -2);
+  return object;
+}
+
+static void set_functions(lua_State *L, const luaL_Reg *list)
+{
+  for(; list->name; list++) {
+    lua_pushcfunction(L, list->func);
+    lua_setfield(L, -2, list->name);
+  }
+}
+
+void new_type(lua_State *L, const char *type, const luaL_Reg *methods,
+              const luaL_Reg *meta)
+{
+  luaL_newmetatable(L, type);
+  set_functions(L, meta);
+  lua_pushstring(L, type);
+  lua_setfield(L, -2, "__name"); /* 5.3 and later have set it already */
+  lua_newtable(L);
+  set_functions(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+void push_int(lua_State *L, int64_t n)
+{
+#if LUA_VERSION_NUM >= 503
+  lua_pushinteger(L, (lua_Integer)n);
+#else
+  lua_pushnumber(L, (lua_Number)n);
+#endif
+}
+
+int push_name(lua_State *L, const char *type, const void *live)
+{
+  if(live)
+    lua_pushfstring(L, "%s: %p", type, live);
+  else
+    lua_pushfstring(L, "%s: closed", type);
+  return 1;
+}
+
+/* --- fields ---------------------------------------------------------------- */
+
+/* Pushes field `name` of the table at t and returns its Lua type; pushes
+   nothing when it is nil. */
+static int get_field(lua_State *L, int t, const char *name)
+{
+  int type;
+
+  lua_pushstring(L, name);
+  lua_rawget(L, t);
+  type = lua_type(L, -1);
+  if(type == LUA_TNIL)
+    lua_pop(L, 1);
+  return type;
+}
+
+static int bad_field(lua_State *L, const char *name, const char *wanted)
+{
+  return luaL_error(L, "bad field '%s' (%s expected, got %s)", name, wanted,
+                    luaL_typename(L, -1));
+}
+
+const char *string_field(lua_State *L, int t, const char *name, size_t *size)
+{
+  const char *s = NULL;
+  int type = get_field(L, t, name);
+
+  if(type == LUA_TNIL)
+    return NULL;
+  if(type != LUA_TSTRING)
+    bad_field(L, name, "string");
+  s = lua_tolstring(L, -1, size);
+  lua_pop(L, 1); /* the table keeps it */
+  return s;
+}
+
+/* The number in a field, or `none`. Never NaN, never negative. */
+static double number_field(lua_State *L, int t, const char *name, double none)
+{
+  double n;
+  int type = get_field(L, t, name);
+
+  if(type == LUA_TNIL)
+    return none;
+  if(type != LUA_TNUMBER)
+    bad_field(L, name, "number");
+  n = (double)lua_tonumber(L, -1);
+  if(!(n >= 0))
+    luaL_error(L, "bad field '%s' (not negative expected, got %f)", name, n);
+  lua_pop(L, 1);
+  return n;
+}
+
+double seconds_field(lua_State *L, int t, const char *name)
+{
+  return number_field(L, t, name, 0);
+}
+
+int64_t count_field(lua_State *L, int t, const char *name, int64_t none)
+{
+  double n = number_field(L, t, name, -1);
+
+  if(n < 0)
+    return none;
+  if(n != floor(n) || n > 9007199254740992.0)
+    luaL_error(L, "bad field '%s' (integer expected, got %f)", name, n);
+  return (int64_t)n;
+}
+
+int flag_field(lua_State *L, int t, const char *name)
+{
+  int flag;
+  int type = get_field(L, t, name);
+
+  if(type == LUA_TNIL)
+    return 0;
+  if(type != LUA_TBOOLEAN)
+    bad_field(L, name, "boolean");
+  flag = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return flag;
+}
+
+int list_field(lua_State *L, int t, const char *name)
+{
+  int type = get_field(L, t, name);
+
+  if(type == LUA_TNIL)
+    return -1;
+  if(type != LUA_TTABLE)
+    bad_field(L, name, "table");
+  return (int)lua_rawlen(L, -1);
+}
+
+const char *const *strings_field(lua_State *L, int t, const char *name,
+                                 const char **room, int n, int *bad)
+{
+  const char **list = room;
+  int count = list_field(L, t, name);
+  int i;
+  size_t size;
+
+  if(count < 0)
+    return NULL;
+  if(count >= n) { /* too many for `room`: a box below the list on the stack */
+    list = lua_newuserdata(L, ((size_t)count + 1) * sizeof *list);
+    lua_insert(L, -2);
+  }
+  for(i = 0; i < count; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    if(lua_type(L, -1) != LUA_TSTRING)
+      bad_field(L, name, "list of strings");
+    list[i] = lua_tolstring(L, -1, &size);
+    if(strlen(list[i]) != size)
+      *bad = 1;
+    lua_pop(L, 1);
+  }
+  list[count] = NULL;
+  lua_pop(L, 1);
+  return list;
+}
+
+/* --- profiles -------------------------------------------------------------- */
+
+struct dt_profile *check_profile(lua_State *L, int i)
+{
+  struct profile_box *box = luaL_checkudata(L, i, PROFILE_TYPE);
+
+  if(!box->impl)
+    luaL_error(L, "attempt to use a closed profile");
+  return box->impl;
+}
+
+static int profile_close(lua_State *L) /* close(), __gc and __close */
+{
+  struct profile_box *box = luaL_checkudata(L, 1, PROFILE_TYPE);
+
+  if(box->impl) {
+    dt_profile_free(box->impl);
+    box->impl = NULL;
+  }
+  return 0;
+}
+
+static int profile_tostring(lua_State *L)
+{
+  struct profile_box *box = luaL_checkudata(L, 1, PROFILE_TYPE);
+
+  return push_name(L, PROFILE_TYPE, box->impl);
+}
+
+/* A string option without NUL. */
+static const char *text_option(lua_State *L, const char *name)
+{
+  size_t size;
+  const char *s = string_field(L, 1, name, &size);
+
+  if(s && strlen(s) != size)
+    luaL_error(L, "bad field '%s' (control character)", name);
+  return s;
+}
+
+static int core_profile(lua_State *L)
+{
+  struct dt_profile_options o;
+  struct profile_box *box;
+  const char *headers[32];
+  int rc, bad = 0;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  memset(&o, 0, sizeof o);
+  box = new_object(L, sizeof *box, PROFILE_TYPE);
+  o.user_agent = text_option(L, "user_agent");
+  o.proxy = text_option(L, "proxy");
+  o.no_proxy = text_option(L, "no_proxy");
+  o.ca_file = text_option(L, "ca_file");
+  o.ca_path = text_option(L, "ca_path");
+  o.client_cert = text_option(L, "client_cert");
+  o.client_key = text_option(L, "client_key");
+  o.insecure = flag_field(L, 1, "insecure");
+  o.http1 = flag_field(L, 1, "http1");
+  o.headers = strings_field(L, 1, "headers", headers, 32, &bad);
+  rc = bad ? DT_BAD_ARGUMENT : dt_profile_new(&box->impl, &o);
+  if(rc == DT_BAD_ARGUMENT)
+    return luaL_error(L, "a profile's text holds a control character");
+  if(rc)
+    return luaL_error(L, "cannot make a profile: %s", dt_code_name(rc));
+  lua_pushvalue(L, 2);
+  return 1;
+}
+
+static const luaL_Reg profile_methods[] = {
+  { "close", profile_close },
+  { NULL, NULL }
+};
+
+static const luaL_Reg profile_meta[] = {
+  { "__gc", profile_close },
+  { "__close", profile_close },
+  { "__tostring", profile_tostring },
+  { NULL, NULL }
+};
+
+/* --- functions ------------------------------------------------------------- */
+
+static int core_now(lua_State *L)
+{
+  lua_pushnumber(L, (lua_Number)dt_now());
+  return 1;
+}
+
+static int core_pid(lua_State *L)
+{
+  lua_pushinteger(L, (lua_Integer)getpid());
+  return 1;
+}
+
+static int core_random(lua_State *L)
+{
+  char bytes[256];
+  lua_Integer n = luaL_checkinteger(L, 1);
+
+  luaL_argcheck(L, n >= 1 && n <= 256, 1, "1 to 256 expected");
+  if(getentropy(bytes, (size_t)n))
+    return luaL_error(L, "the system's random source failed");
+  lua_pushlstring(L, bytes, (size_t)n);
+  return 1;
+}
+
+/* How many bytes the UTF-8 sequence at s has, 0 when it is none. At least one
+   byte is there. */
+static size_t utf8_length(const unsigned char *s, size_t left)
+{
+  static const unsigned char low[] = { 0x80, 0xA0, 0x90 }; /* after E0, F0 */
+  unsigned char first = s[0];
+  size_t n = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  unsigned char least = low[first == 0xE0 ? 1 : first == 0xF0 ? 2 : 0];
+  unsigned char most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+  size_t i;
+
+  if(n == 1)
+    return 1;
+  if(first < 0xC2 || first > 0xF4 || n > left || s[1] < least || s[1] > most)
+    return 0;
+  for(i = 2; i < n; i++) {
+    if((s[i] & 0xC0) != 0x80)
+      return 0;
+  }
+  return n;
+}
+
+static int core_is_utf8(lua_State *L)
+{
+  size_t left, n;
+  const char *text = luaL_checklstring(L, 1, &left);
+  const unsigned char *s = (const unsigned char *)text;
+
+  while(left > 0) {
+    n = utf8_length(s, left);
+    if(n == 0)
+      break;
+    s += n;
+    left -= n;
+  }
+  lua_pushboolean(L, left == 0);
+  return 1;
+}
+
+static int core_new(lua_State *L)
+{
+  struct dt_engine_options o;
+  struct engine_box *box;
+  int rc;
+
+  memset(&o, 0, sizeof o);
+  lua_settop(L, 1);
+  if(!lua_isnoneornil(L, 1)) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    o.max_connections = (unsigned)count_field(L, 1, "max_connections", 0);
+  }
+  box = new_object(L, sizeof *box, ENGINE_TYPE);
+  lua_createtable(L, 1, 0); /* the anchor of its transfers keeps the engine */
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, 1);
+  compat_setanchor(L, 2);
+  rc = dt_engine_new(&box->impl, &o);
+  if(rc)
+    return luaL_error(L, "cannot make an engine: %s", dt_code_name(rc));
+  return 1;
+}
+
+/* --- registration ---------------------------------------------------------- */
+
+static const luaL_Reg functions[] = {
+  { "is_utf8", core_is_utf8 },
+  { "new", core_new },
+  { "now", core_now },
+  { "pid", core_pid },
+  { "profile", core_profile },
+  { "random", core_random },
+  { NULL, NULL }
+};
+
+static const struct {
+  const char *name;
+  int value;
+} constants[] = {
+  { "HEADERS", DT_EVENT_HEADERS },
+  { "READABLE", DT_EVENT_READABLE },
+  { "WRITABLE", DT_EVENT_WRITABLE },
+  { "PROGRESS", DT_EVENT_PROGRESS },
+  { "DONE", DT_EVENT_DONE }
+};
+
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+int luaopen_daytona_core(lua_State *L);
+
+int luaopen_daytona_core(lua_State *L)
+{
+  size_t i;
+  int rc = dt_global_init();
+
+  if(rc)
+    return luaL_error(L, "cannot initialize libcurl: %s", dt_code_name(rc));
+  open_engine(L);
+  open_transfer(L);
+  new_type(L, PROFILE_TYPE, profile_methods, profile_meta);
+  lua_newtable(L);
+  set_functions(L, functions);
+  for(i = 0; i < sizeof constants / sizeof constants[0]; i++) {
+    lua_pushinteger(L, constants[i].value);
+    lua_setfield(L, -2, constants[i].name);
+  }
+  lua_pushliteral(L, VERSION);
+  lua_setfield(L, -2, "version");
+  lua_pushstring(L, dt_curl_version());
+  lua_setfield(L, -2, "curl_version");
+  return 1;
+}

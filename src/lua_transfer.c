@@ -1,0 +1,560 @@
+/*
+ * lua_transfer.c - the userdata `daytona.core.Transfer`: from a request table
+ * to a running transfer, and from its results back to Lua values.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lua_binding.h"
+
+/* --- the request ----------------------------------------------------------- */
+
+/* Where a request is being put together. */
+struct builder {
+  lua_State *L;
+  struct transfer_box *box; /* takes the descriptors */
+  struct dt_request r;
+  const char *refused;      /* culprit of a forbidden character, or NULL */
+};
+
+/* A string field that becomes a C string. */
+static const char *text_field(struct builder *b, int t, const char *name)
+{
+  size_t size;
+  const char *s = string_field(b->L, t, name, &size);
+
+  if(s && strlen(s) != size)
+    b->refused = name;
+  return s;
+}
+
+/* The io handle at index i, or NULL when it is something else. */
+static FILE **to_file(lua_State *L, int i)
+{
+  FILE **handle = lua_touserdata(L, i);
+
+  if(!handle || !lua_getmetatable(L, i))
+    return NULL;
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  if(!lua_rawequal(L, -1, -2))
+    handle = NULL;
+  lua_pop(L, 2);
+  return handle;
+}
+
+/* The descriptor behind the Lua file in field `name` of the table at t, as a
+   duplicate owned by the box; -1 when there is none. What the file has
+   buffered is written, or given back, first. */
+static int file_field(struct builder *b, int t, const char *name)
+{
+  lua_State *L = b->L;
+  FILE **handle;
+  int fd;
+
+  lua_pushstring(L, name);
+  lua_rawget(L, t);
+  if(lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return -1;
+  }
+  handle = to_file(L, -1);
+  if(!handle)
+    luaL_error(L, "bad field '%s' (file expected, got %s)", name,
+               luaL_typename(L, -1));
+  if(compat_isclosed(handle))
+    luaL_error(L, "bad field '%s' (a closed file)", name);
+  lua_pop(L, 1);
+  fflush(*handle);
+  fd = fcntl(fileno(*handle), F_DUPFD_CLOEXEC, 0);
+  if(fd < 0)
+    luaL_error(L, "bad field '%s' (%s)", name, strerror(errno));
+  b->box->fds[b->box->nfds++] = fd;
+  return fd;
+}
+
+static void set_kind(struct builder *b, enum dt_body_kind *kind,
+                     enum dt_body_kind value)
+{
+  if(*kind != DT_BODY_NONE)
+    luaL_error(b->L, "more than one body in a request or part");
+  *kind = value;
+}
+
+/* A part: the table on top of the stack. */
+static void read_part(struct builder *b, struct dt_part *p)
+{
+  lua_State *L = b->L;
+  int t = lua_gettop(L);
+
+  if(!lua_istable(L, t))
+    luaL_error(L, "bad field 'parts' (list of tables expected)");
+  p->fd = -1;
+  p->name = text_field(b, t, "name");
+  if(!p->name)
+    luaL_error(L, "bad field 'parts' (a part without name)");
+  p->filename = text_field(b, t, "filename");
+  p->type = text_field(b, t, "type");
+  p->length = count_field(L, t, "length", -1);
+  p->data = string_field(L, t, "data", &p->size);
+  if(p->data)
+    set_kind(b, &p->kind, DT_BODY_MEMORY);
+  p->fd = file_field(b, t, "file");
+  if(p->fd >= 0)
+    set_kind(b, &p->kind, DT_BODY_FD);
+  if(flag_field(L, t, "queue"))
+    set_kind(b, &p->kind, DT_BODY_QUEUE);
+  if(p->kind == DT_BODY_NONE)
+    luaL_error(L, "part '%s' has no content", p->name);
+}
+
+/* The parts, in a userdata that stays on the stack. */
+static void read_parts(struct builder *b, int t)
+{
+  lua_State *L = b->L;
+  int i, count = list_field(L, t, "parts");
+  struct dt_part *parts;
+
+  if(count < 0)
+    return;
+  set_kind(b, &b->r.body, DT_BODY_MULTIPART);
+  parts = lua_newuserdata(L, ((size_t)count + 1) * sizeof *parts);
+  memset(parts, 0, ((size_t)count + 1) * sizeof *parts);
+  for(i = 0; i < count; i++) {
+    lua_rawgeti(L, -2, i + 1);
+    read_part(b, &parts[i]);
+    lua_pop(L, 1);
+  }
+  b->r.parts = parts;
+  b->r.nparts = (size_t)count;
+}
+
+static void read_body(struct builder *b, int t)
+{
+  struct dt_request *r = &b->r;
+
+  r->data = string_field(b->L, t, "body", &r->size);
+  if(r->data)
+    set_kind(b, &r->body, DT_BODY_MEMORY);
+  r->fd = file_field(b, t, "body_file");
+  if(r->fd >= 0)
+    set_kind(b, &r->body, DT_BODY_FD);
+  if(flag_field(b->L, t, "body_queue"))
+    set_kind(b, &r->body, DT_BODY_QUEUE);
+  r->length = -1;
+  if(r->body == DT_BODY_FD || r->body == DT_BODY_QUEUE)
+    r->length = count_field(b->L, t, "body_length", -1);
+  read_parts(b, t);
+}
+
+static void read_sink(struct builder *b, int t)
+{
+  struct dt_request *r = &b->r;
+
+  r->sink_fd = file_field(b, t, "sink_file");
+  if(r->sink_fd >= 0)
+    r->sink = DT_SINK_FD;
+  if(flag_field(b->L, t, "sink_queue")) {
+    if(r->sink == DT_SINK_FD)
+      luaL_error(b->L, "more than one sink in a request");
+    r->sink = DT_SINK_QUEUE;
+  }
+  r->max_bytes = (uint64_t)count_field(b->L, t, "max_bytes", 0);
+}
+
+static void read_limits(struct builder *b, int t)
+{
+  b->r.connect_timeout = seconds_field(b->L, t, "connect_timeout");
+  b->r.timeout = seconds_field(b->L, t, "timeout");
+  b->r.idle_timeout = seconds_field(b->L, t, "idle_timeout");
+  b->r.progress = flag_field(b->L, t, "progress");
+}
+
+/* The profile's impl; the transfer will hold a reference of its own. */
+static void read_profile(struct builder *b, int t)
+{
+  lua_State *L = b->L;
+
+  lua_pushliteral(L, "profile");
+  lua_rawget(L, t);
+  if(!lua_isnil(L, -1))
+    b->r.profile = check_profile(L, -1);
+  lua_pop(L, 1);
+}
+
+/* How many files the request at t may bring: one in its body and one in its
+   sink, or one a part. */
+static int count_files(lua_State *L, int t)
+{
+  int parts = list_field(L, t, "parts");
+
+  if(parts < 0)
+    return 2;
+  lua_pop(L, 1);
+  return parts + 2;
+}
+
+static void transfer_release(struct transfer_box *box)
+{
+  struct dt_transfer *t = box->impl;
+
+  box->impl = NULL;
+  dt_transfer_free(t);
+  while(box->nfds > 0)
+    close(box->fds[--box->nfds]);
+}
+
+/* Engine:start{...} */
+int transfer_start(lua_State *L)
+{
+  struct dt_engine *e = check_engine(L, 1);
+  struct builder b;
+  const char *headers[32];
+  int rc, bad = 0;
+  size_t slots;
+
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  memset(&b, 0, sizeof b);
+  b.L = L;
+  slots = sizeof *b.box + (size_t)count_files(L, 2) * sizeof b.box->fds[0];
+  b.box = new_object(L, slots, TRANSFER_TYPE);
+  compat_getanchor(L, 1);
+  compat_setanchor(L, 3);
+  b.r.method = text_field(&b, 2, "method");
+  b.r.url = text_field(&b, 2, "url");
+  if(!b.r.url)
+    return luaL_error(L, "bad field 'url' (string expected, got nil)");
+  b.r.headers = strings_field(L, 2, "headers", headers, 32, &bad);
+  if(bad)
+    b.refused = "header";
+  read_profile(&b, 2);
+  read_body(&b, 2);
+  read_sink(&b, 2);
+  read_limits(&b, 2);
+  rc = DT_BAD_ARGUMENT;
+  if(!b.refused)
+    rc = dt_transfer_start(e, &b.r, &b.box->impl, &b.refused);
+  if(rc) {
+    transfer_release(b.box);
+    if(rc == DT_NOMEM)
+      return luaL_error(L, "not enough memory");
+    lua_pushnil(L);
+    lua_pushstring(L, rc == DT_BAD_ARGUMENT && b.refused ? b.refused
+                                                         : dt_code_name(rc));
+    return 2;
+  }
+  lua_pushvalue(L, 3);
+  push_int(L, (int64_t)dt_transfer_id(b.box->impl));
+  return 2;
+}
+
+/* --- results --------------------------------------------------------------- */
+
+static struct dt_transfer *check_transfer(lua_State *L)
+{
+  struct transfer_box *box = luaL_checkudata(L, 1, TRANSFER_TYPE);
+
+  if(!box->impl)
+    luaL_error(L, "attempt to use a closed transfer");
+  return box->impl;
+}
+
+static int transfer_id(lua_State *L)
+{
+  push_int(L, (int64_t)dt_transfer_id(check_transfer(L)));
+  return 1;
+}
+
+static int transfer_result(lua_State *L)
+{
+  struct dt_result r;
+
+  dt_transfer_result(check_transfer(L), &r);
+  if(!r.done) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if(r.code == DT_OK) {
+    lua_pushinteger(L, (lua_Integer)r.status);
+    lua_pushlstring(L, r.body ? r.body : "", r.body_size);
+    return 2;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, dt_code_name(r.code));
+  lua_pushstring(L, r.message ? r.message : "");
+  lua_pushinteger(L, r.os_error);
+  return 4;
+}
+
+static int transfer_status(lua_State *L)
+{
+  struct dt_result r;
+
+  dt_transfer_result(check_transfer(L), &r);
+  if(r.status)
+    lua_pushinteger(L, (lua_Integer)r.status);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* A header line: its name, and its value without the blanks around it. */
+struct header {
+  const char *name;
+  size_t name_size;
+  const char *value;
+  size_t value_size;
+};
+
+static int is_blank(char c)
+{
+  return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Takes the next line of the block [*at, end). 1, or 0 at the end; lines
+   without a colon are passed over. */
+static int next_header(const char **at, const char *end, struct header *h)
+{
+  const char *line, *stop, *colon;
+
+  while(*at < end) {
+    line = *at;
+    stop = memchr(line, '\n', (size_t)(end - line));
+    if(!stop)
+      stop = end;
+    *at = stop < end ? stop + 1 : end;
+    colon = memchr(line, ':', (size_t)(stop - line));
+    if(!colon)
+      continue;
+    h->name = line;
+    h->name_size = (size_t)(colon - line);
+    for(colon++; colon < stop && is_blank(*colon); colon++)
+      ;
+    while(stop > colon && is_blank(stop[-1]))
+      stop--;
+    h->value = colon;
+    h->value_size = (size_t)(stop - colon);
+    return 1;
+  }
+  return 0;
+}
+
+static int same_name(const struct header *h, const char *name, size_t size)
+{
+  size_t i;
+
+  if(h->name_size != size)
+    return 0;
+  for(i = 0; i < size; i++) {
+    if(tolower((unsigned char)h->name[i]) != tolower((unsigned char)name[i]))
+      return 0;
+  }
+  return 1;
+}
+
+/* Joins the two values on top of the stack with ", ". */
+static void join(lua_State *L)
+{
+  lua_pushliteral(L, ", ");
+  lua_insert(L, -2);
+  lua_concat(L, 3);
+}
+
+static int transfer_header(lua_State *L)
+{
+  struct dt_result r;
+  struct header h;
+  size_t size;
+  const char *name = luaL_checklstring(L, 2, &size);
+  const char *at;
+  int found = 0;
+
+  dt_transfer_result(check_transfer(L), &r);
+  at = r.header_block;
+  while(at && next_header(&at, r.header_block + r.header_size, &h)) {
+    if(!same_name(&h, name, size))
+      continue;
+    lua_pushlstring(L, h.value, h.value_size);
+    if(found++)
+      join(L);
+  }
+  if(!found)
+    lua_pushnil(L);
+  return 1;
+}
+
+/* Pushes a header's name in lower case. */
+static void push_lower(lua_State *L, const struct header *h)
+{
+  luaL_Buffer b;
+  size_t i;
+
+  luaL_buffinit(L, &b);
+  for(i = 0; i < h->name_size; i++)
+    luaL_addchar(&b, (char)tolower((unsigned char)h->name[i]));
+  luaL_pushresult(&b);
+}
+
+static int transfer_headers(lua_State *L)
+{
+  struct dt_result r;
+  struct header h;
+  const char *at;
+
+  dt_transfer_result(check_transfer(L), &r);
+  lua_newtable(L);
+  at = r.header_block;
+  while(at && next_header(&at, r.header_block + r.header_size, &h)) {
+    push_lower(L, &h);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3); /* table, name, earlier value or nil */
+    lua_pushlstring(L, h.value, h.value_size);
+    if(lua_isnil(L, -2))
+      lua_remove(L, -2);
+    else
+      join(L);
+    lua_rawset(L, -3);
+  }
+  return 1;
+}
+
+static void push_total(lua_State *L, int64_t total)
+{
+  if(total < 0)
+    lua_pushnil(L);
+  else
+    push_int(L, total);
+}
+
+static int transfer_progress(lua_State *L)
+{
+  struct dt_result r;
+
+  dt_transfer_result(check_transfer(L), &r);
+  push_int(L, (int64_t)r.received);
+  push_total(L, r.received_total);
+  push_int(L, (int64_t)r.sent);
+  push_total(L, r.sent_total);
+  return 4;
+}
+
+static int transfer_trace(lua_State *L)
+{
+  struct dt_result r;
+
+  dt_transfer_result(check_transfer(L), &r);
+  lua_pushboolean(L, r.request_sent);
+  lua_pushboolean(L, r.answer_started);
+  lua_pushboolean(L, r.reused);
+  lua_pushnumber(L, (lua_Number)r.seconds);
+  return 4;
+}
+
+/* --- streaming and ending -------------------------------------------------- */
+
+static int transfer_read(lua_State *L)
+{
+  struct dt_transfer *t = check_transfer(L);
+  struct dt_result r;
+  const char *data;
+  size_t size;
+  int rc = dt_transfer_read(t, &data, &size);
+
+  if(rc == 1) {
+    lua_pushlstring(L, data, size);
+    return 1;
+  }
+  if(rc == 2) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  lua_pushnil(L);
+  if(rc == 0)
+    return 1;
+  dt_transfer_result(t, &r);
+  lua_pushstring(L, dt_code_name(rc));
+  lua_pushstring(L, r.message ? r.message : "");
+  return 3;
+}
+
+static int transfer_write(lua_State *L)
+{
+  struct dt_transfer *t = check_transfer(L);
+  size_t size, taken = 0;
+  const char *data = luaL_checklstring(L, 2, &size);
+  int rc = dt_transfer_write(t, data, size, &taken);
+
+  if(rc == DT_NOMEM)
+    return luaL_error(L, "not enough memory");
+  if(rc) {
+    lua_pushnil(L);
+    lua_pushstring(L, dt_code_name(rc));
+    return 2;
+  }
+  lua_pushboolean(L, taken == size);
+  return 1;
+}
+
+static int transfer_finish(lua_State *L)
+{
+  dt_transfer_finish(check_transfer(L));
+  return 0;
+}
+
+static int transfer_cancel(lua_State *L)
+{
+  dt_transfer_cancel(check_transfer(L));
+  return 0;
+}
+
+static int transfer_close(lua_State *L) /* close(), __gc and __close */
+{
+  struct transfer_box *box = luaL_checkudata(L, 1, TRANSFER_TYPE);
+
+  transfer_release(box);
+  return 0;
+}
+
+static int transfer_tostring(lua_State *L)
+{
+  struct transfer_box *box = luaL_checkudata(L, 1, TRANSFER_TYPE);
+
+  if(!box->impl)
+    return push_name(L, TRANSFER_TYPE, NULL);
+  lua_pushfstring(L, "%s: %d", TRANSFER_TYPE, (int)dt_transfer_id(box->impl));
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+  { "cancel", transfer_cancel },
+  { "close", transfer_close },
+  { "finish", transfer_finish },
+  { "header", transfer_header },
+  { "headers", transfer_headers },
+  { "id", transfer_id },
+  { "progress", transfer_progress },
+  { "read", transfer_read },
+  { "result", transfer_result },
+  { "status", transfer_status },
+  { "trace", transfer_trace },
+  { "write", transfer_write },
+  { NULL, NULL }
+};
+
+static const luaL_Reg meta[] = {
+  { "__gc", transfer_close },
+  { "__close", transfer_close },
+  { "__tostring", transfer_tostring },
+  { NULL, NULL }
+};
+
+void open_transfer(lua_State *L)
+{
+  new_type(L, TRANSFER_TYPE, methods, meta);
+}
