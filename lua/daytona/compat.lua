@@ -1,0 +1,122 @@
+-- Where Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT differ, as far as this library minds.
+-- Every other file is written as if there were one Lua. Nothing here knows
+-- what it is used for.
+
+local compat = {}
+
+---Which of the builds of the C module fits this Lua: "lua5.4", "luajit", ...
+---@type string
+compat.name = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
+
+---Whether a coroutine can yield across `pcall`: everywhere but on PUC Lua 5.1.
+---@type boolean
+compat.pcall_yields = compat.name ~= "lua5.1"
+
+compat.unpack = table.unpack or rawget(_G, "unpack")
+
+compat.pack = table.pack or function(...)
+  return { n = select("#", ...), ... }
+end
+
+local running = coroutine.running
+
+---The running coroutine, nil on the main thread.
+---@return thread?
+function compat.running()
+  local co, is_main = running()
+  if is_main then return nil end
+  return co
+end
+
+-- Bitwise operators are syntax in 5.3, a library in LuaJIT (`bit`) and 5.2
+-- (`bit32`), and absent from 5.1, where small sums are taken apart.
+
+local function plain_band(a, b)
+  local sum, bit = 0, 1
+  while a > 0 and b > 0 do
+    local abit, bbit = a % 2, b % 2
+    sum = sum + abit * bbit * bit
+    a, b, bit = (a - abit) / 2, (b - bbit) / 2, bit * 2
+  end
+  return sum
+end
+
+local function find_band()
+  local lib = rawget(_G, "jit") and require "bit" or rawget(_G, "bit32")
+  if lib then return lib.band end
+  local chunk = (loadstring or load)("return function(a, b) return a & b end")
+  return chunk and chunk() or plain_band
+end
+
+---The bits that two small non-negative integers share.
+---@type fun(a: integer, b: integer): integer
+compat.band = find_band()
+
+---The bits that either of two small non-negative integers has.
+---@param a integer
+---@param b integer
+---@return integer
+function compat.bor(a, b)
+  return a + b - compat.band(a, b)
+end
+
+-- 5.1 and 5.2 cannot say whether a coroutine may yield, so the stack is looked
+-- at: a C function in it, other than those in `fine`, is in the way.
+local function scan_yieldable(fine)
+  local level = 2
+  while true do
+    local info = debug.getinfo(level, "Sf")
+    if not info then return true end
+    if info.what == "C" and not fine[info.func] then return false end
+    level = level + 1
+  end
+end
+
+local fine_in_52 = { [pcall] = true, [xpcall] = true, [coroutine.yield] = true }
+
+---Whether the running coroutine can yield here. On 5.1 metamethods and
+---iterators go unnoticed (the yield itself then fails).
+---@return boolean
+compat.isyieldable = coroutine.isyieldable or function()
+  return scan_yieldable(compat.pcall_yields and fine_in_52 or {})
+end
+
+---What to tell somebody who waits where this Lua cannot yield.
+---@type string
+compat.yield_help = compat.pcall_yields
+  and "a task cannot wait inside a function that C code calls (a callback of table.sort or "
+    .. "string.gsub, a finalizer, require): move the call out of it"
+  or "on Lua 5.1 a task cannot wait inside pcall, a metamethod, an iterator or a callback of "
+    .. "C: move the call out of it, or run this on LuaJIT or Lua 5.2 or later"
+
+---Raises what Ctrl-C raises, if the standalone interpreter has asked its main
+---thread to stop and the caller, being another coroutine, cannot notice.
+function compat.check_interrupt()
+  if compat.name == "luajit" or not compat.running() then return end
+  local main = debug.getregistry()[1]
+  if type(main) == "thread" and debug.gethook(main) == "external hook" then
+    error("interrupted!", 0)
+  end
+end
+
+---Whether `e` is the error that Ctrl-C raises in the standalone interpreter.
+---@param e any
+---@return boolean
+function compat.is_interrupt(e)
+  return type(e) == "string" and e:sub(-12) == "interrupted!"
+end
+
+---`load` for text, with an environment, in every Lua.
+---@param text string
+---@param name string
+---@param env? table
+---@return function?
+---@return string? message
+function compat.load(text, name, env)
+  if not rawget(_G, "setfenv") then return load(text, name, "t", env or _G) end
+  local chunk, message = loadstring(text, name)
+  if chunk and env then setfenv(chunk, env) end
+  return chunk, message
+end
+
+return compat

@@ -1,0 +1,569 @@
+-- The loop: the engine of this Lua state, and waiting. One engine is made at
+-- first use and again after a fork; whoever waits in a task yields to the loop,
+-- everybody else waits through the driver of the host. Nothing here knows HTTP,
+-- and nothing but `interrupt` ends what others began.
+--
+-- Two things can be waited for: an op (a transfer in flight) and a task. Each
+-- has in `waiter` a list, linked by `next`, of those who wait for it. A waiter is
+-- a task, or a table of the same fields for a caller outside tasks:
+--   ready, why     has been woken, and by what: "event", "deadline", "canceled"
+--   mask           the events that wake it
+--   next           in the list; when, slot: in the heap of timers
+--   co             of tasks only
+
+local compat = require "daytona.compat"
+local core = require "daytona.native"
+local errors = require "daytona.errors"
+local timers = require "daytona.timers"
+
+local band, bor, running = compat.band, compat.bor, compat.running
+local now = core.now
+local DONE = core.DONE
+
+local loop = { now = now }
+
+-- How long tasks may clean up after Ctrl-C, seconds.
+local GRACE = 5
+
+-- Looked for in this order when no driver was chosen.
+local DRIVERS = { "manual", "block" }
+
+local engine               -- nil until first used
+local ops                  -- in flight, by id; weak: who forgets an op ends it
+local heap                 -- deadlines of waiters
+local live                 -- every task that is not done
+local ready, head, tail    -- tasks to resume, a queue
+local current              -- the task that runs, or nil
+local driver, driver_why   -- nil until first used
+local kick                 -- the driver's, or nil
+local deferred = false     -- the driver was asked to resume the ready tasks
+local spare = {}           -- waiters of callers outside tasks, for the next ones
+
+local function forget_all()
+  ops = setmetatable({}, { __mode = "v" })
+  heap = timers.new()
+  live = {}
+  ready, head, tail = {}, 1, 0
+end
+
+forget_all()
+
+--- Errors ------------------------------------------------------------------------
+
+local function canceled()
+  return errors.new { kind = "canceled", message = "the task was canceled" }
+end
+
+local function lost()
+  return errors.new {
+    kind = "canceled", code = "forked",
+    message = "this was begun by another process, before a fork",
+  }
+end
+
+local function too_late()
+  return errors.new { kind = "timeout", code = "wait", message = "it did not happen in time" }
+end
+
+--- The driver --------------------------------------------------------------------
+
+local function install(found, why)
+  driver, driver_why, kick = found, why, found.kick
+  if engine then driver.attach(loop) end
+end
+
+local function detect()
+  for i = 1, #DRIVERS do
+    local candidate = require("daytona.driver." .. DRIVERS[i])
+    local yes, why = candidate.detect()
+    if yes then return install(candidate, why) end
+  end
+end
+
+local function is_driver(name)
+  for i = 1, #DRIVERS do
+    if DRIVERS[i] == name then return true end
+  end
+  return false
+end
+
+---Chooses the driver of the host: one of the names above, or a driver of your
+---own (a table; see doc/architecture.md). Raises on an unknown name, and while
+---something is in flight.
+---@param which string|table
+function loop.use(which)
+  if type(which) ~= "table" and not is_driver(which) then
+    local valid = table.concat(DRIVERS, ", ")
+    errors.misuse(2, "unknown driver '%s' (valid: %s)", tostring(which), valid)
+  end
+  local chosen = type(which) == "table" and which or require("daytona.driver." .. which)
+  if chosen == driver then return end
+  if loop.busy() then
+    errors.misuse(2, "the driver cannot be changed while something is in flight")
+  end
+  if driver and engine then driver.detach() end
+  install(chosen, "daytona.use chose it")
+end
+
+---The driver in use, and why it is that one.
+---@return string name
+---@return string why
+function loop.driver_info()
+  if not driver then detect() end
+  return driver.name, driver_why
+end
+
+--- The engine --------------------------------------------------------------------
+
+-- In a child after a fork: everything in flight is the parent's business.
+local function leave_parents()
+  engine:abandon()
+  driver.detach()
+  engine = nil
+  forget_all()
+  if current then live[current] = true end
+end
+
+---The engine of this Lua state.
+---@return daytona.core.Engine
+function loop.engine()
+  if engine then
+    if engine:is_ours() then return engine end
+    leave_parents()
+  end
+  if not driver then detect() end
+  engine = core.new()
+  driver.attach(loop)
+  return engine
+end
+
+loop.profile = core.profile
+
+---@class daytona.Op
+---@field id integer
+---@field transfer daytona.core.Transfer
+---@field done boolean   DONE has happened
+---@field events integer those that nobody has waited for yet
+---@field waiter? table
+
+---Starts a transfer. nil and the core's refusal when a part of the request
+---holds a forbidden character; raises on a malformed request. Give it back with
+---`loop.close` (or forget it, and the collector does).
+---@param request daytona.core.Request
+---@return daytona.Op?
+---@return string? message
+function loop.start(request)
+  local transfer, id = (engine or loop.engine()):start(request)
+  if not transfer then
+    if id ~= "forked" then return nil, id --[[@as string]] end
+    transfer, id = loop.engine():start(request)
+    if not transfer then return nil, id --[[@as string]] end
+  end
+  local op = { id = id, transfer = transfer, done = false, events = 0 }
+  ops[id] = op
+  if kick then kick() end
+  return op
+end
+
+--- Waking ------------------------------------------------------------------------
+
+local function wake(waiter, why)
+  if waiter.ready then return end
+  waiter.ready, waiter.why = true, why
+  if not waiter.co then return driver.wake(waiter) end
+  tail = tail + 1
+  ready[tail] = waiter
+  if kick then kick() end
+end
+
+-- Wakes those who wait for the source and for one of these events.
+local function wake_all(source, what)
+  local waiter = source.waiter
+  while waiter do
+    local after = waiter.next
+    if band(waiter.mask, what) ~= 0 then wake(waiter, "event") end
+    waiter = after
+  end
+end
+
+local function finish(op)
+  op.done = true
+  ops[op.id] = nil
+  wake_all(op, 31)
+end
+
+local function dispatch(events)
+  for i = 1, #events, 2 do
+    local op, what = ops[events[i]], events[i + 1]
+    if op then
+      if what >= DONE then
+        op.events = bor(op.events, what - DONE)
+        finish(op)
+      else
+        op.events = bor(op.events, what)
+        wake_all(op, what)
+      end
+    end
+  end
+end
+
+local function expire()
+  if not heap[1] then return end
+  local time = now()
+  local waiter = heap:take(time)
+  while waiter do
+    wake(waiter, "deadline")
+    waiter = heap:take(time)
+  end
+  if heap[1] then engine:alarm(heap:first()) end
+end
+
+--- Tasks, as the loop sees them ----------------------------------------------------
+
+local function settle(before, task, ok, ...)
+  current = before
+  if coroutine.status(task.co) ~= "dead" then return end
+  task:ended(ok, ...)
+  -- LuaJIT's Ctrl-C strikes in whatever coroutine is running: it is meant for
+  -- the main program.
+  if not ok and compat.is_interrupt((...)) then error((...), 0) end
+end
+
+---Runs a task (of daytona.task) until it waits or ends.
+function loop.resume(task, ...)
+  local before = current
+  current = task
+  return settle(before, task, coroutine.resume(task.co, ...))
+end
+
+---Takes a new task into the loop's care.
+function loop.adopt(task)
+  live[task] = true
+end
+
+---Lets a task go that is done, and wakes those who wait for it.
+function loop.release(task)
+  live[task] = nil
+  wake_all(task, DONE)
+end
+
+---Wakes a task that was canceled, unless it is shielded or not waiting.
+function loop.interrupt(task)
+  if task.parked and task.shields == 0 then wake(task, "canceled") end
+end
+
+---The task that runs now, or nil.
+---@return daytona.Task?
+function loop.current()
+  return current
+end
+
+-- The task whose own coroutine this is. Inside a coroutine that a task made for
+-- itself (a generator) a wait is like one outside tasks.
+local function own_task()
+  if current and running() == current.co then return current end
+end
+
+-- Resumes what was ready when it began, at least one, until the time is over.
+local function run_ready(stop)
+  local last = tail
+  while head <= last do
+    local task = ready[head]
+    ready[head] = nil
+    head = head + 1
+    if head > tail then head, tail = 1, 0 end
+    if not task then return end -- a step inside a step took it
+    if task.ready and coroutine.status(task.co) == "suspended" then loop.resume(task) end
+    if stop and now() >= stop then return end
+  end
+end
+
+local function run_deferred()
+  deferred = false
+  run_ready()
+end
+
+--- Stepping ------------------------------------------------------------------------
+
+---Is anything in flight, any timer set, any task ready?
+---@return boolean
+function loop.busy()
+  return head <= tail or heap[1] ~= nil or next(ops) ~= nil
+end
+
+---For drivers: does what is ready without blocking and resumes the tasks that
+---became ready, for at most about `budget` seconds (nil: no limit).
+---@param budget? number
+function loop.step(budget)
+  if not engine then return run_ready() end
+  local stop = budget and now() + budget
+  local events = engine:step(budget)
+  if events then dispatch(events) end
+  expire()
+  if head > tail then return end
+  if not driver.defer then return run_ready(stop) end
+  if not deferred then
+    deferred = true
+    driver.defer(run_deferred)
+  end
+end
+
+---For frame loops: `loop.step`, at home in any driver. Never blocks.
+---@param budget? number  seconds
+function loop.update(budget)
+  if budget ~= nil and (type(budget) ~= "number" or budget < 0) then
+    errors.misuse(2, "update: budget is a number of seconds, not %s", tostring(budget))
+  end
+  loop.step(budget)
+end
+
+---For drivers that block: waits until something happens, then as `step`. True
+---when a signal came. Raises when nothing is in flight that could end the wait.
+---@return boolean? signal
+function loop.poll()
+  local events, signal
+  if head <= tail then
+    events = engine:step()
+  elseif heap[1] or next(ops) then
+    events, signal = engine:poll()
+  else
+    error("a wait that nothing can end: no request, timer or task is in progress", 0)
+  end
+  if events then dispatch(events) end
+  expire()
+  run_ready()
+  return signal
+end
+
+--- Ctrl-C ------------------------------------------------------------------------
+
+-- An interrupt may have struck between any two instructions. What it made us
+-- miss is found again: transfers that ended, and tasks that were woken.
+local function resync()
+  local over = {}
+  for _, op in pairs(ops) do
+    local status, code = op.transfer:result()
+    if status or code then over[#over + 1] = op end
+  end
+  for i = 1, #over do finish(over[i]) end
+  ready, head, tail = {}, 1, 0
+  for task in pairs(live) do
+    if task.ready and coroutine.status(task.co) == "suspended" then
+      tail = tail + 1
+      ready[tail] = task
+    end
+  end
+end
+
+local host_wait
+local stopping = false
+
+-- The main program was interrupted: its tasks are canceled and may clean up
+-- for a while. A second interrupt ends that.
+local function stop_tasks()
+  local waiting = {}
+  for task in pairs(live) do
+    if coroutine.status(task.co) == "suspended" then waiting[#waiting + 1] = task end
+  end
+  for i = 1, #waiting do waiting[i]:cancel() end
+  local limit = now() + GRACE
+  for i = 1, #waiting do
+    local task = waiting[i]
+    if not task:done() and host_wait(task, DONE, limit) ~= "event" then return end
+  end
+end
+
+local function interrupted(err, source, before)
+  current = before
+  resync()
+  if source and source.transfer then source.transfer:cancel() end
+  if not stopping then
+    stopping = true
+    pcall(stop_tasks)
+    stopping = false
+  end
+  error(err, 0)
+end
+
+--- Waiting -----------------------------------------------------------------------
+
+local function set_timer(waiter, deadline)
+  local first = heap:add(waiter, deadline)
+  if not first then return end
+  loop.engine():alarm(deadline)
+  if kick then kick() end
+end
+
+local function link(source, waiter, mask)
+  waiter.mask = mask
+  waiter.next = source.waiter
+  source.waiter = waiter
+end
+
+local function unlink(source, waiter)
+  local at = source.waiter
+  if at == waiter then
+    source.waiter = waiter.next
+  else
+    while at and at.next ~= waiter do at = at.next end
+    if at then at.next = waiter.next end
+  end
+  waiter.next = nil
+end
+
+-- The wait of a caller outside tasks. Why it ended; raises after Ctrl-C.
+function host_wait(source, mask, deadline)
+  if not (engine and engine:is_ours()) then loop.engine() end
+  local n = #spare
+  local waiter = spare[n] or {}
+  spare[n] = nil
+  waiter.ready = false
+  if source then link(source, waiter, mask) end
+  if deadline then set_timer(waiter, deadline) end
+  local before = current
+  local ok, err = driver.wait(waiter)
+  if source then unlink(source, waiter) end
+  if deadline then heap:remove(waiter) end
+  spare[#spare + 1] = waiter
+  if not ok then interrupted(err, source, before) end
+  return waiter.why
+end
+
+-- The wait of a task. Why it ended.
+local function task_wait(task, source, mask, deadline)
+  if task.canceled and task.shields == 0 then return "canceled" end
+  if not compat.isyieldable() then error(compat.yield_help, 0) end
+  task.ready, task.parked = false, true
+  if source then link(source, task, mask) end
+  if deadline then set_timer(task, deadline) end
+  repeat coroutine.yield() until task.ready
+  task.parked = false
+  if source then unlink(source, task) end
+  if deadline then heap:remove(task) end
+  return task.why
+end
+
+local function wait(source, mask, deadline)
+  local task = own_task()
+  if task then return task_wait(task, source, mask, deadline) end
+  return host_wait(source, mask, deadline)
+end
+
+-- Takes those of the op's events that the mask names; nil when there are none.
+local function take(op, mask)
+  local events = op.events
+  if events == 0 then return op.done and DONE or nil end
+  local found = band(events, mask)
+  op.events = events - found
+  if op.done then return found + DONE end
+  return found ~= 0 and found or nil
+end
+
+local function abandoned(op)
+  op.transfer:cancel()
+  return nil, canceled()
+end
+
+---Waits until one of the mask's events has happened to the op since they were
+---last waited for, and returns the set of those. An op that is done satisfies
+---any wait. nil and an error of kind "canceled" when the task was cancelled (the
+---transfer then is, too), or "timeout" after `deadline`.
+---
+---Outside tasks Ctrl-C cancels the transfer and all tasks, gives these 5 s to
+---clean up, and is raised again.
+---@param op daytona.Op
+---@param mask integer
+---@param deadline? number  on the clock of `loop.now`
+---@return integer? events
+---@return daytona.Error? err
+function loop.wait(op, mask, deadline)
+  local task = own_task()
+  if task and task.canceled and task.shields == 0 and not op.done then return abandoned(op) end
+  local found = take(op, mask)
+  if found then return found end
+  if ops[op.id] ~= op then return nil, lost() end
+  local why
+  if task then
+    why = task_wait(task, op, bor(mask, DONE), deadline)
+  else
+    why = host_wait(op, bor(mask, DONE), deadline)
+  end
+  found = take(op, mask)
+  if found then return found end
+  if why == "deadline" then return nil, too_late() end
+  return abandoned(op)
+end
+
+---Ends an op and frees what it holds. Idempotent.
+---@param op daytona.Op
+function loop.close(op)
+  op.transfer:close()
+  if not op.done then finish(op) end
+end
+
+---Waits for a task's end. Whether it came; otherwise nil and an error of kind
+---"canceled" (the waiting task was cancelled) or "timeout".
+---@param task daytona.Task
+---@param deadline? number
+---@return boolean?
+---@return daytona.Error?
+function loop.join(task, deadline)
+  if task:done() then return true end
+  local why = wait(task, DONE, deadline)
+  if task:done() then return true end
+  if why == "deadline" then return nil, too_late() end
+  return nil, canceled()
+end
+
+---Sleeps; meanwhile tasks run. nil, err when the task is cancelled.
+---@param seconds number
+---@return boolean?
+---@return daytona.Error?
+function loop.sleep(seconds)
+  if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
+    errors.misuse(2, "sleep: a number of seconds expected, got %s", tostring(seconds))
+  end
+  if wait(nil, nil, now() + seconds) == "canceled" then return nil, canceled() end
+  return true
+end
+
+--- Cleaning up ---------------------------------------------------------------------
+
+local function unshield(task, ok, ...)
+  task.shields = task.shields - 1
+  if not ok then error((...), 0) end
+  return ...
+end
+
+---Runs fn so that waits inside it do not see the cancellation of the current
+---task: for cleaning up. Returns what fn returns.
+---@param fn function
+---@param ... any
+---@return any ...
+function loop.shield(fn, ...)
+  local task = own_task()
+  if not task then return fn(...) end
+  task.shields = task.shields + 1
+  if not compat.pcall_yields then return unshield(task, true, fn(...)) end
+  return unshield(task, pcall(fn, ...))
+end
+
+local function guarded(on_error, state, ok, ...)
+  if ok then return ... end
+  loop.shield(on_error, state, (...))
+  error((...), 0)
+end
+
+---Returns what fn(state) returns. When that raises (Ctrl-C, above all), calls
+---on_error(state, err), shielded, and raises the same error again.
+---@param fn function
+---@param on_error function
+---@param state any
+---@return any ...
+function loop.guard(fn, on_error, state)
+  -- 5.1 cannot yield across pcall; its Ctrl-C never strikes in a coroutine.
+  if not compat.pcall_yields and running() then return fn(state) end
+  return guarded(on_error, state, pcall(fn, state))
+end
+
+return loop
