@@ -1,0 +1,303 @@
+/*
+ * engine.h - the engine's insides, shared by its own files only.
+ *
+ * engine.c    the engine's life, waiting, stepping, events
+ * handle.c    pooled easy handles and the options they always carry
+ * origin.c    the queue of each origin
+ * transfer.c  the life of a transfer
+ * request.c   turns a dt_request into options of an easy handle
+ * source.c    where a request's body comes from
+ * sink.c      where an answer goes
+ * failure.c   names of codes; what libcurl's codes mean
+ *
+ * A transfer is queued in its origin until a slot is free, then libcurl has it
+ * (running), then it is done. Callbacks of libcurl find the handle, and by it
+ * the transfer; they only change the transfer's and the engine's own state.
+ */
+#ifndef DAYTONA_ENGINE_H
+#define DAYTONA_ENGINE_H
+
+#include "chunk_queue.h"
+#include "core.h"
+#include "deadlines.h"
+#include "list.h"
+#include "pollset.h"
+#include "profile.h"
+#include "sigpipe.h"
+
+#include <curl/curl.h>
+#include <sys/types.h>
+
+#if defined(__GNUC__)
+#pragma GCC visibility push(hidden)
+#endif
+
+#define DT_BATCH       64 /* descriptors asked for at once */
+#define DT_POOLED      64 /* easy handles kept for reuse */
+#define DT_ORIGINS     64 /* buckets of the table of origins */
+#define DT_QUEUE_HIGH  (1024 * 1024) /* a chunk queue is full */
+#define DT_QUEUE_LOW   (256 * 1024)  /* and has room again */
+#define DT_HEADERS_MAX (256 * 1024)
+#define DT_ERROR_BODY  (64 * 1024) /* kept of a body that no sink wants */
+
+/* Where a URL's origin stands in its text. */
+struct dt_span {
+  const char *host; /* with port, without user information */
+  size_t size;
+  int tls;
+};
+
+struct dt_origin {
+  struct dt_origin *next; /* in its bucket */
+  struct dt_link ready;   /* in engine.ready: something queued, a slot free */
+  struct dt_link queue;   /* transfers, first come first served */
+  unsigned queued, running;
+  size_t size;
+  char name[]; /* "scheme://host:port", lower case */
+};
+
+/* An easy handle with what libcurl needs to be at hand while it runs. */
+struct dt_handle {
+  struct dt_link link; /* in engine.pool or engine.zombies */
+  struct dt_engine *engine;
+  CURL *easy;
+  struct dt_transfer *transfer;
+  struct dt_profile *profile; /* whose options are set; NULL: none */
+  int tls;                    /* options for https are set */
+  int custom;                 /* CURLOPT_CUSTOMREQUEST is set */
+  int dirty;                  /* carries what only a reset removes */
+  long buffer_size;
+  long connect_ms;
+  char error[CURL_ERROR_SIZE];
+};
+
+struct dt_engine {
+  pid_t pid;
+  CURLM *multi;
+  struct dt_pollset *pollset;
+  struct dt_profile *profile; /* for requests without one */
+  unsigned max_connections;
+  int watched;       /* dt_engine_fd was asked for */
+  int tls;           /* TLS was ever used */
+  int quick_exit;    /* libcurl leaves a name lookup without joining it */
+  int poke;          /* this libcurl needs curl_multi_poll after a step */
+  int broken;        /* the multi handle failed; it must be rebuilt */
+  int nomem;         /* a poll-set callback ran out of memory */
+  double now;        /* of the step */
+  double curl_due;   /* when libcurl wants to be called; negative: never */
+  double alarm;      /* 0: none */
+  unsigned idle_steps; /* steps in a row that were due and did nothing */
+  uint64_t activity;   /* grows whenever something happens */
+  struct dt_deadlines deadlines;
+  struct dt_link transfers; /* all that have not been freed */
+  struct dt_link running;   /* those that libcurl has */
+  struct dt_link ready;     /* origins that can start a transfer */
+  struct dt_link resuming;  /* transfers to take out of their pause */
+  struct dt_link events;    /* transfers with something to report */
+  struct dt_link pool;      /* handles free for use */
+  struct dt_link zombies;   /* handles of cancelled name lookups */
+  unsigned pooled;
+  struct dt_origin *origins[DT_ORIGINS];
+  unsigned norigins;
+  struct dt_ready batch[DT_BATCH]; /* reported, not yet looked at */
+  int batch_at, batch_size;
+  struct dt_engine_stats stats;
+};
+
+enum dt_state {
+  DT_QUEUED,
+  DT_RUNNING,
+  DT_DONE
+};
+
+/* One place a request's body, or a part of it, is read from. */
+struct dt_source {
+  struct dt_transfer *transfer;
+  enum dt_body_kind kind; /* memory, fd or queue */
+  const char *data;
+  int fd;
+  off_t start;    /* of fd; -1: cannot be sought */
+  int64_t length; /* negative: unknown */
+  int64_t done;   /* bytes handed out */
+};
+
+/* A part's attributes; its content is the source of the same index. */
+struct dt_part_head {
+  const char *name, *filename, *type;
+};
+
+/* A copy of what was asked for, made in one piece with the transfer. */
+struct dt_order {
+  const char *method;
+  const char *url;
+  struct curl_slist *headers; /* own nodes, then the profile's */
+  enum dt_body_kind body;
+  struct dt_source *sources; /* one, or one a part */
+  struct dt_part_head *parts;
+  size_t nparts;
+  enum dt_sink_kind sink;
+  int sink_fd;
+  int tls;
+  int head;       /* the answer has no body */
+  int repeatable; /* sending it twice is harmless */
+  int progress;
+  uint64_t max_bytes;       /* 0: no cap */
+  double connect_timeout;   /* 0: none */
+  double timeout;           /* 0: none */
+  double idle_timeout;      /* 0: none */
+};
+
+struct dt_transfer {
+  struct dt_engine *engine; /* NULL once the engine is gone */
+  uint64_t id;
+  enum dt_state state;
+  struct dt_link all;    /* engine.transfers */
+  struct dt_link place;  /* the origin's queue, or engine.running */
+  struct dt_link resume; /* engine.resuming */
+  struct dt_link event;  /* engine.events */
+  struct dt_origin *origin;
+  struct dt_handle *handle; /* while running */
+  struct dt_profile *profile;
+  struct dt_order order;
+  curl_mime *mime;
+  unsigned events; /* what to report */
+
+  double started, ended;
+  double last_activity;
+  struct dt_deadline due;
+
+  /* the body queue */
+  struct dt_chunk_queue out;
+  int finished; /* no more bytes will come */
+  int refused;  /* a write was refused: report when there is room */
+  int send_paused;
+
+  /* the answer */
+  int attempts;   /* times libcurl was about to send the request */
+  int in_headers; /* between a status line and its blank line */
+  int answered;   /* the final answer's headers are complete */
+  int answer_started;
+  int to_sink;    /* a 2xx: the body goes where it was asked to go */
+  int chunked;
+  long status;
+  int64_t announced; /* length; -1: unknown */
+  char *header_block;
+  size_t header_size, header_room;
+  char *memory;
+  size_t memory_size, memory_room;
+  struct dt_chunk_queue in;
+  struct dt_chunk *held; /* the chunk that the user looks at */
+  int recv_paused;
+  uint64_t received;
+
+  /* the end */
+  int code; /* set early by callbacks that abort libcurl */
+  int os_error;
+  int request_sent;
+  int reused;
+  uint64_t sent;
+  int64_t sent_total;
+  char message[CURL_ERROR_SIZE];
+};
+
+/* --- engine.c --- */
+
+/* Adds to what will be reported of the transfer. */
+void dt_engine_post(struct dt_engine *e, struct dt_transfer *t, unsigned what);
+
+/* To be called at the end of everything that changes what the engine has to do:
+   brings kick and alarm of a watched engine up to date. */
+void dt_engine_sync(struct dt_engine *e);
+
+/* Notes that the transfer's pause is over; the next step tells libcurl. */
+void dt_engine_resume(struct dt_engine *e, struct dt_transfer *t);
+
+/* Something happened to the transfer: it is not idle. */
+void dt_engine_touch(struct dt_transfer *t);
+
+/* --- handle.c --- */
+
+/* A handle for the profile, from the pool if possible. NULL without memory. */
+struct dt_handle *dt_handle_acquire(struct dt_engine *e,
+                                    struct dt_profile *profile);
+
+/* Takes the handle out of the multi handle and keeps it for reuse. */
+void dt_handle_release(struct dt_handle *h, int in_multi);
+
+void dt_handle_free(struct dt_handle *h);
+
+/* --- origin.c --- */
+
+/* 1 and where the origin stands in the URL, if it is one of ours. */
+int dt_origin_parse(const char *url, struct dt_span *out);
+
+/* The origin, made if needed; NULL without memory. */
+struct dt_origin *dt_origin_get(struct dt_engine *e, const struct dt_span *s);
+void dt_origin_enqueue(struct dt_engine *e, struct dt_transfer *t);
+
+/* Takes the next transfer that may start, fairly among origins, and counts it
+   as running; NULL when there is none. */
+struct dt_transfer *dt_origin_next(struct dt_engine *e);
+
+/* The transfer leaves its origin: it was queued, or it ran. */
+void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t);
+void dt_origins_free(struct dt_engine *e);
+
+/* --- transfer.c --- */
+
+/* Gives a transfer that has got its slot to libcurl, or ends it. */
+void dt_transfer_begin(struct dt_transfer *t);
+
+/* In a forked child: drops the transfer's ties to the parent's engine without
+   touching libcurl. */
+void dt_transfer_forget(struct dt_transfer *t);
+
+/* Ends the transfer: facts are copied, the handle is given back, DONE is
+   posted. `message` may be NULL. */
+void dt_transfer_end(struct dt_transfer *t, int code, const char *message);
+
+/* Ends the transfer with what libcurl said. */
+void dt_transfer_complete(struct dt_transfer *t, CURLcode rc);
+
+/* The next moment to look at the transfer's deadlines; 0: none. */
+double dt_transfer_next_deadline(const struct dt_transfer *t);
+
+/* A deadline of the transfer has come: ends it, or sets the next one. */
+void dt_transfer_expire(struct dt_transfer *t);
+
+/* --- request.c --- */
+
+/* Checks the request and copies it into a new transfer that belongs nowhere
+   yet; freed by free() after the profile's reference was dropped. */
+int dt_request_copy(const struct dt_request *r, struct dt_profile *profile,
+                    struct dt_transfer **out, struct dt_span *origin,
+                    const char **what);
+
+/* Sets the transfer's handle up for its request. DT_OK or DT_NOMEM. */
+int dt_request_apply(struct dt_transfer *t);
+
+/* --- source.c --- */
+
+/* Callbacks of libcurl; `source` is a struct dt_source. */
+size_t dt_source_read(char *buffer, size_t size, size_t n, void *source);
+int dt_source_seek(void *source, curl_off_t offset, int whence);
+
+/* --- sink.c --- */
+
+size_t dt_sink_header(char *data, size_t size, size_t n, void *handle);
+size_t dt_sink_body(char *data, size_t size, size_t n, void *handle);
+
+/* --- failure.c --- */
+
+/* What libcurl's verdict means for this transfer. The handle is still there. */
+int dt_failure_code(const struct dt_transfer *t, CURLcode rc);
+
+/* The text for it, without credentials. */
+void dt_failure_message(const struct dt_transfer *t, int code, CURLcode rc,
+                        char *text, size_t size);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
+
+#endif

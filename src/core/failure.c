@@ -1,0 +1,152 @@
+/*
+ * failure.c - the names of codes, and what libcurl's codes mean at the stage
+ * that a transfer had reached.
+ */
+#include "engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *dt_code_name(int code)
+{
+  static const char *const names[] = {
+    "ok",      "out_of_memory",   "bad_argument", "timeout",
+    "connect_timeout", "idle_timeout", "canceled", "resolve",
+    "connect", "tls",             "reset",        "truncated",
+    "protocol", "too_large",      "sink",         "source",
+    "forked",  "internal"
+  };
+
+  if(code > 0 || -code >= (int)(sizeof(names) / sizeof(names[0])))
+    return "internal";
+  return names[-code];
+}
+
+/* Too long a header makes libcurl 7.x say "out of memory". */
+static int in_headers(const struct dt_transfer *t)
+{
+  return t->answer_started && !t->answered;
+}
+
+/* A proxy that was asked for a tunnel and refused. */
+static int proxy_refused(const struct dt_transfer *t)
+{
+  long status = 0;
+
+  curl_easy_getinfo(t->handle->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+  return !t->attempts && status >= 300;
+}
+
+/* The connection broke while data was on its way. */
+static int broken_code(const struct dt_transfer *t)
+{
+  if(strstr(t->handle->error, "chunk") ||
+     strstr(t->handle->error, "Too large response headers"))
+    return DT_PROTOCOL;
+  if(proxy_refused(t))
+    return DT_CONNECT;
+  return t->answered ? DT_TRUNCATED : DT_RESET;
+}
+
+int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
+{
+  if(t->code)
+    return t->code; /* a callback knew better */
+  switch(rc) {
+  case CURLE_OK:
+    return t->answered ? DT_OK : DT_RESET;
+  case CURLE_OUT_OF_MEMORY:
+    return in_headers(t) ? DT_PROTOCOL : DT_NOMEM;
+  case CURLE_URL_MALFORMAT:
+    return DT_BAD_ARGUMENT;
+  case CURLE_COULDNT_RESOLVE_HOST:
+  case CURLE_COULDNT_RESOLVE_PROXY:
+    return DT_RESOLVE;
+  case CURLE_COULDNT_CONNECT:
+  case CURLE_INTERFACE_FAILED:
+  case CURLE_PROXY:
+    return DT_CONNECT;
+  case CURLE_OPERATION_TIMEDOUT:
+    return t->attempts ? broken_code(t) : DT_CONNECT_TIMEOUT;
+  case CURLE_SSL_CONNECT_ERROR:
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_ENGINE_NOTFOUND:
+  case CURLE_SSL_ENGINE_SETFAILED:
+  case CURLE_SSL_ENGINE_INITFAILED:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_SHUTDOWN_FAILED:
+  case CURLE_SSL_CRL_BADFILE:
+  case CURLE_SSL_ISSUER_ERROR:
+  case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+  case CURLE_SSL_INVALIDCERTSTATUS:
+  case CURLE_SSL_CLIENTCERT:
+  case CURLE_USE_SSL_FAILED:
+    return DT_TLS;
+  case CURLE_GOT_NOTHING:
+  case CURLE_SEND_ERROR:
+  case CURLE_SEND_FAIL_REWIND:
+  case CURLE_RECV_ERROR:
+  case CURLE_PARTIAL_FILE:
+  case CURLE_HTTP2_STREAM:
+  case CURLE_HTTP3:
+  case CURLE_QUIC_CONNECT_ERROR:
+    return broken_code(t);
+  case CURLE_HTTP2:
+    return t->answered ? DT_TRUNCATED : DT_PROTOCOL;
+  case CURLE_UNSUPPORTED_PROTOCOL:
+  case CURLE_WEIRD_SERVER_REPLY:
+  case CURLE_BAD_CONTENT_ENCODING:
+    return DT_PROTOCOL;
+  case CURLE_FILESIZE_EXCEEDED:
+    return DT_TOO_LARGE;
+  default:
+    return DT_INTERNAL;
+  }
+}
+
+/* libcurl's text. Some of its messages quote a URL or a proxy setting, which
+   may hold a password: then only the general text is kept. */
+static const char *curl_text(const struct dt_transfer *t, CURLcode rc)
+{
+  const char *text = t->handle->error;
+
+  return *text && !strchr(text, '@') ? text : curl_easy_strerror(rc);
+}
+
+void dt_failure_message(const struct dt_transfer *t, int code, CURLcode rc,
+                        char *text, size_t size)
+{
+  switch(code) {
+  case DT_OK:
+    text[0] = 0;
+    return;
+  case DT_NOMEM:
+    snprintf(text, size, "out of memory");
+    return;
+  case DT_TOO_LARGE:
+    snprintf(text, size, "the answer's body exceeds %llu bytes",
+             (unsigned long long)t->order.max_bytes);
+    return;
+  case DT_SINK:
+    snprintf(text, size, "the answer could not be written: %s",
+             strerror(t->os_error));
+    return;
+  case DT_SOURCE:
+    if(t->os_error)
+      snprintf(text, size, "the body could not be read: %s",
+               strerror(t->os_error));
+    else
+      snprintf(text, size, "the body is shorter than announced");
+    return;
+  default:
+    break;
+  }
+  if(code == DT_PROTOCOL && t->code)
+    snprintf(text, size, "the answer's headers are not understood");
+  else if(code == DT_RESET && (rc == CURLE_OK || t->code))
+    snprintf(text, size, "the connection was closed before the answer");
+  else
+    snprintf(text, size, "%s", curl_text(t, rc));
+}

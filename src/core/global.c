@@ -1,0 +1,56 @@
+/*
+ * global.c - what is done once for the process, and the clock.
+ */
+#define _GNU_SOURCE
+#include "core.h"
+
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <time.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int global_code;
+
+/* libcurl's resolver threads may still run when a Lua state is closed and its
+   modules are unloaded, so this object stays. In a program that the engine is
+   linked into there is nothing to keep, and opening it again is harmless. */
+static void stay_loaded(void)
+{
+  static const char here = 0;
+  Dl_info info;
+
+  if(dladdr(&here, &info) && info.dli_fname)
+    (void)dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+static void init(void)
+{
+  CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+
+  if(rc == CURLE_OUT_OF_MEMORY)
+    global_code = DT_NOMEM;
+  else if(rc)
+    global_code = DT_INTERNAL;
+  else
+    stay_loaded();
+}
+
+int dt_global_init(void)
+{
+  pthread_once(&once, init);
+  return global_code;
+}
+
+const char *dt_curl_version(void)
+{
+  return curl_version();
+}
+
+double dt_now(void)
+{
+  struct timespec ts;
+
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}

@@ -1,0 +1,199 @@
+/*
+ * handle.c - easy handles: the options they always carry, and the pool.
+ *
+ * Options cost time, so a handle keeps those it has; only what differs is set
+ * anew, and only what cannot be taken back one by one needs a reset.
+ */
+#define _GNU_SOURCE
+#include "engine.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define POOL_SEARCH 8
+
+/* Closes on exec: the programs that the user starts have no business here.
+   Without a transfer nobody wants the connection any more. */
+static curl_socket_t on_open_socket(void *handle, curlsocktype purpose,
+                                    struct curl_sockaddr *address)
+{
+  struct dt_handle *h = handle;
+  int fd;
+
+  (void)purpose;
+  if(!h->transfer)
+    return CURL_SOCKET_BAD;
+  dt_engine_touch(h->transfer);
+  fd = socket(address->family, address->socktype, address->protocol);
+  if(fd >= 0)
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fd;
+}
+
+/* Called each time before libcurl sends the request. When a kept connection
+   turns out to be dead without a byte of an answer, libcurl would send the
+   request again over a new one; the first may have been acted upon, so that is
+   only right for requests that are harmless to repeat. */
+static int on_request(void *handle, char *address, char *local, int port,
+                      int local_port)
+{
+  struct dt_handle *h = handle;
+  struct dt_transfer *t = h->transfer;
+
+  (void)address;
+  (void)local;
+  (void)port;
+  (void)local_port;
+  if(!t)
+    return CURL_PREREQFUNC_ABORT;
+  dt_engine_touch(t);
+  if(t->attempts++ && !t->answer_started && !t->order.repeatable) {
+    t->code = DT_RESET;
+    t->request_sent = 1;
+    return CURL_PREREQFUNC_ABORT;
+  }
+  return CURL_PREREQFUNC_OK;
+}
+
+static void set_protocols(CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+#else
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+  curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS,
+                   CURLPROTO_HTTP | CURLPROTO_HTTPS);
+#endif
+}
+
+/* What every handle carries. */
+static void set_base(struct dt_handle *h)
+{
+  CURL *easy = h->easy;
+
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, h);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  set_protocols(easy);
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+  curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, h->error);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, dt_sink_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, h);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, dt_sink_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, h);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, h);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, h);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+  h->tls = h->custom = h->dirty = 0;
+  h->buffer_size = 0;
+  h->connect_ms = -1;
+}
+
+static struct dt_handle *handle_new(struct dt_engine *e)
+{
+  struct dt_handle *h = calloc(1, sizeof(*h));
+
+  if(!h)
+    return NULL;
+  h->easy = curl_easy_init();
+  if(!h->easy) {
+    free(h);
+    return NULL;
+  }
+  dt_link_init(&h->link);
+  h->engine = e;
+  set_base(h);
+  return h;
+}
+
+/* Back to a handle that carries the base options only. */
+static void handle_reset(struct dt_handle *h)
+{
+  curl_easy_reset(h->easy);
+  dt_profile_free(h->profile);
+  h->profile = NULL;
+  set_base(h);
+}
+
+void dt_handle_free(struct dt_handle *h)
+{
+  dt_link_remove(&h->link);
+  curl_easy_cleanup(h->easy);
+  dt_profile_free(h->profile);
+  free(h);
+}
+
+/* Gives the handle the profile's options. 0, or -1 without memory. */
+static int take_profile(struct dt_handle *h, struct dt_profile *profile)
+{
+  if(h->profile == profile)
+    return 0;
+  if(h->profile)
+    handle_reset(h);
+  h->profile = dt_profile_ref(profile);
+  return dt_profile_apply(profile, h->easy) ? -1 : 0;
+}
+
+/* The pooled handle used last, or one near it that has the profile already. */
+static struct dt_handle *pool_take(struct dt_engine *e,
+                                   const struct dt_profile *profile)
+{
+  struct dt_handle *best = DT_OF(e->pool.prev, struct dt_handle, link);
+  struct dt_link *l = e->pool.prev;
+  int i;
+
+  for(i = 0; i < POOL_SEARCH && l != &e->pool; i++, l = l->prev) {
+    struct dt_handle *h = DT_OF(l, struct dt_handle, link);
+
+    if(h->profile == profile) {
+      best = h;
+      break;
+    }
+  }
+  dt_link_remove(&best->link);
+  e->pooled--;
+  return best;
+}
+
+struct dt_handle *dt_handle_acquire(struct dt_engine *e,
+                                    struct dt_profile *profile)
+{
+  struct dt_handle *h;
+
+  h = dt_link_alone(&e->pool) ? handle_new(e) : pool_take(e, profile);
+  if(h && take_profile(h, profile)) {
+    dt_handle_free(h);
+    h = NULL;
+  }
+  return h;
+}
+
+void dt_handle_release(struct dt_handle *h, int in_multi)
+{
+  struct dt_engine *e = h->engine;
+
+  h->transfer = NULL;
+  if(in_multi && e->multi)
+    curl_multi_remove_handle(e->multi, h->easy);
+  if(e->broken || e->pooled >= DT_POOLED) {
+    dt_handle_free(h);
+    return;
+  }
+  if(h->dirty)
+    handle_reset(h);
+  dt_link_remove(&h->link);
+  dt_link_append(&e->pool, &h->link);
+  e->pooled++;
+}

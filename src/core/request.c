@@ -1,0 +1,522 @@
+/*
+ * request.c - checks a request, copies it into a transfer, and turns the copy
+ * into options of an easy handle. Sends nothing.
+ */
+#include "engine.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define BUFFER_MEMORY  (16 * 1024L) /* receive buffer: small answers */
+#define BUFFER_STREAM  (256 * 1024L)
+#define BUFFER_UPLOAD  (512 * 1024L)
+#define FIELDS_MAX     (64 * 1024) /* larger bodies are read piecemeal, which
+                                      shows that they are moving */
+
+/* --- checking ------------------------------------------------------------------ */
+
+/* Printable ASCII without space. */
+static int is_url(const char *s)
+{
+  for(; *s; s++) {
+    if(*s <= ' ' || *s >= 0x7f)
+      return 0;
+  }
+  return 1;
+}
+
+static int is_time(double seconds)
+{
+  return seconds >= 0 && seconds <= 1e9; /* and not NaN */
+}
+
+static const char *check_source(enum dt_body_kind kind, const char *data,
+                                size_t size, int fd)
+{
+  if(kind == DT_BODY_MEMORY && size && !data)
+    return "body";
+  if(kind == DT_BODY_FD && fd < 0)
+    return "body descriptor";
+  return NULL;
+}
+
+static const char *check_part(const struct dt_part *p)
+{
+  if(!p->name)
+    return "part name";
+  if(!dt_text_is_clean(p->name))
+    return "part name";
+  if(!dt_text_is_clean(p->filename))
+    return "part file name";
+  if(!dt_text_is_clean(p->type))
+    return "part type";
+  if(p->kind != DT_BODY_MEMORY && p->kind != DT_BODY_FD &&
+     p->kind != DT_BODY_QUEUE)
+    return "part kind";
+  return check_source(p->kind, p->data, p->size, p->fd);
+}
+
+static const char *check_body(const struct dt_request *r)
+{
+  const char *bad;
+  size_t i, queues = 0;
+
+  if(r->body != DT_BODY_MULTIPART)
+    return check_source(r->body, r->data, r->size, r->fd);
+  if(!r->nparts || !r->parts)
+    return "parts";
+  for(i = 0; i < r->nparts; i++) {
+    bad = check_part(&r->parts[i]);
+    if(bad)
+      return bad;
+    queues += r->parts[i].kind == DT_BODY_QUEUE;
+  }
+  return queues > 1 ? "parts" : NULL;
+}
+
+/* What is wrong with the request; NULL: nothing. */
+static const char *check(const struct dt_request *r)
+{
+  const char *const *line;
+
+  if(r->method && !dt_text_is_token(r->method, strlen(r->method)))
+    return "method";
+  if(!r->url || !is_url(r->url))
+    return "URL";
+  for(line = r->headers; line && *line; line++) {
+    if(!dt_text_is_header(*line))
+      return "header";
+  }
+  if(!is_time(r->connect_timeout) || !is_time(r->timeout) ||
+     !is_time(r->idle_timeout))
+    return "timeout";
+  if(r->sink == DT_SINK_FD && r->sink_fd < 0)
+    return "sink descriptor";
+  return check_body(r);
+}
+
+/* --- copying ------------------------------------------------------------------- */
+
+/* Lays things out one after the other; without a base it only counts. */
+struct packer {
+  char *base;
+  size_t used;
+};
+
+static void *pack(struct packer *p, const void *data, size_t size, size_t align)
+{
+  void *at;
+
+  p->used = (p->used + align - 1) / align * align;
+  at = p->base ? p->base + p->used : NULL;
+  if(at && data && size)
+    memcpy(at, data, size);
+  p->used += size;
+  return at;
+}
+
+static char *pack_text(struct packer *p, const char *s)
+{
+  return s ? pack(p, s, strlen(s) + 1, 1) : NULL;
+}
+
+/* libcurl takes "Name:" as "do not send it" and "Name;" as "send it empty". */
+static char *pack_header(struct packer *p, const char *line)
+{
+  char *text;
+
+  if(!dt_text_is_empty_header(line))
+    return pack_text(p, line);
+  text = pack(p, line, dt_text_name_length(line) + 2, 1);
+  if(text)
+    strcpy(text + dt_text_name_length(line), ";");
+  return text;
+}
+
+/* The list of header nodes under construction. */
+struct node_list {
+  struct curl_slist *first, *last;
+};
+
+static void add_node(struct packer *p, struct node_list *list, char *line)
+{
+  struct curl_slist *node =
+    pack(p, NULL, sizeof(*node), sizeof(void *));
+
+  if(!node)
+    return;
+  node->data = line;
+  node->next = NULL;
+  if(list->last)
+    list->last->next = node;
+  else
+    list->first = node;
+  list->last = node;
+}
+
+static int names(const char *const *lines, const char *line)
+{
+  for(; lines && *lines; lines++) {
+    if(dt_text_same_name(*lines, line))
+      return 1;
+  }
+  return 0;
+}
+
+static int overrides(const struct dt_request *r, const struct dt_profile *p)
+{
+  const struct curl_slist *l;
+
+  for(l = r->headers && r->headers[0] ? p->headers : NULL; l; l = l->next) {
+    if(names(r->headers, l->data))
+      return 1;
+  }
+  return 0;
+}
+
+/* libcurl makes posted bodies "application/x-www-form-urlencoded" unless told
+   otherwise; here a body has the type that it was given, or none. */
+static int wants_no_type(const struct dt_request *r, const struct dt_profile *p)
+{
+  return r->body != DT_BODY_MULTIPART && !p->has_type &&
+         !names(r->headers, "Content-Type:");
+}
+
+/* The request's headers, then the profile's: the profile's own list where none
+   is overridden, else nodes for those that are left. */
+static struct curl_slist *pack_headers(struct packer *p,
+                                       const struct dt_request *r,
+                                       const struct dt_profile *profile)
+{
+  struct node_list list = { NULL, NULL };
+  const char *const *line;
+  struct curl_slist *l;
+
+  for(line = r->headers; line && *line; line++)
+    add_node(p, &list, pack_header(p, *line));
+  if(wants_no_type(r, profile))
+    add_node(p, &list, pack_text(p, "Content-Type:"));
+  if(overrides(r, profile)) {
+    for(l = profile->headers; l; l = l->next) {
+      if(!names(r->headers, l->data))
+        add_node(p, &list, l->data);
+    }
+  } else if(list.last)
+    list.last->next = profile->headers;
+  else
+    list.first = profile->headers;
+  return list.first;
+}
+
+static void source_init(struct packer *p, struct dt_source *s,
+                        enum dt_body_kind kind, const char *data, size_t size,
+                        int fd, int64_t length)
+{
+  const char *copy =
+    kind == DT_BODY_MEMORY ? pack(p, data, size, 1) : NULL;
+
+  if(!s)
+    return;
+  memset(s, 0, sizeof(*s));
+  s->kind = kind;
+  s->data = copy;
+  s->fd = fd;
+  s->length = kind == DT_BODY_MEMORY ? (int64_t)size : length;
+  s->start = kind == DT_BODY_FD ? lseek(fd, 0, SEEK_CUR) : -1;
+}
+
+static void pack_parts(struct packer *p, struct dt_order *o,
+                       const struct dt_request *r)
+{
+  size_t i;
+
+  o->nparts = r->nparts;
+  o->parts = pack(p, NULL, r->nparts * sizeof(*o->parts), sizeof(void *));
+  o->sources =
+    pack(p, NULL, r->nparts * sizeof(*o->sources), sizeof(int64_t));
+  for(i = 0; i < r->nparts; i++) {
+    const struct dt_part *part = &r->parts[i];
+    struct dt_part_head head;
+
+    head.name = pack_text(p, part->name);
+    head.filename = pack_text(p, part->filename);
+    head.type = pack_text(p, part->type);
+    if(o->parts)
+      o->parts[i] = head;
+    source_init(p, o->sources ? &o->sources[i] : NULL, part->kind, part->data,
+                part->size, part->fd, part->length);
+  }
+}
+
+static void pack_body(struct packer *p, struct dt_order *o,
+                      const struct dt_request *r)
+{
+  if(r->body == DT_BODY_MULTIPART)
+    pack_parts(p, o, r);
+  else if(r->body != DT_BODY_NONE) {
+    o->sources = pack(p, NULL, sizeof(*o->sources), sizeof(int64_t));
+    source_init(p, o->sources, r->body, r->data, r->size, r->fd, r->length);
+  }
+}
+
+static int is_repeatable(const char *method)
+{
+  static const char *const known[] = { "GET",    "HEAD",    "PUT",
+                                       "DELETE", "OPTIONS", "TRACE" };
+  size_t i;
+
+  for(i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    if(!strcmp(method, known[i]))
+      return 1;
+  }
+  return 0;
+}
+
+static void pack_order(struct packer *p, struct dt_order *o,
+                       const struct dt_request *r,
+                       const struct dt_profile *profile)
+{
+  const char *method = r->method ? r->method : "GET";
+
+  memset(o, 0, sizeof(*o));
+  o->method = pack_text(p, method);
+  o->url = pack_text(p, r->url);
+  o->headers = pack_headers(p, r, profile);
+  o->body = r->body;
+  pack_body(p, o, r);
+  o->sink = r->sink;
+  o->sink_fd = r->sink_fd;
+  o->head = !strcmp(method, "HEAD");
+  o->repeatable = is_repeatable(method);
+  o->progress = r->progress;
+  o->max_bytes = r->max_bytes;
+  o->connect_timeout = r->connect_timeout;
+  o->timeout = r->timeout;
+  o->idle_timeout = r->idle_timeout;
+}
+
+static void own_sources(struct dt_transfer *t)
+{
+  size_t i, n = t->order.body == DT_BODY_MULTIPART ? t->order.nparts
+                                                   : t->order.sources != NULL;
+
+  for(i = 0; i < n; i++)
+    t->order.sources[i].transfer = t;
+}
+
+int dt_request_copy(const struct dt_request *r, struct dt_profile *profile,
+                    struct dt_transfer **out, struct dt_span *origin,
+                    const char **what)
+{
+  struct packer p = { NULL, 0 };
+  struct dt_order order;
+  struct dt_transfer *t;
+
+  *what = check(r);
+  if(!*what && !dt_origin_parse(r->url, origin))
+    *what = "URL";
+  if(*what)
+    return DT_BAD_ARGUMENT;
+  p.used = sizeof(*t);
+  pack_order(&p, &order, r, profile);
+  t = malloc(p.used);
+  if(!t)
+    return DT_NOMEM;
+  memset(t, 0, sizeof(*t));
+  p.base = (char *)t;
+  p.used = sizeof(*t);
+  pack_order(&p, &t->order, r, profile);
+  t->order.tls = origin->tls;
+  own_sources(t);
+  t->profile = dt_profile_ref(profile);
+  *out = t;
+  return DT_OK;
+}
+
+/* --- applying ------------------------------------------------------------------ */
+
+static CURLcode set_long(struct dt_handle *h, CURLoption option, long *known,
+                         long value)
+{
+  CURLcode rc = CURLE_OK;
+
+  if(*known != value) {
+    rc = curl_easy_setopt(h->easy, option, value);
+    *known = value;
+  }
+  return rc;
+}
+
+/* HTTP/2 is offered where TLS can agree on it; a transfer then waits for a
+   connection in the making that it may share. */
+static void set_version(struct dt_handle *h, const struct dt_transfer *t)
+{
+  int h2 = t->order.tls && !t->profile->http1;
+
+  if(h->tls == h2)
+    return;
+  curl_easy_setopt(h->easy, CURLOPT_HTTP_VERSION,
+                   h2 ? (long)CURL_HTTP_VERSION_2TLS
+                      : (long)CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt(h->easy, CURLOPT_PIPEWAIT, (long)h2);
+  h->tls = h2;
+}
+
+/* The method that libcurl would use by itself is left to it. */
+static CURLcode set_method(struct dt_handle *h, const char *method,
+                           const char *implied)
+{
+  if(!strcmp(method, implied)) {
+    if(!h->custom)
+      return CURLE_OK;
+    h->custom = 0;
+    return curl_easy_setopt(h->easy, CURLOPT_CUSTOMREQUEST, NULL);
+  }
+  h->custom = 1;
+  return curl_easy_setopt(h->easy, CURLOPT_CUSTOMREQUEST, method);
+}
+
+static void set_reader(struct dt_handle *h, struct dt_source *s)
+{
+  h->dirty = 1;
+  curl_easy_setopt(h->easy, CURLOPT_READFUNCTION, dt_source_read);
+  curl_easy_setopt(h->easy, CURLOPT_READDATA, s);
+  curl_easy_setopt(h->easy, CURLOPT_SEEKFUNCTION, dt_source_seek);
+  curl_easy_setopt(h->easy, CURLOPT_SEEKDATA, s);
+}
+
+static CURLcode set_memory(struct dt_handle *h, const char *method,
+                           struct dt_source *s)
+{
+  curl_off_t size = s ? (curl_off_t)s->length : 0;
+
+  curl_easy_setopt(h->easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, size);
+  if(size > FIELDS_MAX) {
+    curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, NULL);
+    set_reader(h, s);
+  } else
+    curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, size ? s->data : "");
+  return set_method(h, method, "POST");
+}
+
+static CURLcode set_no_body(struct dt_handle *h, const struct dt_order *o)
+{
+  if(!strcmp(o->method, "POST") || !strcmp(o->method, "PUT") ||
+     !strcmp(o->method, "PATCH"))
+    return set_memory(h, o->method, NULL); /* "Content-Length: 0" */
+  curl_easy_setopt(h->easy, CURLOPT_HTTPGET, 1L);
+  if(o->head)
+    curl_easy_setopt(h->easy, CURLOPT_NOBODY, 1L);
+  return set_method(h, o->method, o->head ? "HEAD" : "GET");
+}
+
+static CURLcode set_stream(struct dt_handle *h, const struct dt_order *o)
+{
+  struct dt_source *s = o->sources;
+
+  set_reader(h, s);
+  curl_easy_setopt(h->easy, CURLOPT_UPLOAD, 1L);
+  curl_easy_setopt(h->easy, CURLOPT_INFILESIZE_LARGE,
+                   (curl_off_t)(s->length < 0 ? -1 : s->length));
+  if(s->kind == DT_BODY_FD)
+    curl_easy_setopt(h->easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_UPLOAD);
+  return set_method(h, o->method, "PUT");
+}
+
+/* A part without a type: libcurl sends none for a plain field, which means
+   text/plain. */
+static const char *part_type(const struct dt_part_head *p,
+                             const struct dt_source *s)
+{
+  if(p->type || (s->kind == DT_BODY_MEMORY && !p->filename))
+    return p->type;
+  return "application/octet-stream";
+}
+
+static CURLcode add_part(curl_mime *mime, const struct dt_part_head *p,
+                         struct dt_source *s)
+{
+  curl_mimepart *part = curl_mime_addpart(mime);
+  CURLcode rc;
+
+  if(!part)
+    return CURLE_OUT_OF_MEMORY;
+  rc = curl_mime_name(part, p->name);
+  if(!rc && p->filename)
+    rc = curl_mime_filename(part, p->filename);
+  if(!rc && part_type(p, s))
+    rc = curl_mime_type(part, part_type(p, s));
+  if(!rc)
+    rc = curl_mime_data_cb(part,
+                           (curl_off_t)(s->length < 0 ? -1 : s->length),
+                           dt_source_read, dt_source_seek, NULL, s);
+  return rc;
+}
+
+static CURLcode set_mime(struct dt_transfer *t)
+{
+  struct dt_handle *h = t->handle;
+  const struct dt_order *o = &t->order;
+  CURLcode rc = CURLE_OK;
+  size_t i;
+
+  h->dirty = 1;
+  t->mime = curl_mime_init(h->easy);
+  if(!t->mime)
+    return CURLE_OUT_OF_MEMORY;
+  for(i = 0; i < o->nparts && !rc; i++)
+    rc = add_part(t->mime, &o->parts[i], &o->sources[i]);
+  if(!rc)
+    rc = curl_easy_setopt(h->easy, CURLOPT_MIMEPOST, t->mime);
+  curl_easy_setopt(h->easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_UPLOAD);
+  return rc ? rc : set_method(h, o->method, "POST");
+}
+
+static CURLcode set_body(struct dt_transfer *t)
+{
+  switch(t->order.body) {
+  case DT_BODY_MEMORY:
+    return set_memory(t->handle, t->order.method, t->order.sources);
+  case DT_BODY_FD:
+  case DT_BODY_QUEUE:
+    return set_stream(t->handle, &t->order);
+  case DT_BODY_MULTIPART:
+    return set_mime(t);
+  default:
+    return set_no_body(t->handle, &t->order);
+  }
+}
+
+/* libcurl's own default is five minutes, which 0 would choose. */
+static long connect_ms(const struct dt_order *o)
+{
+  if(o->connect_timeout <= 0 || o->connect_timeout > 2e6)
+    return 2000000000L;
+  return (long)(o->connect_timeout * 1e3 + 0.999);
+}
+
+int dt_request_apply(struct dt_transfer *t)
+{
+  struct dt_handle *h = t->handle;
+  CURLcode rc;
+
+  h->error[0] = 0;
+  set_version(h, t);
+  rc = curl_easy_setopt(h->easy, CURLOPT_URL, t->order.url);
+  if(!rc)
+    rc = curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, t->order.headers);
+  if(!rc)
+    rc = set_long(h, CURLOPT_CONNECTTIMEOUT_MS, &h->connect_ms,
+                  connect_ms(&t->order));
+  if(!rc)
+    rc = set_long(h, CURLOPT_BUFFERSIZE, &h->buffer_size,
+                  t->order.sink == DT_SINK_MEMORY ? BUFFER_MEMORY
+                                                  : BUFFER_STREAM);
+  if(!rc)
+    rc = set_body(t);
+  return rc ? DT_NOMEM : DT_OK;
+}

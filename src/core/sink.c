@@ -1,0 +1,242 @@
+/*
+ * sink.c - where an answer goes: its headers into one block, its body into
+ * memory, a descriptor or the answer queue. Called by libcurl.
+ */
+#define _GNU_SOURCE
+#include "engine.h"
+#include "text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RESERVE_MAX (4 * 1024 * 1024) /* believed of an announced length */
+
+/* --- growing memory --------------------------------------------------------------- */
+
+/* Makes room for `size` bytes in all. 0 or -1. */
+static int reserve(char **memory, size_t *room, size_t size)
+{
+  char *p;
+
+  if(size <= *room)
+    return 0;
+  p = realloc(*memory, size);
+  if(!p)
+    return -1;
+  *memory = p;
+  *room = size;
+  return 0;
+}
+
+static int append(char **memory, size_t *used, size_t *room, const char *data,
+                  size_t size)
+{
+  size_t want = *used + size;
+
+  if(want > *room && want < *room * 2)
+    want = *room * 2;
+  if(want < 256)
+    want = 256;
+  if(reserve(memory, room, want))
+    return -1;
+  memcpy(*memory + *used, data, size);
+  *used += size;
+  return 0;
+}
+
+/* --- headers ------------------------------------------------------------------------- */
+
+/* Each answer begins anew: what an informational one said is forgotten. */
+static int status_line(struct dt_transfer *t, const char *line, size_t size)
+{
+  const char *space = memchr(line, ' ', size);
+  size_t left = space ? size - (size_t)(space - line) : 0;
+  int i;
+
+  t->status = 0;
+  for(i = 1; i <= 3; i++) {
+    if(left <= (size_t)i || space[i] < '0' || space[i] > '9')
+      return DT_PROTOCOL;
+    t->status = t->status * 10 + (space[i] - '0');
+  }
+  t->in_headers = 1;
+  t->answer_started = 1;
+  t->header_size = 0;
+  t->chunked = 0;
+  t->announced = -1;
+  return DT_OK;
+}
+
+/* The announced length, -1 unless it is a plain number. */
+static int64_t parse_length(const char *s, const char *end)
+{
+  int64_t n = 0;
+  int digits = 0;
+
+  while(s < end && (*s == ' ' || *s == '\t'))
+    s++;
+  for(; s < end && *s >= '0' && *s <= '9'; s++, digits++) {
+    if(n > (INT64_MAX - 9) / 10)
+      return -1;
+    n = n * 10 + (*s - '0');
+  }
+  while(s < end && (*s == ' ' || *s == '\t' || *s == '\r' || *s == '\n'))
+    s++;
+  return digits && s == end ? n : -1;
+}
+
+static void note_length(struct dt_transfer *t, const char *line, size_t size)
+{
+  static const char name[] = "Content-Length";
+
+  if(dt_text_header_is(line, size, name))
+    t->announced = parse_length(line + sizeof(name), line + size);
+  else if(dt_text_header_is(line, size, "Transfer-Encoding"))
+    t->chunked = 1;
+}
+
+/* All headers of the final answer are there: where will the body go? */
+static int answer_begins(struct dt_transfer *t)
+{
+  const struct dt_order *o = &t->order;
+  size_t expected;
+
+  t->answered = 1;
+  t->to_sink = o->sink == DT_SINK_MEMORY || (t->status >= 200 &&
+                                             t->status < 300);
+  if(t->chunked)
+    t->announced = -1;
+  if(o->sink == DT_SINK_QUEUE)
+    dt_engine_post(t->engine, t, DT_EVENT_HEADERS);
+  if(o->head || t->announced <= 0)
+    return DT_OK;
+  if(t->to_sink && o->max_bytes && (uint64_t)t->announced > o->max_bytes)
+    return DT_TOO_LARGE;
+  if(o->sink != DT_SINK_MEMORY)
+    return DT_OK;
+  expected = t->announced < RESERVE_MAX ? (size_t)t->announced : RESERVE_MAX;
+  return reserve(&t->memory, &t->memory_room, expected) ? DT_NOMEM : DT_OK;
+}
+
+/* One line, or the blank one that ends them. Trailers, which come after the
+   body, are not kept. */
+static int header_line(struct dt_transfer *t, const char *line, size_t size)
+{
+  if(t->answered)
+    return DT_OK;
+  if(!t->in_headers)
+    return status_line(t, line, size);
+  if(*line == '\r' || *line == '\n') {
+    t->in_headers = 0;
+    return t->status >= 200 ? answer_begins(t) : DT_OK;
+  }
+  if(t->header_size + size > DT_HEADERS_MAX)
+    return DT_PROTOCOL;
+  note_length(t, line, size);
+  if(append(&t->header_block, &t->header_size, &t->header_room, line, size))
+    return DT_NOMEM;
+  return DT_OK;
+}
+
+size_t dt_sink_header(char *data, size_t size, size_t n, void *handle)
+{
+  struct dt_transfer *t = ((struct dt_handle *)handle)->transfer;
+  int code;
+
+  if(!t || !size || !n)
+    return 0;
+  dt_engine_touch(t);
+  code = header_line(t, data, size * n);
+  if(code) {
+    t->code = code;
+    return 0;
+  }
+  return size * n;
+}
+
+/* --- body --------------------------------------------------------------------------- */
+
+static int to_memory(struct dt_transfer *t, const char *data, size_t size)
+{
+  return append(&t->memory, &t->memory_size, &t->memory_room, data, size)
+           ? DT_NOMEM
+           : DT_OK;
+}
+
+/* An answer that is no success is kept for its message; the rest of a long one
+   is dropped. */
+static int to_error_body(struct dt_transfer *t, const char *data, size_t size)
+{
+  size_t cap = DT_ERROR_BODY;
+
+  if(t->order.max_bytes && t->order.max_bytes < cap)
+    cap = (size_t)t->order.max_bytes;
+  if(size > cap - t->memory_size)
+    size = cap - t->memory_size;
+  return size ? to_memory(t, data, size) : DT_OK;
+}
+
+static int to_fd(struct dt_transfer *t, const char *data, size_t size)
+{
+  while(size) {
+    ssize_t n = write(t->order.sink_fd, data, size);
+
+    if(n < 0 && errno == EINTR)
+      continue;
+    if(n <= 0) {
+      t->os_error = n ? errno : EIO;
+      return DT_SINK;
+    }
+    data += n;
+    size -= (size_t)n;
+  }
+  return DT_OK;
+}
+
+static int to_queue(struct dt_transfer *t, const char *data, size_t size)
+{
+  if(dt_chunk_queue_append(&t->in, data, size))
+    return DT_NOMEM;
+  dt_engine_post(t->engine, t, DT_EVENT_READABLE);
+  return DT_OK;
+}
+
+static int to_sink(struct dt_transfer *t, const char *data, size_t size)
+{
+  const struct dt_order *o = &t->order;
+
+  if(!t->answered)
+    return DT_PROTOCOL;
+  if(!t->to_sink)
+    return to_error_body(t, data, size);
+  if(o->max_bytes && size > o->max_bytes - t->received)
+    return DT_TOO_LARGE;
+  if(o->sink == DT_SINK_MEMORY)
+    return to_memory(t, data, size);
+  return o->sink == DT_SINK_FD ? to_fd(t, data, size) : to_queue(t, data, size);
+}
+
+size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
+{
+  struct dt_transfer *t = ((struct dt_handle *)handle)->transfer;
+  int code;
+
+  if(!t)
+    return 0;
+  if(t->in.size >= DT_QUEUE_HIGH) {
+    t->recv_paused = 1;
+    return CURL_WRITEFUNC_PAUSE;
+  }
+  dt_engine_touch(t);
+  code = to_sink(t, data, size * n);
+  if(code) {
+    t->code = code;
+    return 0;
+  }
+  t->received += size * n;
+  if(t->order.progress)
+    dt_engine_post(t->engine, t, DT_EVENT_PROGRESS);
+  return size * n;
+}

@@ -1,0 +1,437 @@
+/*
+ * transfer.c - the life of a transfer: started, running, ended by itself, by
+ * its user or by a deadline; its two queues as the user sees them; its result.
+ */
+#include "engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- deadlines --------------------------------------------------------------------- */
+
+/* Waiting for the user to read or to write is not the peer's idleness. */
+static int waits_for_user(const struct dt_transfer *t)
+{
+  return t->recv_paused || t->send_paused;
+}
+
+double dt_transfer_next_deadline(const struct dt_transfer *t)
+{
+  double total = t->order.timeout > 0 ? t->started + t->order.timeout : 0;
+  double idle = 0;
+
+  if(t->order.idle_timeout > 0 && t->state == DT_RUNNING)
+    idle = t->last_activity + t->order.idle_timeout;
+  if(total <= 0)
+    return idle;
+  return idle > 0 && idle < total ? idle : total;
+}
+
+static void set_deadline(struct dt_transfer *t)
+{
+  double when = dt_transfer_next_deadline(t);
+
+  if(when > 0)
+    dt_deadlines_set(&t->engine->deadlines, &t->due, when);
+  else
+    dt_deadlines_remove(&t->engine->deadlines, &t->due);
+}
+
+static const char *stage(const struct dt_transfer *t)
+{
+  if(t->state == DT_QUEUED)
+    return "waiting for a free connection";
+  if(!t->attempts)
+    return "connecting";
+  if(!t->answered)
+    return "waiting for the answer";
+  return "receiving the answer";
+}
+
+void dt_transfer_expire(struct dt_transfer *t)
+{
+  double now = t->engine->now;
+  char text[128];
+
+  if(t->order.timeout > 0 && t->started + t->order.timeout <= now) {
+    snprintf(text, sizeof(text), "no complete answer within %g s, while %s",
+             t->order.timeout, stage(t));
+    dt_transfer_end(t, DT_TIMEOUT, text);
+    return;
+  }
+  if(waits_for_user(t))
+    t->last_activity = now;
+  if(dt_transfer_next_deadline(t) > now) {
+    set_deadline(t);
+    return;
+  }
+  snprintf(text, sizeof(text), "no byte within %g s, while %s",
+           t->order.idle_timeout, stage(t));
+  dt_transfer_end(t, DT_IDLE_TIMEOUT, text);
+}
+
+/* --- the beginning ----------------------------------------------------------------- */
+
+static void init(struct dt_transfer *t, struct dt_engine *e)
+{
+  static uint64_t last_id;
+
+  t->engine = e;
+  t->id = __sync_add_and_fetch(&last_id, 1);
+  dt_link_init(&t->all);
+  dt_link_init(&t->place);
+  dt_link_init(&t->resume);
+  dt_link_init(&t->event);
+  t->announced = t->sent_total = -1;
+  t->started = t->last_activity = dt_now();
+}
+
+/* Makes the transfer, which has its origin then but is in no list. */
+static int start(struct dt_engine *e, const struct dt_request *r,
+                 struct dt_transfer **out, const char **what)
+{
+  struct dt_span span;
+  int code;
+
+  if(dt_deadlines_reserve(&e->deadlines))
+    return DT_NOMEM;
+  code = dt_request_copy(r, r->profile ? r->profile : e->profile, out, &span,
+                         what);
+  if(code)
+    return code;
+  init(*out, e);
+  (*out)->origin = dt_origin_get(e, &span);
+  if(!(*out)->origin) {
+    (*out)->engine = NULL;
+    (*out)->state = DT_DONE;
+    dt_transfer_free(*out);
+    *out = NULL;
+    return DT_NOMEM;
+  }
+  return DT_OK;
+}
+
+int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
+                      struct dt_transfer **out, const char **what)
+{
+  const char *bad = NULL;
+  struct dt_transfer *t;
+  int code = DT_FORKED;
+
+  *out = NULL;
+  if(dt_engine_is_ours(e))
+    code = start(e, r, out, &bad);
+  if(what)
+    *what = bad;
+  if(code)
+    return code;
+  t = *out;
+  dt_link_append(&e->transfers, &t->all);
+  dt_origin_enqueue(e, t);
+  set_deadline(t);
+  e->tls |= t->order.tls || t->profile->tls_proxy;
+  e->stats.started++;
+  dt_engine_sync(e);
+  return DT_OK;
+}
+
+void dt_transfer_begin(struct dt_transfer *t)
+{
+  struct dt_engine *e = t->engine;
+  int code = DT_NOMEM;
+
+  t->last_activity = e->now;
+  t->handle = dt_handle_acquire(e, t->profile);
+  if(t->handle) {
+    t->handle->transfer = t;
+    code = dt_request_apply(t);
+  }
+  if(!code && curl_multi_add_handle(e->multi, t->handle->easy))
+    code = DT_NOMEM;
+  if(code)
+    dt_transfer_end(t, code, "out of memory");
+  else
+    set_deadline(t);
+}
+
+/* --- the end ----------------------------------------------------------------------- */
+
+static int64_t info_offset(const struct dt_transfer *t, CURLINFO info)
+{
+  curl_off_t n = 0;
+
+  curl_easy_getinfo(t->handle->easy, info, &n);
+  return (int64_t)n;
+}
+
+static long info_long(const struct dt_transfer *t, CURLINFO info)
+{
+  long n = 0;
+
+  curl_easy_getinfo(t->handle->easy, info, &n);
+  return n;
+}
+
+/* Takes from the handle what only it knows. */
+static void copy_facts(struct dt_transfer *t)
+{
+  long connects;
+
+  if(!t->handle)
+    return;
+  connects = info_long(t, CURLINFO_NUM_CONNECTS);
+  t->reused = t->attempts > 0 && !connects;
+  t->request_sent |= info_long(t, CURLINFO_REQUEST_SIZE) > 0;
+  t->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
+  t->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
+  if(connects > 0)
+    t->engine->stats.connects += (uint64_t)connects;
+}
+
+/* Older versions of libcurl join the resolver's thread when a handle leaves in
+   the middle of a name lookup. There it stays until the lookup is over. */
+static int must_linger(const struct dt_transfer *t)
+{
+  const struct dt_engine *e = t->engine;
+
+  return !e->quick_exit && !e->broken && !t->mime && !t->attempts &&
+         !info_offset(t, CURLINFO_NAMELOOKUP_TIME_T);
+}
+
+static void give_handle_back(struct dt_transfer *t, int finished)
+{
+  struct dt_handle *h = t->handle;
+
+  if(h && !finished && must_linger(t)) {
+    h->transfer = NULL;
+    h->dirty = 1;
+    curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
+    dt_link_append(&t->engine->zombies, &h->link);
+  } else if(h)
+    dt_handle_release(h, 1);
+  t->handle = NULL;
+  curl_mime_free(t->mime);
+  t->mime = NULL;
+}
+
+static void end(struct dt_transfer *t, int code, const char *message,
+                int finished)
+{
+  struct dt_engine *e = t->engine;
+
+  copy_facts(t);
+  dt_origin_leave(e, t);
+  give_handle_back(t, finished);
+  dt_deadlines_remove(&e->deadlines, &t->due);
+  dt_link_remove(&t->resume);
+  dt_chunk_queue_clear(&t->out);
+  t->state = DT_DONE;
+  t->ended = dt_now();
+  t->code = code;
+  snprintf(t->message, sizeof(t->message), "%s", message ? message : "");
+  e->stats.finished++;
+  dt_engine_post(e, t, DT_EVENT_DONE | (t->order.sink == DT_SINK_QUEUE
+                                          ? DT_EVENT_READABLE
+                                          : 0));
+}
+
+void dt_transfer_end(struct dt_transfer *t, int code, const char *message)
+{
+  if(t->state != DT_DONE)
+    end(t, code, message, 0);
+}
+
+void dt_transfer_complete(struct dt_transfer *t, CURLcode rc)
+{
+  char text[CURL_ERROR_SIZE];
+  int code = dt_failure_code(t, rc);
+
+  dt_failure_message(t, code, rc, text, sizeof(text));
+  if(code == DT_CONNECT)
+    t->os_error = (int)info_long(t, CURLINFO_OS_ERRNO);
+  end(t, code, text, 1);
+}
+
+void dt_transfer_cancel(struct dt_transfer *t)
+{
+  struct dt_engine *e = t->engine;
+  struct dt_sigpipe pipe;
+
+  if(!e || t->state == DT_DONE || !dt_engine_is_ours(e))
+    return;
+  dt_sigpipe_block(&pipe, e->tls);
+  e->now = dt_now();
+  dt_transfer_end(t, DT_CANCELED, "canceled");
+  dt_sigpipe_restore(&pipe);
+  dt_engine_sync(e);
+}
+
+void dt_transfer_forget(struct dt_transfer *t)
+{
+  struct dt_engine *e = t->engine;
+
+  if(t->state != DT_DONE) {
+    dt_origin_leave(e, t);
+    dt_deadlines_remove(&e->deadlines, &t->due);
+    t->handle = NULL;
+    t->mime = NULL;
+    t->state = DT_DONE;
+    t->ended = dt_now();
+    t->code = DT_FORKED;
+  }
+  dt_link_remove(&t->all);
+  dt_link_remove(&t->resume);
+  dt_link_remove(&t->event);
+}
+
+void dt_transfer_free(struct dt_transfer *t)
+{
+  if(!t)
+    return;
+  dt_transfer_cancel(t);
+  if(t->engine)
+    dt_transfer_forget(t);
+  dt_chunk_queue_clear(&t->out);
+  dt_chunk_queue_clear(&t->in);
+  free(t->held);
+  free(t->header_block);
+  free(t->memory);
+  dt_profile_free(t->profile);
+  free(t);
+}
+
+uint64_t dt_transfer_id(const struct dt_transfer *t)
+{
+  return t->id;
+}
+
+/* --- streaming --------------------------------------------------------------------- */
+
+static int has_queue(const struct dt_transfer *t)
+{
+  size_t i, n = t->order.body == DT_BODY_MULTIPART ? t->order.nparts
+                                                   : t->order.sources != NULL;
+
+  for(i = 0; i < n; i++) {
+    if(t->order.sources[i].kind == DT_BODY_QUEUE)
+      return 1;
+  }
+  return 0;
+}
+
+/* A transfer that waits for its body goes on in the next step. */
+static void resume_sending(struct dt_transfer *t)
+{
+  if(t->send_paused) {
+    t->send_paused = 0;
+    dt_engine_resume(t->engine, t);
+  }
+}
+
+/* Whether the body queue may be added to. */
+static int check_writable(const struct dt_transfer *t)
+{
+  if(!has_queue(t))
+    return DT_BAD_ARGUMENT;
+  if(t->state == DT_DONE)
+    return t->code ? t->code : DT_BAD_ARGUMENT;
+  return dt_engine_is_ours(t->engine) ? DT_OK : DT_FORKED;
+}
+
+int dt_transfer_write(struct dt_transfer *t, const char *data, size_t size,
+                      size_t *taken)
+{
+  int code = check_writable(t);
+
+  *taken = 0;
+  if(code)
+    return code;
+  if(t->finished)
+    return DT_BAD_ARGUMENT;
+  if(t->out.size >= DT_QUEUE_HIGH) {
+    t->refused = 1;
+    return DT_OK;
+  }
+  if(dt_chunk_queue_append(&t->out, data, size))
+    return DT_NOMEM;
+  *taken = size;
+  if(size)
+    resume_sending(t);
+  return DT_OK;
+}
+
+int dt_transfer_finish(struct dt_transfer *t)
+{
+  int code = check_writable(t);
+
+  if(!code && !t->finished) {
+    t->finished = 1;
+    resume_sending(t);
+  }
+  return code;
+}
+
+static void resume_receiving(struct dt_transfer *t)
+{
+  if(t->recv_paused && t->in.size <= DT_QUEUE_LOW) {
+    t->recv_paused = 0;
+    dt_engine_resume(t->engine, t);
+  }
+}
+
+int dt_transfer_read(struct dt_transfer *t, const char **data, size_t *size)
+{
+  *data = NULL;
+  *size = 0;
+  if(t->order.sink != DT_SINK_QUEUE)
+    return DT_BAD_ARGUMENT;
+  free(t->held);
+  t->held = dt_chunk_queue_take(&t->in);
+  if(t->state == DT_RUNNING)
+    resume_receiving(t);
+  if(t->held) {
+    *data = dt_chunk_data(t->held);
+    *size = t->held->to - t->held->from;
+    return 1;
+  }
+  if(t->state != DT_DONE)
+    return 0;
+  return t->code ? t->code : 2;
+}
+
+/* --- results ------------------------------------------------------------------------ */
+
+/* What is only known to the handle while it is there. */
+static void live_result(const struct dt_transfer *t, struct dt_result *r)
+{
+  r->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
+  r->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
+  r->request_sent |= info_long(t, CURLINFO_REQUEST_SIZE) > 0;
+  r->reused = t->attempts > 0 && !info_long(t, CURLINFO_NUM_CONNECTS);
+}
+
+void dt_transfer_result(const struct dt_transfer *t, struct dt_result *r)
+{
+  memset(r, 0, sizeof(*r));
+  r->done = t->state == DT_DONE;
+  r->code = t->code;
+  r->os_error = t->os_error;
+  r->status = t->answered ? t->status : 0;
+  r->message = t->message;
+  r->body = t->memory ? t->memory : "";
+  r->body_size = t->memory_size;
+  r->header_block = t->answered && t->header_block ? t->header_block : "";
+  r->header_size = t->answered ? t->header_size : 0;
+  r->received = t->received;
+  r->sent = t->sent;
+  r->received_total = t->announced;
+  r->sent_total = t->sent_total;
+  r->request_sent = t->request_sent;
+  r->answer_started = t->answer_started;
+  r->reused = t->reused;
+  r->seconds = (r->done ? t->ended : dt_now()) - t->started;
+  if(t->handle && dt_engine_is_ours(t->engine))
+    live_result(t, r);
+}
