@@ -1,9 +1,9 @@
 -- Base64, both ways, by tables of pairs: three bytes are two 12-bit halves.
 -- The tables are made at first use, since few programs need them.
 
-local base64 = {}
+local unpack = require("daytona.compat").unpack
 
-local unpack = table.unpack or unpack
+local base64 = {}
 
 local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 

@@ -7,7 +7,7 @@
 --
 -- Nothing here knows what the values mean.
 
-local is_utf8 = require("daytona.core").is_utf8
+local is_utf8 = require("daytona.native").is_utf8
 
 local json = {}
 

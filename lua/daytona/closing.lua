@@ -1,0 +1,31 @@
+-- The end of a scope, for Lua without `<close>`.
+
+local loop = require "daytona.loop"
+
+local closing = {}
+
+local function close(object)
+  return object:close()
+end
+
+local function closed(object, ...)
+  close(object)
+  return ...
+end
+
+---Calls `fn(object)`, then closes the object, whatever happened: what `<close>`
+---does on Lua 5.4. Returns what `fn` returned; raises what it raised. On
+---`nil, err` in place of an object returns those. (In a task on PUC Lua 5.1 the
+---object is not closed when `fn` raises.)
+---@param object any   with a `close` method, or nil
+---@param fn function  or the error that came with nil
+---@return any ...
+function closing.using(object, fn)
+  if object == nil then return nil, fn end
+  local function body()
+    return fn(object)
+  end
+  return closed(object, loop.guard(body, close, object))
+end
+
+return closing

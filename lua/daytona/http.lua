@@ -1,0 +1,501 @@
+-- One request and its answer: retries, deadlines, redirects, streams, errors.
+--
+-- The only place that turns transport codes and statuses into errors. It knows
+-- no endpoint, and it waits only through the loop.
+
+local compat = require "daytona.compat"
+local core = require "daytona.native"
+local errors = require "daytona.errors"
+local json = require "daytona.json"
+local loop = require "daytona.loop"
+local url = require "daytona.url"
+
+local http = {}
+
+local DONE, READABLE, WRITABLE, PROGRESS = core.DONE, core.READABLE, core.WRITABLE, core.PROGRESS
+
+local MAX_REDIRECTS = 5
+local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
+
+--- Connections --------------------------------------------------------------------
+
+---Where requests go, and with what: the control plane is one, each toolbox one.
+---@class daytona.Connection
+---@field base string             requests append their path to it
+---@field profile userdata        headers (with the credential), TLS, proxy
+---@field connect_timeout number  seconds
+---@field timeout number          seconds, of a request that says nothing else
+---@field max_bytes integer
+---@field max_retries integer
+
+-- Connection -> texts that must never be shown. Beside the object, so that
+-- whoever prints a connection does not print them.
+local secrets_of = setmetatable({}, { __mode = "k" })
+
+---Makes a connection. `profile` holds the headers every request carries and
+---`bare` makes one without any of them, for other hosts.
+---@param fields { base: string, profile: userdata, bare: (fun(): userdata), connect_timeout: number, timeout: number, max_bytes: integer, max_retries: integer }
+---@param secrets string[]
+---@return daytona.Connection
+function http.connection(fields, secrets)
+  secrets_of[fields] = secrets
+  return fields
+end
+
+---The same way to another base, as to a sandbox's toolbox.
+---@param connection daytona.Connection
+---@param base string
+---@return daytona.Connection
+function http.rebase(connection, base)
+  local copy = {}
+  for name, value in pairs(connection) do copy[name] = value end
+  copy.base = base
+  return http.connection(copy, secrets_of[connection])
+end
+
+--- Requests -----------------------------------------------------------------------
+
+---@class daytona.Request
+---@field method? string            GET
+---@field path? string              appended to the connection's base, or
+---@field url? string               a whole URL
+---@field query? table              list of {name, value}, or a map
+---@field json? any                 sent as JSON
+---@field lists? table<string, true> fields of `json` that are arrays even when empty
+---@field body? string              sent as it is
+---@field body_is_json? boolean     `body` is a JSON text
+---@field body_file? file*          sent from its position, or
+---@field body_source? fun(): string?, any  the next chunk, nil at the end; nil, reason to give up
+---@field body_length? integer      of body_file or body_source, when known
+---@field parts? table[]            multipart: as daytona.core.Part, and one may have `source`
+---@field headers? table<string, string>
+---@field timeout? number           seconds for all of it, 0 none
+---@field idle_timeout? number      seconds without a byte, 0 none
+---@field safe? boolean             repeating it is harmless (GET, HEAD, PUT, DELETE are)
+---@field sink_file? file*          where the body goes, or
+---@field sink? fun(chunk: string): any, any  false, reason to give up
+---@field max_bytes? integer
+---@field on_progress? fun(done: integer, total?: integer)
+---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
+---@field optional? boolean         ... unless the body is empty
+---@field with_headers? boolean     response.headers is wanted
+---@field operation? string         for errors
+---@field what? string              for errors: the path or name in question
+---@field sandbox? any              for errors
+---@field secrets? string[]         more texts that errors must not show
+---@field on_abandon? fun(err: daytona.Error, request: daytona.Request)  see http.request
+
+---@class daytona.Response
+---@field status integer
+---@field body string
+---@field json? any                      when `answer` was asked for
+---@field headers? table<string, string> when `with_headers`
+
+local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
+
+local JSON_HEADERS = { "Content-Type: application/json" }
+
+local function all_secrets(connection, request)
+  local known, more = secrets_of[connection], request.secrets
+  if not more then return known end
+  local all = {}
+  for _, list in ipairs { known or {}, more } do
+    for i = 1, #list do all[#all + 1] = list[i] end
+  end
+  return all
+end
+
+local function context_of(connection, request)
+  return {
+    operation = request.operation, sandbox = request.sandbox, what = request.what,
+    method = request.method or "GET", path = request.path or "",
+    secrets = all_secrets(connection, request),
+  }
+end
+
+local function header_lines(request, is_json)
+  local headers = request.headers
+  if not headers then return is_json and JSON_HEADERS or nil end
+  local lines = {}
+  for name, value in pairs(headers) do lines[#lines + 1] = name .. ": " .. tostring(value) end
+  if is_json then lines[#lines + 1] = JSON_HEADERS[1] end
+  return lines
+end
+
+-- The body as text, when the request holds it in memory.
+local function body_text(request)
+  if request.json == nil then return request.body end
+  local text, problem = json.encode(request.json, request.lists)
+  if not text then errors.misuse(1, "%s: %s", request.operation or "request", problem) end
+  return text
+end
+
+-- Multipart parts as the core wants them; the part with a source uses the queue.
+local function core_parts(parts)
+  local out = {}
+  for i = 1, #parts do
+    local part = parts[i]
+    out[i] = {
+      name = part.name, filename = part.filename, type = part.type, data = part.data,
+      file = part.file, queue = part.source and true or nil, length = part.length,
+    }
+  end
+  return out
+end
+
+local function source_of(request)
+  if request.body_source then return request.body_source end
+  for _, part in ipairs(request.parts or {}) do
+    if part.source then return part.source end
+  end
+end
+
+-- Files that are sent start again at the same place when a request is repeated.
+local function remember_positions(request)
+  local places = {}
+  local function add(file)
+    if file then places[#places + 1] = { file, (file:seek()) } end
+  end
+  add(request.body_file)
+  for _, part in ipairs(request.parts or {}) do add(part.file) end
+  return places[1] and places
+end
+
+local function rewind(places)
+  for _, place in ipairs(places or {}) do
+    if not place[2] or not place[1]:seek("set", place[2]) then return false end
+  end
+  return true
+end
+
+-- What stays the same over all tries of a request.
+local function prepare(connection, request)
+  local is_json = request.json ~= nil or request.body_is_json
+  local target = request.url or (connection.base .. request.path)
+  if request.query then target = target .. url.query(request.query) end
+  local timeout = request.timeout or connection.timeout
+  local call = {
+    url = target, method = request.method or "GET", profile = connection.profile,
+    headers = header_lines(request, is_json), body = body_text(request),
+    connect_timeout = connection.connect_timeout,
+    timeout = timeout > 0 and timeout or nil, idle_timeout = request.idle_timeout,
+    max_bytes = request.max_bytes or connection.max_bytes,
+  }
+  if request.body_file or request.body_source or request.parts then
+    call.body_file = request.body_file
+    call.body_queue = request.body_source and true or nil
+    call.body_length = request.body_length
+    call.parts = request.parts and core_parts(request.parts)
+  end
+  if request.sink_file then call.sink_file, call.max_bytes = request.sink_file, request.max_bytes end
+  if request.sink then call.sink_queue, call.max_bytes = true, request.max_bytes end
+  if request.on_progress then call.progress = true end
+  return call
+end
+
+--- Waiting and streaming ------------------------------------------------------------
+
+-- Why a function of the caller's ended the transfer.
+local function give_up(code, reason)
+  if errors.is(reason) then return reason end
+  return errors.from_transport(code, reason ~= nil and tostring(reason) or nil)
+end
+
+-- Offers chunks until the queue is full. Returns the source while it has more,
+-- and the chunk that was not taken; or nil, nil, err.
+local function feed(op, source, chunk)
+  while true do
+    if chunk == nil then
+      local reason
+      chunk, reason = source()
+      if chunk == nil and reason ~= nil then return nil, nil, give_up("source", reason) end
+      if chunk == nil then
+        op.transfer:finish()
+        return nil
+      end
+    end
+    if chunk ~= "" then
+      local taken = op.transfer:write(chunk)
+      if taken == false then return source, chunk end
+      if not taken then return nil end -- the transfer is over; it will say why
+    end
+    chunk = nil
+  end
+end
+
+-- Hands over what has arrived. true, or nil, err.
+local function drain(op, sink)
+  local chunk = op.transfer:read()
+  while chunk do
+    local kept, reason = sink(chunk)
+    if kept == false then return nil, give_up("sink", reason) end
+    chunk = op.transfer:read()
+  end
+  return true
+end
+
+local function report(op, request)
+  local received, receiving, sent, sending = op.transfer:progress()
+  if request.parts or request.body_file or request.body_source then
+    request.on_progress(sent, sending)
+  else
+    request.on_progress(received, receiving)
+  end
+end
+
+-- Keeps streams and progress going until the transfer is over. true, or nil, err.
+local function run_streams(op, request)
+  local source, chunk, err = source_of(request), nil, nil
+  local sink, progress = request.sink, request.on_progress
+  local mask = DONE + (sink and READABLE or 0) + (progress and PROGRESS or 0)
+  while not op.done do
+    if source then
+      source, chunk, err = feed(op, source, chunk)
+      if err then return nil, err end
+    end
+    if not op.done then
+      local happened
+      happened, err = loop.wait(op, mask + (source and WRITABLE or 0))
+      if not happened then return nil, err end
+    end
+    if sink then
+      local fine
+      fine, err = drain(op, sink)
+      if not fine then return nil, err end
+    end
+    if progress then report(op, request) end
+  end
+  if sink then return drain(op, sink) end
+  return true
+end
+
+local function wait_for(op, request, streams)
+  if streams then return run_streams(op, request) end
+  return loop.wait(op, DONE)
+end
+
+-- Ctrl-C is raised by the wait, and functions of the caller may raise. In a task
+-- of PUC Lua 5.1 neither is caught: it cannot yield across pcall (a transfer
+-- left behind so is ended by the collector).
+local function protected_wait(op, request, streams)
+  if compat.pcall_yields or not loop.current() then return pcall(wait_for, op, request, streams) end
+  return true, wait_for(op, request, streams)
+end
+
+--- Failures -----------------------------------------------------------------------
+
+-- The wait itself ended: cancelled, or the caller's stream gave up.
+local function explain(err, request)
+  if err.operation then return err end
+  return errors.new {
+    kind = err.kind, code = err.code, message = err.message, operation = request.operation,
+    what = request.what, sandbox = request.sandbox, cause = err.cause, errno = err.errno,
+  }
+end
+
+local ABANDONED = { timeout = true, idle_timeout = true, canceled = true }
+
+-- A request that left and was given up may still be at work over there.
+local function abandon(request, sent, err)
+  if request.on_abandon and sent then loop.shield(request.on_abandon, err, request) end
+end
+
+local UNSENT = { resolve = true, connect = true, connect_timeout = true }
+
+local function may_repeat(request, code, sent, answered)
+  if UNSENT[code] or (code == "reset" and not sent) then return true end
+  if code ~= "reset" or answered then return false end
+  if request.safe ~= nil then return request.safe end
+  return SAFE[request.method or "GET"] or false
+end
+
+local RETRY_STATUS = { [502] = true, [503] = true, [504] = true }
+
+local function may_repeat_answer(request, err)
+  if err.status == 429 then return true end
+  if not RETRY_STATUS[err.status] or not err.retryable then return false end
+  if request.safe ~= nil then return request.safe end
+  return SAFE[request.method or "GET"] or false
+end
+
+---A number from 0 to 1 that does not disturb the program's math.random.
+function http.chance()
+  local a, b = core.random(2):byte(1, 2)
+  return (a * 256 + b) / 65535
+end
+
+local function backoff(try)
+  local delay = math.min(FIRST_DELAY * 2 ^ (try - 1), LONGEST_DELAY)
+  return delay * (0.5 + http.chance() / 2)
+end
+
+-- Sleeps before the next try; false when the deadline would pass meanwhile.
+local function pause(delay, deadline)
+  if deadline and loop.now() + delay >= deadline then return false end
+  return loop.sleep(delay)
+end
+
+--- One try -------------------------------------------------------------------------
+
+-- What came back from one try:
+--   an answer:  status, body, headers (nil unless wanted)
+--   a failure:  nil, err, code, sent, answered   (code nil: the wait ended)
+local function try_once(connection, request, call, streams)
+  local op, refusal = loop.start(call)
+  if not op then
+    local context = context_of(connection, request)
+    return nil, errors.new {
+      kind = "invalid", code = "bad_argument", message = tostring(refusal), operation = context.operation,
+      what = context.what, sandbox = context.sandbox, secrets = context.secrets,
+    }
+  end
+  local transfer = op.transfer
+  local fine, waited, why = protected_wait(op, request, streams)
+  if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error
+    local sent = transfer:trace()
+    loop.close(op)
+    abandon(request, sent, errors.new { kind = "canceled", message = "interrupted" })
+    error(waited, 0)
+  end
+  local status, body, message, errno = transfer:result()
+  if not waited or not status then
+    local sent, answered = transfer:trace()
+    loop.close(op)
+    if not waited then
+      local err = explain(why, request)
+      abandon(request, sent, err)
+      return nil, err
+    end
+    return nil, errors.from_transport(body, message, errno, context_of(connection, request)), body, sent, answered
+  end
+  local headers
+  if request.with_headers or status < 200 or status > 299 then headers = transfer:headers() end
+  loop.close(op)
+  return status, body, headers
+end
+
+--- Redirects ------------------------------------------------------------------------
+
+local KEEPS_METHOD = { [307] = true, [308] = true }
+local REDIRECT = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+local function redirect_error(connection, request, status, why)
+  local context = context_of(connection, request)
+  return nil, errors.new {
+    kind = "protocol", code = "redirect", status = status, message = "redirect refused: " .. why,
+    operation = context.operation, what = context.what, sandbox = context.sandbox, secrets = context.secrets,
+  }
+end
+
+-- The call that a redirect asks for, or nil, err. Credentials stay with the host
+-- they were given for.
+local function redirected(connection, request, call, status, headers)
+  local from = url.parse(call.url)
+  local to = headers.location and url.resolve(from, headers.location)
+  if not to then return redirect_error(connection, request, status, "it names no usable address") end
+  local reads = call.method == "GET" or call.method == "HEAD"
+  local same = url.origin(from) == url.origin(to)
+  if from.scheme == "https" and to.scheme == "http" then
+    return redirect_error(connection, request, status, "from https to http")
+  elseif not reads and not same then
+    return redirect_error(connection, request, status, call.method .. " to another host")
+  elseif not reads and not KEEPS_METHOD[status] then
+    return redirect_error(connection, request, status, "it would turn " .. call.method .. " into GET")
+  elseif source_of(request) then
+    return redirect_error(connection, request, status, "the body cannot be sent twice")
+  end
+  local next_call = {}
+  for name, value in pairs(call) do next_call[name] = value end
+  next_call.url = url.text(to)
+  if not same then next_call.profile, next_call.headers = connection.bare(), nil end
+  return next_call
+end
+
+--- Answers --------------------------------------------------------------------------
+
+local IS = {
+  object = function(value) return type(value) == "table" and value[1] == nil end,
+  list = function(value) return type(value) == "table" and (value[1] ~= nil or next(value) == nil) end,
+  string = function(value) return type(value) == "string" end,
+  any = function(value) return value ~= nil end,
+}
+
+local function protocol_error(connection, request, status, body, why)
+  local context = context_of(connection, request)
+  local start = body:sub(1, 200)
+  return nil, errors.new {
+    kind = "protocol", status = status, code = "json", operation = context.operation, what = context.what,
+    sandbox = context.sandbox, message = "the answer is " .. why .. (start ~= "" and ": " .. start or ""),
+    secrets = context.secrets,
+  }
+end
+
+local function answer(connection, request, status, body, headers)
+  local response = { status = status, body = body, headers = headers }
+  local wanted = request.answer
+  if not wanted or (request.optional and body == "") then return response end
+  local value, problem = json.decode(body)
+  if value == nil then
+    return protocol_error(connection, request, status, body, body == "" and "empty" or tostring(problem))
+  end
+  if value == json.null and wanted == "list" then value = {} end -- old servers
+  if not IS[wanted](value) then
+    return protocol_error(connection, request, status, body, "not the JSON " .. wanted .. " it should be")
+  end
+  response.json = value
+  return response
+end
+
+---Sends a request and waits for its answer.
+---
+---Returns a response for a status of 2xx; else nil and an error. Connect
+---failures are tried again for every method, resets without a byte of an answer
+---and 502, 503, 504 only where repeating is harmless, 429 always, after the
+---delay the service names; never beyond the deadline. `on_abandon` is called,
+---shielded from cancellation, when a part of the request left and no answer came
+---because of a deadline, a cancel or Ctrl-C. Raises when what is to be sent
+---cannot be JSON.
+---@param connection daytona.Connection
+---@param request daytona.Request
+---@return daytona.Response?
+---@return daytona.Error?
+function http.request(connection, request)
+  local call = prepare(connection, request)
+  local streams = request.sink or request.on_progress or call.body_queue or call.parts
+  local places = streams and remember_positions(request)
+  if call.body_file and not places then places = remember_positions(request) end
+  local deadline = call.timeout and loop.now() + call.timeout
+  local try, redirects = 1, 0
+  while true do
+    local status, body, headers_or_code, sent, answered = try_once(connection, request, call, streams)
+    local err, delay, again
+    if status and status >= 200 and status < 300 then
+      return answer(connection, request, status, body, headers_or_code)
+    elseif status and REDIRECT[status] then
+      redirects = redirects + 1
+      if redirects > MAX_REDIRECTS then return redirect_error(connection, request, status, "there are too many") end
+      call, err = redirected(connection, request, call, status, headers_or_code)
+      if not call or not rewind(places) then return nil, err end
+    else
+      if status then
+        err = errors.from_response({ status = status, body = body, headers = headers_or_code },
+          context_of(connection, request))
+        again, delay = may_repeat_answer(request, err), err.retry_after
+      else
+        err = body
+        again = headers_or_code and may_repeat(request, headers_or_code, sent, answered)
+        if ABANDONED[headers_or_code] then abandon(request, sent, err) end
+      end
+      if not again or try > connection.max_retries or source_of(request) or not rewind(places) then
+        return nil, err
+      end
+      local slept, why = pause(delay or backoff(try), deadline)
+      if slept == false then return nil, err end
+      if not slept then return nil, explain(why, request) end
+      try = try + 1
+    end
+    if deadline then call.timeout = math.max(deadline - loop.now(), 0.001) end
+  end
+end
+
+return http

@@ -1,0 +1,103 @@
+-- daytona: sandboxes for Lua programs.
+--
+--   local daytona = require "daytona"
+--   local sb <close> = assert(daytona.create { language = "python" })
+--   print(assert(sb:exec("uname -a")).result)
+--
+-- The calls here use a client made of the environment at its first use; others
+-- come from `daytona.new`. Requiring this loads nothing else: what a name needs
+-- is loaded when it is first used.
+
+local daytona = {}
+
+-- Name -> module it is in, and its name there.
+local ELSEWHERE = {
+  new = { "daytona.client", "new" },
+  spawn = { "daytona.task", "spawn" },
+  gather = { "daytona.task", "gather" },
+  map = { "daytona.task", "map" },
+  sleep = { "daytona.loop", "sleep" },
+  update = { "daytona.loop", "update" },
+  use = { "daytona.loop", "use" },
+  driver = { "daytona.loop", "driver_info" },
+  using = { "daytona.closing", "using" },
+  assert = { "daytona.errors", "assert" },
+  is_error = { "daytona.errors", "is" },
+  array = { "daytona.json", "array" },
+  null = { "daytona.json", "null" },
+  version = { "daytona.version", "library" },
+}
+
+setmetatable(daytona, {
+  __index = function(self, name)
+    local place = ELSEWHERE[name]
+    if not place then return nil end
+    local value = require(place[1])[place[2]]
+    rawset(self, name, value)
+    return value
+  end,
+})
+
+local default_client
+
+---The client that the functions below use: made of the environment when it is
+---first needed. nil and an error of kind "config" when that says too little.
+---@return daytona.Client?
+---@return daytona.Error?
+function daytona.client()
+  if default_client and not default_client.closed then return default_client end
+  local err
+  default_client, err = daytona.new()
+  if not default_client then return nil, err end
+  return default_client
+end
+
+---Makes a sandbox; see daytona.Client.create.
+---@param opts? daytona.CreateOptions
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function daytona.create(opts)
+  local client, err = daytona.client()
+  if not client then return nil, err end
+  return client:create(opts)
+end
+
+---The sandbox of that id or name.
+---@param id_or_name string
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function daytona.get(id_or_name)
+  local client, err = daytona.client()
+  if not client then return nil, err end
+  return client:get(id_or_name)
+end
+
+---One page of sandboxes.
+---@param filter? daytona.ListFilter
+---@return daytona.Page?
+---@return daytona.Error?
+function daytona.list(filter)
+  local client, err = daytona.client()
+  if not client then return nil, err end
+  return client:list(filter)
+end
+
+---All sandboxes, one by one; raises when they cannot be had.
+---@param filter? daytona.ListFilter
+---@return fun(): daytona.Sandbox?
+function daytona.each(filter)
+  return daytona.assert(daytona.client()):each(filter)
+end
+
+---Deletes a sandbox by id.
+---@param which string|daytona.Sandbox
+---@param opts? table
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function daytona.delete(which, opts)
+  local client, err = daytona.client()
+  if not client then return nil, err end
+  return client:delete(which, opts)
+end
+
+return daytona

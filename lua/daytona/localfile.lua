@@ -1,0 +1,70 @@
+-- Files on this machine that appear whole or not at all. Knows no network.
+
+local core = require "daytona.native"
+
+local localfile = {}
+
+---Opens a temporary file beside `path`, so that a rename can put it there.
+---@param path string
+---@return file*? file
+---@return string name  or the reason, when there is no file
+function localfile.beside(path)
+  local tag = core.random(6):gsub(".", function(c) return string.format("%02x", c:byte()) end)
+  local name = path .. "." .. tag .. ".part"
+  local file, why = io.open(name, "wb")
+  if not file then return nil, why end
+  return file, name
+end
+
+---Closes the temporary file and puts it in its place.
+---@param file file*
+---@param name string
+---@param path string
+---@return boolean?
+---@return string?
+function localfile.commit(file, name, path)
+  local fine, why = file:close()
+  if fine then fine, why = os.rename(name, path) end
+  if fine then return true end
+  os.remove(name)
+  return nil, why
+end
+
+---Closes and removes the temporary file.
+---@param file file*
+---@param name string
+function localfile.discard(file, name)
+  if io.type(file) == "file" then file:close() end
+  os.remove(name)
+end
+
+---Writes a file at once.
+---@param path string
+---@param data string
+---@return boolean?
+---@return string?
+function localfile.replace(path, data)
+  local file, name = localfile.beside(path)
+  if not file then return nil, name end
+  local fine, why = file:write(data)
+  if not fine then
+    localfile.discard(file, name)
+    return nil, why
+  end
+  return localfile.commit(file, name, path)
+end
+
+---Whether `path` is a directory.
+---@param path string
+---@return boolean
+function localfile.is_directory(path)
+  local file = io.open(path, "rb")
+  if not file then return false end
+  -- A directory opens, but cannot be read.
+  local _, _, code = file:read(0)
+  if code == nil then _, _, code = file:read(1) end
+  file:close()
+  return code == 21
+end
+
+return localfile

@@ -1,0 +1,385 @@
+-- Commands and code in a sandbox: `exec` and `run`.
+--
+-- The daemon feeds a command to its shell's standard input, answers when it has
+-- ended, and lets it run on when the caller goes away. So a command is wrapped
+-- here such that it cannot read its own text, survives any bytes, and can be
+-- found and ended when its caller gave up.
+
+local base64 = require "daytona.base64"
+local core = require "daytona.native"
+local errors = require "daytona.errors"
+local http = require "daytona.http"
+local json = require "daytona.json"
+local options = require "daytona.options"
+local shell = require "daytona.shell"
+
+local process = {}
+
+local EXEC_PATH = "/process/execute"
+local RUN_PATH = "/process/code-run"
+
+-- The label that the service's clients keep a sandbox's language in.
+process.LANGUAGE_LABEL = "code-toolbox-language"
+
+-- Seconds a command may run when nothing is said, and how much longer the
+-- client waits than the daemon, whose word about a timeout is the better one.
+local DEFAULT_TIMEOUT, GRACE = 600, 5
+
+-- The daemon's number for seconds has 32 bits.
+local LONGEST_TIMEOUT = 4294967295
+
+-- Marks every process of a command, in its environment.
+local MARKER = "DAYTONA_EXEC_ID"
+
+--- Names for commands ---------------------------------------------------------------
+
+local prefix, prefix_pid, counter = nil, nil, 0
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(c) return string.format("%02x", c:byte()) end))
+end
+
+-- Unique, also between processes that were forked apart.
+local function new_id()
+  local pid = core.pid()
+  if pid ~= prefix_pid then prefix, prefix_pid = hex(core.random(8)) .. "-", pid end
+  counter = counter + 1
+  return prefix .. counter .. "." -- the dot keeps 1 from being found in 12
+end
+
+--- What is sent ------------------------------------------------------------------------
+
+local is_utf8 = core.is_utf8
+
+local function refuse_nul(what, text)
+  if text:find("\0", 1, true) then errors.misuse(1, "%s holds a NUL byte", what) end
+end
+
+local function encoded(text)
+  return "\"$(printf %s '" .. base64.encode(text) .. "' | base64 -d)\""
+end
+
+-- Shell lines that set a variable to bytes JSON cannot carry. The x keeps line
+-- ends, which $( ) would strip.
+local function export_line(name, value)
+  return name .. "=\"$(printf %s '" .. base64.encode(value) .. "' | base64 -d; printf x)\"; export "
+    .. name .. "=\"${" .. name .. "%x}\"\n"
+end
+
+-- The script for the shell's standard input: `command` cannot read the rest of
+-- it, because it gets an input of its own.
+local function wrap(command, stdin, exports)
+  local text = is_utf8(command) and shell.quote(command) or encoded(command)
+  if stdin then
+    return exports .. "printf %s '" .. base64.encode(stdin) .. "' | base64 -d | eval " .. text
+  end
+  return exports .. "eval " .. text .. " </dev/null"
+end
+
+local function command_text(command)
+  if type(command) == "table" then
+    options.argument("exec: the argument list", "list", command)
+    if command[1] == nil then errors.misuse(1, "exec: the argument list is empty") end
+    if command[1] == "" then errors.misuse(1, "exec: the program's name is empty") end
+    command = shell.join(command)
+  elseif type(command) ~= "string" then
+    errors.misuse(1, "exec: the command must be a string or a list of strings, not a %s", type(command))
+  elseif not command:find("%S") then
+    errors.misuse(1, "exec: the command is empty")
+  end
+  refuse_nul("exec: the command", command)
+  return command
+end
+
+-- Splits `env` into what JSON can carry and shell lines for the rest, and lists
+-- its values, which errors must not show.
+local function environment(operation, env)
+  local plain, exports, secrets = {}, "", {}
+  for name, value in pairs(env) do
+    if not shell.is_name(name) then
+      errors.misuse(1, "%s: '%s' cannot be the name of an environment variable", operation, name)
+    end
+    refuse_nul(operation .. ": the environment variable " .. name, value)
+    secrets[#secrets + 1] = value
+    if is_utf8(value) then plain[name] = value else exports = exports .. export_line(name, value) end
+  end
+  return plain, exports, secrets
+end
+
+local function whole_seconds(operation, timeout)
+  local seconds = math.ceil(timeout)
+  if seconds > LONGEST_TIMEOUT then errors.misuse(1, "%s: the timeout is longer than %d seconds", operation, LONGEST_TIMEOUT) end
+  return seconds
+end
+
+--- Ending a command whose caller is gone -------------------------------------------------
+
+-- For any POSIX shell, busybox included: looks for processes with the marker in
+-- their environment, asks them and their groups to end, then makes them. It
+-- looks again for a while, because the command may only just be starting, and
+-- never finds itself, because the marker is in its text alone.
+local KILL_SCRIPT = [[
+signal=TERM; seen=; rounds=0
+while [ $rounds -lt 20 ]; do
+  found=
+  for dir in /proc/[0-9]*; do
+    if grep -qsF '%s' "$dir/environ" 2>/dev/null; then found="$found ${dir#/proc/}"; fi
+  done
+  if [ -n "$found" ]; then
+    seen=1
+    for pid in $found; do
+      kill -s $signal -- "-$pid" 2>/dev/null
+      kill -s $signal "$pid" 2>/dev/null
+    done
+    if [ $rounds -ge 4 ]; then signal=KILL; fi
+  elif [ -n "$seen" ]; then
+    exit 0
+  fi
+  rounds=$((rounds + 1))
+  sleep 0.1 2>/dev/null || sleep 1
+done
+]]
+
+local KILL_TIMEOUT = 6
+
+-- on_abandon of the request: called shielded, so it may wait.
+local function stop_remote(_, request)
+  local script = KILL_SCRIPT:format(MARKER .. "=" .. request.exec_id)
+  http.request(request.connection, {
+    method = "POST", path = EXEC_PATH, operation = "stop command", sandbox = request.sandbox,
+    json = { command = script, timeout = KILL_TIMEOUT - 1 }, timeout = KILL_TIMEOUT,
+  })
+end
+
+--- What comes back ------------------------------------------------------------------------
+
+---What a command or code did.
+---@class daytona.ExecResult
+---@field exit_code integer   -1 when the daemon could not tell
+---@field result string       what it printed, both streams in order of arrival
+---@field timed_out boolean   it was ended because its time was over
+---@field stdout? string      where the daemon keeps the streams apart
+---@field stderr? string
+---@field artifacts? { stdout: string, charts: daytona.Chart[] }  of `run`
+local Result = { __name = "daytona.ExecResult" }
+Result.__index = Result
+
+---"exit 0, 12 bytes"
+function Result:__tostring()
+  if self.timed_out then return "timed out" end
+  return string.format("exit %d, %d bytes", self.exit_code, #self.result)
+end
+
+-- How the daemon says, as the output of exit code -1, that nothing was started.
+local START_FAILURES = { "^chdir ", "^fork/exec ", "^exec: " }
+
+local START_KINDS = {
+  { "no such file or directory", "not_found" },
+  { "executable file not found", "not_found" },
+  { "permission denied", "forbidden" },
+}
+
+local function start_failure(result)
+  for _, pattern in ipairs(START_FAILURES) do
+    if result:find(pattern) then
+      for _, row in ipairs(START_KINDS) do
+        if result:find(row[1], 1, true) then return row[2] end
+      end
+      return "invalid"
+    end
+  end
+end
+
+local function last_line(text)
+  return text:match("([^\n]*%S[^\n]*)%s*$") or ""
+end
+
+local function exit_error(request, result)
+  local last = last_line(result.result:sub(-1000))
+  return errors.new {
+    kind = "exit", operation = request.operation, sandbox = request.sandbox, secrets = request.secrets,
+    message = "exit status " .. result.exit_code .. (last ~= "" and ": " .. last or ""),
+    exit_code = result.exit_code, result = result.result,
+  }
+end
+
+local function is_string(value) return value == nil or type(value) == "string" end
+
+-- The result in a daemon's answer, or nil when it is of another shape.
+local function read_result(answer)
+  local code = answer.exitCode
+  if code == nil then code = answer.code end -- old daemons
+  if code == nil then code = -1 end
+  local output = answer.result
+  if output == nil then output = "" end
+  if type(code) ~= "number" or type(output) ~= "string" or not is_string(answer.stdout)
+    or not is_string(answer.stderr) then return nil end
+  return setmetatable({
+    exit_code = code, result = output, timed_out = false, stdout = answer.stdout, stderr = answer.stderr,
+  }, Result)
+end
+
+-- The daemon's own word that the time was over. A status without one of its
+-- codes comes from something in between, and says nothing about the command.
+local function is_daemon_timeout(err)
+  return err.kind == "process_timeout" or err.status == 408
+end
+
+local function failed(err, check)
+  if not is_daemon_timeout(err) then return nil, err end
+  if check then
+    err.kind = "process_timeout"
+    return nil, err
+  end
+  return setmetatable({ exit_code = -1, result = "", timed_out = true }, Result)
+end
+
+-- Sends the request and reads the result. The answer too, for what else is in it.
+local function perform(sandbox, request, check)
+  local connection, err = sandbox:toolbox()
+  if not connection then return nil, err end
+  request.connection = connection
+  local response
+  response, err = http.request(connection, request)
+  if not response then return failed(err, check) end
+  local result = read_result(response.json)
+  if not result then
+    return nil, errors.new {
+      kind = "protocol", operation = request.operation, sandbox = sandbox, status = response.status,
+      message = "the answer is not what a command gives",
+    }
+  end
+  if result.exit_code == -1 then
+    local kind = start_failure(result.result)
+    if kind then
+      return nil, errors.new {
+        kind = kind, code = "PROCESS_START_FAILED", operation = request.operation, sandbox = sandbox,
+        message = last_line(result.result), secrets = request.secrets,
+      }
+    end
+  end
+  if check and result.exit_code ~= 0 then return nil, exit_error(request, result) end
+  return result, response.json
+end
+
+--- The calls ------------------------------------------------------------------------------
+
+local EXEC = {
+  cwd = "text", env = "map", timeout = "seconds", check = "boolean", stdin = "string", max_bytes = "positive",
+}
+
+-- The body as text. Written out, because this is the call that is made most.
+local function exec_body(script, id, seconds, cwd, env)
+  local text, problem = json.string(script)
+  if not text then errors.misuse(1, "exec: the command is %s", problem) end
+  local parts = '{"command":' .. text .. ',"envs":{"' .. MARKER .. '":"' .. id .. '"'
+  if env then
+    for name, value in pairs(env) do parts = parts .. ',"' .. name .. '":' .. json.string(value) end
+  end
+  parts = parts .. "}"
+  if seconds > 0 then parts = parts .. string.format(',"timeout":%d', seconds) end
+  if cwd then
+    local place, why = json.string(cwd)
+    if not place then errors.misuse(1, "exec: option 'cwd' is %s", why) end
+    parts = parts .. ',"cwd":' .. place
+  end
+  return parts .. "}"
+end
+
+---Runs a command in the sandbox's shell and waits until it has ended.
+---
+---A string is shell text, of any size and any bytes but NUL; a list is a program
+---and its arguments, quoted here. Its standard input is empty, or `stdin`.
+---Returns a result whatever the exit status; with `check`, another status than 0
+---is an error of kind "exit". When its `timeout` (600 seconds; 0 for none) is
+---over, the command is killed, what it printed is lost and the result is
+---`timed_out`. A command is never sent twice; when the caller's task is
+---cancelled or the program interrupted, the command is ended too. A directory
+---that does not exist is an error of kind "not_found". Bytes of the output that
+---are not UTF-8 come back as U+FFFD: binary data goes through files.
+---@param command string|string[]
+---@param opts? { cwd?: string, env?: table<string, string>, timeout?: number, check?: boolean, stdin?: string, max_bytes?: integer }
+---@return daytona.ExecResult?
+---@return daytona.Error?
+function process.exec(self, command, opts)
+  command = command_text(command)
+  local id = new_id()
+  local timeout, check = DEFAULT_TIMEOUT, nil
+  local cwd, env, stdin, secrets, max_bytes
+  local exports = ""
+  if opts then
+    options.check("exec", EXEC, opts)
+    timeout, check, cwd, stdin, max_bytes = opts.timeout or timeout, opts.check, opts.cwd, opts.stdin, opts.max_bytes
+    if cwd then refuse_nul("exec: option 'cwd'", cwd) end
+    if opts.env then env, exports, secrets = environment("exec", opts.env) end
+  end
+  local seconds = whole_seconds("exec", timeout)
+  return (perform(self, {
+    method = "POST", path = EXEC_PATH, answer = "object", operation = "exec", sandbox = self,
+    body = exec_body(wrap(command, stdin, exports), id, seconds, cwd, env), body_is_json = true,
+    timeout = timeout > 0 and timeout + GRACE or 0, max_bytes = max_bytes,
+    secrets = secrets, exec_id = id, on_abandon = stop_remote,
+  }, check))
+end
+
+local LANGUAGES = { python = true, javascript = true, typescript = true }
+
+local RUN = {
+  language = { "python", "javascript", "typescript" }, argv = "list", env = "map", timeout = "seconds",
+  check = "boolean", max_bytes = "positive",
+}
+
+local function quoted_all(argv)
+  local out = {}
+  for i = 1, #argv do
+    refuse_nul("run: an argument", argv[i])
+    out[i] = shell.quote(argv[i])
+  end
+  return out
+end
+
+local function artifacts(answer, result)
+  local charts = type(answer.artifacts) == "table" and answer.artifacts.charts
+  local out = {}
+  if type(charts) == "table" then
+    local chart = require "daytona.chart"
+    for i = 1, #charts do out[i] = chart.new(charts[i]) end
+  end
+  return { stdout = result.result, charts = out }
+end
+
+---Runs source text and waits until it has ended.
+---
+---The language is the option, else the one the sandbox was made for, else
+---python. `argv` arrives in the program exactly as given. Charts drawn with
+---matplotlib are in `result.artifacts.charts`. Otherwise as `exec`.
+---@param code string
+---@param opts? { language?: "python"|"javascript"|"typescript", argv?: string[], env?: table<string, string>, timeout?: number, check?: boolean, max_bytes?: integer }
+---@return daytona.ExecResult?
+---@return daytona.Error?
+function process.run(self, code, opts)
+  options.argument("run: code", "text", code)
+  opts = options.check("run", RUN, opts)
+  local env, exports, secrets = environment("run", opts.env or {})
+  if exports ~= "" then errors.misuse(1, "run: an environment variable is not valid UTF-8; use exec for it") end
+  local labelled = self.labels and self.labels[process.LANGUAGE_LABEL]
+  local language = opts.language or (LANGUAGES[labelled] and labelled) or "python"
+  local timeout = opts.timeout or DEFAULT_TIMEOUT
+  local seconds = whole_seconds("run", timeout)
+  env[MARKER] = new_id()
+  local result, answer = perform(self, {
+    method = "POST", path = RUN_PATH, answer = "object", operation = "run", sandbox = self,
+    json = {
+      code = code, language = language, envs = env,
+      argv = opts.argv and opts.argv[1] and quoted_all(opts.argv) or nil,
+      timeout = seconds > 0 and seconds or nil,
+    },
+    timeout = timeout > 0 and timeout + GRACE or 0, max_bytes = opts.max_bytes,
+    secrets = secrets, exec_id = env[MARKER], on_abandon = stop_remote,
+  }, opts.check)
+  if not result then return nil, answer end
+  result.artifacts = artifacts(answer or {}, result)
+  return result
+end
+
+return process
