@@ -1,0 +1,97 @@
+--- The toolbox daemon: the first process of a sandbox, serving the sandbox's own
+-- API on a listening socket that it was given. Started as
+--
+--   luajit .../toolbox/main.lua --config-fd N
+--
+-- where descriptor N holds one JSON object and then ends; the fields are
+-- described in daytona/devserver/control/daemon.lua. It runs until SIGTERM,
+-- and everything that was started in the sandbox ends with it.
+
+local here = arg and arg[0]:match "^(.*)/daytona/devserver/toolbox/main%.lua$"
+if here then package.path = here .. "/?.lua;" .. package.path end
+
+local cqueues = require "cqueues"
+local socket = require "cqueues.socket"
+local ffi = require "ffi"
+local signal = require "cqueues.signal"
+local posix_signal = require "posix.signal"
+local stdlib = require "posix.stdlib"
+local unistd = require "posix.unistd"
+local httpd = require "daytona.devserver.httpd"
+local json = require "daytona.devserver.json"
+local environment = require "daytona.devserver.toolbox.environment"
+local failures = require "daytona.devserver.toolbox.failures"
+local routes = require "daytona.devserver.toolbox.routes"
+local spawn = require "daytona.devserver.toolbox.spawn"
+local sys = require "daytona.devserver.toolbox.sys"
+
+local function read_config(fd)
+  local pieces, size = {}, 65536
+  local buffer = sys.buffer(size)
+  while true do
+    local n = assert(sys.read(fd, buffer, size))
+    if n == 0 then break end
+    pieces[#pieces + 1] = ffi.string(buffer, n)
+  end
+  sys.close(fd)
+  return assert(json.decode(table.concat(pieces)))
+end
+
+-- Everything in the sandbox: as its first process, all that it can see;
+-- otherwise all that descends from it.
+local function kill_everything()
+  if unistd.getpid() == 1 then
+    posix_signal.kill(-1, posix_signal.SIGKILL)
+  else
+    spawn.kill_descendants()
+  end
+end
+
+local function stop_on(signo)
+  local listener = signal.listen(signo)
+  listener:wait()
+  kill_everything()
+  os.exit(0, false)
+end
+
+local function prepare(config)
+  local env = config.env or {}
+  env.HOME = env.HOME or config.home
+  env.PATH = env.PATH or os.getenv "PATH"
+  environment.init(env)
+  stdlib.setenv("PATH", env.PATH)
+  assert(unistd.chdir(config.work_dir or config.home))
+  posix_signal.signal(posix_signal.SIGPIPE, posix_signal.SIG_IGN)
+  sys.adopt_orphans()
+end
+
+local function main(config)
+  prepare(config)
+  local app = httpd.new {
+    key = config.key, source = "DAYTONA_DAEMON",
+    envelope = config.legacy and failures.legacy or nil,
+  }
+  app.legacy = config.legacy
+  routes.install(app, config)
+  local cq = cqueues.new()
+  spawn.init(cq)
+  signal.block(signal.SIGTERM, signal.SIGINT)
+  cq:wrap(stop_on, signal.SIGTERM)
+  cq:wrap(stop_on, signal.SIGINT)
+  sys.cloexec(config.listen_fd)
+  local listener = assert(socket.fdopen(config.listen_fd))
+  cq:wrap(function() app:serve(listener) end)
+  for err in cq:errors() do
+    io.stderr:write("daytona toolbox: ", tostring(err), "\n")
+  end
+end
+
+local fd
+for i = 1, #arg do
+  if arg[i] == "--config-fd" then fd = tonumber(arg[i + 1]) end
+end
+if not fd then
+  io.stderr:write "usage: main.lua --config-fd N\n"
+  os.exit(2)
+end
+main(read_config(fd))

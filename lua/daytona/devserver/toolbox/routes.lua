@@ -1,0 +1,84 @@
+--- The daemon's API: every endpoint, in one table. Each is served both at its
+-- own path and under /toolbox/{sandbox id}.
+
+local environment = require "daytona.devserver.toolbox.environment"
+local code_run = require "daytona.devserver.toolbox.code_run"
+local files = require "daytona.devserver.toolbox.files"
+local git = require "daytona.devserver.toolbox.git"
+local process = require "daytona.devserver.toolbox.process"
+local search = require "daytona.devserver.toolbox.search"
+local transfer = require "daytona.devserver.toolbox.transfer"
+local unistd = require "posix.unistd"
+
+local routes = {}
+
+local VERSION, LEGACY_VERSION = "0.205.1", "0.190.0"
+
+local function version(req)
+  return 200, { version = req.app.legacy and LEGACY_VERSION or VERSION }
+end
+
+local function home_dir()
+  return 200, { dir = environment.get "HOME" }
+end
+
+local work_dir = unistd.getcwd
+local function working_dir()
+  return 200, { dir = work_dir() }
+end
+
+-- { method, path, handler, shape of a failure in 0.190 (default: its envelope),
+--   "new" when 0.190 does not have it }
+local TABLE = {
+  { "GET", "/version", version },
+  { "GET", "/user-home-dir", home_dir },
+  { "GET", "/project-dir", home_dir },
+  { "GET", "/work-dir", working_dir },
+  { "POST", "/env", environment.update, nil, "new" },
+
+  { "POST", "/process/execute", process.execute },
+  { "POST", "/process/code-run", code_run.run },
+
+  { "GET", "/files", files.list, "empty" },
+  { "GET", "/files/", files.list, "empty" },
+  { "DELETE", "/files", files.delete, "empty" },
+  { "DELETE", "/files/", files.delete, "empty" },
+  { "GET", "/files/info", files.info, "empty" },
+  { "POST", "/files/folder", files.folder, "empty" },
+  { "POST", "/files/move", files.move, "empty" },
+  { "POST", "/files/permissions", files.permissions, "empty" },
+  { "GET", "/files/find", search.find, "empty" },
+  { "GET", "/files/search", search.names, "empty" },
+  { "POST", "/files/replace", search.replace, "empty" },
+  { "GET", "/files/download", transfer.download, "empty" },
+  { "HEAD", "/files/download", transfer.download, "empty", "new" },
+  { "POST", "/files/bulk-download", transfer.bulk_download, "plain" },
+  { "POST", "/files/upload", transfer.legacy_upload, "empty" },
+  { "POST", "/files/upload-v2", transfer.upload, "empty", "new" },
+  { "POST", "/files/bulk-upload", transfer.bulk_upload, "plain" },
+
+  { "POST", "/git/clone", git.clone },
+}
+
+local function add(app, entry, prefix)
+  local method, path, handler, shape = entry[1], entry[2], entry[3], entry[4]
+  app:route(method, prefix .. path, function(req)
+    req.legacy_shape = shape
+    req.full_path = req.full_path:sub(#prefix + 1)   -- as failures name it
+    return handler(req)
+  end)
+end
+
+--- Adds every endpoint that this release of the daemon has.
+---@param app table # of httpd
+---@param config table
+function routes.install(app, config)
+  for _, entry in ipairs(TABLE) do
+    if not (config.legacy and entry[5] == "new") then
+      add(app, entry, "")
+      add(app, entry, "/toolbox/" .. config.sandbox_id)
+    end
+  end
+end
+
+return routes
