@@ -106,9 +106,9 @@ function Daemon:request(method, path, o)
   os.remove(body)
   add("-D", head, "-o", body, "-w", "%{http_code} %{exitcode}", url)
   local status, exit = toolbox.sh(table.concat(words, " ") .. " 2>/dev/null"):match "(%d+) (%d+)"
-  local r = { status = tonumber(status), exit = tonumber(exit), body = toolbox.read(body) or "" }
+  local r = { status = tonumber(status), exit = tonumber(exit), body = method ~= "HEAD" and toolbox.read(body) or "" }
   r.headers = parse_headers(toolbox.read(head) or "")
-  if (r.headers["content-type"] or ""):find("application/json", 1, true) then
+  if r.body ~= "" and (r.headers["content-type"] or ""):find("application/json", 1, true) then
     r.json = json.decode(r.body)
   end
   return r

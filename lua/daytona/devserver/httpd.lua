@@ -56,6 +56,7 @@
 --                                 (send, receive, close), or fails with 400. It is
 --                                 closed when the handler returns, if it is still open
 --   req.app, req.started (monotonic seconds)
+--   req.shaped                    whether a fault is at work on this request
 --
 -- `app:stats()` counts connections and requests.
 
@@ -593,6 +594,7 @@ end
 local function answer(app, req)
   local shape = app.faults and app.faults:strike(req)
   local status, body, headers
+  req.shaped = shape ~= nil         -- bytes must pass through the answer's writer
   if shape then
     status, body, headers = shape:answer(req, function() return attempt(app, req, run) end)
   else

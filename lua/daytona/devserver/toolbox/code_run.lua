@@ -51,13 +51,16 @@ local function draws(code)
   return false
 end
 
+-- Read at once, as the path may be relative to where the daemon was started.
 local function read_wrapper()
-  local path = package.searchpath("daytona.devserver.toolbox.code_run", package.path)
-  local file = assert(io.open((path:gsub("code_run%.lua$", "charts.py")), "rb"))
-  local wrapper = file:read "*a"
+  local own = package.searchpath("daytona.devserver.toolbox.code_run", package.path)
+  local file = assert(io.open((own:gsub("code_run%.lua$", "charts.py")), "rb"))
+  local text = file:read "*a"
   file:close()
-  return wrapper
+  return text
 end
+
+local WRAPPER = read_wrapper()
 
 -- A Python literal of these bytes.
 local function bytes_literal(code)
@@ -66,12 +69,9 @@ local function bytes_literal(code)
   end) .. '"'
 end
 
-local wrapper
-
 -- The program that runs `code` and prints each chart as one marked line.
 local function with_charts(code)
-  wrapper = wrapper or read_wrapper()
-  return wrapper .. "\n_dtn_main(" .. bytes_literal(code) .. ")\n"
+  return WRAPPER .. "\n_dtn_main(" .. bytes_literal(code) .. ")\n"
 end
 
 local function source(language, code)
@@ -133,135 +133,6 @@ function code_run.extract(output)
   kept[#kept + 1] = output:sub(from)
   return table.concat(kept), charts[1] and charts or nil
 end
-
---- POST /process/code-run: a piece of Python, JavaScript or TypeScript, run by
--- the sandbox's own interpreter, and the charts that it drew.
---
--- The code reaches the interpreter as its standard input (descriptor 3 of the
--- shell that starts it). The arguments are joined unquoted, as the service
--- does: quoting them is the client's part.
-
-local json = require "daytona.devserver.json"
-local environment = require "daytona.devserver.toolbox.environment"
-local failures = require "daytona.devserver.toolbox.failures"
-local fields = require "daytona.devserver.toolbox.fields"
-local process = require "daytona.devserver.toolbox.process"
-
-local code_run = {}
-
-local MARKER = "dtn_artifact_k39fd2:"
-
--- So that process.argv[1] is the first argument.
-local NODE_PRELUDE = "process.argv.splice(1, 1);\n"
-
-local TYPESCRIPT = [[
-if command -v ts-node >/dev/null 2>&1; then set -- ts-node
-elif npx --no-install ts-node --version >/dev/null 2>&1; then set -- npx --no-install ts-node
-else echo "ts-node: command not found" >&2; exit 127
-fi
-export npm_config_loglevel=error
-dtn_file=/tmp/dtn_$$.ts
-cat <&3 >"$dtn_file"
-"$@" -T --ignore-diagnostics 5107 -O '{"module":"CommonJS"}' "$dtn_file" %s 3<&- </dev/null
-dtn_code=$?
-rm -f "$dtn_file"
-exit $dtn_code
-]]
-
-local SCRIPT = {
-  python = "exec python3 -u - %s <&3 3<&-\n",
-  javascript = "exec node - %s <&3 3<&-\n",
-  typescript = TYPESCRIPT,
-}
-
--- Whether Python code seems to import matplotlib, outside of a comment.
-local function draws(code)
-  for line in code:gmatch "[^\n]+" do
-    local before = line:match "^(.-)matplotlib"
-    if before and not before:find("#", 1, true)
-      and (before:find "import" or before:find "from%s" or before:find "loader"
-        or before:find "sys%.modules") then
-      return true
-    end
-  end
-  return false
-end
-
-local function read_wrapper()
-  local path = package.searchpath("daytona.devserver.toolbox.code_run", package.path)
-  local file = assert(io.open((path:gsub("code_run%.lua$", "charts.py")), "rb"))
-  local wrapper = file:read "*a"
-  file:close()
-  return wrapper
-end
-
--- A Python literal of these bytes.
-local function bytes_literal(code)
-  return 'b"' .. code:gsub("[^%w ]", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end) .. '"'
-end
-
-local wrapper
-
--- The program that runs `code` and prints each chart as one marked line.
-local function with_charts(code)
-  wrapper = wrapper or read_wrapper()
-  return wrapper .. "\n_dtn_main(" .. bytes_literal(code) .. ")\n"
-end
-
-local function source(language, code)
-  if language == "python" then
-    return draws(code) and with_charts(code) or code
-  end
-  return NODE_PRELUDE .. code
-end
-
--- Lists of a chart that must stay lists when they are empty.
-local LISTS = {
-  x_ticks = true, y_ticks = true, x_tick_labels = true, y_tick_labels = true,
-  elements = true, points = true, outliers = true,
-}
-
-local function mark_lists(value)
-  for key, item in pairs(value) do
-    if type(item) == "table" then
-      if LISTS[key] then json.array(item) end
-      mark_lists(item)
-    end
-  end
-  return value
-end
-
-local function read_artifact(line, charts, seen)
-  local artifact = json.decode(line:sub(#MARKER + 1))
-  if type(artifact) ~= "table" or artifact.type ~= "chart"
-    or type(artifact.value) ~= "table" or seen[line] then
-    return
-  end
-  seen[line] = true
-  charts[#charts + 1] = mark_lists(artifact.value)
-end
-
---- Takes the marked lines out of an output.
----@param output string
----@return string output
----@return table? charts # nil when there was none
-function code_run.extract(output)
-  if not output:find(MARKER, 1, true) then
-    return output
-  end
-  local kept, charts, seen = {}, {}, {}
-  for line in (output .. "\n"):gmatch "([^\n]*)\n" do
-    if line:sub(1, #MARKER) == MARKER then
-      read_artifact(line, charts, seen)
-    else
-      kept[#kept + 1] = line
-    end
-  end
-  return table.concat(kept, "\n"), charts[1] and charts or nil
-end
-
 
 --- POST /process/code-run
 function code_run.run(req)

@@ -7,7 +7,6 @@ local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"
 local files = require "daytona.devserver.toolbox.files"
-local paths = require "daytona.devserver.toolbox.paths"
 local sys = require "daytona.devserver.toolbox.sys"
 local text = require "daytona.devserver.toolbox.text"
 

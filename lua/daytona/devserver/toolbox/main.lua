@@ -19,8 +19,11 @@ local stdlib = require "posix.stdlib"
 local unistd = require "posix.unistd"
 local httpd = require "daytona.devserver.httpd"
 local json = require "daytona.devserver.json"
+local access = require "daytona.devserver.toolbox.access"
+local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
+local process = require "daytona.devserver.toolbox.process"
 local routes = require "daytona.devserver.toolbox.routes"
 local spawn = require "daytona.devserver.toolbox.spawn"
 local sys = require "daytona.devserver.toolbox.sys"
@@ -63,15 +66,21 @@ local function prepare(config)
   assert(unistd.chdir(config.work_dir or config.home))
   posix_signal.signal(posix_signal.SIGPIPE, posix_signal.SIG_IGN)
   sys.adopt_orphans()
+  local time_scale = config.time_scale or 1
+  process.drain_seconds = process.drain_seconds / time_scale
+  if config.activity_fd then sys.cloexec(config.activity_fd) end
+  activity.init(config.activity_fd, time_scale)
 end
 
 local function main(config)
   prepare(config)
   local app = httpd.new {
-    key = config.key, source = "DAYTONA_DAEMON",
+    key = config.key, source = "DAYTONA_DAEMON", authenticate = access.has_key,
     envelope = config.legacy and failures.legacy or nil,
+    faults = config.faults and require "daytona.devserver.faults".new(config.faults) or nil,
+    on_request = activity.finish,
   }
-  app.legacy = config.legacy
+  app.legacy, app.signing_key = config.legacy, config.signing_key
   routes.install(app, config)
   local cq = cqueues.new()
   spawn.init(cq)

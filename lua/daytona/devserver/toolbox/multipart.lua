@@ -81,12 +81,13 @@ function Reader:skip(n)
   self.from, self.size = self.from + n, self.size - n
 end
 
-function Reader:need(n)
-  while self.size < n do
-    local ok, err = self:fill()
-    if not ok then return nil, err end
-  end
-  return true
+-- Whether the delimiter at an offset is one, not just text that begins like it:
+-- nil when more bytes are needed to tell.
+function Reader:is_delimiter(offset)
+  local after = offset + #self.delimiter
+  if self.size < after + 2 then return nil end
+  local next_two = ffi.string(self:at() + after, 2)
+  return next_two == "\r\n" or next_two == "--"
 end
 
 -- Hands the bytes before the next delimiter to sink(pointer, size) and passes
@@ -95,25 +96,26 @@ function Reader:content(sink)
   local delimiter = self.delimiter
   while true do
     local at = sys.find(self:at(), self.size, delimiter, #delimiter)
+    local sure = at and self:is_delimiter(at)
     local ready = at or self.size - #delimiter + 1
+    if sure == false then ready = at + 1 end
     if ready > 0 then
       if sink then sink(self:at(), ready) end
       self:skip(ready)
     end
-    if at then
+    if sure then
       self:skip(#delimiter)
       return true
+    elseif sure == nil then
+      local ok, err = self:fill()
+      if not ok then return nil, err end
     end
-    local ok, err = self:fill()
-    if not ok then return nil, err end
   end
 end
 
 -- Reads the header block of a part. Returns nil at the closing delimiter,
 -- false and a message when there is none.
 function Reader:headers()
-  local ok, err = self:need(2)
-  if not ok then return false, err end
   if ffi.string(self:at(), 2) == "--" then return nil end
   while true do
     local stop = sys.find(self:at(), self.size, "\r\n\r\n", 4)
@@ -124,7 +126,7 @@ function Reader:headers()
     elseif self.size > LONGEST_HEADER then
       return false, "part header too long"
     end
-    ok, err = self:fill()
+    local ok, err = self:fill()
     if not ok then return false, err end
   end
 end

@@ -1,6 +1,8 @@
 --- The daemon's API: every endpoint, in one table. Each is served both at its
 -- own path and under /toolbox/{sandbox id}.
 
+local access = require "daytona.devserver.toolbox.access"
+local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
 local code_run = require "daytona.devserver.toolbox.code_run"
 local files = require "daytona.devserver.toolbox.files"
@@ -60,13 +62,17 @@ local TABLE = {
   { "POST", "/git/clone", git.clone },
 }
 
+-- The paths that a signed URL may name.
+local SIGNED = { ["/files/download"] = true, ["/files/upload-v2"] = true }
+
 local function add(app, entry, prefix)
   local method, path, handler, shape = entry[1], entry[2], entry[3], entry[4]
   app:route(method, prefix .. path, function(req)
     req.legacy_shape = shape
     req.full_path = req.full_path:sub(#prefix + 1)   -- as failures name it
+    activity.begin(req)
     return handler(req)
-  end)
+  end, SIGNED[path] and { auth = access.signed } or nil)
 end
 
 --- Adds every endpoint that this release of the daemon has.

@@ -110,7 +110,11 @@ local function class_pattern(glob, at)
     end
     i = i + 1
   end
-  return (negated and "[^" or "[") .. table.concat(items) .. "]", i
+  local class = table.concat(items) .. "]"
+  if negated then                -- of characters, not of their bytes
+    return "[^\128-\191" .. class .. "[\128-\191]*", i
+  end
+  return "[" .. class, i
 end
 
 --- A shell glob as a Lua pattern for whole names; nil when it is malformed.

@@ -12,7 +12,8 @@ local REPLACEMENT = "\239\191\189"
 -- 0 when it is invalid, -1 when it is cut off but valid so far.
 local function sequence_length(p, left)
   local b = p[0]
-  local length, low, high = 0, 0x80, 0xbf
+  local length
+  local low, high = 0x80, 0xbf
   if b >= 0xc2 and b <= 0xdf then
     length = 2
   elseif b >= 0xe0 and b <= 0xef then

@@ -287,14 +287,14 @@ end
 local function upload_raw(req, path)
   local target = upload_target(path)
   local read, size = body.reader(req), 1024 * 1024
-  local buffer, err = sys.buffer(size), nil
+  local buffer = sys.buffer(size)
+  local n, err
   repeat
-    local n
     n, err = read(buffer, size)
-    if n and n > 0 then target:write(buffer, n) end
+    if n then target:write(buffer, n) end
   until not n or n == 0 or target.errno
   target:close()
-  if err then failures.raise(400, err) end
+  if not n then failures.raise(400, err) end
   return target
 end
 
