@@ -5,6 +5,7 @@
 -- shell that starts it). The arguments are joined unquoted, as the service
 -- does: quoting them is the client's part.
 
+local charts = require "daytona.devserver.toolbox.charts"
 local json = require "daytona.devserver.json"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
@@ -51,17 +52,6 @@ local function draws(code)
   return false
 end
 
--- Read at once, as the path may be relative to where the daemon was started.
-local function read_wrapper()
-  local own = package.searchpath("daytona.devserver.toolbox.code_run", package.path)
-  local file = assert(io.open((own:gsub("code_run%.lua$", "charts.py")), "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
-
-local WRAPPER = read_wrapper()
-
 -- A Python literal of these bytes.
 local function bytes_literal(code)
   return 'b"' .. code:gsub("[^%w ]", function(c)
@@ -71,7 +61,7 @@ end
 
 -- The program that runs `code` and prints each chart as one marked line.
 local function with_charts(code)
-  return WRAPPER .. "\n_dtn_main(" .. bytes_literal(code) .. ")\n"
+  return charts .. "\n_dtn_main(" .. bytes_literal(code) .. ")\n"
 end
 
 local function source(language, code)
@@ -98,7 +88,7 @@ local function mark_lists(value)
 end
 
 -- Adds the chart of a marked line; returns whether it was one.
-local function read_artifact(line, charts, seen)
+local function read_artifact(line, found, seen)
   local artifact = json.decode(line)
   if type(artifact) ~= "table" or artifact.type ~= "chart"
     or type(artifact.value) ~= "table" then
@@ -106,7 +96,7 @@ local function read_artifact(line, charts, seen)
   end
   if not seen[line] then
     seen[line] = true
-    charts[#charts + 1] = mark_lists(artifact.value)
+    found[#found + 1] = mark_lists(artifact.value)
   end
   return true
 end
@@ -117,13 +107,13 @@ end
 ---@return string output
 ---@return table? charts # nil when there was none
 function code_run.extract(output)
-  local kept, charts, seen = {}, {}, {}
+  local kept, found, seen = {}, {}, {}
   local from, search = 1, 1
   while true do
     local at, last = output:find(MARKER, search, true)
     if not at then break end
     local stop = output:find("\n", last, true) or #output
-    local chart = read_artifact(output:sub(last + 1, stop), charts, seen)
+    local chart = read_artifact(output:sub(last + 1, stop), found, seen)
     if chart or at == 1 or output:sub(at - 1, at - 1) == "\n" then
       kept[#kept + 1] = output:sub(from, at - 1)
       from = stop + 1
@@ -131,7 +121,7 @@ function code_run.extract(output)
     search = stop + 1
   end
   kept[#kept + 1] = output:sub(from)
-  return table.concat(kept), charts[1] and charts or nil
+  return table.concat(kept), found[1] and found or nil
 end
 
 --- POST /process/code-run
@@ -149,8 +139,8 @@ function code_run.run(req)
     script = script:format(arguments),
     code = source(f.language, f.code), envs = f.envs, timeout = f.timeout,
   }
-  local output, charts = code_run.extract(table.concat(chunks))
-  return process.answer(exit_code, { output }, charts and { charts = charts })
+  local output, drawn = code_run.extract(table.concat(chunks))
+  return process.answer(exit_code, { output }, drawn and { charts = drawn })
 end
 
 return code_run

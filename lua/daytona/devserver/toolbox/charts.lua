@@ -1,3 +1,8 @@
+--- The Python that runs a Python program and reports its charts; code_run.lua
+-- puts it before the program's text. Kept in a Lua file so that it is installed
+-- with the rest.
+
+return [==[
 # Runs a Python program and prints every chart that it shows with matplotlib as
 # one line: the marker, then JSON. It stands before the program's text, which
 # _dtn_main gets as bytes, so its names begin with _dtn and it imports nothing
@@ -217,3 +222,4 @@ def _dtn_install():
         Axes.bxp = bxp
 
     attempt(watch_boxes, None)
+]==]
