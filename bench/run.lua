@@ -83,7 +83,7 @@ local function start_server()
     local port = math.random(20000, 32000)
     save(dir .. "/conf", (read "bench/nginx.conf"):gsub("@(%u+)@",
       { DIR = dir, PORT = tostring(port), FILE = big }))
-    server_pid = output(("ulimit -n 40000; %s%s -c %s/conf >/dev/null 2>&1 & echo $!")
+    server_pid = output(("ulimit -n $(ulimit -Hn); %s%s -c %s/conf >/dev/null 2>&1 & echo $!")
       :format(pinned(0), nginx, dir))
     local url = "http://127.0.0.1:" .. port
     if select(2, output("curl -s --retry 20 --retry-connrefused --retry-delay 1 " ..
@@ -100,7 +100,7 @@ local api = url .. "/api"
 -- Runs a command; returns what it printed (JSON) merged with what it cost.
 local function run(command)
   local cost = dir .. "/cost"
-  local text, ok = output(("ulimit -n 20000; %s%s %s %s"):format(pinned(processors - 1),
+  local text, ok = output(("ulimit -n $(ulimit -Hn); %s%s %s %s"):format(pinned(processors - 1),
     measure, cost, command))
   local result = cjson.decode(read(cost) or '{"status":-1}')
   if not ok or result.status ~= 0 then
@@ -126,7 +126,7 @@ if read "bench/peers/node/node_modules/@daytona/sdk/package.json" then
 end
 if read "bench/peers/python/venv/pyvenv.cfg" then
   function peers.Python(script, ...)
-    return "bench/peers/python/venv/bin/python bench/peers/python/" .. script .. ".py " ..
+    return "env PYTHONWARNINGS=ignore bench/peers/python/venv/bin/python bench/peers/python/" .. script .. ".py " ..
       table.concat({ api, ... }, " ")
   end
 end
