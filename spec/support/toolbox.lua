@@ -128,6 +128,54 @@ function Daemon:exec(command, more)
   return self:post("/process/execute", body).json
 end
 
+local function unhex(text)
+  return (text:gsub("%x%x", function(c) return string.char(tonumber(c, 16)) end))
+end
+
+local conversations = 0
+
+--- Starts a conversation over a WebSocket in the background. `o`: query,
+-- headers, protocols, steps, timeout as in wsclient.lua. Returns, once it is open
+-- or refused, a function that waits for its end and returns a list of events: { kind, data }, with
+-- events.text and events.binary joined, events.code and events.reason.
+function Daemon:talk(path, o)
+  o = o or {}
+  local query = {}
+  for name, value in pairs(o.query or {}) do
+    query[#query + 1] = name .. "=" .. toolbox.encode(value)
+  end
+  local headers = { Authorization = "Bearer secret" }
+  for name, value in pairs(o.headers or {}) do headers[name] = value end
+  conversations = conversations + 1
+  local file = ("%s/plan%d"):format(self.scratch, conversations)
+  toolbox.write(file, json.encode {
+    url = self.url:gsub("^http", "ws") .. "/toolbox/box" .. path
+      .. (query[1] and "?" .. table.concat(query, "&") or ""),
+    headers = headers, protocols = o.protocols, steps = o.steps, timeout = o.timeout,
+  })
+  local pipe = assert(io.popen(("exec luajit %sspec/support/wsclient.lua %s 2>&1"):format(here, file), "r"))
+  local first = pipe:read "*l"
+  return function()
+    local events, joined = {}, { text = {}, binary = {} }
+    local line = first
+    while line do
+      local kind, rest = line:match "^(%S+) ?(.*)$"
+      if joined[kind] then
+        rest = unhex(rest)
+        table.insert(joined[kind], rest)
+      elseif kind == "close" then
+        events.code = tonumber(rest:match "%d+")
+        events.reason = unhex(rest:match "%d+ ?(.*)")
+      end
+      events[#events + 1] = { kind, rest }
+      line = pipe:read "*l"
+    end
+    pipe:close()
+    events.text, events.binary = table.concat(joined.text), table.concat(joined.binary)
+    return events
+  end
+end
+
 --- Ends the daemon and removes its folder.
 function Daemon:stop()
   os.execute("kill " .. self.pid)

@@ -25,6 +25,8 @@ local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local process = require "daytona.devserver.toolbox.process"
 local routes = require "daytona.devserver.toolbox.routes"
+local session = require "daytona.devserver.toolbox.session"
+local session_calls = require "daytona.devserver.toolbox.session_calls"
 local spawn = require "daytona.devserver.toolbox.spawn"
 local sys = require "daytona.devserver.toolbox.sys"
 
@@ -68,6 +70,9 @@ local function prepare(config)
   sys.adopt_orphans()
   local time_scale = config.time_scale or 1
   process.drain_seconds = process.drain_seconds / time_scale
+  session.grace_seconds = session.grace_seconds / time_scale
+  session_calls.follow_delay = session_calls.follow_delay / time_scale
+  session.legacy = config.legacy ~= nil
   if config.activity_fd then sys.cloexec(config.activity_fd) end
   activity.init(config.activity_fd, time_scale)
 end
@@ -89,7 +94,10 @@ local function main(config)
   cq:wrap(stop_on, signal.SIGINT)
   sys.cloexec(config.listen_fd)
   local listener = assert(socket.fdopen(config.listen_fd))
-  cq:wrap(function() app:serve(listener) end)
+  cq:wrap(function()
+    if config.entrypoint then session_calls.start_entrypoint(config.entrypoint) end
+    app:serve(listener)
+  end)
   for err in cq:errors() do
     io.stderr:write("daytona toolbox: ", tostring(err), "\n")
   end

@@ -8,6 +8,7 @@ local code_run = require "daytona.devserver.toolbox.code_run"
 local files = require "daytona.devserver.toolbox.files"
 local git = require "daytona.devserver.toolbox.git"
 local process = require "daytona.devserver.toolbox.process"
+local sessions = require "daytona.devserver.toolbox.session_calls"
 local search = require "daytona.devserver.toolbox.search"
 local transfer = require "daytona.devserver.toolbox.transfer"
 local unistd = require "posix.unistd"
@@ -40,6 +41,17 @@ local TABLE = {
 
   { "POST", "/process/execute", process.execute },
   { "POST", "/process/code-run", code_run.run },
+
+  { "POST", "/process/session", sessions.create },
+  { "GET", "/process/session", sessions.list },
+  { "GET", "/process/session/entrypoint", sessions.entrypoint },
+  { "GET", "/process/session/entrypoint/logs", sessions.entrypoint_logs },
+  { "GET", "/process/session/:session", sessions.get },
+  { "DELETE", "/process/session/:session", sessions.delete },
+  { "POST", "/process/session/:session/exec", sessions.exec },
+  { "GET", "/process/session/:session/command/:command", sessions.command },
+  { "GET", "/process/session/:session/command/:command/logs", sessions.logs },
+  { "POST", "/process/session/:session/command/:command/input", sessions.input },
 
   { "GET", "/files", files.list, "empty" },
   { "GET", "/files/", files.list, "empty" },

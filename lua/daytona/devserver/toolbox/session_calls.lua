@@ -1,0 +1,213 @@
+--- The session calls: /process/session/...
+
+local json = require "daytona.devserver.json"
+local channel = require "daytona.devserver.toolbox.channel"
+local environment = require "daytona.devserver.toolbox.environment"
+local failures = require "daytona.devserver.toolbox.failures"
+local fields = require "daytona.devserver.toolbox.fields"
+local session = require "daytona.devserver.toolbox.session"
+local session_log = require "daytona.devserver.toolbox.session_log"
+local text = require "daytona.devserver.toolbox.text"
+local version = require "daytona.devserver.toolbox.version"
+
+local calls = {}
+
+-- Seconds between the end of a command and that of a followed log.
+calls.follow_delay = 1
+
+local ENTRYPOINT, ENTRYPOINT_COMMAND = "entrypoint", "entrypoint_command"
+
+local function describe_command(command)
+  return { id = command.id, command = text.utf8(command.text), exitCode = command.exit_code }
+end
+
+local function describe(each)
+  local commands = json.array {}
+  for i, command in ipairs(each.commands) do commands[i] = describe_command(command) end
+  return { sessionId = each.id, commands = commands }
+end
+
+local function find(req)
+  local found = session.get(req.params.session)
+  if not found then
+    failures.code(404, "PROCESS_NOT_FOUND", "session not found")
+  end
+  return found
+end
+
+local function find_command(req)
+  local command = find(req).by_id[req.params.command]
+  if not command then
+    failures.code(404, "PROCESS_NOT_FOUND", "command not found")
+  end
+  return command
+end
+
+local function refuse_entrypoint(id)
+  if id == ENTRYPOINT then
+    failures.raise(400, "the entrypoint session cannot be changed")
+  end
+end
+
+--- POST /process/session
+function calls.create(req)
+  local id = fields.read(req, { sessionId = "string!" }).sessionId
+  refuse_entrypoint(id)
+  if id == "." or id == ".." or id:find "[/%z]" or #id > 200 then
+    failures.raise(400, "invalid session id")
+  elseif session.get(id) then
+    failures.raise(409, "session already exists")
+  end
+  local cwd = version.starts_at_home(req) and environment.get "HOME" or nil
+  local ok, err = session.create(id, cwd)
+  if not ok then failures.raise(500, "failed to start session: " .. err) end
+  return 201
+end
+
+--- GET /process/session
+function calls.list()
+  local list = json.array {}
+  for _, each in ipairs(session.all()) do
+    if each.id ~= ENTRYPOINT then list[#list + 1] = describe(each) end
+  end
+  return 200, list
+end
+
+--- GET /process/session/{session}
+function calls.get(req)
+  return 200, describe(find(req))
+end
+
+--- DELETE /process/session/{session}
+function calls.delete(req)
+  refuse_entrypoint(req.params.session)
+  find(req):delete()
+  return 204
+end
+
+-- A log as JSON, for clients that can have it so.
+local function streams(raw)
+  local out, err = session_log.split(raw)
+  return { output = text.utf8(raw), stdout = text.utf8(out), stderr = text.utf8(err) }
+end
+
+-- What exec answers once a command is over.
+local function outcome(req, command)
+  local raw = session_log.read(command.log.path)
+  local answer
+  if version.wants_streams(req) then
+    answer = streams(raw)
+  else
+    answer = { stdout = json.null, stderr = json.null,
+      output = text.utf8(version.wants_prefixes(req) and raw or session_log.combined(raw)) }
+  end
+  answer.cmdId, answer.exitCode = command.id, command.exit_code
+  return answer
+end
+
+local function fail_exec(req, status, code, reason, legacy_reason)
+  if req.app.legacy then
+    failures.code(500, "INTERNAL_SERVER_ERROR", "failed to execute command: " .. legacy_reason)
+  end
+  failures.code(status, code, reason)
+end
+
+--- POST /process/session/{session}/exec
+function calls.exec(req)
+  req.legacy_shape = "empty"
+  local f = fields.read(req, {
+    command = "string!", runAsync = "boolean", async = "boolean", suppressInputEcho = "boolean",
+  })
+  req.legacy_shape = "envelope"
+  refuse_entrypoint(req.params.session)
+  local found = session.get(req.params.session)
+  if not found then
+    fail_exec(req, 404, "PROCESS_NOT_FOUND", "session not found", "not found: session not found")
+  elseif found.ended then
+    fail_exec(req, 410, "SESSION_ENDED", "the session's shell has ended",
+      "bad request: failed to write command: write |1: broken pipe")
+  end
+  local async = f.runAsync or f.async or false
+  local command = found:add(f.command, { async = async, echo = not f.suppressInputEcho })
+  if async then
+    return 202, { cmdId = command.id, output = json.null, stdout = json.null,
+                  stderr = json.null, exitCode = json.null }
+  end
+  while not command.exit_code do command.changed:wait() end
+  if found.deleted then
+    failures.code(500, "INTERNAL_SERVER_ERROR",
+      "failed to execute command: bad request: session cancelled")
+  end
+  return 200, outcome(req, command)
+end
+
+--- GET /process/session/{session}/command/{command}
+function calls.command(req)
+  return 200, describe_command(find_command(req))
+end
+
+--- POST /process/session/{session}/command/{command}/input
+function calls.input(req)
+  refuse_entrypoint(req.params.session)
+  local data = fields.read(req, { data = "string!" }).data
+  local found, command = find(req), find_command(req)
+  if data:sub(-1) ~= "\n" then data = data .. "\n" end
+  if command.exit_code == nil and not command.input then
+    failures.raise(400, "a synchronous command has no input")
+  elseif command.exit_code or not found:feed(command, data) then
+    failures.code(410, "COMMAND_ALREADY_COMPLETED",
+      ("command has already completed with exit code %s"):format(command.exit_code or "unknown"))
+  end
+  return 204
+end
+
+local function stream_logs(req, command, prefixes)
+  local _, token = version.of(req)
+  local socket = channel.open(req, { protocols = token and { token } })
+  socket:ignore_messages()
+  session_log.follow(socket, command.log, {
+    follow = req.query.follow == "true", prefixes = prefixes, delay = calls.follow_delay,
+  })
+  socket:close(1000, "")
+end
+
+local function logs(req, command, always_prefixes)
+  if req.headers.upgrade == "websocket" then
+    return stream_logs(req, command, always_prefixes or version.wants_prefixes(req))
+  end
+  local raw = session_log.read(command.log.path)
+  if version.wants_streams(req) then return 200, streams(raw) end
+  return 200, (version.wants_prefixes(req) or always_prefixes) and raw or session_log.combined(raw),
+    { ["content-type"] = "text/plain; charset=utf-8" }
+end
+
+--- GET /process/session/{session}/command/{command}/logs, also as a WebSocket
+function calls.logs(req)
+  return logs(req, find_command(req), false)
+end
+
+--- GET /process/session/entrypoint/logs
+function calls.entrypoint_logs(req)
+  req.params.session = ENTRYPOINT
+  return logs(req, find(req).by_id[ENTRYPOINT_COMMAND], true)
+end
+
+--- GET /process/session/entrypoint
+function calls.entrypoint(req)
+  req.params.session = ENTRYPOINT
+  return 200, describe(find(req))
+end
+
+--- Runs the program a sandbox was started with.
+---@param script string
+function calls.start_entrypoint(script)
+  local found = session.create(ENTRYPOINT)
+  local command = found and found:add(script, { async = false, echo = false })
+  if command then
+    found.by_id[command.id] = nil
+    command.id = ENTRYPOINT_COMMAND
+    found.by_id[ENTRYPOINT_COMMAND] = command
+  end
+end
+
+return calls
