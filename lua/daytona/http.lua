@@ -113,6 +113,13 @@ local function context_of(connection, request)
   }
 end
 
+-- nil, and an error about this request.
+local function failure(connection, request, fields)
+  fields.operation, fields.sandbox, fields.what = request.operation, request.sandbox, request.what
+  fields.secrets = all_secrets(connection, request)
+  return nil, errors.new(fields)
+end
+
 local function header_lines(request, is_json)
   local headers = request.headers
   if not headers then return is_json and JSON_HEADERS or nil end
@@ -245,7 +252,8 @@ end
 
 -- Keeps streams and progress going until the transfer is over. true, or nil, err.
 local function run_streams(op, request)
-  local source, chunk, err = source_of(request), nil, nil
+  local source = source_of(request)
+  local chunk, err
   local sink, progress = request.sink, request.on_progress
   local mask = DONE + (sink and READABLE or 0) + (progress and PROGRESS or 0)
   while not op.done do
@@ -302,20 +310,21 @@ end
 
 local UNSENT = { resolve = true, connect = true, connect_timeout = true }
 
-local function may_repeat(request, code, sent, answered)
-  if UNSENT[code] or (code == "reset" and not sent) then return true end
-  if code ~= "reset" or answered then return false end
+local function is_safe(request)
   if request.safe ~= nil then return request.safe end
   return SAFE[request.method or "GET"] or false
+end
+
+local function may_repeat(request, code, sent, answered)
+  if UNSENT[code] or (code == "reset" and not sent) then return true end
+  return code == "reset" and not answered and is_safe(request)
 end
 
 local RETRY_STATUS = { [502] = true, [503] = true, [504] = true }
 
 local function may_repeat_answer(request, err)
   if err.status == 429 then return true end
-  if not RETRY_STATUS[err.status] or not err.retryable then return false end
-  if request.safe ~= nil then return request.safe end
-  return SAFE[request.method or "GET"] or false
+  return RETRY_STATUS[err.status] and err.retryable and is_safe(request)
 end
 
 ---A number from 0 to 1 that does not disturb the program's math.random.
@@ -343,11 +352,7 @@ end
 local function try_once(connection, request, call, streams)
   local op, refusal = loop.start(call)
   if not op then
-    local context = context_of(connection, request)
-    return nil, errors.new {
-      kind = "invalid", code = "bad_argument", message = tostring(refusal), operation = context.operation,
-      what = context.what, sandbox = context.sandbox, secrets = context.secrets,
-    }
+    return failure(connection, request, { kind = "invalid", code = "bad_argument", message = tostring(refusal) })
   end
   local transfer = op.transfer
   local fine, waited, why = protected_wait(op, request, streams)
@@ -379,12 +384,10 @@ end
 local KEEPS_METHOD = { [307] = true, [308] = true }
 local REDIRECT = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
-local function redirect_error(connection, request, status, why)
-  local context = context_of(connection, request)
-  return nil, errors.new {
+local function refuse_redirect(connection, request, status, why)
+  return failure(connection, request, {
     kind = "protocol", code = "redirect", status = status, message = "redirect refused: " .. why,
-    operation = context.operation, what = context.what, sandbox = context.sandbox, secrets = context.secrets,
-  }
+  })
 end
 
 -- The call that a redirect asks for, or nil, err. Credentials stay with the host
@@ -392,17 +395,17 @@ end
 local function redirected(connection, request, call, status, headers)
   local from = url.parse(call.url)
   local to = headers.location and url.resolve(from, headers.location)
-  if not to then return redirect_error(connection, request, status, "it names no usable address") end
+  if not to then return refuse_redirect(connection, request, status, "it names no usable address") end
   local reads = call.method == "GET" or call.method == "HEAD"
   local same = url.origin(from) == url.origin(to)
   if from.scheme == "https" and to.scheme == "http" then
-    return redirect_error(connection, request, status, "from https to http")
+    return refuse_redirect(connection, request, status, "from https to http")
   elseif not reads and not same then
-    return redirect_error(connection, request, status, call.method .. " to another host")
+    return refuse_redirect(connection, request, status, call.method .. " to another host")
   elseif not reads and not KEEPS_METHOD[status] then
-    return redirect_error(connection, request, status, "it would turn " .. call.method .. " into GET")
+    return refuse_redirect(connection, request, status, "it would turn " .. call.method .. " into GET")
   elseif source_of(request) then
-    return redirect_error(connection, request, status, "the body cannot be sent twice")
+    return refuse_redirect(connection, request, status, "the body cannot be sent twice")
   end
   local next_call = {}
   for name, value in pairs(call) do next_call[name] = value end
@@ -420,14 +423,12 @@ local IS = {
   any = function(value) return value ~= nil end,
 }
 
-local function protocol_error(connection, request, status, body, why)
-  local context = context_of(connection, request)
+local function wrong_answer(connection, request, status, body, why)
   local start = body:sub(1, 200)
-  return nil, errors.new {
-    kind = "protocol", status = status, code = "json", operation = context.operation, what = context.what,
-    sandbox = context.sandbox, message = "the answer is " .. why .. (start ~= "" and ": " .. start or ""),
-    secrets = context.secrets,
-  }
+  return failure(connection, request, {
+    kind = "protocol", code = "json", status = status,
+    message = "the answer is " .. why .. (start ~= "" and ": " .. start or ""),
+  })
 end
 
 local function answer(connection, request, status, body, headers)
@@ -436,14 +437,27 @@ local function answer(connection, request, status, body, headers)
   if not wanted or (request.optional and body == "") then return response end
   local value, problem = json.decode(body)
   if value == nil then
-    return protocol_error(connection, request, status, body, body == "" and "empty" or tostring(problem))
+    return wrong_answer(connection, request, status, body, body == "" and "empty" or tostring(problem))
   end
   if value == json.null and wanted == "list" then value = {} end -- old servers
   if not IS[wanted](value) then
-    return protocol_error(connection, request, status, body, "not the JSON " .. wanted .. " it should be")
+    return wrong_answer(connection, request, status, body, "not the JSON " .. wanted .. " it should be")
   end
   response.json = value
   return response
+end
+
+-- What a try that failed means: the error, and whether another may follow.
+local function judge(connection, request, status, body, headers_or_code, sent, answered)
+  if status then
+    local err = errors.from_response({ status = status, body = body, headers = headers_or_code },
+      context_of(connection, request))
+    return err, may_repeat_answer(request, err)
+  end
+  local err, code = body, headers_or_code
+  if not code then return err, false end
+  if ABANDONED[code] then abandon(request, sent, err) end
+  return err, may_repeat(request, code, sent, answered)
 end
 
 ---Sends a request and waits for its answer.
@@ -462,37 +476,34 @@ end
 function http.request(connection, request)
   local call = prepare(connection, request)
   local streams = request.sink or request.on_progress or call.body_queue or call.parts
-  local places = streams and remember_positions(request)
-  if call.body_file and not places then places = remember_positions(request) end
+  local places = (streams or call.body_file) and remember_positions(request)
   local deadline = call.timeout and loop.now() + call.timeout
   local try, redirects = 1, 0
   while true do
-    local status, body, headers_or_code, sent, answered = try_once(connection, request, call, streams)
-    local err, delay, again
+    local status, body, more, sent, answered = try_once(connection, request, call, streams)
     if status and status >= 200 and status < 300 then
-      return answer(connection, request, status, body, headers_or_code)
-    elseif status and REDIRECT[status] then
+      return answer(connection, request, status, body, more)
+    end
+    local err, again
+    if status and REDIRECT[status] then
       redirects = redirects + 1
-      if redirects > MAX_REDIRECTS then return redirect_error(connection, request, status, "there are too many") end
-      call, err = redirected(connection, request, call, status, headers_or_code)
-      if not call or not rewind(places) then return nil, err end
+      if redirects > MAX_REDIRECTS then
+        return refuse_redirect(connection, request, status, "there are too many")
+      end
+      call, err = redirected(connection, request, call, status, more)
+      again = call ~= nil
     else
-      if status then
-        err = errors.from_response({ status = status, body = body, headers = headers_or_code },
-          context_of(connection, request))
-        again, delay = may_repeat_answer(request, err), err.retry_after
-      else
-        err = body
-        again = headers_or_code and may_repeat(request, headers_or_code, sent, answered)
-        if ABANDONED[headers_or_code] then abandon(request, sent, err) end
+      err, again = judge(connection, request, status, body, more, sent, answered)
+      again = again and try <= connection.max_retries and not source_of(request)
+      if again then
+        local slept, why = pause(err.retry_after or backoff(try), deadline)
+        if slept == nil then return nil, explain(why, request) end
+        try, again = try + 1, slept
       end
-      if not again or try > connection.max_retries or source_of(request) or not rewind(places) then
-        return nil, err
-      end
-      local slept, why = pause(delay or backoff(try), deadline)
-      if slept == false then return nil, err end
-      if not slept then return nil, explain(why, request) end
-      try = try + 1
+    end
+    if not again then return nil, err end
+    if not rewind(places) then
+      return failure(connection, request, { kind = "io", code = "source", message = "the file cannot be read twice" })
     end
     if deadline then call.timeout = math.max(deadline - loop.now(), 0.001) end
   end

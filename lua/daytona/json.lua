@@ -107,8 +107,8 @@ end
 local function encode_number(number)
   if number ~= number then return nil, "NaN cannot be sent" end
   if number == math.huge or number == -math.huge then return nil, "infinity cannot be sent" end
-  if number % 1 == 0 and number >= -EXACT and number <= EXACT then return string.format("%d", number) end
   if math.type and math.type(number) == "integer" then return string.format("%d", number) end
+  if number % 1 == 0 and number > -1e18 and number < 1e18 then return string.format("%.0f", number) end
   local text = string.format("%.14g", number)
   if tonumber(text) ~= number then text = string.format("%.17g", number) end
   return (text:gsub(",", ".")) -- a locale may have put a comma there
@@ -128,7 +128,9 @@ json.string = encode_string
 local function list_length(list)
   local count, highest = 0, 0
   for key in pairs(list) do
-    if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return nil, "a list with the named field " .. tostring(key) end
+    if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then
+      return nil, "a list with the named field " .. tostring(key)
+    end
     count = count + 1
     if key > highest then highest = key end
   end

@@ -108,7 +108,9 @@ end
 
 local function whole_seconds(operation, timeout)
   local seconds = math.ceil(timeout)
-  if seconds > LONGEST_TIMEOUT then errors.misuse(1, "%s: the timeout is longer than %d seconds", operation, LONGEST_TIMEOUT) end
+  if seconds > LONGEST_TIMEOUT then
+    errors.misuse(1, "%s: the timeout is longer than %d seconds", operation, LONGEST_TIMEOUT)
+  end
   return seconds
 end
 

@@ -511,7 +511,9 @@ local function fetch_toolbox_url(self)
   local raw, err = call(self, "toolbox_url")
   if not raw then return nil, err end
   if type(raw.url) ~= "string" then
-    return nil, errors.new { kind = "protocol", message = "no toolbox URL came back", sandbox = self, operation = "connect" }
+    return nil, errors.new {
+      kind = "protocol", operation = "connect", sandbox = self, message = "no toolbox URL came back",
+    }
   end
   self.toolbox_proxy_url = raw.url
   return raw.url

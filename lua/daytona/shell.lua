@@ -16,9 +16,9 @@ end
 function shell.join(argv)
   local words = {}
   for i = 1, #argv do words[i] = shell.quote(argv[i]) end
-  -- A first word with "=" would be read as an assignment, even a quoted one
-  -- is not; quote it always.
-  if words[1]:find("=", 1, true) and words[1]:sub(1, 1) ~= "'" then words[1] = "'" .. words[1] .. "'" end
+  -- Unquoted, a=b would be an assignment, ~ a home, and "if" the beginning of a
+  -- condition: a program's name is always quoted.
+  if words[1] == argv[1] then words[1] = "'" .. argv[1] .. "'" end
   return table.concat(words, " ")
 end
 

@@ -1,0 +1,137 @@
+local config = require "daytona.config"
+local daytona = require "daytona"
+
+local function resolved(opts, env)
+  return config.resolve(opts, function(name) return (env or {})[name] end)
+end
+
+local function refused(opts, env)
+  local settings, err = resolved(opts, env)
+  assert.is_nil(settings)
+  assert.equal("config", err.kind)
+  return err.message
+end
+
+describe("a configuration", function()
+  local path
+
+  local function env_file(text)
+    path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write(text)
+    file:close()
+    return path
+  end
+
+  after_each(function()
+    if path then os.remove(path) end
+    path = nil
+  end)
+
+  it("comes from options, else the environment, else the file, else defaults", function()
+    local file = env_file "DAYTONA_API_KEY=file-key\nDAYTONA_TARGET='eu' # here\nexport DAYTONA_API_URL=\"https://file/api/\"\n"
+    local settings = assert(resolved { env_file = file })
+    assert.equal("file-key", settings.api_key)
+    assert.equal("eu", settings.target)
+    assert.equal("https://file/api", settings.api_url)
+
+    local env = { DAYTONA_API_KEY = "env-key", DAYTONA_API_URL = "https://env/api", DAYTONA_TARGET = "us" }
+    settings = assert(resolved({ env_file = file }, env))
+    assert.equal("env-key https://env/api us", settings.api_key .. " " .. settings.api_url .. " " .. settings.target)
+
+    settings = assert(resolved({ api_key = "own", api_url = "https://own", target = "t" }, env))
+    assert.equal("own https://own t", settings.api_key .. " " .. settings.api_url .. " " .. settings.target)
+
+    settings = assert(resolved { api_key = "k" })
+    assert.equal("https://app.daytona.io/api", settings.api_url)
+    assert.is_nil(settings.target)
+    assert.equal(10, settings.connect_timeout)
+  end)
+
+  it("takes an empty variable for none, and does not look further for it in the file", function()
+    assert.truthy(refused({}, { DAYTONA_API_KEY = "" }):find("no API key", 1, true))
+    local file = env_file "DAYTONA_API_KEY=k\nDAYTONA_TARGET=eu\n"
+    assert.is_nil(assert(resolved({ env_file = file }, { DAYTONA_TARGET = "" })).target)
+  end)
+
+  it("reads no file unless it is asked to", function()
+    assert.truthy(refused({}):find("no API key", 1, true))
+    assert.truthy(refused({ env_file = "/nonexistent/.env" }):find("cannot be read", 1, true))
+  end)
+
+  it("knows the old name of the address", function()
+    assert.equal("https://old", assert(resolved({ api_key = "k" }, { DAYTONA_SERVER_URL = "https://old" })).api_url)
+    assert.equal("https://old", assert(resolved { api_key = "k", server_url = "https://old" }).api_url)
+    local both = { DAYTONA_SERVER_URL = "https://old", DAYTONA_API_URL = "https://new" }
+    assert.equal("https://new", assert(resolved({ api_key = "k" }, both)).api_url)
+  end)
+
+  it("lets an explicit JWT win over a key in the environment", function()
+    local settings = assert(resolved({ jwt_token = "j", organization_id = "o" }, { DAYTONA_API_KEY = "k" }))
+    assert.is_nil(settings.api_key)
+    assert.equal("j", settings.jwt_token)
+    settings = assert(resolved({}, { DAYTONA_API_KEY = "k", DAYTONA_JWT_TOKEN = "j" }))
+    assert.equal("k", settings.api_key)
+    assert.is_nil(settings.jwt_token)
+  end)
+
+  it("wants the organization of a JWT", function()
+    assert.truthy(refused({ jwt_token = "j" }):find("organization", 1, true))
+    assert(resolved({ jwt_token = "j" }, { DAYTONA_ORGANIZATION_ID = "o" }))
+  end)
+
+  it("never sends a key from the environment to an address that a file chose", function()
+    local file = env_file "DAYTONA_API_URL=https://evil/api\n"
+    assert.truthy(refused({ env_file = file }, { DAYTONA_API_KEY = "k" }):find("the env file chooses api_url", 1, true))
+    assert(resolved({ env_file = file, api_key = "k" }))
+  end)
+
+  it("sends no key unencrypted to another machine", function()
+    assert.truthy(refused({ api_key = "k", api_url = "http://example.org/api" }):find("unencrypted", 1, true))
+    assert(resolved { api_key = "k", api_url = "http://example.org/api", insecure_http = true })
+    for _, near in ipairs { "localhost:3986", "127.0.0.1:80", "[::1]:5", "x.localhost" } do
+      assert(resolved { api_key = "k", api_url = "http://" .. near .. "/api" })
+    end
+  end)
+
+  it("keeps the path of an address and drops its last slashes", function()
+    assert.equal("https://host/pre/api", assert(resolved { api_key = "k", api_url = "HTTPS://HOST:443/pre/api//" }).api_url)
+    for _, bad in ipairs { "host/api", "ftp://host", "https://host/api?x=1", "https://u:p@host/api" } do
+      local message = refused { api_key = "k", api_url = bad }
+      assert.is_nil(message:find("u:p", 1, true))
+    end
+  end)
+
+  it("refuses a key that cannot be one, without showing it", function()
+    local message = refused { api_key = "two words\n" }
+    assert.is_nil(message:find("two words", 1, true))
+  end)
+
+  it("raises on an option that does not exist", function()
+    assert.has_error(function() resolved { api_kee = "x" } end)
+    assert.has_error(function() resolved { timeout = -1 } end)
+  end)
+end)
+
+describe("a client", function()
+  it("shows its address and never its key", function()
+    local client = assert(daytona.new { api_key = "sk-secret-key", api_url = "https://host/api" })
+    assert.equal("daytona client (https://host/api)", tostring(client))
+    local seen = {}
+    local function look(value)
+      if type(value) == "string" then assert.is_nil(value:find("sk-secret", 1, true)) end
+      if type(value) ~= "table" or seen[value] then return end
+      seen[value] = true
+      for k, v in pairs(value) do look(k); look(v) end
+    end
+    look(client)
+  end)
+
+  it("that is closed refuses to work", function()
+    local client = assert(daytona.new { api_key = "k", api_url = "https://host/api" })
+    client:close()
+    client:close()
+    assert.has_error(function() client:get "x" end)
+    assert.equal("daytona client (https://host/api, closed)", tostring(client))
+  end)
+end)

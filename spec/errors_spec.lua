@@ -1,0 +1,194 @@
+local errors = require "daytona.errors"
+local redact = require "daytona.redact"
+
+local function answered(status, body, headers, context)
+  return errors.from_response({ status = status, body = body, headers = headers }, context)
+end
+
+describe("an error", function()
+  it("has one kind for every status", function()
+    local kinds = {
+      [400] = "invalid", [401] = "auth", [403] = "forbidden", [404] = "not_found", [405] = "invalid",
+      [408] = "timeout", [409] = "conflict", [410] = "gone", [422] = "invalid", [429] = "rate_limited",
+      [500] = "server", [501] = "server", [502] = "unavailable", [503] = "unavailable", [504] = "timeout",
+      [304] = "protocol",
+    }
+    for status, kind in pairs(kinds) do assert.equal(kind, answered(status, "").kind, status) end
+  end)
+
+  it("has a kind for every code of the daemon, whatever the status says", function()
+    local kinds = {
+      GIT_AUTH_FAILED = "auth", GIT_REPO_NOT_FOUND = "not_found", GIT_BRANCH_NOT_FOUND = "not_found",
+      GIT_BRANCH_EXISTS = "conflict", GIT_PUSH_REJECTED = "conflict", GIT_DIRTY_WORKTREE = "conflict",
+      GIT_MERGE_CONFLICT = "conflict", GIT_TRANSPORT_FAILED = "unavailable", GIT_REMOTE_REJECTED = "invalid",
+      FILE_NOT_FOUND = "not_found", FILE_ACCESS_DENIED = "forbidden", INVALID_FILE_PATH = "invalid",
+      FILE_READ_FAILED = "server", LSP_SERVER_NOT_INITIALIZED = "invalid",
+      PROCESS_EXECUTION_TIMEOUT = "process_timeout", PROCESS_NOT_FOUND = "not_found", SESSION_ENDED = "gone",
+      COMMAND_ALREADY_COMPLETED = "gone", A11Y_UNAVAILABLE = "unavailable", RECORDING_STILL_ACTIVE = "conflict",
+      RECORDING_FFMPEG_NOT_FOUND = "unavailable",
+    }
+    for code, kind in pairs(kinds) do
+      local with_source = ('{"message":"m","code":"%s","source":"DAYTONA_DAEMON"}'):format(code)
+      local without = ('{"message":"m","code":"%s"}'):format(code)
+      assert.equal(kind, answered(500, with_source).kind, code)
+      assert.equal(kind, answered(400, without).kind, code)
+      assert.is_true(errors.is(answered(400, without), code))
+    end
+  end)
+
+  it("knows a missing session by its words, where an old daemon says 500", function()
+    local err = answered(500, '{"message":"failed to execute command: not found: session not found"}')
+    assert.equal("not_found", err.kind)
+  end)
+
+  it("belongs to the family of its code", function()
+    local err = answered(401, '{"message":"no","code":"GIT_AUTH_FAILED"}')
+    assert.is_true(errors.is(err))
+    assert.is_true(errors.is(err, "git"))
+    assert.is_true(errors.is(err, "auth"))
+    assert.is_false(errors.is(err, "file"))
+    assert.is_true(errors.is(answered(400, '{"code":"INVALID_FILE_PATH"}'), "file"))
+    assert.is_true(errors.is(answered(408, '{"code":"PROCESS_EXECUTION_TIMEOUT"}'), "timeout"))
+    assert.is_false(errors.is("a string", "git"))
+    assert.is_false(errors.is(nil))
+  end)
+
+  it("finds the message in a body of any shape", function()
+    local shapes = {
+      ['{"message":"plain"}'] = "plain",
+      ['{"message":["a is wrong","b is too"]}'] = "a is wrong, b is too",
+      ['{"message":[{"constraints":{"message":"deep"}}]}'] = "deep",
+      ['{"error":"only error"}'] = "only error",
+      ['{"error":{"message":"nested","code":"X"}}'] = "nested",
+      ['{"errors":["first","second"],"files":null}'] = "first, second",
+      ['"a JSON string"'] = "a JSON string",
+      ["just text\n"] = "just text",
+      ["<html><head><title>502 Bad\nGateway</title></head><body>"] = "502 Bad Gateway",
+      ["<!DOCTYPE html><h1>Down <b>now</b></h1>"] = "Down now",
+      ['{"message":"cut'] = '{"message":"cut',
+    }
+    for body, message in pairs(shapes) do assert.equal(message, answered(502, body).message, body) end
+  end)
+
+  it("says what was asked where the body says nothing", function()
+    for _, body in ipairs { "", "  \n", "{}", "[]", '{"message":""}', '{"message":7}', "\0\1" } do
+      local err = answered(404, body, nil, { method = "GET", path = "/files/info" })
+      assert.equal("GET /files/info was answered 404 Not Found", err.message, body)
+    end
+    assert.equal("the server answered status 599", answered(599, "").message)
+  end)
+
+  it("reads code and source, also of old daemons and from inside", function()
+    local err = answered(404, '{"error":{"message":"m","error_code":"FILE_NOT_FOUND"},"source":"DAYTONA_DAEMON"}')
+    assert.equal("FILE_NOT_FOUND", err.code)
+    assert.equal("DAYTONA_DAEMON", err.source)
+    assert.is_nil(answered(404, '{"code":17,"message":"m"}').code)
+  end)
+
+  it("knows how long to wait, whatever throttler says so", function()
+    assert.equal(7, answered(429, "", { ["Retry-After"] = "7" }).retry_after)
+    assert.equal(12, answered(429, "", { ["Retry-After-sandbox-create"] = "12" }).retry_after)
+    assert.equal(9, answered(429, "", { ["retry-after-a"] = "9", ["Retry-After-B"] = "3" }).retry_after)
+    assert.equal(30, answered(429, "", {
+      ["Retry-After"] = "Sun, 06 Nov 1994 08:49:37 GMT", Date = "Sun, 06 Nov 1994 08:49:07 GMT",
+    }).retry_after)
+    assert.is_nil(answered(429, "", { ["Retry-After"] = "soon" }).retry_after)
+  end)
+
+  it("gives headers in any letter case, and the id of the request", function()
+    local err = answered(500, "", { ["X-Request-Id"] = "r-1" })
+    assert.equal("r-1", err.request_id)
+    assert.equal("r-1", err.headers["x-REQUEST-id"])
+    assert.is_nil(err.headers["nope"])
+  end)
+
+  it("keeps no more of a body than is useful", function()
+    local err = answered(500, ("x"):rep(1000000))
+    assert.equal(65536, #err.body)
+    assert.is_true(#err.message <= 4100)
+  end)
+
+  it("is one line of text", function()
+    local err = answered(409, '{"message":"two\\nlines","code":"CONFLICT"}', nil, { operation = "create", what = "box" })
+    assert.equal("create on box: two lines (conflict, 409, CONFLICT)", tostring(err))
+    assert.equal("create on box: two lines (conflict, 409, CONFLICT)!", err .. "!")
+    assert.equal("= " .. tostring(err), "= " .. err)
+    local plain = errors.new { kind = "io", message = "no space" }
+    assert.equal("no space (io)", tostring(plain))
+    assert.equal("exec on web: gone (gone)",
+      tostring(errors.new { kind = "gone", message = "gone", operation = "exec", sandbox = { name = "web" } }))
+  end)
+
+  it("says of transport failures what they are", function()
+    local kinds = {
+      timeout = "timeout", connect_timeout = "timeout", idle_timeout = "timeout", canceled = "canceled",
+      resolve = "connection", connect = "connection", reset = "connection", truncated = "connection",
+      tls = "tls", protocol = "protocol", too_large = "too_large", sink = "io", source = "io",
+      out_of_memory = "internal", forked = "internal", internal = "internal", bad_argument = "invalid",
+    }
+    for code, kind in pairs(kinds) do
+      local err = errors.from_transport(code, "detail", 0, { operation = "get" })
+      assert.equal(kind, err.kind, code)
+      assert.equal(code, err.code)
+      assert.is_nil(err.errno)
+    end
+    assert.equal(28, errors.from_transport("sink", "No space left on device", 28).errno)
+    assert.is_true(errors.is(errors.from_transport("connect_timeout"), "connection"))
+  end)
+
+  it("says whether a later try may help", function()
+    assert.is_true(answered(503, "").retryable)
+    assert.is_true(answered(429, "").retryable)
+    assert.is_true(errors.from_transport("reset").retryable)
+    assert.is_false(answered(404, "").retryable)
+    assert.is_false(answered(503, '{"code":"RECORDING_FFMPEG_NOT_FOUND"}').retryable)
+  end)
+
+  it("is raised by daytona.assert as something every Lua can show", function()
+    local err = answered(404, "")
+    assert.equal(1, errors.assert(1, "x"))
+    local fine, raised = pcall(errors.assert, nil, err)
+    assert.is_false(fine)
+    assert.equal(tostring(err), tostring(raised))
+    if _VERSION == "Lua 5.1" and not jit then assert.equal("string", type(raised)) end
+  end)
+end)
+
+describe("misuse", function()
+  it("is raised at the line of the caller, however deep it is noticed", function()
+    local options = require "daytona.options"
+    local line = debug.getinfo(1, "l").currentline + 1
+    local _, text = pcall(function() return (options.check("f", { a = "string" }, { a = 1 })) end)
+    assert.truthy(text:find("errors_spec.lua:" .. line .. ": f: option 'a'", 1, true), text)
+  end)
+end)
+
+describe("secrets", function()
+  it("never reach a message", function()
+    local context = { secrets = { "sk-live-12345", "hunter22" }, what = "https://bob:hunter22@host/x" }
+    local err = answered(401, '{"message":"key sk-live-12345 of Bearer abc.def refused, pw hunter22"}', nil, context)
+    for _, text in ipairs { err.message, tostring(err), err.body, err.what } do
+      for _, secret in ipairs { "sk-live-12345", "hunter22", "abc.def" } do
+        assert.is_nil(text:find(secret, 1, true), text)
+      end
+    end
+    assert.is_nil(rawget(err, "secrets"))
+  end)
+
+  it("are known by their looks", function()
+    local texts = {
+      ["https://user:pass@host/p"] = "https://[redacted]@host/p",
+      ["authorization: bearer xyz123"] = "authorization: bearer [redacted]",
+      ["GET /files/download?path=a&expires=1&signature=v1_abc"] = "GET /files/download?path=a&expires=1&signature=[redacted]",
+      ['{"password":"p w","user":"u"}'] = '{"password":"[redacted]","user":"u"}',
+      ["key dtn_0123456789abcdef0123 refused"] = "key [redacted] refused",
+      ["nothing=here to see"] = "nothing=here to see",
+    }
+    for text, clean in pairs(texts) do assert.equal(clean, redact(text)) end
+  end)
+
+  it("shorter than four bytes are not hunted for", function()
+    assert.equal("11 of 1 a", redact("11 of 1 a", { "1", "" }))
+    assert.equal("x[redacted]x[redacted]", redact("x%d.+x%d.+", { "%d.+" }))
+  end)
+end)

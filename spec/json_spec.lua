@@ -1,0 +1,151 @@
+local json = require "daytona.json"
+local shared = require "cjson"
+
+-- The same module again, over another codec.
+local function reloaded(setup)
+  local real, real_vim = package.loaded["daytona.json"], rawget(_G, "vim")
+  package.loaded["daytona.json"] = nil
+  local undo = setup()
+  local fine, module = pcall(require, "daytona.json")
+  undo()
+  rawset(_G, "vim", real_vim)
+  package.loaded["daytona.json"] = real
+  assert(fine, module)
+  return module
+end
+
+-- Neovim's codec is a descendant of cjson; here cjson plays its part.
+local function over_vim()
+  return reloaded(function()
+    local codec = shared.new()
+    rawset(_G, "vim", { json = { encode = codec.encode, decode = codec.decode }, NIL = shared.null })
+    package.loaded["cjson"] = nil
+    package.preload["cjson"] = function() error "no cjson here" end
+    return function()
+      package.preload["cjson"] = nil
+      package.loaded["cjson"] = shared
+    end
+  end)
+end
+
+local function story(name, get)
+  describe("JSON over " .. name, function()
+    local j
+    setup(function() j = get() end)
+
+    local function round(value, lists)
+      return assert(j.decode((assert(j.encode(value, lists)))))
+    end
+
+    it("reads whole numbers as integers", function()
+      local value = j.decode '{"exitCode":3,"list":[1,2.5,-7],"big":9007199254740992}'
+      assert.equal("3", tostring(value.exitCode))
+      assert.equal("1", tostring(value.list[1]))
+      assert.equal(2.5, value.list[2])
+      assert.equal(2 ^ 53, value.big)
+      assert.equal("5", tostring(j.decode "5"))
+      if math.type then assert.equal("integer", math.type(value.big)) end
+    end)
+
+    it("writes whole numbers without point or exponent, up to 2^53", function()
+      assert.equal('{"n":9007199254740992}', j.encode { n = 2 ^ 53 })
+      assert.equal("[-9007199254740992]", j.encode { -2 ^ 53 })
+      assert.equal("[100000000000000000]", j.encode { 1e17 })
+      assert.equal("[15]", j.encode { 15.0 })
+      assert.equal("0", j.encode(0))
+    end)
+
+    it("brings fractions back as they were", function()
+      for _, number in ipairs { 0.1, 1 / 3, 1e-300, 123456789.123456789, 1e300 } do
+        assert.equal(number, round({ number })[1])
+      end
+    end)
+
+    it("tells an empty array from an empty object", function()
+      assert.equal('{"a":[]}', j.encode { a = j.array() })
+      assert.equal('{"a":{}}', j.encode { a = {} })
+      assert.equal('{"argv":[]}', j.encode({ argv = {} }, { argv = true }))
+      assert.equal("[]", j.encode(j.array {}))
+      assert.equal("[1]", j.encode(j.array { 1 }))
+    end)
+
+    it("leaves null fields out, keeps them in arrays, and can send them", function()
+      local value = j.decode '{"a":null,"b":{"c":null},"l":[1,null,2]}'
+      assert.is_nil(value.a)
+      assert.is_nil(next(value.b))
+      assert.equal(j.null, value.l[2])
+      assert.equal(2, value.l[3])
+      assert.equal('{"a":null}', j.encode { a = j.null })
+      assert.equal(j.null, j.decode "null")
+    end)
+
+    it("names the field that cannot be sent", function()
+      local bad = {
+        { { a = { 1, { x = 0 / 0 } } }, "a[2].x: NaN cannot be sent" },
+        { { a = math.huge }, "a: infinity cannot be sent" },
+        { { labels = { team = "\255" } }, "labels.team: not valid UTF-8" },
+        { { labels = { ["\255"] = "x" } }, "labels: a field name is not valid UTF-8" },
+        { { a = print }, "a: a function cannot be sent" },
+        { { a = { 1, nil, 3 } }, "a: a list with holes" },
+        { { a = { [1] = 1, x = 2 } }, "a: a list with the named field x" },
+        { { a = { [5] = 1 } }, "a: an object with the key 5" },
+      }
+      for _, case in ipairs(bad) do
+        local text, message = j.encode(case[1])
+        assert.is_nil(text)
+        assert.equal(case[2], message)
+      end
+    end)
+
+    it("refuses what is nested without end", function()
+      local loop = {}
+      loop.loop = loop
+      local text, message = j.encode(loop)
+      assert.is_nil(text)
+      assert.truthy(message:find "nested too deeply")
+      assert.is_nil((j.decode(("["):rep(100000) .. ("]"):rep(100000))))
+    end)
+
+    it("carries every character", function()
+      local text = "a/b \"quoted\" back\\slash \n\r\t \0 \127 é 日本 😀"
+      assert.equal(text, round({ text })[1])
+      assert.equal(text, next(round { [text] = 1 }))
+      assert.equal('"/"', (j.encode "/"):gsub("\\/", "/"))
+    end)
+
+    it("says that something is no JSON", function()
+      for _, text in ipairs { "", "{", "<html>", "{'a':1}", "[1,]", "nul" } do
+        local value, message = j.decode(text)
+        assert.is_nil(value)
+        assert.truthy(message:find("not JSON", 1, true), text)
+      end
+    end)
+  end)
+end
+
+story("lua-cjson", function() return json end)
+story("vim.json", over_vim)
+
+describe("JSON", function()
+  it("never touches the settings of the shared codec", function()
+    assert.equal("[1,null,3]", shared.encode { 1, nil, 3 })
+    assert.has_error(function() shared.encode { [1000] = 1 } end)
+    assert.equal(14, (shared.encode_number_precision()))
+    assert.is_true((shared.encode_keep_buffer()))
+  end)
+
+  it("refuses the numbers that JSON does not have", function()
+    for _, text in ipairs { "[NaN]", "[Infinity]", "[0x10]" } do assert.is_nil((json.decode(text))) end
+  end)
+
+  it("asks for lua-cjson where no codec is", function()
+    local real = package.loaded["daytona.json"]
+    package.loaded["daytona.json"], package.loaded["cjson"] = nil, nil
+    package.preload["cjson"] = function() error "none" end
+    local fine, message = pcall(require, "daytona.json")
+    package.preload["cjson"] = nil
+    package.loaded["daytona.json"], package.loaded["cjson"] = real, shared
+    assert.is_false(fine)
+    assert.truthy(tostring(message):find("needs lua-cjson", 1, true))
+  end)
+end)

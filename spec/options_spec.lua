@@ -1,0 +1,139 @@
+local options = require "daytona.options"
+local wire = require "daytona.wire"
+local shell = require "daytona.shell"
+local url = require "daytona.url"
+local base64 = require "daytona.base64"
+
+describe("options", function()
+  local spec = {
+    auto_stop_interval = "count", timeout = "seconds", name = "text", env = "map", argv = "list",
+    language = { "python", "javascript" }, limit = options.range(1, 200), on_progress = "callable",
+  }
+
+  local function refusal(given)
+    local fine, text = pcall(options.check, "create", spec, given)
+    assert.is_false(fine)
+    return text
+  end
+
+  it("that are unknown are refused with those there are", function()
+    local text = refusal { autostop = 1 }
+    assert.truthy(text:find("unknown option 'autostop'", 1, true))
+    assert.truthy(text:find("argv, auto_stop_interval, env, language, limit", 1, true))
+    assert.truthy(refusal({ autoStopInterval = 1 }):find("did you mean 'auto_stop_interval'", 1, true))
+    assert.truthy(refusal({ timout = 1 }):find("did you mean 'timeout'", 1, true))
+    assert.truthy(refusal({ "name" }):find("options are named, but there is [1]", 1, true))
+  end)
+
+  it("of the wrong type or size are refused with what is right", function()
+    local cases = {
+      { { timeout = -1 }, "'timeout' must be seconds, 0 or more, not -1" },
+      { { timeout = 1 / 0 }, "'timeout' must be seconds" },
+      { { timeout = 0 / 0 }, "'timeout' must be seconds" },
+      { { timeout = "5" }, "'timeout' must be seconds, 0 or more, not a string" },
+      { { auto_stop_interval = 1.5 }, "must be a whole number, 0 or more, not 1.5" },
+      { { name = "" }, "must be a string that is not empty, not an empty string" },
+      { { env = { A = 1 } }, "must be a table of strings by name, not a table" },
+      { { argv = { "a", nil, "c" } }, "must be a list of strings" },
+      { { language = "cobol" }, 'must be one of "python", "javascript", not a string' },
+      { { limit = 201 }, "must be a whole number from 1 to 200, not 201" },
+      { { on_progress = 1 }, "must be a function" },
+    }
+    for _, case in ipairs(cases) do
+      local text = refusal(case[1])
+      assert.truthy(text:find(case[2], 1, true), text)
+    end
+    assert.truthy(refusal("x"):find("options must be a table, not a string", 1, true))
+  end)
+
+  it("never show the value of a string, which might be a secret", function()
+    assert.is_nil(refusal({ env = "hunter22" }):find("hunter22", 1, true))
+  end)
+
+  it("that are right pass untouched", function()
+    local given = setmetatable({ timeout = 0, on_progress = setmetatable({}, { __call = print }) }, {
+      __newindex = function() error "modified" end,
+    })
+    assert.equal(given, options.check("create", spec, given))
+    assert.same({}, options.check("create", spec, nil))
+  end)
+end)
+
+describe("names", function()
+  it("are turned at one place, both ways", function()
+    local pairs_of = {
+      autoStopInterval = "auto_stop_interval", toolboxProxyUrl = "toolbox_proxy_url", id = "id",
+      minMemoryGiB = "min_memory_gib", maxDiskGiB = "max_disk_gib", isDir = "is_dir", createdAt = "created_at",
+    }
+    for service, lua in pairs(pairs_of) do
+      assert.equal(lua, wire.snake_name(service))
+      assert.equal(service, wire.camel_name(lua))
+    end
+  end)
+
+  it("that belong to the user are left alone, all the way down", function()
+    local raw = { someThing = { { innerName = 1 } }, labels = { teamName = "x" }, env = { pathTo = "y" } }
+    assert.same({ some_thing = { { inner_name = 1 } }, labels = { teamName = "x" }, env = { pathTo = "y" } },
+      wire.to_lua(raw))
+    assert.same({ volumeId = "v", labels = { a_b = "c" } }, wire.to_service { volume_id = "v", labels = { a_b = "c" } })
+    assert.is_not_nil(raw.someThing)
+  end)
+end)
+
+describe("shell words", function()
+  it("reach a program byte for byte", function()
+    local words = { "it's", "", "a b", "$HOME", "`x`", "line\nbreak", "*", "\\", '"', "~", "a=b", "-n", "\233", "!" }
+    local pipe = io.popen("sh -c " .. shell.quote(shell.join { "printf", "<%s>", (table.unpack or unpack)(words) }))
+    local out = pipe:read "*a"
+    pipe:close()
+    assert.equal("<" .. table.concat(words, "><") .. ">", out)
+  end)
+
+  it("name a program even where it looks like something else", function()
+    for _, name in ipairs { "if", "a=b", "~" } do assert.equal("'" .. name .. "'", shell.join { name }) end
+  end)
+end)
+
+describe("URLs", function()
+  it("take names with anything in them", function()
+    assert.equal("/sandbox/a%2Fb%20%C3%A9/autostop/15", url.path("/sandbox/{}/autostop/{}", "a/b é", 15))
+    assert.equal("/sandbox/%2E%2E", url.path("/sandbox/{}", ".."))
+    assert.equal("/sandbox/%7B%7D%25s", url.path("/sandbox/{}", "{}%s"))
+  end)
+
+  it("repeat the name of a list in a query", function()
+    assert.equal("?limit=5&states=a&states=b%26", url.query { states = { "a", "b&" }, limit = 5 })
+    assert.equal("?b=1&a=x%20y", url.query { { "b", 1 }, { "none", nil }, { "a", "x y" } })
+    assert.equal("", url.query {})
+  end)
+
+  it("are told apart by origin, and followed like browsers do", function()
+    local base = url.parse "https://Host:443/a/b/c?x=1"
+    assert.equal("https://host/a/d?e", url.text(url.resolve(base, "../d?e")))
+    assert.equal("https://host/a/b/c?y", url.text(url.resolve(base, "?y#frag")))
+    assert.equal("https://other/x", url.text(url.resolve(base, "//other/x")))
+    assert.equal(url.origin(base), url.origin(url.parse "https://host/z"))
+    assert.not_equal(url.origin(base), url.origin(url.parse "http://host/z"))
+    assert.is_nil(url.resolve(base, "ftp://host/"))
+    for _, bad in ipairs { "host/x", "http://", "http://a b/", "http://h:99999/", "file:///etc/passwd" } do
+      assert.is_nil(url.parse(bad), bad)
+    end
+  end)
+end)
+
+describe("base64", function()
+  it("goes both ways for every length and byte", function()
+    local all = {}
+    for i = 0, 999 do all[i + 1] = string.char((i * 7919) % 256) end
+    local bytes = table.concat(all)
+    for n = 0, 260 do
+      local text = bytes:sub(1, n)
+      assert.equal(text, base64.decode(base64.encode(text)))
+    end
+    assert.equal("Zm9vYg==", base64.encode "foob")
+    assert.equal("foob", base64.decode " Zm9v\nYg ")
+    assert.equal("\251\255", base64.decode "-_8")
+    assert.is_nil(base64.decode "Zm9v!")
+    assert.is_nil(base64.decode "Z")
+  end)
+end)
