@@ -373,8 +373,10 @@ local function stop_tasks()
   end
 end
 
+-- The driver's wait ended with an error: Ctrl-C, or something that is wrong.
 local function interrupted(err, source, before)
   current = before
+  if not compat.is_interrupt(err) then error(err, 0) end
   resync()
   if source and source.transfer then source.transfer:cancel() end
   if not stopping then

@@ -1,0 +1,427 @@
+-- Tasks: functions side by side in one thread, with an end that is under control.
+
+local Child = require "spec.support.child"
+local errors = require "daytona.errors"
+local loop = require "daytona.loop"
+local task = require "daytona.task"
+
+local sleep = loop.sleep
+
+describe("tasks", function()
+  after_each(function() assert.is_false(loop.busy()) end)
+
+  describe("spawn", function()
+    it("starts at once, and wait returns what the function returned", function()
+      local started
+      local one = task.spawn(function(...)
+        started = true
+        sleep(0.005)
+        return ..., nil
+      end, 1, nil)
+      assert.is_true(started)
+      assert.is_false(one:done())
+      assert.equal("task (running)", tostring(one))
+      assert.equal(2, select("#", one:wait()))
+      assert.equal(1, (one:wait()))
+      assert.is_true(one:done())
+      assert.equal("task (done)", tostring(one))
+    end)
+
+    it("runs side by side", function()
+      local before = loop.now()
+      local list = {}
+      for i = 1, 100 do
+        list[i] = task.spawn(function()
+          sleep(0.05)
+          return i
+        end)
+      end
+      for i = 1, 100 do assert.equal(i, (list[i]:wait())) end
+      assert.is_true(loop.now() - before < 2)
+    end)
+
+    it("knows the task that runs", function()
+      local inside, child
+      local one
+      one = task.spawn(function()
+        child = task.spawn(function()
+          inside = loop.current()
+          sleep(0.001)
+        end)
+        assert.not_equal(child, loop.current())
+        sleep(0)
+      end)
+      one:wait()
+      assert.equal(child, inside)
+      assert.is_nil(loop.current())
+    end)
+
+    it("refuses what is no function", function()
+      assert.has_error(function() task.spawn() end)
+      assert.has_error(function() task.spawn({}) end)
+      local _, message = pcall(task.spawn, 1)
+      assert.matches("spawn: a function expected, got number", message)
+    end)
+  end)
+
+  describe("failures", function()
+    it("of a function become nil and an error with a traceback", function()
+      local function broken() error("boom") end
+      local one = task.spawn(function()
+        sleep(0)
+        broken()
+      end)
+      local value, err = one:wait()
+      assert.is_nil(value)
+      assert.equal("task", err.kind)
+      assert.matches("task_spec.lua:%d+: boom", err.message)
+      assert.matches("stack traceback", err.traceback)
+      assert.matches("task_spec.lua", err.traceback)
+      assert.matches("boom", err.cause)
+      assert.equal("task (failed)", tostring(one))
+    end)
+
+    it("keep what was raised", function()
+      local raised = {}
+      assert.equal(raised, select(2, task.spawn(error, raised):wait()).cause)
+      local ours = errors.new { kind = "state", message = "odd" }
+      assert.equal(ours, select(2, task.spawn(error, ours):wait()))
+      local odd = setmetatable({}, { __tostring = function() error("no") end })
+      assert.equal(odd, select(2, task.spawn(error, odd):wait()).cause)
+      assert.equal("nil", select(2, task.spawn(error):wait()).message)
+    end)
+
+    it("returned by a function are its results", function()
+      local value, reason = task.spawn(function() return nil, "why" end):wait()
+      assert.is_nil(value)
+      assert.equal("why", reason)
+    end)
+  end)
+
+  describe("wait", function()
+    it("has a timeout that leaves the task running", function()
+      local one = task.spawn(function()
+        sleep(0.05)
+        return "late"
+      end)
+      local value, err = one:wait(0.005)
+      assert.is_nil(value)
+      assert.equal("timeout", err.kind)
+      assert.equal("late", one:wait())
+      assert.equal("late", one:wait(0.001))
+      assert.has_error(function() task.spawn(sleep, 0.01):wait(-1) end)
+      local two = task.spawn(sleep, 0.01)
+      assert.has_error(function() two:wait("1") end)
+      assert.is_true(two:wait(0))
+      sleep(0.02)
+    end)
+
+    it("works from several tasks", function()
+      local one = task.spawn(function()
+        sleep(0.01)
+        return 7
+      end)
+      local list = assert(task.gather {
+        function() return (one:wait()) end,
+        function() return (one:wait(5)) end,
+        function() return one:wait(0.001) == nil end,
+      })
+      assert.same({ 7, 7, true, n = 3 }, list)
+    end)
+
+    it("for itself or for what contains it is refused", function()
+      local _, own = task.spawn(function()
+        local parent = loop.current()
+        local _, err = task.spawn(function() return parent:wait() end):wait()
+        assert.matches("cannot wait for itself", err.message)
+        return parent:wait()
+      end):wait()
+      assert.matches("cannot wait for itself", own.message)
+    end)
+  end)
+
+  describe("cancel", function()
+    it("ends the wait in progress, and every later one", function()
+      local first, second
+      local one = task.spawn(function()
+        first = select(2, sleep(10))
+        second = select(2, sleep(10))
+        return "done anyway"
+      end)
+      one:cancel()
+      one:cancel()
+      assert.equal("task (canceled)", tostring(one))
+      assert.equal("done anyway", one:wait(5))
+      assert.equal("canceled", first.kind)
+      assert.equal("canceled", second.kind)
+      one:cancel()
+    end)
+
+    it("reaches children and theirs", function()
+      local ended = {}
+      local function leaf(name)
+        local ok, err = sleep(10)
+        ended[name] = not ok and err.kind
+      end
+      local one = task.spawn(function()
+        task.spawn(function()
+          task.spawn(leaf, "grandchild")
+          leaf("child")
+        end)
+        leaf("parent")
+      end)
+      one:cancel()
+      one:wait(5)
+      assert.same({ grandchild = "canceled", child = "canceled", parent = "canceled" }, ended)
+    end)
+
+    it("by the task itself counts from its next wait", function()
+      local _, err = task.spawn(function()
+        loop.current():cancel()
+        return sleep(1)
+      end):wait()
+      assert.equal("canceled", err.kind)
+    end)
+
+    it("is inherited by what a cancelled task spawns, unless shielded", function()
+      local plain, shielded
+      local one = task.spawn(function()
+        sleep(10)
+        plain = select(2, task.spawn(sleep, 0.001):wait())
+        loop.shield(function() shielded = task.spawn(sleep, 0.001):wait() end)
+      end)
+      one:cancel()
+      one:wait()
+      assert.equal("canceled", plain.kind)
+      assert.is_true(shielded)
+    end)
+
+    it("of the waiting task ends its wait, not the other task", function()
+      local slow = task.spawn(function()
+        sleep(0.03)
+        return 1
+      end)
+      local waiting = task.spawn(function() return slow:wait() end)
+      waiting:cancel()
+      assert.equal("canceled", select(2, waiting:wait()).kind)
+      assert.equal(1, slow:wait())
+    end)
+
+    it("in the step in which the wait ends is harmless", function()
+      local one = task.spawn(function() return sleep(0) end)
+      local two = task.spawn(function()
+        sleep(0)
+        one:cancel()
+      end)
+      two:wait()
+      one:wait()
+    end)
+  end)
+
+  describe("a parent", function()
+    it("is done only when its children are", function()
+      local child_done = false
+      local parent = task.spawn(function()
+        task.spawn(function()
+          sleep(0.02)
+          child_done = true
+        end)
+        return "returned"
+      end)
+      assert.is_false(parent:done())
+      assert.equal("returned", parent:wait())
+      assert.is_true(child_done)
+    end)
+
+    it("that fails cancels its children and waits for them", function()
+      local child
+      local parent = task.spawn(function()
+        child = task.spawn(function()
+          local _, err = sleep(10)
+          loop.shield(sleep, 0.01)
+          return err.kind
+        end)
+        error("boom", 0)
+      end)
+      local _, err = parent:wait(5)
+      assert.equal("boom", err.message)
+      assert.is_true(child:done())
+      assert.equal("canceled", child:wait())
+    end)
+
+    it("can be cancelled while it waits for its children", function()
+      local seen
+      local parent = task.spawn(function()
+        task.spawn(function() seen = select(2, sleep(10)) end)
+      end)
+      parent:cancel()
+      parent:wait(5)
+      assert.equal("canceled", seen.kind)
+    end)
+  end)
+
+  describe("gather", function()
+    it("returns the results in order", function()
+      local list = assert(task.gather {
+        function() sleep(0.01) return "a", "more" end,
+        function() return nil end,
+        function() return false end,
+        function() sleep(0) return "d" end,
+      })
+      assert.equal(4, list.n)
+      assert.same({ "a", nil, false, "d", n = 4 }, list)
+      assert.same({ n = 0 }, task.gather {})
+    end)
+
+    it("stops everything at the first failure, and waits for its end", function()
+      local cleaned = 0
+      local function cleaning()
+        local ok = sleep(10)
+        loop.shield(sleep, 0.005)
+        if not ok then cleaned = cleaned + 1 end
+      end
+      for _, fail in ipairs {
+        function() sleep(0) error("boom", 0) end,
+        function() sleep(0) return nil, "boom" end,
+        function() sleep(0) return nil, errors.new { kind = "task", message = "boom" } end,
+      } do
+        cleaned = 0
+        local list, err = task.gather { cleaning, fail, cleaning }
+        assert.is_nil(list)
+        assert.equal("task", err.kind)
+        assert.equal("boom", err.message)
+        assert.equal(2, cleaned)
+      end
+    end)
+
+    it("does not start the rest when one fails at once", function()
+      local started = false
+      local _, err = task.gather { function() error("boom", 0) end, function() started = true end }
+      assert.equal("boom", err.message)
+      assert.is_false(started)
+    end)
+
+    it("is cancelled with the task that waits in it, after its functions ended", function()
+      local ended = false
+      local one = task.spawn(function()
+        return task.gather { function()
+          local _, err = sleep(10)
+          loop.shield(sleep, 0.01)
+          ended = true
+          return nil, err
+        end }
+      end)
+      one:cancel()
+      local list, err = one:wait(5)
+      assert.is_nil(list)
+      assert.equal("canceled", err.kind)
+      assert.is_true(ended)
+    end)
+
+    it("refuses what are no functions", function()
+      assert.has_error(function() task.gather() end)
+      assert.has_error(function() task.gather { 1 } end)
+    end)
+  end)
+
+  describe("map", function()
+    it("calls with item and index, so many at a time", function()
+      for _, limit in ipairs { 1, 3, 50 } do
+        local running, most = 0, 0
+        local list = assert(task.map({ 10, 20, 30, 40, 50 }, function(item, i)
+          running = running + 1
+          most = math.max(most, running)
+          sleep(0.002)
+          running = running - 1
+          return item + i
+        end, { concurrency = limit }))
+        assert.same({ 11, 22, 33, 44, 55, n = 5 }, list)
+        assert.equal(math.min(limit, 5), most)
+      end
+    end)
+
+    it("is unlimited by default, and copes with thousands", function()
+      local items = {}
+      for i = 1, 5000 do items[i] = i end
+      local list = assert(task.map(items, function(i)
+        sleep(0)
+        return i
+      end))
+      assert.equal(5000, list[5000])
+      assert.same({ n = 0 }, task.map({}, error))
+    end)
+
+    it("takes no further items after a failure", function()
+      local calls = 0
+      local _, err = task.map({ 1, 2, 3, 4 }, function(i)
+        calls = calls + 1
+        sleep(0)
+        if i == 2 then error("boom", 0) end
+      end, { concurrency = 1 })
+      assert.equal("boom", err.message)
+      assert.equal(2, calls)
+    end)
+
+    it("refuses unknown options and wrong values", function()
+      assert.has_error(function() task.map(nil, print) end)
+      assert.has_error(function() task.map({}, nil) end)
+      assert.has_error(function() task.map({}, print, 3) end)
+      assert.has_error(function() task.map({}, print, { concurrency = 0 }) end)
+      assert.has_error(function() task.map({}, print, { concurrency = 1.5 }) end)
+      local _, message = pcall(task.map, {}, print, { concurency = 3 })
+      assert.matches("unknown option 'concurency' %(valid: concurrency%)", message)
+    end)
+  end)
+
+  it("name the way out where Lua cannot yield", function()
+    local one = task.spawn(function()
+      table.sort({ 3, 2, 1 }, function(a, b)
+        sleep(0.001)
+        return a < b
+      end)
+    end)
+    local _, err = one:wait()
+    assert.matches("a task cannot wait inside", err.message)
+  end)
+
+  it("leave nothing behind", function()
+    local function round()
+      task.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function(i)
+        sleep(0)
+        if i == 8 then error("boom") end
+      end)
+    end
+    round()
+    collectgarbage()
+    collectgarbage()
+    local before = collectgarbage("count")
+    for _ = 1, 200 do round() end
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(collectgarbage("count") - before < 64)
+  end)
+
+  it("of a parent process are not run by its child", function()
+    local ok = pcall(require, "posix.unistd")
+    if not ok then return end
+    local child = Child.start [[
+      local unistd, wait = require "posix.unistd", require "posix.sys.wait"
+      local one = task.spawn(function()
+        loop.sleep(0.02)
+        say("task ends in", unistd.getpid() == tonumber(PARENT) and "parent" or "child")
+      end)
+      PARENT = ("%d"):format(unistd.getpid())
+      local pid = unistd.fork()
+      if pid == 0 then
+        loop.sleep(0.05)
+        say("child slept", tostring(one:done()))
+        unistd._exit(0)
+      end
+      wait.wait(pid)
+      one:wait()
+    ]]
+    assert.equal("child slept false", child:line())
+    assert.equal("task ends in parent", child:line())
+    child:rest()
+  end)
+end)
