@@ -2,6 +2,7 @@
  * lua_engine.c - the userdata `daytona.core.Engine`: stepping, polling and
  * handing events to Lua. Starting transfers stands in lua_transfer.c.
  */
+#include <signal.h>
 #include <string.h>
 
 #include "lua_binding.h"
@@ -82,13 +83,37 @@ static int engine_step(lua_State *L)
   return 1;
 }
 
+/* Whether the standalone interpreter has been told by Ctrl-C to stop its main
+   thread: its signal handler sets a hook of this form there. (LuaJIT has one
+   hook for all threads; 5.1 cannot name the main thread to another.) */
+static int must_stop(lua_State *L)
+{
+  const int all = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  lua_State *at = L;
+
+#ifdef LUA_RIDX_MAINTHREAD
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  at = lua_tothread(L, -1);
+  lua_pop(L, 1);
+#endif
+  return lua_gethookmask(at) == all && lua_gethookcount(at) == 1;
+}
+
+/* Ctrl-C only sets a hook, so one that came just before a wait would go
+   unnoticed in it: it is held back, looked for, and let in by the wait. */
 static int engine_poll(lua_State *L)
 {
   struct dt_engine *e = check_engine(L, 1);
-  int interrupted = 0;
+  double seconds = opt_seconds(L, 2, -1);
+  int rc, stop, interrupted = 0;
 
-  check_step(L, dt_engine_poll(e, opt_seconds(L, 2, -1), &interrupted));
+  dt_engine_hold(e, SIGINT);
+  stop = must_stop(L);
+  rc = dt_engine_poll(e, stop ? 0 : seconds, &interrupted);
+  check_step(L, rc);
   push_events(L, e);
+  if(stop)
+    interrupted = 1;
   if(!interrupted)
     return 1;
   lua_pushboolean(L, 1);

@@ -28,6 +28,14 @@ function compat.running()
   return co
 end
 
+---`coroutine.create`; 5.1 takes only functions written in Lua.
+---@param fn function
+---@return thread
+function compat.coroutine(fn)
+  if compat.pcall_yields or debug.getinfo(fn, "S").what ~= "C" then return coroutine.create(fn) end
+  return coroutine.create(function(...) return fn(...) end)
+end
+
 -- Bitwise operators are syntax in 5.3, a library in LuaJIT (`bit`) and 5.2
 -- (`bit32`), and absent from 5.1, where small sums are taken apart.
 

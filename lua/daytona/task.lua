@@ -68,7 +68,7 @@ end
 local function start(group, fn, ...)
   local parent = loop.current()
   local self = setmetatable({
-    co = coroutine.create(fn),
+    co = compat.coroutine(fn),
     group = group,
     parent = parent,
     canceled = parent ~= nil and parent.canceled and parent.shields == 0,

@@ -8,6 +8,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -474,7 +475,8 @@ static int look(struct dt_engine *e, double seconds)
   int n = 0;
 
   if(e->batch_at == e->batch_size) {
-    n = dt_pollset_wait(e->pollset, seconds, e->batch, DT_BATCH);
+    n = dt_pollset_wait(e->pollset, seconds, e->holding ? &e->unheld : NULL,
+                        e->batch, DT_BATCH);
     e->batch_at = 0;
     e->batch_size = n > 0 ? n : 0;
   }
@@ -505,6 +507,24 @@ static double wait_time(struct dt_engine *e, double seconds)
   return seconds < 0 || until_due < seconds ? until_due : seconds;
 }
 
+void dt_engine_hold(struct dt_engine *e, int sig)
+{
+  sigset_t set;
+
+  if(e->holding)
+    return;
+  sigemptyset(&set);
+  sigaddset(&set, sig);
+  e->holding = !pthread_sigmask(SIG_BLOCK, &set, &e->unheld);
+}
+
+static void unhold(struct dt_engine *e)
+{
+  if(e->holding)
+    pthread_sigmask(SIG_SETMASK, &e->unheld, NULL);
+  e->holding = 0;
+}
+
 /* What is due is done before waiting: of a small request the first half is
    sent then, so that the answer costs one wait and no look in vain. */
 int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
@@ -514,8 +534,10 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
 
   if(interrupted)
     *interrupted = 0;
-  if(!dt_engine_is_ours(e))
+  if(!dt_engine_is_ours(e)) {
+    unhold(e);
     return DT_FORKED;
+  }
   e->stats.steps++;
   e->now = dt_now();
   if(is_due(e))
@@ -530,6 +552,7 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
   if(interrupted)
     *interrupted = signal_came;
   dt_engine_sync(e);
+  unhold(e);
   return code;
 }
 

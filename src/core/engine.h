@@ -99,6 +99,8 @@ struct dt_engine {
   unsigned pooled;
   struct dt_origin *origins[DT_ORIGINS];
   unsigned norigins;
+  int holding;       /* dt_engine_hold: `unheld` is the mask to go back to */
+  sigset_t unheld;
   struct dt_ready batch[DT_BATCH]; /* reported, not yet looked at */
   int batch_at, batch_size;
   struct dt_engine_stats stats;

@@ -2,6 +2,7 @@
  * failure.c - the names of codes, and what libcurl's codes mean at the stage
  * that a transfer had reached.
  */
+#define _GNU_SOURCE
 #include "engine.h"
 
 #include <stdio.h>

@@ -4,6 +4,7 @@
  * libcurl walks all transfers that wait for a connection whenever one becomes
  * free, so it never gets more of them than there are connections.
  */
+#define _GNU_SOURCE
 #include "engine.h"
 
 #include <stdlib.h>

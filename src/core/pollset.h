@@ -8,6 +8,8 @@
 #ifndef DAYTONA_POLLSET_H
 #define DAYTONA_POLLSET_H
 
+#include <signal.h>
+
 #if defined(__GNUC__)
 #pragma GCC visibility push(hidden)
 #endif
@@ -33,9 +35,10 @@ void dt_pollset_free(struct dt_pollset *p);
 int dt_pollset_set(struct dt_pollset *p, int fd, unsigned interest);
 
 /* Waits for at most `seconds` (0: looks only; negative: no limit) and fills in
-   up to `max` ready descriptors. Returns how many; -1 with errno on failure,
-   which is EINTR when a signal came. */
-int dt_pollset_wait(struct dt_pollset *p, double seconds,
+   up to `max` ready descriptors; `mask`, if not NULL, is the thread's signal
+   mask meanwhile. Returns how many; -1 with errno on failure, which is EINTR
+   when a signal came. */
+int dt_pollset_wait(struct dt_pollset *p, double seconds, const sigset_t *mask,
                     struct dt_ready *ready, int max);
 
 /* The descriptor that is readable when one in the set is ready, and, once

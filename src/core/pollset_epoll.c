@@ -160,14 +160,14 @@ static int own_event(struct dt_pollset *p, int fd)
   return 1;
 }
 
-int dt_pollset_wait(struct dt_pollset *p, double seconds,
+int dt_pollset_wait(struct dt_pollset *p, double seconds, const sigset_t *mask,
                     struct dt_ready *ready, int max)
 {
   struct epoll_event events[BATCH];
   int i, n, count = 0;
 
-  n = epoll_wait(p->epoll, events, max < BATCH ? max : BATCH,
-                 milliseconds(seconds));
+  n = epoll_pwait(p->epoll, events, max < BATCH ? max : BATCH,
+                  milliseconds(seconds), mask);
   for(i = 0; i < n; i++) {
     uint32_t what = events[i].events;
 

@@ -4,9 +4,11 @@
  */
 #if !defined(__linux__)
 
+#define _GNU_SOURCE
 #include "pollset.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -113,11 +115,13 @@ int dt_pollset_set(struct dt_pollset *p, int fd, unsigned interest)
   return 0;
 }
 
-int dt_pollset_wait(struct dt_pollset *p, double seconds,
+/* kevent takes no signal mask: a signal may slip in just before it. */
+int dt_pollset_wait(struct dt_pollset *p, double seconds, const sigset_t *mask,
                     struct dt_ready *ready, int max)
 {
   struct kevent events[BATCH];
   struct timespec limit;
+  sigset_t before;
   int i, n, count = 0;
 
   if(seconds > 86400)
@@ -125,8 +129,12 @@ int dt_pollset_wait(struct dt_pollset *p, double seconds,
   limit.tv_sec = (time_t)(seconds > 0 ? seconds : 0);
   limit.tv_nsec =
     (long)(seconds > 0 ? (seconds - (double)limit.tv_sec) * 1e9 : 0);
+  if(mask)
+    pthread_sigmask(SIG_SETMASK, mask, &before);
   n = kevent(p->queue, NULL, 0, events, max < BATCH ? max : BATCH,
              seconds < 0 ? NULL : &limit);
+  if(mask)
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
   for(i = 0; i < n; i++) {
     if(events[i].filter == EVFILT_USER)
       continue; /* stays set until dt_pollset_kick(p, 0) */

@@ -2,6 +2,7 @@
  * request.c - checks a request, copies it into a transfer, and turns the copy
  * into options of an easy handle. Sends nothing.
  */
+#define _GNU_SOURCE
 #include "engine.h"
 #include "text.h"
 

@@ -2,6 +2,7 @@
  * transfer.c - the life of a transfer: started, running, ended by itself, by
  * its user or by a deadline; its two queues as the user sees them; its result.
  */
+#define _GNU_SOURCE
 #include "engine.h"
 
 #include <stdio.h>
