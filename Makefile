@@ -27,6 +27,7 @@ LUA_INC := $(shell $(PKG_CONFIG) --cflags $(LUA) 2>/dev/null || \
 LUA_LIB = $(shell $(PKG_CONFIG) --libs $(LUA) 2>/dev/null || echo -l$(LUA))
 CURL_INC := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
 CURL_LIB := $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
+LIBS = $(CURL_LIB) -lwslay -lcrypto
 
 # LPeg's list without -Wc++-compat, which refuses plain C (void * conversions).
 WARN = -Wall -Wextra -pedantic -Waggregate-return -Wcast-align -Wcast-qual \
@@ -56,7 +57,7 @@ endif
 
 CORE_OBJ = $(patsubst src/core/%.c,$(BUILD)/core/%.o,$(wildcard src/core/*.c))
 TEST_OBJ = $(patsubst src/core/test/%.c,$(BUILD)/core/test/%.o,\
-  $(wildcard src/core/test/*.c))
+  $(filter-out src/core/test/fuzz_%,$(wildcard src/core/test/*.c)))
 LUA_OBJ = $(patsubst src/%.c,$(BUILD)/$(LUA)/%.o,$(wildcard src/lua_*.c))
 MODULE = $(BUILD)/$(LUA)/daytona/core.so
 CORE_TEST = $(BUILD)/core/test/run
@@ -76,7 +77,7 @@ objects: $(CORE_OBJ) $(LUA_OBJ)
 
 $(MODULE): $(CORE_OBJ) $(LUA_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(SHARED) $(CFLAGS) $(EXTRA) $(LDFLAGS) -o $@ $^ $(CURL_LIB)
+	$(CC) $(SHARED) $(CFLAGS) $(EXTRA) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/core/%.o: src/core/%.c
 	@mkdir -p $(@D)
@@ -86,12 +87,12 @@ $(BUILD)/$(LUA)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(COMPILE) $(LUA_INC) -c -o $@ $<
 
-# Every src/core/test/*.c is linked with the engine into this one program. It
+# Every src/core/test/*.c (but the fuzz_ ones, see `make fuzz`) is linked with the engine into this one program. It
 # says what failed, ends with the line "N passed, N failed" and exits with 1 if
 # anything did.
 $(CORE_TEST): $(CORE_OBJ) $(TEST_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(EXTRA) $(LDFLAGS) -o $@ $^ $(CURL_LIB) -pthread
+	$(CC) $(CFLAGS) $(EXTRA) $(LDFLAGS) -o $@ $^ $(LIBS) -pthread
 
 core-test: $(CORE_TEST)
 	$(CORE_TEST)

@@ -27,6 +27,8 @@ dependencies = {
 -- does not look and the compiler does.
 external_dependencies = {
   CURL = { library = "curl" },
+  WSLAY = { library = "wslay" },
+  CRYPTO = { library = "crypto" },
 }
 
 -- `modules` is written by scripts/rockspec; a spec checks that it is the tree.
@@ -35,12 +37,15 @@ build = {
   modules = {
     ["daytona.core"] = {
       sources = {
+        "src/core/base64.c",
         "src/core/chunk_queue.c",
         "src/core/deadlines.c",
+        "src/core/demux.c",
         "src/core/engine.c",
         "src/core/failure.c",
         "src/core/global.c",
         "src/core/handle.c",
+        "src/core/multipart_reader.c",
         "src/core/origin.c",
         "src/core/pollset_epoll.c",
         "src/core/pollset_kqueue.c",
@@ -51,13 +56,16 @@ build = {
         "src/core/source.c",
         "src/core/text.c",
         "src/core/transfer.c",
+        "src/core/websocket.c",
+        "src/core/ws_handshake.c",
+        "src/core/ws_session.c",
         "src/lua_core.c",
         "src/lua_engine.c",
         "src/lua_transfer.c",
       },
-      libraries = { "curl" },
-      incdirs = { "src", "$(CURL_INCDIR)" },
-      libdirs = { "$(CURL_LIBDIR)" },
+      libraries = { "curl", "wslay", "crypto" },
+      incdirs = { "src", "$(CURL_INCDIR)", "$(WSLAY_INCDIR)", "$(CRYPTO_INCDIR)" },
+      libdirs = { "$(CURL_LIBDIR)", "$(WSLAY_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
     ["daytona.base64"] = "lua/daytona/base64.lua",
     ["daytona.chart"] = "lua/daytona/chart.lua",

@@ -49,14 +49,20 @@ int dt_deadlines_reserve(struct dt_deadlines *h)
   size_t capacity = h->capacity ? h->capacity * 2 : 16;
   struct dt_deadline **nodes;
 
-  if(h->size < h->capacity)
-    return 0;
-  nodes = realloc(h->nodes, capacity * sizeof(*nodes));
-  if(!nodes)
-    return -1;
-  h->nodes = nodes;
-  h->capacity = capacity;
+  if(h->reserved == h->capacity) {
+    nodes = realloc(h->nodes, capacity * sizeof(*nodes));
+    if(!nodes)
+      return -1;
+    h->nodes = nodes;
+    h->capacity = capacity;
+  }
+  h->reserved++;
   return 0;
+}
+
+void dt_deadlines_release(struct dt_deadlines *h)
+{
+  h->reserved--;
 }
 
 void dt_deadlines_set(struct dt_deadlines *h, struct dt_deadline *d,
@@ -93,5 +99,5 @@ void dt_deadlines_free(struct dt_deadlines *h)
 {
   free(h->nodes);
   h->nodes = NULL;
-  h->size = h->capacity = 0;
+  h->size = h->capacity = h->reserved = 0;
 }

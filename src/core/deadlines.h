@@ -14,18 +14,22 @@
 struct dt_deadline {
   double when;
   size_t place; /* 1-based index in the heap; 0: not in it */
+  void (*expire)(struct dt_deadline *d); /* what its owner does then */
 };
 
 /* All zero is an empty heap. */
 struct dt_deadlines {
   struct dt_deadline **nodes;
   size_t size, capacity;
+  size_t reserved; /* places promised to nodes, whether they are in or not */
 };
 
-/* Makes room for one more node, so that setting it cannot fail. 0 or -1. */
+/* Keeps room for one more node, so that setting it cannot fail, until it is
+   released. 0 or -1. */
 int dt_deadlines_reserve(struct dt_deadlines *h);
+void dt_deadlines_release(struct dt_deadlines *h);
 
-/* Adds the node or moves it. Room for a new one must have been reserved. */
+/* Adds the node or moves it. Room for it must have been reserved. */
 void dt_deadlines_set(struct dt_deadlines *h, struct dt_deadline *d,
                       double when);
 

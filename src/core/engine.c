@@ -20,12 +20,28 @@
 
 /* --- what libcurl asks for -------------------------------------------------- */
 
+/* What was reported of the descriptor is no longer of interest. */
+static void forget_ready(struct dt_engine *e, int fd)
+{
+  int i;
+
+  for(i = e->batch_at; i < e->batch_size; i++) {
+    if(e->batch[i].fd == fd)
+      e->batch[i].fd = -1;
+  }
+}
+
+void dt_engine_unwatch(struct dt_engine *e, int fd)
+{
+  forget_ready(e, fd);
+  (void)dt_pollset_set(e->pollset, fd, 0);
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *engine,
                      void *unused)
 {
   struct dt_engine *e = engine;
   unsigned interest = 0;
-  int i;
 
   (void)easy;
   (void)unused;
@@ -34,12 +50,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *engine,
     interest |= DT_POLL_IN;
   if(what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
     interest |= DT_POLL_OUT;
-  if(!interest) {
-    for(i = e->batch_at; i < e->batch_size; i++) {
-      if(e->batch[i].fd == fd)
-        e->batch[i].fd = -1;
-    }
-  }
+  if(!interest)
+    forget_ready(e, fd);
   if(dt_pollset_set(e->pollset, fd, interest)) {
     e->nomem = errno == ENOMEM || errno == ENOSPC;
     return -1;
@@ -96,6 +108,7 @@ static void multi_close(struct dt_engine *e, int code, const char *message)
   while(!dt_link_alone(&e->running))
     dt_transfer_end(DT_OF(e->running.next, struct dt_transfer, place), code,
                     message);
+  dt_ws_end_all(e, code, message);
   if(!e->multi)
     return;
   free_handles(&e->zombies, e->multi);
@@ -127,6 +140,9 @@ static void lists_init(struct dt_engine *e)
   dt_link_init(&e->events);
   dt_link_init(&e->pool);
   dt_link_init(&e->zombies);
+  dt_link_init(&e->sockets);
+  dt_link_init(&e->socket_work);
+  dt_link_init(&e->socket_events);
 }
 
 /* What must be done differently for the libcurl at hand. */
@@ -207,6 +223,7 @@ void dt_engine_abandon(struct dt_engine *e)
     dt_transfer_forget(t);
     t->engine = NULL;
   }
+  dt_ws_leave(e, 1);
 }
 
 void dt_engine_free(struct dt_engine *e)
@@ -218,6 +235,7 @@ void dt_engine_free(struct dt_engine *e)
   if(dt_engine_is_ours(e)) {
     dt_sigpipe_block(&pipe, e->tls);
     let_go_of_transfers(e);
+    dt_ws_leave(e, 0);
     multi_close(e, DT_CANCELED, NULL);
     free_handles(&e->pool, NULL);
     dt_sigpipe_restore(&pipe);
@@ -226,6 +244,7 @@ void dt_engine_free(struct dt_engine *e)
     dt_engine_abandon(e);
   dt_origins_free(e);
   dt_deadlines_free(&e->deadlines);
+  free(e->socket_at);
   dt_profile_free(e->profile);
   free(e);
 }
@@ -236,8 +255,14 @@ void dt_engine_free(struct dt_engine *e)
 static int is_due(const struct dt_engine *e)
 {
   return e->batch_at < e->batch_size || !dt_link_alone(&e->resuming) ||
-         !dt_link_alone(&e->ready) || e->broken ||
+         !dt_link_alone(&e->ready) || !dt_link_alone(&e->socket_work) ||
+         e->broken ||
          (e->curl_due >= 0 && e->curl_due <= e->now);
+}
+
+static int has_events(const struct dt_engine *e)
+{
+  return !dt_link_alone(&e->events) || !dt_link_alone(&e->socket_events);
 }
 
 static double earlier(double a, double b)
@@ -262,7 +287,7 @@ double dt_engine_timeout(struct dt_engine *e)
   if(!dt_engine_is_ours(e))
     return -1;
   e->now = dt_now();
-  if(!dt_link_alone(&e->events) || is_due(e))
+  if(has_events(e) || is_due(e))
     return 0;
   when = next_moment(e);
   if(when <= 0)
@@ -273,7 +298,7 @@ double dt_engine_timeout(struct dt_engine *e)
 static void update_kick(struct dt_engine *e)
 {
   if(e->watched)
-    dt_pollset_kick(e->pollset, !dt_link_alone(&e->events) || is_due(e));
+    dt_pollset_kick(e->pollset, has_events(e) || is_due(e));
 }
 
 void dt_engine_sync(struct dt_engine *e)
@@ -331,8 +356,12 @@ static void run_sockets(struct dt_engine *e, double limit)
 {
   while(e->batch_at < e->batch_size && !e->broken && !is_over(e, limit)) {
     struct dt_ready r = e->batch[e->batch_at++];
+    struct dt_ws *ws = dt_ws_at(e, r.fd);
 
-    if(r.fd >= 0)
+    if(ws) {
+      dt_ws_ready(ws);
+      e->now = dt_now();
+    } else if(r.fd >= 0)
       socket_action(e, r.fd,
                     (r.what & DT_POLL_IN ? CURL_CSELECT_IN : 0) |
                       (r.what & DT_POLL_OUT ? CURL_CSELECT_OUT : 0) |
@@ -383,7 +412,9 @@ static void run_finished(struct dt_engine *e)
     curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
     h = (struct dt_handle *)(void *)private;
     e->activity++;
-    if(h->transfer)
+    if(h->ws)
+      dt_ws_connected(h->ws, rc);
+    else if(h->transfer)
       dt_transfer_complete(h->transfer, rc);
     else
       dt_handle_release(h, 1);
@@ -396,7 +427,7 @@ static void run_deadlines(struct dt_engine *e)
 
   while(first && first->when <= e->now) {
     e->activity++;
-    dt_transfer_expire(DT_OF(first, struct dt_transfer, due));
+    first->expire(first);
     first = dt_deadlines_first(&e->deadlines);
   }
 }
@@ -437,6 +468,7 @@ static void run_rounds(struct dt_engine *e, double limit)
   for(i = 0; i < ROUNDS && !e->broken; i++) {
     run_sockets(e, limit);
     run_resumes(e, limit);
+    dt_ws_run(e, limit);
     run_timer(e);
     run_finished(e);
     run_deadlines(e);
@@ -542,7 +574,7 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
   e->now = dt_now();
   if(is_due(e))
     code = work(e, 0);
-  if(!code && dt_link_alone(&e->events)) {
+  if(!code && !has_events(e)) {
     double wait = wait_time(e, seconds);
 
     signal_came = look(e, wait);
@@ -554,6 +586,13 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
   dt_engine_sync(e);
   unhold(e);
   return code;
+}
+
+uint64_t dt_engine_new_id(void)
+{
+  static uint64_t last;
+
+  return __sync_add_and_fetch(&last, 1);
 }
 
 /* --- events ---------------------------------------------------------------------- */

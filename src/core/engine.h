@@ -9,6 +9,7 @@
  * source.c    where a request's body comes from
  * sink.c      where an answer goes
  * failure.c   names of codes; what libcurl's codes mean
+ * websocket.c WebSockets: the part of them that is moved by the engine
  *
  * A transfer is queued in its origin until a slot is free, then libcurl has it
  * (running), then it is done. Callbacks of libcurl find the handle, and by it
@@ -62,6 +63,7 @@ struct dt_handle {
   struct dt_engine *engine;
   CURL *easy;
   struct dt_transfer *transfer;
+  struct dt_ws *ws;           /* instead of a transfer */
   struct dt_profile *profile; /* whose options are set; NULL: none */
   int tls;                    /* options for https are set */
   int custom;                 /* CURLOPT_CUSTOMREQUEST is set */
@@ -96,6 +98,11 @@ struct dt_engine {
   struct dt_link events;    /* transfers with something to report */
   struct dt_link pool;      /* handles free for use */
   struct dt_link zombies;   /* handles of cancelled name lookups */
+  struct dt_link sockets;       /* WebSockets that have not been freed */
+  struct dt_link socket_work;   /* those that have something to do */
+  struct dt_link socket_events; /* those with something to report */
+  struct dt_ws **socket_at;     /* by descriptor */
+  int sockets_room;
   unsigned pooled;
   struct dt_origin *origins[DT_ORIGINS];
   unsigned norigins;
@@ -217,6 +224,12 @@ void dt_engine_resume(struct dt_engine *e, struct dt_transfer *t);
 /* Something happened to the transfer: it is not idle. */
 void dt_engine_touch(struct dt_transfer *t);
 
+/* Stops watching a descriptor that is not libcurl's to watch. */
+void dt_engine_unwatch(struct dt_engine *e, int fd);
+
+/* A number that is unique in the process. */
+uint64_t dt_engine_new_id(void);
+
 /* --- handle.c --- */
 
 /* A handle for the profile, from the pool if possible. NULL without memory. */
@@ -225,6 +238,12 @@ struct dt_handle *dt_handle_acquire(struct dt_engine *e,
 
 /* Takes the handle out of the multi handle and keeps it for reuse. */
 void dt_handle_release(struct dt_handle *h, int in_multi);
+
+/* Older versions of libcurl join the resolver's thread when a handle leaves in
+   the middle of a name lookup, if it is in one. There it lingers, belonging to
+   nobody, until the lookup is over. */
+int dt_handle_must_linger(const struct dt_handle *h);
+void dt_handle_linger(struct dt_handle *h);
 
 void dt_handle_free(struct dt_handle *h);
 
@@ -264,9 +283,6 @@ void dt_transfer_complete(struct dt_transfer *t, CURLcode rc);
 /* The next moment to look at the transfer's deadlines; 0: none. */
 double dt_transfer_next_deadline(const struct dt_transfer *t);
 
-/* A deadline of the transfer has come: ends it, or sets the next one. */
-void dt_transfer_expire(struct dt_transfer *t);
-
 /* --- request.c --- */
 
 /* Checks the request and copies it into a new transfer that belongs nowhere
@@ -297,6 +313,30 @@ int dt_failure_code(const struct dt_transfer *t, CURLcode rc);
 /* The text for it, without credentials. */
 void dt_failure_message(const struct dt_transfer *t, int code, CURLcode rc,
                         char *text, size_t size);
+
+/* The same for a handle that only connects. */
+int dt_connect_failure(CURL *easy, CURLcode rc);
+
+/* --- websocket.c --- */
+
+/* Whose descriptor it is; NULL: libcurl's. */
+struct dt_ws *dt_ws_at(const struct dt_engine *e, int fd);
+
+/* Its descriptor is ready. */
+void dt_ws_ready(struct dt_ws *ws);
+
+/* libcurl has connected, or failed to. */
+void dt_ws_connected(struct dt_ws *ws, CURLcode rc);
+
+/* Does what engine.socket_work lists, until `limit` (0: none). */
+void dt_ws_run(struct dt_engine *e, double limit);
+
+/* Ends all that libcurl has a hand in. */
+void dt_ws_end_all(struct dt_engine *e, int code, const char *message);
+
+/* All lose their engine. `forget`: in a forked child, libcurl must not be
+   touched. */
+void dt_ws_leave(struct dt_engine *e, int forget);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -49,15 +49,10 @@ static int broken_code(const struct dt_transfer *t)
   return t->answered ? DT_TRUNCATED : DT_RESET;
 }
 
-int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
+/* What a failure to connect means; DT_INTERNAL when it is none. */
+static int connect_code(CURLcode rc)
 {
-  if(t->code)
-    return t->code; /* a callback knew better */
   switch(rc) {
-  case CURLE_OK:
-    return t->answered ? DT_OK : DT_RESET;
-  case CURLE_OUT_OF_MEMORY:
-    return in_headers(t) ? DT_PROTOCOL : DT_NOMEM;
   case CURLE_URL_MALFORMAT:
     return DT_BAD_ARGUMENT;
   case CURLE_COULDNT_RESOLVE_HOST:
@@ -67,8 +62,6 @@ int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
   case CURLE_INTERFACE_FAILED:
   case CURLE_PROXY:
     return DT_CONNECT;
-  case CURLE_OPERATION_TIMEDOUT:
-    return t->attempts ? broken_code(t) : DT_CONNECT_TIMEOUT;
   case CURLE_SSL_CONNECT_ERROR:
   case CURLE_PEER_FAILED_VERIFICATION:
   case CURLE_SSL_ENGINE_NOTFOUND:
@@ -85,6 +78,41 @@ int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
   case CURLE_SSL_CLIENTCERT:
   case CURLE_USE_SSL_FAILED:
     return DT_TLS;
+  default:
+    return DT_INTERNAL;
+  }
+}
+
+int dt_connect_failure(CURL *easy, CURLcode rc)
+{
+  long status = 0;
+
+  curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
+  switch(rc) {
+  case CURLE_OUT_OF_MEMORY:
+    return DT_NOMEM;
+  case CURLE_OPERATION_TIMEDOUT:
+    return DT_CONNECT_TIMEOUT;
+  case CURLE_GOT_NOTHING:
+  case CURLE_SEND_ERROR:
+  case CURLE_RECV_ERROR:
+    return status >= 300 ? DT_CONNECT : DT_RESET;
+  default:
+    return connect_code(rc);
+  }
+}
+
+int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
+{
+  if(t->code)
+    return t->code; /* a callback knew better */
+  switch(rc) {
+  case CURLE_OK:
+    return t->answered ? DT_OK : DT_RESET;
+  case CURLE_OUT_OF_MEMORY:
+    return in_headers(t) ? DT_PROTOCOL : DT_NOMEM;
+  case CURLE_OPERATION_TIMEDOUT:
+    return t->attempts ? broken_code(t) : DT_CONNECT_TIMEOUT;
   case CURLE_GOT_NOTHING:
   case CURLE_SEND_ERROR:
   case CURLE_SEND_FAIL_REWIND:
@@ -103,7 +131,7 @@ int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
   case CURLE_FILESIZE_EXCEEDED:
     return DT_TOO_LARGE;
   default:
-    return DT_INTERNAL;
+    return connect_code(rc);
   }
 }
 

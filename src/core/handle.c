@@ -23,9 +23,10 @@ static curl_socket_t on_open_socket(void *handle, curlsocktype purpose,
   int fd;
 
   (void)purpose;
-  if(!h->transfer)
+  if(!h->transfer && !h->ws)
     return CURL_SOCKET_BAD;
-  dt_engine_touch(h->transfer);
+  if(h->transfer)
+    dt_engine_touch(h->transfer);
   fd = socket(address->family, address->socktype, address->protocol);
   if(fd >= 0)
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -180,11 +181,29 @@ struct dt_handle *dt_handle_acquire(struct dt_engine *e,
   return h;
 }
 
+int dt_handle_must_linger(const struct dt_handle *h)
+{
+  curl_off_t looked_up = 0;
+
+  curl_easy_getinfo(h->easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
+  return !h->engine->quick_exit && !h->engine->broken && !looked_up;
+}
+
+void dt_handle_linger(struct dt_handle *h)
+{
+  h->transfer = NULL;
+  h->ws = NULL;
+  h->dirty = 1;
+  curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
+  dt_link_append(&h->engine->zombies, &h->link);
+}
+
 void dt_handle_release(struct dt_handle *h, int in_multi)
 {
   struct dt_engine *e = h->engine;
 
   h->transfer = NULL;
+  h->ws = NULL;
   if(in_multi && e->multi)
     curl_multi_remove_handle(e->multi, h->easy);
   if(e->broken || e->pooled >= DT_POOLED) {

@@ -51,8 +51,10 @@ static const char *stage(const struct dt_transfer *t)
   return "receiving the answer";
 }
 
-void dt_transfer_expire(struct dt_transfer *t)
+/* A deadline has come: ends the transfer, or sets the next one. */
+static void expire(struct dt_deadline *due)
 {
+  struct dt_transfer *t = DT_OF(due, struct dt_transfer, due);
   double now = t->engine->now;
   char text[128];
 
@@ -77,10 +79,9 @@ void dt_transfer_expire(struct dt_transfer *t)
 
 static void init(struct dt_transfer *t, struct dt_engine *e)
 {
-  static uint64_t last_id;
-
   t->engine = e;
-  t->id = __sync_add_and_fetch(&last_id, 1);
+  t->id = dt_engine_new_id();
+  t->due.expire = expire;
   dt_link_init(&t->all);
   dt_link_init(&t->place);
   dt_link_init(&t->resume);
@@ -100,11 +101,14 @@ static int start(struct dt_engine *e, const struct dt_request *r,
     return DT_NOMEM;
   code = dt_request_copy(r, r->profile ? r->profile : e->profile, out, &span,
                          what);
-  if(code)
+  if(code) {
+    dt_deadlines_release(&e->deadlines);
     return code;
+  }
   init(*out, e);
   (*out)->origin = dt_origin_get(e, &span);
   if(!(*out)->origin) {
+    dt_deadlines_release(&e->deadlines);
     (*out)->engine = NULL;
     (*out)->state = DT_DONE;
     dt_transfer_free(*out);
@@ -191,26 +195,13 @@ static void copy_facts(struct dt_transfer *t)
     t->engine->stats.connects += (uint64_t)connects;
 }
 
-/* Older versions of libcurl join the resolver's thread when a handle leaves in
-   the middle of a name lookup. There it stays until the lookup is over. */
-static int must_linger(const struct dt_transfer *t)
-{
-  const struct dt_engine *e = t->engine;
-
-  return !e->quick_exit && !e->broken && !t->mime && !t->attempts &&
-         !info_offset(t, CURLINFO_NAMELOOKUP_TIME_T);
-}
-
 static void give_handle_back(struct dt_transfer *t, int finished)
 {
   struct dt_handle *h = t->handle;
 
-  if(h && !finished && must_linger(t)) {
-    h->transfer = NULL;
-    h->dirty = 1;
-    curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
-    dt_link_append(&t->engine->zombies, &h->link);
-  } else if(h)
+  if(h && !finished && !t->mime && !t->attempts && dt_handle_must_linger(h))
+    dt_handle_linger(h);
+  else if(h)
     dt_handle_release(h, 1);
   t->handle = NULL;
   curl_mime_free(t->mime);
@@ -292,8 +283,10 @@ void dt_transfer_free(struct dt_transfer *t)
   if(!t)
     return;
   dt_transfer_cancel(t);
-  if(t->engine)
+  if(t->engine) {
+    dt_deadlines_release(&t->engine->deadlines);
     dt_transfer_forget(t);
+  }
   dt_chunk_queue_clear(&t->out);
   dt_chunk_queue_clear(&t->in);
   free(t->held);

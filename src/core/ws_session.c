@@ -38,6 +38,10 @@ struct dt_ws_session {
   unsigned char close_frame[2 + DT_WS_REASON_MAX];
   size_t close_size;
   int closing;           /* by dt_ws_session_close */
+  int close_pending;     /* its frame has to wait for what was queued before */
+  unsigned our_code;
+  char our_reason[DT_WS_REASON_MAX];
+  size_t our_size;
   int close_received;
   unsigned close_code;
 };
@@ -215,7 +219,7 @@ int dt_ws_session_feed(struct dt_ws_session *s, const char *data, size_t size)
 {
   int rc = 0;
 
-  if(s->code || s->close_received)
+  if(dt_ws_session_over(s))
     return s->code;
   s->in = data;
   s->in_size = size;
@@ -223,7 +227,7 @@ int dt_ws_session_feed(struct dt_ws_session *s, const char *data, size_t size)
     rc = wslay_event_recv(s->wslay);
   s->in = NULL;
   s->in_size = 0;
-  if(s->code || s->close_received)
+  if(dt_ws_session_over(s))
     return s->code;
   if(rc == WSLAY_ERR_NOMEM)
     s->code = DT_NOMEM;
@@ -234,6 +238,16 @@ int dt_ws_session_feed(struct dt_ws_session *s, const char *data, size_t size)
   if(s->stream && s->building && s->building->size)
     deliver(s, 0);
   return s->code;
+}
+
+int dt_ws_session_failure(const struct dt_ws_session *s)
+{
+  return s->code;
+}
+
+int dt_ws_session_over(const struct dt_ws_session *s)
+{
+  return s->code || s->close_received;
 }
 
 struct dt_ws_message *dt_ws_session_take(struct dt_ws_session *s)
@@ -307,6 +321,8 @@ static int queue_frame(struct dt_ws_session *s, unsigned opcode,
 {
   struct wslay_event_msg m;
 
+  if(dt_ws_session_closing(s))
+    return DT_BAD_ARGUMENT;
   m.opcode = (uint8_t)opcode;
   m.msg = (const uint8_t *)data;
   m.msg_length = size;
@@ -334,15 +350,29 @@ static int may_send_code(unsigned code)
 int dt_ws_session_close(struct dt_ws_session *s, unsigned code,
                         const char *reason, size_t size)
 {
+  if(dt_ws_session_closing(s) || !may_send_code(code) ||
+     size > DT_WS_REASON_MAX || (size && !code))
+    return DT_BAD_ARGUMENT;
+  s->closing = s->close_pending = 1;
+  s->our_code = code;
+  s->our_size = size;
+  if(size)
+    memcpy(s->our_reason, reason, size);
+  return DT_OK;
+}
+
+/* wslay sends control frames before messages, so ours is only given to it when
+   it has no message left. 0, or -1 without memory. */
+static int queue_our_close(struct dt_ws_session *s)
+{
   int rc;
 
-  if(!may_send_code(code) || size > DT_WS_REASON_MAX || (size && !code))
-    return DT_BAD_ARGUMENT;
-  rc = queued(wslay_event_queue_close(s->wslay, (uint16_t)code,
-                                      (const uint8_t *)reason, size));
-  if(!rc)
-    s->closing = 1;
-  return rc;
+  if(!s->close_pending || wslay_event_want_write(s->wslay))
+    return 0;
+  s->close_pending = 0;
+  rc = wslay_event_queue_close(s->wslay, (uint16_t)s->our_code,
+                               (const uint8_t *)s->our_reason, s->our_size);
+  return rc == WSLAY_ERR_NOMEM ? -1 : 0;
 }
 
 size_t dt_ws_session_output(struct dt_ws_session *s, const char **data)
@@ -351,6 +381,8 @@ size_t dt_ws_session_output(struct dt_ws_session *s, const char **data)
     *data = s->out + s->out_from;
     return s->out_to - s->out_from;
   }
+  if(queue_our_close(s))
+    return (size_t)-1;
   if(!wslay_event_want_write(s->wslay))
     return 0;
   if(!s->out)
@@ -389,7 +421,7 @@ int dt_ws_session_flooded(const struct dt_ws_session *s)
 
 int dt_ws_session_closing(const struct dt_ws_session *s)
 {
-  return s->code || s->close_received || s->closing;
+  return s->closing || dt_ws_session_over(s);
 }
 
 int dt_ws_session_closed_by_peer(const struct dt_ws_session *s,

@@ -40,9 +40,14 @@ void dt_ws_session_free(struct dt_ws_session *s); /* NULL is allowed */
 
 /* Takes bytes that the peer sent, all of them. What follows a close frame or a
    failure is ignored. DT_OK, or how the peer failed: DT_PROTOCOL, DT_TOO_LARGE
-   (a close frame that says so is then waiting to be sent), DT_NOMEM. The same
-   code comes back from every later call. */
+   (a close frame that says so is then waiting to be sent), DT_NOMEM. */
 int dt_ws_session_feed(struct dt_ws_session *s, const char *data, size_t size);
+
+/* The code of dt_ws_session_feed. */
+int dt_ws_session_failure(const struct dt_ws_session *s);
+
+/* The peer failed or closed: what it may still send is of no interest. */
+int dt_ws_session_over(const struct dt_ws_session *s);
 
 /* Takes the next message, which the caller frees; NULL when there is none. */
 struct dt_ws_message *dt_ws_session_take(struct dt_ws_session *s);
@@ -55,8 +60,8 @@ int dt_ws_session_has_message(const struct dt_ws_session *s);
 /* Drops messages that come from now on. */
 void dt_ws_session_deafen(struct dt_ws_session *s);
 
-/* Queues a message, copied; a ping; a close frame (code 0: without a code).
-   DT_OK, DT_NOMEM, or DT_BAD_ARGUMENT: closing already, or a code or reason
+/* Queues a message, copied; a ping, which overtakes messages; a close frame
+   behind all of them (code 0: without a code). DT_OK, DT_NOMEM, or DT_BAD_ARGUMENT: closing already, or a code or reason
    that must not be sent. */
 int dt_ws_session_send(struct dt_ws_session *s, int text, const char *data,
                        size_t size);

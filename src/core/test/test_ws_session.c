@@ -335,12 +335,14 @@ static void test_sending(void)
   CHECK(dt_ws_session_close(s, 1005, "", 0) == DT_BAD_ARGUMENT);
   CHECK(dt_ws_session_close(s, 0, "x", 1) == DT_BAD_ARGUMENT);
   CHECK(dt_ws_session_close(s, 1000, data.data, 124) == DT_BAD_ARGUMENT);
+  CHECK(dt_ws_session_send(s, 1, "last", 4) == DT_OK);
   CHECK(dt_ws_session_close(s, 1000, "bye", 3) == DT_OK);
+  CHECK(dt_ws_session_close(s, 1000, "", 0) == DT_BAD_ARGUMENT);
   CHECK(dt_ws_session_closing(s) && !dt_ws_session_close_sent(s));
   CHECK(dt_ws_session_send(s, 1, "late", 4) == DT_BAD_ARGUMENT);
   story.size = 0;
   tell_output(s, &story);
-  CHECK(!memcmp(story.data, ">88(\x03\xe8" "bye)", 10));
+  CHECK(!memcmp(story.data, ">81(last)>88(\x03\xe8" "bye)", 19));
   CHECK(dt_ws_session_close_sent(s));
   dt_ws_session_free(s);
 }
