@@ -65,9 +65,8 @@ end
 -- Writes what is queued until there is nothing left. One coroutine at a time.
 function Channel:write_out()
   while self.queued > 0 and not self.gone do
-    local data = table.concat(self.out)
-    self.out, self.queued = {}, 0
-    self.changed:signal()
+    local data, frames = table.concat(self.out), #self.out
+    self.out = {}
     local at, left = ffi.cast("const char *", data), #data
     while left > 0 and not self.gone do
       local n, errno = sys.write(self.fd, at, left)
@@ -75,10 +74,12 @@ function Channel:write_out()
         at, left = at + n, left - n
       elseif errno ~= sys.EAGAIN then
         self:fail()
-      elseif not sys.wait_fd(self.fd, "w", WRITE_PATIENCE, self.changed) then
+      elseif not sys.wait_fd(self.fd, "w", WRITE_PATIENCE) then
         self:fail()
       end
     end
+    self.queued = math.max(0, self.queued - frames)
+    self.changed:signal()
   end
   self.writing = false
   self.changed:signal()

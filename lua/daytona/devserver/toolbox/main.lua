@@ -24,6 +24,7 @@ local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local process = require "daytona.devserver.toolbox.process"
+local pty = require "daytona.devserver.toolbox.pty"
 local routes = require "daytona.devserver.toolbox.routes"
 local session = require "daytona.devserver.toolbox.session"
 local session_calls = require "daytona.devserver.toolbox.session_calls"
@@ -72,7 +73,7 @@ local function prepare(config)
   process.drain_seconds = process.drain_seconds / time_scale
   session.grace_seconds = session.grace_seconds / time_scale
   session_calls.follow_delay = session_calls.follow_delay / time_scale
-  session.legacy = config.legacy ~= nil
+  session.legacy, pty.legacy = config.legacy ~= nil, config.legacy ~= nil
   if config.activity_fd then sys.cloexec(config.activity_fd) end
   activity.init(config.activity_fd, time_scale)
 end

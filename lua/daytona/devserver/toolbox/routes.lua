@@ -8,6 +8,7 @@ local code_run = require "daytona.devserver.toolbox.code_run"
 local files = require "daytona.devserver.toolbox.files"
 local git = require "daytona.devserver.toolbox.git"
 local process = require "daytona.devserver.toolbox.process"
+local pty = require "daytona.devserver.toolbox.pty_calls"
 local sessions = require "daytona.devserver.toolbox.session_calls"
 local search = require "daytona.devserver.toolbox.search"
 local transfer = require "daytona.devserver.toolbox.transfer"
@@ -52,6 +53,14 @@ local TABLE = {
   { "GET", "/process/session/:session/command/:command", sessions.command },
   { "GET", "/process/session/:session/command/:command/logs", sessions.logs },
   { "POST", "/process/session/:session/command/:command/input", sessions.input },
+
+  { "POST", "/process/pty", pty.create, "plain" },
+  { "GET", "/process/pty", pty.list, "plain" },
+  { "GET", "/process/pty/create-connect", pty.create_connect, "plain", "new" },
+  { "GET", "/process/pty/:id", pty.get, "plain" },
+  { "DELETE", "/process/pty/:id", pty.delete, "plain" },
+  { "POST", "/process/pty/:id/resize", pty.resize, "plain" },
+  { "GET", "/process/pty/:id/connect", pty.connect, "plain" },
 
   { "GET", "/files", files.list, "empty" },
   { "GET", "/files/", files.list, "empty" },

@@ -148,6 +148,7 @@ local function close_input(command)
   if command.input then
     sys.close(command.input)
     command.input = nil
+    command.changed:signal()
     os.remove(command.dir .. "/input.pipe")
   end
 end
@@ -266,18 +267,8 @@ end
 --- Gives a running command more input.
 ---@return boolean? ok # nil when it is over
 function Session:feed(command, data) -- luacheck: no self
-  local at = 1
-  while at <= #data do
-    if not command.input then return nil end
-    local n, errno = sys.write(command.input, data:sub(at), #data - at + 1)
-    if n then
-      at = at + n
-    elseif errno == sys.EAGAIN then
-      sys.wait_fd(command.input, "w", nil, command.changed)
-    else
-      return nil
-    end
-  end
+  local function over() return not command.input end
+  if over() or not sys.feed(command.input, data, over, command.changed) then return nil end
   if command.echo then command.log:add("stdout", data) end
   return true
 end

@@ -182,16 +182,21 @@ end
 
 --- Writes all of a string to a descriptor that does not block, waiting in the
 -- loop while it is full.
+---@param fd integer
+---@param text string
+---@param stopped (fun(): boolean)? # true: give up, for the descriptor is closed
+---@param signal any? # a condition, signalled when `stopped` may have changed
 ---@return boolean? ok
 ---@return integer? errno
-function sys.feed(fd, text)
+function sys.feed(fd, text, stopped, signal)
   local at, left = ffi.cast("const char *", text), #text
   while left > 0 do
+    if stopped and stopped() then return nil, sys.EPIPE end
     local n, errno = sys.write(fd, at, left)
     if n then
       at, left = at + n, left - n
     elseif errno == sys.EAGAIN then
-      sys.wait_fd(fd, "w")
+      sys.wait_fd(fd, "w", nil, signal)
     else
       return nil, errno
     end
@@ -271,6 +276,20 @@ function sys.find(hay, size, needle, needle_size)
     return nil
   end
   return tonumber(ffi.cast("const char *", at) - ffi.cast("const char *", hay))
+end
+
+ffi.cdef "struct daytona_winsize { unsigned short rows, cols, x, y; };"
+
+--- Sets the size of a terminal.
+---@return boolean? ok
+---@return integer? errno
+function sys.set_size(fd, cols, rows)
+  local TIOCSWINSZ = 0x5414
+  local size = ffi.new("struct daytona_winsize", { rows = rows, cols = cols })
+  if C.ioctl(fd, TIOCSWINSZ, size) ~= 0 then
+    return nil, ffi.errno()
+  end
+  return true
 end
 
 --- Makes orphans of this process's children its own children, so that they
