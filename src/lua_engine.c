@@ -88,7 +88,7 @@ static int engine_step(lua_State *L)
    hook for all threads; 5.1 cannot name the main thread to another.) */
 static int must_stop(lua_State *L)
 {
-  const int all = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  const int stop = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
   lua_State *at = L;
 
 #ifdef LUA_RIDX_MAINTHREAD
@@ -96,7 +96,7 @@ static int must_stop(lua_State *L)
   at = lua_tothread(L, -1);
   lua_pop(L, 1);
 #endif
-  return lua_gethookmask(at) == all && lua_gethookcount(at) == 1;
+  return (lua_gethookmask(at) & stop) == stop && lua_gethookcount(at) == 1;
 }
 
 /* Ctrl-C only sets a hook, so one that came just before a wait would go

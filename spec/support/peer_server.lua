@@ -344,40 +344,34 @@ local function serve_behaviour(sock, request)
   return behaviour[word](sock, request, rest)
 end
 
-local function serve_questions(sock, request)
-  while request do
-    question[request.path:match("^/__(%w+)")](sock, request)
-    request = read_head(sock)
+-- Answers a question; false when the request is none.
+local function serve_question(sock, request)
+  local name = request.path:match("^/__(.*)")
+  if not name then return false end
+  if question[name] then
+    question[name](sock, request)
+  else
+    reply(sock, 404, "no such question")
   end
+  return true
 end
 
-local function is_question(request)
-  return request and request.path:sub(1, 3) == "/__"
-end
-
--- A connection that begins with a question asks only such; in others questions
--- may stand between requests.
+-- A connection counts from its first request that is no question.
 local function serve(sock)
   sock:setmode("bn", "bn")
   sock:onerror(function(_, _, why) return why end)
+  local path, ending
   local request = read_head(sock)
-  if not request or is_question(request) then
-    serve_questions(sock, request)
-    return sock:close()
-  end
-  connections, open = connections + 1, open + 1
-  local path, ending = request.path, nil
-  while request and not ending do
-    if is_question(request) then
-      question[request.path:match("^/__(%w+)")](sock, request)
-    else
+  while request do
+    if not serve_question(sock, request) then
+      if not path then connections, open = connections + 1, open + 1 end
       path = request.path
       ending = serve_behaviour(sock, request)
     end
     request = not ending and read_head(sock)
   end
-  open = open - 1
-  if ending ~= "close" then count(hangups, path) end
+  if path then open = open - 1 end
+  if path and ending ~= "close" then count(hangups, path) end
   sock:close()
 end
 
