@@ -244,6 +244,7 @@ end
 ---Lets a task go that is done, and wakes those who wait for it.
 function loop.release(task)
   live[task] = nil
+  heap:remove(task) -- it may have died in a wait: where 5.1 cannot yield
   wake_all(task, DONE)
 end
 
