@@ -122,7 +122,7 @@ function driver.attach(the_loop)
   block.attach(the_loop)
   loop = the_loop
   if core.pid() ~= home then return end
-  uv = libuv()
+  uv = libuv() or require "luv"
   poll = assert(uv.new_poll(loop.engine():fd()))
   timer = assert(uv.new_timer())
   if not is_editor() then return end
