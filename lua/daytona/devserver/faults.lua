@@ -28,9 +28,16 @@
 --   handled  true: the request takes effect although the fault replaces its answer
 --            (a lost answer); by default such a request has no effect
 --
+-- One with a `state` instead meets sandboxes that enter this transitional state
+-- (creating, starting, stopping, ...; `name` with "*" chooses them): they stay there
+-- until the fault is removed, or fail:
+--
+--   becomes  "error" or "build_failed", with error_reason and recoverable
+--
 -- The routes, added by `faults:install(app)`, with the app's own key:
 --   GET, POST, DELETE /__devserver/faults   the list; POST a fault or a list of them
---   GET /__devserver/requests               what was received: {method, path, status}
+--   GET /__devserver/requests               what was received: {method, path, status},
+--                                           paths without /toolbox/<id>, no query
 --   DELETE /__devserver/requests            forgets it
 -- Those requests are never struck and not in the log.
 
@@ -45,7 +52,7 @@ Faults.__index = Faults
 local known = {}
 for name in ([[method path times after delay hold headers status body code message empty
   html invalid_json wrong_types throttle retry_after garbage reset drop cut_after slow
-  handled]]):gmatch("%S+") do known[name] = true end
+  handled state name becomes error_reason recoverable]]):gmatch("%S+") do known[name] = true end
 
 ---@param list? table[]
 function Faults.new(list)
@@ -70,7 +77,8 @@ function Faults:add(fault)
       if value ~= json.null then copy[name] = value end
     end
   end
-  copy.pattern = copy.path and to_pattern(copy.path)
+  local glob = copy.state and copy.name or copy.path
+  copy.pattern = glob and to_pattern(glob)
   self.list[#self.list + 1] = copy
   return true
 end
@@ -95,17 +103,42 @@ end
 local Strike = {}
 Strike.__index = Strike
 
+local function path_of(req)
+  return (req.path:gsub("^/toolbox/[^/]+", ""))
+end
+
+-- Counts a match; whether the fault strikes this time.
+local function due(fault)
+  fault.seen = fault.seen + 1
+  if fault.seen <= (fault.after or 0) then return false end
+  if fault.times and fault.hits >= fault.times then return false end
+  fault.hits = fault.hits + 1
+  return true
+end
+
 ---The fault for this request, as a strike, or nil. Counts.
 function Faults:strike(req)
-  if #self.list == 0 or req.path:find("^/__devserver/") then return nil end
+  if #self.list == 0 then return nil end
+  local path = path_of(req)
+  if path:find("^/__devserver/") then return nil end
   for _, fault in ipairs(self.list) do
-    if (not fault.method or fault.method == req.method)
-      and (not fault.pattern or req.path:find(fault.pattern)) then
-      fault.seen = fault.seen + 1
-      if fault.seen > (fault.after or 0) and (not fault.times or fault.hits < fault.times) then
-        fault.hits = fault.hits + 1
-        return setmetatable({ fault = fault }, Strike)
-      end
+    if not fault.state and (not fault.method or fault.method == req.method)
+      and (not fault.pattern or path:find(fault.pattern)) and due(fault) then
+      return setmetatable({ fault = fault }, Strike)
+    end
+  end
+end
+
+---The fault for a sandbox of this name that is in this transitional state, or
+---nil. Counts once for each sandbox that it holds.
+---@param state string
+---@param name string
+---@param holding? table  the fault that held the sandbox when asked before
+function Faults:for_state(state, name, holding)
+  for _, fault in ipairs(self.list) do
+    if fault == holding then return fault end
+    if fault.state == state and (not fault.pattern or name:find(fault.pattern)) and due(fault) then
+      return fault
     end
   end
 end
@@ -238,12 +271,13 @@ end
 
 ---Notes a request in the log (the kit's `on_request`).
 function Faults:note(req, status)
-  if req.path:find("^/__devserver/") then return end
+  local path = path_of(req)
+  if path:find("^/__devserver/") then return end
   if #self.log >= LOG_LIMIT then
     self.dropped = self.dropped + 1
     return
   end
-  self.log[#self.log + 1] = { method = req.method, path = req.path, status = status }
+  self.log[#self.log + 1] = { method = req.method, path = path, status = status }
 end
 
 ---Adds faults given as one object or a list; nil and a message if one is bad.
@@ -260,23 +294,38 @@ function Faults:add_all(value)
 end
 
 ---Gives an app these faults, the log, and the routes for both.
-function Faults:install(app)
+---@param app table  of httpd
+---@param prefix? string  of the routes
+---@param also? { changed: fun(method: string, body?: table), requests: fun(log: table[]): table[], forget: fun() }
+---  called after the faults were changed, to complete the log, after it was cleared
+function Faults:install(app, prefix, also)
   local httpd = require "daytona.devserver.httpd"
+  local base = (prefix or "") .. "/__devserver"
+  local before = app.on_request
   app.faults = self
-  app.on_request = function(req, status) self:note(req, status) end
-  app:route("GET", "/__devserver/faults", function() return 200, json.array(self:all()) end)
-  app:route("POST", "/__devserver/faults", function(req)
-    local ok, message = self:add_all(req:json())
+  app.on_request = function(req, status)
+    self:note(req, status)
+    if before then before(req, status) end
+  end
+  app:route("GET", base .. "/faults", function() return 200, json.array(self:all()) end)
+  app:route("POST", base .. "/faults", function(req)
+    local body = req:json()
+    local ok, message = self:add_all(body)
     if not ok then httpd.fail(400, nil, message) end
+    if also then also.changed("POST", body) end
     return 200, json.array(self:all())
   end)
-  app:route("DELETE", "/__devserver/faults", function()
+  app:route("DELETE", base .. "/faults", function()
     self:clear()
+    if also then also.changed("DELETE") end
     return 204
   end)
-  app:route("GET", "/__devserver/requests", function() return 200, json.array(self.log) end)
-  app:route("DELETE", "/__devserver/requests", function()
+  app:route("GET", base .. "/requests", function()
+    return 200, json.array(also and also.requests(self.log) or self.log)
+  end)
+  app:route("DELETE", base .. "/requests", function()
     self.log, self.dropped = {}, 0
+    if also then also.forget() end
     return 204
   end)
 end

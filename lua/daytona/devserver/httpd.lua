@@ -470,7 +470,7 @@ function H2:write(data)
   return self.stream:write_chunk(data, false)
 end
 
-function H2:flush() return true end
+function H2.flush() return true end
 
 function H2:finish()
   if self.ended then return true end

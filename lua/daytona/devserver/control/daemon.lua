@@ -121,15 +121,19 @@ function daemon.probe()
   return nil
 end
 
--- Folders outside /usr from which the interpreter loads modules.
+local MODULES = { "cqueues", "_cqueues", "http.websocket", "posix.unistd", "cjson", "openssl.rand",
+  "_openssl", "lpeg", "lpeg_patterns.http", "basexx", "fifo", "binaryheap", "compat53.string" }
+
+-- Folders outside /usr from which the interpreter loads what the daemon needs.
 local function module_folders()
   local seen, list = {}, {}
   for template in (package.path .. ";" .. package.cpath):gmatch("[^;]+") do
     local folder = template:match("^(/[^?]*)/[^/?]*%?")
-    if folder and not folder:find("^/usr/") and not folder:find("^/lib")
-      and not seen[folder] and stat.stat(folder) then
-      seen[folder] = true
-      list[#list + 1] = folder
+    if folder and not folder:find("^/usr/") and not folder:find("^/lib") and not seen[folder] then
+      for _, name in ipairs(MODULES) do
+        if package.searchpath(name, template) then seen[folder] = true end
+      end
+      if seen[folder] then list[#list + 1] = folder end
     end
   end
   return list
@@ -168,9 +172,7 @@ local function isolated_command(self)
     "--ro-bind", self.lua_dir, INSIDE,
     "--hostname", self.hostname, "--chdir", "/home/daytona",
     "--info-fd", "6", "--clearenv")
-  for _, folder in ipairs(module_folders()) do
-    if folder ~= self.lua_dir then add("--ro-bind", folder, folder) end
-  end
+  for _, folder in ipairs(module_folders()) do add("--ro-bind", folder, folder) end
   if not self.luajit:find("^/usr/") then add("--ro-bind", self.luajit, self.luajit) end
   for name, value in pairs(environment(self, "/home/daytona")) do add("--setenv", name, value) end
   local program, words = luajit_words(self, INSIDE)

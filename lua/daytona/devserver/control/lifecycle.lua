@@ -37,7 +37,7 @@ for state in ([[creating pending_build building_snapshot starting restoring stop
 ---@param store table
 ---@param clock table
 ---@param make_daemon fun(box): table?, string?
----@param rule fun(state: string, name: string): table?  a fault for a state, if any
+---@param rule fun(state: string, name: string, holding?: table): table?  a fault for a state, if any
 function Lifecycle.new(store, clock, make_daemon, rule)
   return setmetatable({
     store = store, clock = clock, make_daemon = make_daemon, rule = rule,
@@ -56,17 +56,26 @@ local function set_state(self, box, state)
   self:schedule(box)
 end
 
+-- Ends the sandbox's daemon and gives up its port.
+local function release(box, force)
+  local d = box.daemon
+  box.daemon = nil
+  if d then d:stop(force or box.force) end
+  box.force = nil
+end
+
 local function fail(self, box, rule)
   box.error_reason = rule.error_reason or "injected failure"
   box.recoverable = rule.recoverable
-  self:release(box)
+  release(box)
   set_state(self, box, rule.becomes)
 end
 
 -- Waits where a rule says so. Returns false when the sandbox failed here.
 local function obey_rules(self, box)
+  local rule
   while true do
-    local rule = self.rule(box.state, box.name)
+    rule = self.rule(box.state, box.name, rule)
     if not rule then return true end
     if rule.becomes then
       fail(self, box, rule)
@@ -88,20 +97,11 @@ local function open_port(self, box)
   return false
 end
 
----Ends the sandbox's daemon and gives up its port.
----@param force? boolean
-function Lifecycle:release(box, force)
-  local d = box.daemon
-  box.daemon = nil
-  if d then d:stop(force or box.force) end
-  box.force = nil
-end
-
 local function destroy(self, box)
   set_state(self, box, "destroying")
   if not obey_rules(self, box) then return end
   self.clock:sleep(STEP)
-  self:release(box, true)
+  release(box, true)
   set_state(self, box, "destroyed")
   self.timed[box] = nil
   self.store:remove(box)
@@ -109,7 +109,7 @@ end
 
 local function enter(self, box, state)
   if state == "started" and not open_port(self, box) then return false end
-  if state == "stopped" or state == "archived" then self:release(box) end
+  if state == "stopped" or state == "archived" then release(box) end
   if state == "started" then
     box.error_reason, box.recoverable = nil, nil
     self.store:touch(box)
@@ -144,7 +144,7 @@ local function walk(self, box)
     local state = next_state(box)
     if state == "destroying" then return destroy(self, box) end
     if state == "stopped" and box.auto_delete == 0 and box.state == "stopping" then
-      self:release(box)
+      release(box)
       self.store:rename(box, "DESTROYED_" .. box.name .. "_" .. math.floor(self.clock:now()))
       box.desired = "destroyed"
       return destroy(self, box)
@@ -278,7 +278,7 @@ function Lifecycle:shut_down()
     if box.daemon then
       left = left + 1
       cqueues.running():wrap(function()
-        self:release(box)
+        release(box)
         left = left - 1
         done:signal()
       end)

@@ -133,7 +133,7 @@ end
 
 -- Filters -------------------------------------------------------------------------
 
-local function add_range(tests, req, field, low, high)
+local function add_range(tests, field, low, high)
   if low then tests[#tests + 1] = function(box) return box[field] ~= nil and box[field] >= low end end
   if high then tests[#tests + 1] = function(box) return box[field] ~= nil and box[field] <= high end end
 end
@@ -183,12 +183,12 @@ local function filters(req, paged)
   add_set(tests, "target", set(req, paged and "regions" or "regionIds"))
   local classes = set(req, "sandboxClasses", CLASSES)
   if classes then tests[#tests + 1] = function() return classes.container == true end end
-  add_range(tests, req, "cpu", integer(req, "minCpu", 1), integer(req, "maxCpu", 1))
-  add_range(tests, req, "memory", integer(req, "minMemoryGiB", 1), integer(req, "maxMemoryGiB", 1))
-  add_range(tests, req, "disk", integer(req, "minDiskGiB", 1), integer(req, "maxDiskGiB", 1))
-  add_range(tests, req, "created", time(req, "createdAtAfter"), time(req, "createdAtBefore"))
-  add_range(tests, req, "activity", time(req, "lastEventAfter"), time(req, "lastEventBefore"))
-  add_range(tests, req, "destroy_at", time(req, "autoDestroyAtAfter"), time(req, "autoDestroyAtBefore"))
+  add_range(tests, "cpu", integer(req, "minCpu", 1), integer(req, "maxCpu", 1))
+  add_range(tests, "memory", integer(req, "minMemoryGiB", 1), integer(req, "maxMemoryGiB", 1))
+  add_range(tests, "disk", integer(req, "minDiskGiB", 1), integer(req, "maxDiskGiB", 1))
+  add_range(tests, "created", time(req, "createdAtAfter"), time(req, "createdAtBefore"))
+  add_range(tests, "activity", time(req, "lastEventAfter"), time(req, "lastEventBefore"))
+  add_range(tests, "destroy_at", time(req, "autoDestroyAtAfter"), time(req, "autoDestroyAtBefore"))
   local public, recoverable = boolean(req, "isPublic"), boolean(req, "isRecoverable")
   if public ~= nil then tests[#tests + 1] = function(box) return box.public == public end end
   if recoverable ~= nil then
