@@ -13,8 +13,8 @@ local build = require "daytona.devserver.control.build"
 local Lifecycle = {}
 Lifecycle.__index = Lifecycle
 
-local STEP = 0.05        -- seconds a transitional state lasts, on the service's clock
-local REACTION = 0.02    -- seconds before an action begins to show
+local STEP = 0.02        -- seconds a transitional state lasts, on the service's clock
+local REACTION = 0.01    -- seconds before an action begins to show
 
 -- What it takes to get from a state towards a desired one.
 local ROUTES = {

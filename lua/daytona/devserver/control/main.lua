@@ -214,8 +214,11 @@ end
 -- Ends when the reader of our output or the process that started us is gone.
 local function watch_reader(context)
   local parent = unistd.getppid()
+  local mode = stat.fstat(1).st_mode
+  local pipe = (stat.S_ISFIFO(mode) ~= 0 or stat.S_ISSOCK(mode) ~= 0)
+    and { pollfd = 1, events = "r" } or nil
   while unistd.getppid() == parent do
-    local ready = cqueues.poll({ pollfd = 1, events = "r" }, 2)
+    local ready = cqueues.poll(2, pipe)
     if type(ready) ~= "number" then break end
   end
   context.why = "reader"
