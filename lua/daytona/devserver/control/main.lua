@@ -214,9 +214,8 @@ end
 -- Ends when the reader of our output or the process that started us is gone.
 local function watch_reader(context)
   local parent = unistd.getppid()
-  local mode = stat.fstat(1).st_mode
-  local pipe = (stat.S_ISFIFO(mode) ~= 0 or stat.S_ISSOCK(mode) ~= 0)
-    and { pollfd = 1, events = "r" } or nil
+  local info = stat.stat("/proc/self/fd/1")   -- a file cannot be polled, and tells nothing
+  local pipe = info and stat.S_ISFIFO(info.st_mode) ~= 0 and { pollfd = 1, events = "r" } or nil
   while unistd.getppid() == parent do
     local ready = cqueues.poll(2, pipe)
     if type(ready) ~= "number" then break end
@@ -269,7 +268,11 @@ local function loop(context)
   end)
   while not done do
     local ok, err = cq:step()
-    if not ok then io.stderr:write("daytona-devserver: ", tostring(err), "\n") end
+    if not ok then
+      io.stderr:write("daytona-devserver: ", tostring(err), "\n")
+      context.why = context.why or "failure"   -- a coroutine of the server itself died
+      context.quit:signal()
+    end
   end
   return status
 end
