@@ -20,6 +20,7 @@
 #define ENGINE_TYPE "daytona.core.Engine"
 #define PROFILE_TYPE "daytona.core.Profile"
 #define TRANSFER_TYPE "daytona.core.Transfer"
+#define WEBSOCKET_TYPE "daytona.core.WebSocket"
 
 struct engine_box {
   struct dt_engine *impl;
@@ -65,12 +66,25 @@ int list_field(lua_State *L, int t, const char *name);
 const char *const *strings_field(lua_State *L, int t, const char *name,
                                  const char **room, int n, int *bad);
 
-/* lua_engine.c, lua_transfer.c: register their types. */
+/* Of the "Name: value" lines of a block: pushes the value of the header whose
+   name is argument 2, or nil; pushes all as a table. Both return 1. */
+int push_header(lua_State *L, const char *block, size_t size);
+int push_headers(lua_State *L, const char *block, size_t size);
+
+/* lua_engine.c, lua_transfer.c, lua_websocket.c: register their types. */
 void open_engine(lua_State *L);
 void open_transfer(lua_State *L);
+void open_websocket(lua_State *L);
 
-/* Engine:start. */
+/* lua_stream.c, lua_digest.c: register their types, and add their functions to
+   the module's table on top of the stack. */
+void open_stream(lua_State *L);
+void open_digest(lua_State *L);
+void set_functions(lua_State *L, const luaL_Reg *list);
+
+/* Engine:start and Engine:open. */
 int transfer_start(lua_State *L);
+int websocket_open(lua_State *L);
 
 /* The live engine or profile at index i; a closed one raises. */
 struct dt_engine *check_engine(lua_State *L, int i);

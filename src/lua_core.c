@@ -31,7 +31,7 @@ void *new_object(lua_State *L, size_t size, const char *type)
   return object;
 }
 
-static void set_functions(lua_State *L, const luaL_Reg *list)
+void set_functions(lua_State *L, const luaL_Reg *list)
 {
   for(; list->name; list++) {
     lua_pushcfunction(L, list->func);
@@ -399,9 +399,12 @@ int luaopen_daytona_core(lua_State *L)
     return luaL_error(L, "cannot initialize libcurl: %s", dt_code_name(rc));
   open_engine(L);
   open_transfer(L);
+  open_websocket(L);
   new_type(L, PROFILE_TYPE, profile_methods, profile_meta);
   lua_newtable(L);
   set_functions(L, functions);
+  open_stream(L);
+  open_digest(L);
   for(i = 0; i < sizeof constants / sizeof constants[0]; i++) {
     lua_pushinteger(L, constants[i].value);
     lua_setfield(L, -2, constants[i].name);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "core/websocket.h"
 #include "lua_binding.h"
 
 struct dt_engine *check_engine(lua_State *L, int i)
@@ -16,21 +17,31 @@ struct dt_engine *check_engine(lua_State *L, int i)
   return box->impl;
 }
 
+/* Adds to the flat array on top of the stack, which has n elements and is made
+   for the first ones. The new n. */
+static int add_event(lua_State *L, int n, uint64_t id, unsigned what)
+{
+  if(n == 0)
+    lua_createtable(L, 2, 0);
+  push_int(L, (int64_t)id);
+  lua_rawseti(L, -2, ++n);
+  lua_pushinteger(L, (lua_Integer)what);
+  lua_rawseti(L, -2, ++n);
+  return n;
+}
+
 /* Pushes the pending events as a flat array of ids and sets, or nil. */
 static void push_events(lua_State *L, struct dt_engine *e)
 {
   struct dt_transfer *t;
+  struct dt_ws *ws;
   unsigned what;
   int n = 0;
 
-  while(dt_engine_next_event(e, &t, &what)) {
-    if(n == 0)
-      lua_createtable(L, 2, 0);
-    push_int(L, (int64_t)dt_transfer_id(t));
-    lua_rawseti(L, -2, ++n);
-    lua_pushinteger(L, (lua_Integer)what);
-    lua_rawseti(L, -2, ++n);
-  }
+  while(dt_engine_next_event(e, &t, &what))
+    n = add_event(L, n, dt_transfer_id(t), what);
+  while(dt_engine_next_ws_event(e, &ws, &what))
+    n = add_event(L, n, dt_ws_id(ws), what);
   if(n == 0)
     lua_pushnil(L);
 }
@@ -189,6 +200,7 @@ static const luaL_Reg methods[] = {
   { "close", engine_close },
   { "fd", engine_fd },
   { "is_ours", engine_is_ours },
+  { "open", websocket_open },
   { "poll", engine_poll },
   { "start", transfer_start },
   { "stats", engine_stats },

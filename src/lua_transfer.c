@@ -366,18 +366,15 @@ static void join(lua_State *L)
   lua_concat(L, 3);
 }
 
-static int transfer_header(lua_State *L)
+int push_header(lua_State *L, const char *block, size_t length)
 {
-  struct dt_result r;
   struct header h;
   size_t size;
   const char *name = luaL_checklstring(L, 2, &size);
-  const char *at;
+  const char *at = block;
   int found = 0;
 
-  dt_transfer_result(check_transfer(L), &r);
-  at = r.header_block;
-  while(at && next_header(&at, r.header_block + r.header_size, &h)) {
+  while(at && next_header(&at, block + length, &h)) {
     if(!same_name(&h, name, size))
       continue;
     lua_pushlstring(L, h.value, h.value_size);
@@ -387,6 +384,14 @@ static int transfer_header(lua_State *L)
   if(!found)
     lua_pushnil(L);
   return 1;
+}
+
+static int transfer_header(lua_State *L)
+{
+  struct dt_result r;
+
+  dt_transfer_result(check_transfer(L), &r);
+  return push_header(L, r.header_block, r.header_size);
 }
 
 /* Pushes a header's name in lower case. */
@@ -401,16 +406,13 @@ static void push_lower(lua_State *L, const struct header *h)
   luaL_pushresult(&b);
 }
 
-static int transfer_headers(lua_State *L)
+int push_headers(lua_State *L, const char *block, size_t length)
 {
-  struct dt_result r;
   struct header h;
-  const char *at;
+  const char *at = block;
 
-  dt_transfer_result(check_transfer(L), &r);
   lua_newtable(L);
-  at = r.header_block;
-  while(at && next_header(&at, r.header_block + r.header_size, &h)) {
+  while(at && next_header(&at, block + length, &h)) {
     push_lower(L, &h);
     lua_pushvalue(L, -1);
     lua_rawget(L, -3); /* table, name, earlier value or nil */
@@ -422,6 +424,14 @@ static int transfer_headers(lua_State *L)
     lua_rawset(L, -3);
   }
   return 1;
+}
+
+static int transfer_headers(lua_State *L)
+{
+  struct dt_result r;
+
+  dt_transfer_result(check_transfer(L), &r);
+  return push_headers(L, r.header_block, r.header_size);
 }
 
 static void push_total(lua_State *L, int64_t total)

@@ -35,6 +35,117 @@ function core.random(n) end
 ---@return boolean
 function core.is_utf8(s) end
 
+---SHA-256 and HMAC-SHA-256 as 32 bytes.
+---@param s string
+---@return string
+function core.sha256(s) end
+---@param key string
+---@param s string
+---@return string
+function core.hmac_sha256(key, s) end
+
+---SHA-256 of what comes in pieces.
+---@return daytona.core.Sha256
+function core.hash() end
+
+---Two lower-case digits a byte.
+---@param s string
+---@return string
+function core.hex(s) end
+
+---Base64; with `url` in the alphabet of URLs, without padding.
+---@param data string
+---@param url? boolean
+---@return string
+function core.base64(data, url) end
+
+---Decodes base64 of either alphabet, padded or not. nil when it is malformed.
+---@param text string
+---@return string?
+function core.unbase64(text) end
+
+---Takes session logs apart into standard output (1) and standard error (2).
+---The bytes before the first prefix are dropped, or handed out as stream 0.
+---@param keep_unlabelled? boolean
+---@return daytona.core.Demux
+function core.demux(keep_unlabelled) end
+
+---Reads a body of this Content-Type; nil, "protocol" and a text when it is not
+---multipart or has no usable boundary.
+---@param content_type string
+---@return daytona.core.Multipart?
+---@return daytona.core.Code? code
+---@return string? message
+function core.multipart(content_type) end
+
+---@class daytona.core.Sha256 : userdata
+---A finished one raises.
+local Sha256 = {}
+
+---@param s string
+---@return daytona.core.Sha256 itself
+function Sha256:update(s) end
+
+---Takes in up to `most` bytes of an open file (nil: all that follow). How many
+---there were, 0 at the end; nil and a text when reading failed. Blocks as any
+---reading of a file does, so ask for a few megabytes at a time between waits.
+---@param file file*
+---@param most? integer
+---@return integer?
+---@return string? message
+function Sha256:read(file, most) end
+
+---@return string digest  32 bytes
+function Sha256:finish() end
+
+---@class daytona.core.Demux : userdata
+local Demux = {}
+
+---Takes a chunk apart, cut from the log anywhere. Fills `into[1..n]` with
+---stream, bytes, stream, bytes, ... in order (neighbours differ in stream) and
+---returns n; what else `into` holds is left there. Of the chunk's end one or
+---two bytes may be held back, until it is known whether a prefix begins there.
+---@param chunk string
+---@param into table
+---@return integer n
+function Demux:feed(chunk, into) end
+
+---The log is over: hands out, as data, what was held back.
+---@param into table
+---@return integer n
+function Demux:finish(into) end
+
+---@class daytona.core.Multipart : userdata
+local Multipart = {}
+
+---@class daytona.core.PartHeaders  Nothing in it is to be trusted.
+---@field name? string
+---@field filename? string  of filename*, else filename, as UTF-8 (or any bytes)
+---@field type? string
+---@field length? integer   announced; the part may have another one
+
+---Takes a chunk apart, cut from the body anywhere. Fills `into[1..n]` with what
+---happened and its value, again and again, and returns n: "part" and its
+---`daytona.core.PartHeaders`, "data" and bytes, "part_end" and whether its
+---length was as announced (else its file changed while it was sent: fetch it
+---again), "end" and true. After a failure the code and a text follow n.
+---@param chunk string
+---@param into table
+---@return integer n
+---@return daytona.core.Code? code  "protocol" or "too_large"
+---@return string? message
+function Multipart:feed(chunk, into) end
+
+---The body is over: true, or nil, "truncated" and a text when the closing
+---boundary was missing, or the code of `feed`.
+---@return true?
+---@return daytona.core.Code? code
+---@return string? message
+function Multipart:finish() end
+
+---Frees. Idempotent; also `__gc` and `__close`.
+function Multipart:close() end
+
 ---Makes an engine. Raises when memory or descriptors run out.
 ---@param opts? { max_connections?: integer }  per origin, 256 by default
 ---@return daytona.core.Engine
@@ -45,11 +156,7 @@ function core.new(opts) end
 ---@return daytona.core.Profile
 function core.profile(opts) end
 
----@class daytona.core.Profile : userdata
-local Profile = {}
-
----Transfers that use it keep what they need. Idempotent; also `__gc` and `__close`.
-function Profile:close() end
+---@class daytona.core.Profile  : userdata
 
 ---@class daytona.core.Engine : userdata
 ---A closed engine raises on every method but `close`.
@@ -71,9 +178,8 @@ function Engine:timeout() end
 ---@return integer[]?
 function Engine:step(budget) end
 
----Waits for at most `seconds` (nil: without limit), then as `step`. It may
----return earlier without events. A signal ends the wait, and the second result is
----then true; so does a Ctrl-C that came just before.
+---Waits for at most `seconds` (nil: without limit), then as `step`. A signal
+---ends the wait early, and the second result is then true.
 ---@param seconds? number
 ---@return integer[]?, boolean?
 function Engine:poll(seconds) end
@@ -87,8 +193,7 @@ function Engine:alarm(when) end
 ---@return boolean
 function Engine:is_ours() end
 
----Lets go of an engine inherited through a fork, disturbing nobody. `step`,
----`poll` and `start` on such an engine raise, or (start) return nil, "forked".
+---Lets go of an engine inherited through a fork, disturbing nobody.
 function Engine:abandon() end
 
 ---@return { polls: integer, steps: integer, started: integer, finished: integer, connects: integer, running: integer, queued: integer }
@@ -102,12 +207,10 @@ function Engine:close() end
 ---@field filename? string
 ---@field type? string
 ---@field data? string      content from memory, or
----@field file? file*       from an open Lua file's current position, or
+---@field file? file*       from an open Lua file (kept alive while in use), or
 ---@field queue? boolean    from `Transfer:write`
 ---@field length? integer   of a file or queue part, when known
 
----Of a file the descriptor is duplicated: Lua may close its own meanwhile. What
----Lua has buffered is flushed first.
 ---@class daytona.core.Request
 ---@field url string
 ---@field method? string               GET
@@ -132,6 +235,95 @@ function Engine:close() end
 ---@param request daytona.core.Request
 ---@return daytona.core.Transfer?, integer|string
 function Engine:start(request) end
+
+---@class daytona.core.WebSocketOptions
+---@field url string                   ws, wss, http or https
+---@field headers? string[]            further "Name: value" lines
+---@field protocols? string            offered, "a, b"; the server may select none
+---@field profile? daytona.core.Profile
+---@field max_message? integer         bytes; a larger one fails with "too_large"
+---@field stream? boolean              hand out messages in pieces, as they come
+---@field connect_timeout? number      until connected
+---@field open_timeout? number         until the answer to the opening
+---@field timeout? number              total, from now
+---@field idle_timeout? number
+---@field ping_interval? number        ping after so long without a byte; if none
+---comes for as long again: "idle_timeout"
+---@field close_timeout? number        for the other side's part of closing, 5 s
+
+---Starts opening a WebSocket. Returns it and its id (in the numbers of
+---transfers). Raises on malformed options; returns nil and a message that names
+---the culprit when the URL or a header cannot be used.
+---
+---Its events: HEADERS when it is open, READABLE when `receive` has something,
+---WRITABLE when `send` takes messages again, DONE.
+---@param options daytona.core.WebSocketOptions
+---@return daytona.core.WebSocket?, integer|string
+function Engine:open(options) end
+
+---@class daytona.core.WebSocket : userdata
+local WebSocket = {}
+
+---@return integer
+function WebSocket:id() end
+
+---True from HEADERS to DONE.
+---@return boolean
+function WebSocket:is_open() end
+
+---The next message, whether it is text, and whether it ends here (always, if
+---not streaming); nil when there is none yet; false when none will come; nil,
+---code, message when the connection failed (after all earlier messages).
+---@return string|false|nil, boolean|string|nil, boolean|string|nil
+function WebSocket:receive() end
+
+---Offers a binary message, or one of text (which must be UTF-8); also before
+---it is open. true when taken, false when too much is waiting (wait for
+---WRITABLE), nil, code, message when it is closing or over.
+---@param data string
+---@param text? boolean
+---@return boolean?, string?, string?
+function WebSocket:send(data, text) end
+
+---Closes properly, behind what was sent; messages that still come are dropped.
+---DONE follows. Raises on a code that must not be sent and on a reason of more
+---than 123 bytes. One that is not open yet is cancelled.
+---@param code? integer    1000; 0 for a close frame without code
+---@param reason? string
+function WebSocket:finish(code, reason) end
+
+---After DONE. Closed properly: the peer's close code (1005: none) and reason.
+---Refused: false, the status and the body (at most 64 KiB) of the answer to the
+---opening. A failure: nil, code, message, errno; "reset" is a connection that
+---ended without a close frame. Before DONE: nil.
+---@return integer|false|nil, string|integer|nil, string?, integer?
+function WebSocket:result() end
+
+---The status of the answer to the opening, as soon as it is known.
+---@return integer?
+function WebSocket:status() end
+
+---Headers of that answer, as `Transfer:header` and `Transfer:headers`.
+---@param name string
+---@return string?
+function WebSocket:header(name) end
+---@return table<string, string>
+function WebSocket:headers() end
+
+---Bytes received and sent on the wire after the opening, and bytes waiting.
+---@return integer, integer, integer
+function WebSocket:progress() end
+
+---As `Transfer:trace`.
+---@return boolean sent, boolean answered, boolean reused, number seconds
+function WebSocket:trace() end
+
+---Ends the connection at once with code "canceled" unless it is over, without
+---a close frame. Never blocks.
+function WebSocket:cancel() end
+
+---Cancels and frees. Idempotent; also `__gc` and `__close`.
+function WebSocket:close() end
 
 ---@class daytona.core.Transfer : userdata
 local Transfer = {}

@@ -1,0 +1,235 @@
+-- WebSockets as the layers above see them, against lua-http's server.
+
+local core = require "daytona.native"
+local loop = require "daytona.loop"
+local task = require "daytona.task"
+local websocket_peer = require "spec.support.websocket_peer"
+
+describe("a WebSocket", function()
+  local peer
+
+  setup(function() peer = websocket_peer.start() end)
+  teardown(function() peer:close() end)
+
+  local function open(path, options)
+    options = options or {}
+    options.url = options.url or peer.ws .. path
+    options.timeout = options.timeout or 20
+    return assert(loop.open(options))
+  end
+
+  -- The next message of an op; what `receive` says at the end.
+  local function receive(op)
+    while true do
+      local data, a, b = op.transfer:receive()
+      if data ~= nil or a then return data, a, b end
+      assert(loop.wait(op, core.READABLE))
+    end
+  end
+
+  local function finish(op)
+    while not op.done do assert(loop.wait(op, core.DONE)) end
+    return op.transfer:result()
+  end
+
+  it("carries text and binary messages of any size both ways", function()
+    local op = open "/echo"
+    assert.is_false(op.transfer:is_open())
+    assert(loop.wait(op, core.HEADERS))
+    assert.is_true(op.transfer:is_open())
+    assert.equal(101, op.transfer:status())
+    local messages = { "", "x", "h\195\169", ("0123456789"):rep(7000), ("y"):rep(200000) }
+    for _, message in ipairs(messages) do
+      assert.is_true(op.transfer:send(message, true))
+      local data, text, final = receive(op)
+      assert.equal(message, data)
+      assert.is_true(text)
+      assert.is_true(final)
+    end
+    assert.is_true(op.transfer:send "\0\255binary")
+    local data, text = receive(op)
+    assert.equal("\0\255binary", data)
+    assert.is_false(text)
+    op.transfer:finish()
+    local code, reason = finish(op)
+    assert.equal(1000, code)
+    assert.equal("", reason)
+    assert.is_false((op.transfer:receive()))
+    assert.is_false(op.transfer:is_open())
+    loop.close(op)
+  end)
+
+  it("takes messages before it is open", function()
+    local op = open "/echo"
+    assert.is_true(op.transfer:send("at once", true))
+    assert.equal("at once", (receive(op)))
+    loop.close(op)
+  end)
+
+  it("hands over the peer's close code and reason", function()
+    local reason = '{"exitCode":3,"exitReason":"non-zero exit"}'
+    for _, code in ipairs { 1000, 1001, 1008, 1011, 4008 } do
+      local op = open "/echo"
+      op.transfer:send(("close %d %s"):format(code, reason), true)
+      assert.is_false((receive(op)))
+      local got, why = finish(op)
+      assert.equal(code, got)
+      assert.equal(reason, why)
+      assert.is_nil((op.transfer:send "late"))
+      loop.close(op)
+    end
+  end)
+
+  it("tells a connection that just ends from one that was closed", function()
+    local op = open "/drop"
+    assert.equal("last words", (receive(op)))
+    local data, code = receive(op)
+    assert.is_nil(data)
+    assert.equal("reset", code)
+    local status, why, message = finish(op)
+    assert.is_nil(status)
+    assert.equal("reset", why)
+    assert.matches("without a close frame", message)
+    loop.close(op)
+  end)
+
+  it("hands over a refusal as the HTTP answer that it is", function()
+    local op = open "/refuse"
+    local opened, status, body = finish(op)
+    assert.is_false(opened)
+    assert.equal(404, status)
+    assert.equal('{"code":"NOT_FOUND"}', body)
+    assert.equal("application/json", op.transfer:header "Content-Type")
+    assert.equal("application/json", op.transfer:headers()["content-type"])
+    loop.close(op)
+  end)
+
+  it("sends headers, the profile's too, and subprotocols", function()
+    local profile = core.profile {
+      headers = { "Authorization: Bearer k", "X-Test: profile" },
+      user_agent = "spec/1",
+    }
+    local op = open("/headers", { profile = profile, headers = { "X-Test: mine" } })
+    assert.equal("mine", (receive(op)))
+    assert.equal("spec/1", (receive(op)))
+    assert.equal("Bearer k", (receive(op)))
+    loop.close(op)
+    op = open("/protocols", { protocols = "one~1, two" })
+    assert.equal("one~1, two", (receive(op)))
+    assert.equal("one~1", op.transfer:header "sec-websocket-protocol")
+    loop.close(op)
+    op = open("/echo", { protocols = "not-selected" })
+    assert(loop.wait(op, core.HEADERS))
+    assert.is_nil(op.transfer:header "sec-websocket-protocol")
+    loop.close(op)
+  end)
+
+  it("goes over TLS, and trusts nobody it should not", function()
+    local op = open("", { url = peer.wss .. "/echo" })
+    local status, code = finish(op)
+    assert.is_nil(status)
+    assert.equal("tls", code)
+    loop.close(op)
+    op = open("", { url = peer.wss .. "/echo", profile = core.profile { insecure = true } })
+    local message = ("secret "):rep(30000)
+    assert.is_true(op.transfer:send(message))
+    assert.equal(message, (receive(op)))
+    op.transfer:finish(4000, "bye")
+    assert.equal(4000, (finish(op)))
+    loop.close(op)
+    op = open("", { url = peer.wss .. "/many?3000", profile = core.profile { insecure = true } })
+    for i = 1, 3000 do assert.equal(tostring(i), (receive(op))) end
+    assert.equal(1000, (finish(op)))
+    loop.close(op)
+  end)
+
+  it("is not read while nobody takes its messages, and loses none", function()
+    local op = open "/many?100000"
+    assert(loop.wait(op, core.READABLE))
+    loop.sleep(0.1)
+    local received = op.transfer:progress()
+    for i = 1, 100000 do
+      local data = receive(op)
+      if data ~= tostring(i) then error("message " .. i .. " is " .. tostring(data)) end
+    end
+    assert.is_false((receive(op)))
+    assert.is_true(received < op.transfer:progress())
+    loop.close(op)
+  end)
+
+  it("keeps its deadlines", function()
+    local started = core.now()
+    local op = open("/silent", { open_timeout = 0.05 })
+    local status, code = finish(op)
+    assert.is_nil(status)
+    assert.equal("timeout", code)
+    loop.close(op)
+    op = open("/echo", { idle_timeout = 0.05 })
+    assert.equal("idle_timeout", (select(2, finish(op))))
+    loop.close(op)
+    assert.is_true(core.now() - started < 5)
+  end)
+
+  it("is cancelled with its task", function()
+    local op
+    local t = task.spawn(function()
+      op = open "/echo"
+      return loop.wait(op, core.READABLE)
+    end)
+    loop.sleep(0.05)
+    t:cancel()
+    local ok, err = t:wait()
+    assert.is_nil(ok)
+    assert.equal("canceled", err.kind)
+    assert.equal("canceled", (select(2, finish(op))))
+    loop.close(op)
+  end)
+
+  it("refuses what would change the request", function()
+    local function refused(options)
+      local op, message = loop.open(options)
+      assert.is_nil(op)
+      return message
+    end
+    assert.equal("url", refused { url = "ftp://127.0.0.1/" })
+    assert.equal("url", refused { url = "ws://127.0.0.1/a\r\nX: b" })
+    assert.equal("url", refused { url = "ws://user:secret@127.0.0.1/" })
+    assert.equal("url", refused { url = "ws://127.0.0.1/\0" })
+    assert.equal("a header", refused { url = peer.ws .. "/", headers = { "X: a\nY: b" } })
+    assert.equal("a header", refused { url = peer.ws .. "/", headers = { "X: a\0" } })
+    assert.equal("a header", refused { url = peer.ws .. "/", headers = { "upgrade: h2c" } })
+    assert.equal("the subprotocols", refused { url = peer.ws .. "/", protocols = "a\nb" })
+    assert.has_error(function() loop.open {} end)
+    assert.has_error(function() loop.open { url = 1 } end)
+  end)
+
+  it("raises on misuse", function()
+    local op = open "/echo"
+    assert(loop.wait(op, core.HEADERS))
+    local ws = op.transfer
+    assert.matches("^daytona.core.WebSocket: %d+$", tostring(ws))
+    assert.has_error(function() ws:finish(1005) end)
+    assert.has_error(function() ws:finish(1000, ("x"):rep(124)) end)
+    assert.has_error(function() ws:send {} end)
+    loop.close(op)
+    ws:close()
+    assert.matches("closed", tostring(ws))
+    assert.has_error(function() ws:receive() end)
+  end)
+
+  it("costs nothing while it is quiet, however many there are", function()
+    local ops = {}
+    for i = 1, 100 do ops[i] = open "/echo" end
+    for i = 1, 100 do assert(loop.wait(ops[i], core.HEADERS)) end
+    local before = loop.engine():stats()
+    loop.sleep(0.2)
+    local after = loop.engine():stats()
+    assert.is_true(after.steps - before.steps <= 2)
+    for i = 1, 100 do
+      ops[i].transfer:send(tostring(i), true)
+      assert.equal(tostring(i), (receive(ops[i])))
+      loop.close(ops[i])
+    end
+    assert.is_false(loop.busy())
+  end)
+end)
