@@ -64,6 +64,8 @@ while true do
     break
   end
   say(kind, hex(data))
-  seen = seen .. data
-  advance()
+  if plan.steps and plan.steps[step] then
+    seen = seen .. data
+    advance()
+  end
 end

@@ -23,6 +23,7 @@ local access = require "daytona.devserver.toolbox.access"
 local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
+local interpreter = require "daytona.devserver.toolbox.interpreter"
 local process = require "daytona.devserver.toolbox.process"
 local pty = require "daytona.devserver.toolbox.pty"
 local routes = require "daytona.devserver.toolbox.routes"
@@ -72,6 +73,7 @@ local function prepare(config)
   local time_scale = config.time_scale or 1
   process.drain_seconds = process.drain_seconds / time_scale
   session.grace_seconds = session.grace_seconds / time_scale
+  interpreter.grace_seconds = interpreter.grace_seconds / time_scale
   session_calls.follow_delay = session_calls.follow_delay / time_scale
   session.legacy, pty.legacy = config.legacy ~= nil, config.legacy ~= nil
   if config.activity_fd then sys.cloexec(config.activity_fd) end

@@ -7,6 +7,7 @@ local environment = require "daytona.devserver.toolbox.environment"
 local code_run = require "daytona.devserver.toolbox.code_run"
 local files = require "daytona.devserver.toolbox.files"
 local git = require "daytona.devserver.toolbox.git"
+local interpreter = require "daytona.devserver.toolbox.interpreter_calls"
 local process = require "daytona.devserver.toolbox.process"
 local pty = require "daytona.devserver.toolbox.pty_calls"
 local sessions = require "daytona.devserver.toolbox.session_calls"
@@ -61,6 +62,11 @@ local TABLE = {
   { "DELETE", "/process/pty/:id", pty.delete, "plain" },
   { "POST", "/process/pty/:id/resize", pty.resize, "plain" },
   { "GET", "/process/pty/:id/connect", pty.connect, "plain" },
+
+  { "POST", "/process/interpreter/context", interpreter.create, "empty" },
+  { "GET", "/process/interpreter/context", interpreter.list, "empty" },
+  { "DELETE", "/process/interpreter/context/:id", interpreter.delete, "empty" },
+  { "GET", "/process/interpreter/execute", interpreter.execute, "empty" },
 
   { "GET", "/files", files.list, "empty" },
   { "GET", "/files/", files.list, "empty" },

@@ -104,6 +104,21 @@ function sys.pipe()
   return fds[0], fds[1]
 end
 
+ffi.cdef "int socketpair(int domain, int type, int protocol, int *fds);"
+
+--- Two connected stream sockets, both closed in children unless they are given
+-- one. Raises when there are too many descriptors.
+---@return integer ours
+---@return integer theirs
+function sys.socketpair()
+  local AF_UNIX, SOCK_STREAM = 1, 1
+  local fds = ffi.new "int[2]"
+  if C.socketpair(AF_UNIX, SOCK_STREAM + O_CLOEXEC, 0, fds) ~= 0 then
+    error("socketpair: " .. sys.strerror(ffi.errno()))
+  end
+  return fds[0], fds[1]
+end
+
 --- Makes a pipe hold a MiB, where the system allows it: fewer wake-ups for
 -- commands that print much.
 function sys.widen_pipe(fd)
