@@ -1,5 +1,4 @@
 -- What every Lua must be able to do: load the client and work with a sandbox.
--- Lua 5.1, 5.2 and 5.3 run this file alone; so does valgrind.
 
 local daytona = require "daytona"
 local devserver = require "daytona.devserver"
