@@ -1,29 +1,38 @@
---- The git calls, done by the sandbox's git program. Credentials reach it in
+--- Runs the sandbox's git program for the git calls (git_calls.lua), and turns
+-- what it complains about into the service's failures. Credentials reach it in
 -- its environment only, through a credential helper given on the command line:
 -- no argument, no file and no message ever holds them.
 
 local command = require "daytona.devserver.toolbox.command"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
-local fields = require "daytona.devserver.toolbox.fields"
-local files = require "daytona.devserver.toolbox.files"
 local sys = require "daytona.devserver.toolbox.sys"
 local text = require "daytona.devserver.toolbox.text"
 
 local git = {}
 
--- Running git --------------------------------------------------------------
-
 local HELPER = '!f() { test "$1" = get || exit 0; '
   .. 'echo "username=$DAYTONA_GIT_USERNAME"; echo "password=$DAYTONA_GIT_PASSWORD"; }; f'
 
-local function given(value)
+--- Whether a field was given and is not empty.
+function git.given(value)
   return value ~= nil and value ~= ""
 end
 
--- Runs git with these arguments; `o` may hold path, username, password,
--- insecure, input. Credentials count only when both are there.
-local function run(o, ...)
+---@class daytona.devserver.git_options
+---@field path string? # the repository
+---@field username string? # credentials count only when both are there
+---@field password string?
+---@field insecure boolean? # no check of TLS certificates
+---@field input string? # standard input
+---@field envs table<string, string>?
+
+--- Runs git with these arguments. Ends the request when there is no git.
+---@param o daytona.devserver.git_options
+---@return integer exit_code
+---@return string stdout
+---@return string stderr
+function git.run(o, ...)
   local argv = { "git", "-c", "safe.directory=*" }
   local function add(...)
     for _, argument in ipairs { ... } do argv[#argv + 1] = argument end
@@ -32,7 +41,8 @@ local function run(o, ...)
     GIT_TERMINAL_PROMPT = "0", LC_ALL = "C", GIT_ASKPASS = "true", SSH_ASKPASS = "true",
     GIT_SSH_COMMAND = environment.get "GIT_SSH_COMMAND" or "ssh -o BatchMode=yes",
   }
-  if given(o.username) and given(o.password) then
+  for name, value in pairs(o.envs or {}) do envs[name] = value end
+  if git.given(o.username) and git.given(o.password) then
     add("-c", "credential.helper=", "-c", "credential.helper=" .. HELPER)
     envs.DAYTONA_GIT_USERNAME, envs.DAYTONA_GIT_PASSWORD = o.username, o.password
   end
@@ -82,22 +92,26 @@ local MEANINGS = {
   { "unmerged files", 409, "GIT_MERGE_CONFLICT" },
   { "resolve your current index first", 409, "GIT_MERGE_CONFLICT" },
   { "^fatal: a branch named '.*' already exists", 409, "GIT_BRANCH_EXISTS" },
-  { "did not match any file(s) known to git", 404, "GIT_BRANCH_NOT_FOUND" },
+  { "invalid reference", 404, "GIT_BRANCH_NOT_FOUND" },
+  { "^error: branch '.*' not found", 404, "GIT_BRANCH_NOT_FOUND" },
+  { "not a valid branch name", 400 },
   { "reference is not a tree", 404, "GIT_BRANCH_NOT_FOUND" },
   { "unknown revision", 404, "GIT_BRANCH_NOT_FOUND" },
   { "unable to read tree", 404, "GIT_BRANCH_NOT_FOUND" },
+  { "as a valid revision", 404, "GIT_BRANCH_NOT_FOUND" },
   { "already exists and is not an empty directory", 409 },
   { "unable to access", 502, "GIT_TRANSPORT_FAILED" },
 }
 
--- Without the passwords that URLs may carry.
-local function masked(s)
+--- A text without the passwords that URLs in it may carry.
+function git.masked(s)
   return (s:gsub("(%w+://[^/@%s:']*):[^/@%s']*@", "%1:***@"))
 end
 
--- Ends the request with what git's error output means.
-local function fail(err)
-  local message = masked(text.utf8(err)):match "^%s*(.-)%s*$"
+--- Ends the request with what git's error output means.
+---@param err string
+function git.fail(err)
+  local message = git.masked(text.utf8(err)):match "^%s*(.-)%s*$"
   for _, meaning in ipairs(MEANINGS) do
     local wanted = meaning[1]
     if message:find(wanted, 1, wanted:sub(1, 1) ~= "^") then
@@ -108,68 +122,18 @@ local function fail(err)
   failures.raise(500, message)
 end
 
--- Runs git and returns its output, or ends the request.
-local function must(o, ...)
-  local code, out, err = run(o, ...)
-  if code ~= 0 then fail(err ~= "" and err or out) end
+--- Runs git; ends the request when it fails.
+---@return string stdout
+function git.must(o, ...)
+  local code, out, err = git.run(o, ...)
+  if code ~= 0 then git.fail(err ~= "" and err or out) end
   return out
 end
 
-local function is_repository(path)
+--- Whether a folder is the root of a repository.
+function git.is_repository(path)
   return sys.stat(path .. "/.git") ~= nil
     or sys.stat(path .. "/HEAD") ~= nil and sys.stat(path .. "/objects") ~= nil
-end
-
--- Clone --------------------------------------------------------------------
-
-local function is_empty(path)
-  return run({ path = path }, "rev-parse", "--verify", "--quiet", "HEAD") ~= 0
-end
-
--- Undoes a clone into a folder that was not there before.
-local function discard(path, existed)
-  if not existed then files.remove_tree(path) end
-end
-
-local function clone_arguments(f)
-  local arguments = { "clone", "--quiet", "--single-branch" }
-  if given(f.branch) then
-    arguments[#arguments + 1] = "--branch=" .. f.branch:gsub("^refs/heads/", "")
-  end
-  if f.depth and f.depth > 0 then
-    arguments[#arguments + 1] = ("--depth=%d"):format(f.depth)
-    arguments[#arguments + 1] = "--no-local"
-  end
-  arguments[#arguments + 1] = "--"
-  arguments[#arguments + 1] = f.url
-  arguments[#arguments + 1] = f.path
-  return arguments
-end
-
---- POST /git/clone
-function git.clone(req)
-  local f = fields.read(req, {
-    url = "string!", path = "string!", branch = "string", commit_id = "string",
-    username = "string", password = "string", insecure_skip_tls = "boolean", depth = "uint32",
-  })
-  if is_repository(f.path) then
-    failures.raise(409, "repository already exists")
-  end
-  local existed = sys.stat(f.path) ~= nil
-  must({ username = f.username, password = f.password, insecure = f.insecure_skip_tls },
-    unpack(clone_arguments(f)))
-  if is_empty(f.path) then
-    discard(f.path, existed)
-    failures.raise(404, "remote repository is empty")
-  end
-  if given(f.commit_id) then
-    local code, _, err = run({ path = f.path }, "checkout", "--quiet", "--detach", f.commit_id, "--")
-    if code ~= 0 then
-      discard(f.path, existed)
-      fail(err)
-    end
-  end
-  return 200
 end
 
 return git

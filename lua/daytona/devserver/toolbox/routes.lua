@@ -6,7 +6,7 @@ local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
 local code_run = require "daytona.devserver.toolbox.code_run"
 local files = require "daytona.devserver.toolbox.files"
-local git = require "daytona.devserver.toolbox.git"
+local git = require "daytona.devserver.toolbox.git_calls"
 local interpreter = require "daytona.devserver.toolbox.interpreter_calls"
 local process = require "daytona.devserver.toolbox.process"
 local pty = require "daytona.devserver.toolbox.pty_calls"
@@ -87,6 +87,25 @@ local TABLE = {
   { "POST", "/files/bulk-upload", transfer.bulk_upload, "plain" },
 
   { "POST", "/git/clone", git.clone },
+  { "POST", "/git/init", git.init, nil, "new" },
+  { "POST", "/git/add", git.add },
+  { "POST", "/git/commit", git.commit },
+  { "GET", "/git/status", git.status },
+  { "GET", "/git/branches", git.branches },
+  { "POST", "/git/branches", git.create_branch },
+  { "DELETE", "/git/branches", git.delete_branch },
+  { "POST", "/git/checkout", git.checkout },
+  { "POST", "/git/pull", git.pull },
+  { "POST", "/git/push", git.push },
+  { "GET", "/git/history", git.history },
+  { "POST", "/git/reset", git.reset, nil, "new" },
+  { "POST", "/git/restore", git.restore, nil, "new" },
+  { "GET", "/git/remotes", git.remotes, nil, "new" },
+  { "POST", "/git/remotes", git.add_remote, nil, "new" },
+  { "GET", "/git/config", git.get_config, nil, "new" },
+  { "POST", "/git/config", git.set_config, nil, "new" },
+  { "POST", "/git/config/user", git.configure_user, nil, "new" },
+  { "POST", "/git/credentials", git.credentials, nil, "new" },
 }
 
 -- The paths that a signed URL may name.

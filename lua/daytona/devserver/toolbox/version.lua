@@ -52,4 +52,11 @@ function version.starts_at_home(req)
   return parsed ~= nil and not v:find("dev", 1, true) and less(parsed, { 0, 103, 0, 0 })
 end
 
+--- Whether the client is one that refuses fields it does not know.
+function version.decodes_strictly(req)
+  local parsed = parse(version.of(req) or "")
+  return req.headers["x-daytona-source"] == "sdk-go" and parsed ~= nil
+    and less(parsed, { 0, 188, 0, 0 })
+end
+
 return version
