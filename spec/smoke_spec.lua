@@ -22,7 +22,7 @@ describe("on " .. (jit and "LuaJIT" or _VERSION), function()
     assert.equal("started", sandbox.state)
     assert.equal(sandbox.id, assert(client:get(sandbox.name)).id)
     local page = assert(client:list { labels = { purpose = "smoke" } })
-    assert.equal(1, #page)
+    assert.equal(1, #page.items)
     for row in client:each() do assert.equal(sandbox.id, row.id) end
   end)
 

@@ -316,12 +316,14 @@ function process.exec(self, command, opts)
     if opts.env then env, exports, secrets = environment("exec", opts.env) end
   end
   local seconds = whole_seconds("exec", timeout)
-  return (perform(self, {
+  local result, err = perform(self, {
     method = "POST", path = EXEC_PATH, answer = "object", operation = "exec", sandbox = self,
     body = exec_body(wrap(command, stdin, exports), id, seconds, cwd, env), body_is_json = true,
     timeout = timeout > 0 and timeout + GRACE or 0, max_bytes = max_bytes,
     secrets = secrets, exec_id = id, on_abandon = stop_remote,
-  }, check))
+  }, check)
+  if not result then return nil, err end
+  return result
 end
 
 local LANGUAGES = { python = true, javascript = true, typescript = true }

@@ -8,7 +8,7 @@
 --   local app = httpd.new {
 --     key = "secret",             -- bearer key; nil: no authentication
 --     source = "DAYTONA_API",     -- or "DAYTONA_DAEMON"; goes into envelopes
---     prefix = "/api",            -- optional: taken off every path
+--     prefix = "/api",            -- optional: taken off every path (but /__devserver/)
 --     authenticate = function(req) return ok end,       -- optional, replaces the key
 --     envelope = function(req, failure) return status, body, headers end, -- optional
 --     not_found = function(req) return status, body, headers end,         -- optional
@@ -185,7 +185,7 @@ local function new_request(app, stream, headers)
   if query ~= "" then req.query, req.all_values = parse_query(query) end
   req.full_path = path
   req.path = path
-  if app.prefix then
+  if app.prefix and path:sub(1, 13) ~= "/__devserver/" then
     if path:sub(1, #app.prefix) == app.prefix then
       req.path = path:sub(#app.prefix + 1)
       if req.path == "" then req.path = "/" end
@@ -470,7 +470,7 @@ function H2:write(data)
   return self.stream:write_chunk(data, false)
 end
 
-function H2:flush() return true end
+function H2.flush() return true end
 
 function H2:finish()
   if self.ended then return true end

@@ -17,6 +17,8 @@ local signal = require "cqueues.signal"
 local posix_signal = require "posix.signal"
 local stdlib = require "posix.stdlib"
 local unistd = require "posix.unistd"
+local Clock = require "daytona.devserver.clock"
+local Faults = require "daytona.devserver.faults"
 local httpd = require "daytona.devserver.httpd"
 local json = require "daytona.devserver.json"
 local access = require "daytona.devserver.toolbox.access"
@@ -80,16 +82,26 @@ local function prepare(config)
   activity.init(config.activity_fd, time_scale)
 end
 
+-- What the control plane tells a running daemon.
+local function admin(app, config)
+  local prefix = "/toolbox/" .. config.sandbox_id
+  Faults.new(config.faults):install(app, prefix)
+  app:route("PUT", prefix .. "/__devserver/signing-key", function(req)
+    app.signing_key = req:json().key
+    return 204
+  end)
+end
+
 local function main(config)
   prepare(config)
   local app = httpd.new {
     key = config.key, source = "DAYTONA_DAEMON", authenticate = access.has_key,
     envelope = config.legacy and failures.legacy or nil,
-    faults = config.faults and require "daytona.devserver.faults".new(config.faults) or nil,
-    on_request = activity.finish,
+    clock = Clock.new(config.time_scale), on_request = activity.finish,
   }
   app.legacy, app.signing_key = config.legacy, config.signing_key
   routes.install(app, config)
+  admin(app, config)
   local cq = cqueues.new()
   spawn.init(cq)
   signal.block(signal.SIGTERM, signal.SIGINT)

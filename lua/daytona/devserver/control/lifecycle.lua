@@ -1,0 +1,291 @@
+-- The life of a sandbox: its states, the transitions between them, and the timers
+-- that stop, archive and destroy it. Knows no HTTP.
+--
+-- An action sets the desired state and returns; a coroutine of the sandbox then
+-- walks it there, one transitional state at a time, and is the only one to change
+-- `box.state`. Rules (faults with a `state`) may keep a sandbox in a transitional
+-- state or let it fail there.
+
+local cqueues = require "cqueues"
+local condition = require "cqueues.condition"
+local build = require "daytona.devserver.control.build"
+
+local Lifecycle = {}
+Lifecycle.__index = Lifecycle
+
+local STEP = 0.02        -- seconds a transitional state lasts, on the service's clock
+local REACTION = 0.01    -- seconds before an action begins to show
+
+-- What it takes to get from a state towards a desired one.
+local ROUTES = {
+  started = {
+    creating = "started", pending_build = "building_snapshot", building_snapshot = "creating",
+    stopped = "starting", starting = "started", archived = "restoring", restoring = "started",
+    error = "starting", resizing = "started", stopping = "stopped", archiving = "archived",
+  },
+  stopped = {
+    started = "stopping", stopping = "stopped", resizing = "stopped", creating = "started",
+    starting = "started", error = "stopped", restoring = "started",
+  },
+  archived = { stopped = "archiving", archiving = "archived" },
+}
+
+local TRANSITIONAL = {}
+for state in ([[creating pending_build building_snapshot starting restoring stopping archiving
+  resizing destroying]]):gmatch("%S+") do TRANSITIONAL[state] = true end
+
+---@param store table
+---@param clock table
+---@param make_daemon fun(box): table?, string?
+---@param rule fun(state: string, name: string, holding?: table): table?  a fault for a state, if any
+function Lifecycle.new(store, clock, make_daemon, rule)
+  return setmetatable({
+    store = store, clock = clock, make_daemon = make_daemon, rule = rule,
+    timed = {}, wake = condition.new(), rules_changed = condition.new(),
+  }, Lifecycle)
+end
+
+-- Transitions -----------------------------------------------------------------------
+
+local function set_state(self, box, state)
+  box.state = state
+  box.entered = self.clock:now()
+  if state == "stopped" then box.stopped_at = self.clock:now() end
+  self.store:changed(box)
+  if box.moved then box.moved:signal() end
+  self:schedule(box)
+end
+
+-- Ends the sandbox's daemon and gives up its port.
+local function release(box, force)
+  local d = box.daemon
+  box.daemon = nil
+  if d then d:stop(force or box.force) end
+  box.force = nil
+end
+
+local function fail(self, box, rule)
+  box.error_reason = rule.error_reason or "injected failure"
+  box.recoverable = rule.recoverable
+  release(box)
+  set_state(self, box, rule.becomes)
+end
+
+-- Waits where a rule says so. Returns false when the sandbox failed here.
+local function obey_rules(self, box)
+  local rule
+  while true do
+    rule = self.rule(box.state, box.name, rule)
+    if not rule then return true end
+    if rule.becomes then
+      fail(self, box, rule)
+      return false
+    end
+    cqueues.poll(self.rules_changed, box.redirected)
+    if box.desired == "destroyed" and box.state ~= "destroying" then return true end
+  end
+end
+
+local function open_port(self, box)
+  if box.daemon then return true end
+  local made, message = self.store:prepare(box)
+  if made then
+    box.daemon, message = self.make_daemon(box)
+  end
+  if box.daemon then return true end
+  fail(self, box, { becomes = "error", error_reason = tostring(message), recoverable = true })
+  return false
+end
+
+local function destroy(self, box)
+  set_state(self, box, "destroying")
+  if not obey_rules(self, box) then return end
+  self.clock:sleep(STEP)
+  release(box, true)
+  set_state(self, box, "destroyed")
+  self.timed[box] = nil
+  self.store:remove(box)
+end
+
+local function enter(self, box, state)
+  if state == "started" and not open_port(self, box) then return false end
+  if state == "stopped" or state == "archived" then release(box) end
+  if state == "started" then
+    box.error_reason, box.recoverable = nil, nil
+    self.store:touch(box)
+  end
+  set_state(self, box, state)
+  return true
+end
+
+local function transit(self, box)
+  if not obey_rules(self, box) then return false end
+  if box.state == "building_snapshot" then
+    build.run(self.clock, self.store:folder(box), box.build_info)
+  else
+    self.clock:sleep(STEP)
+  end
+  return true
+end
+
+-- Where to go next, or nil when there.
+local function next_state(box)
+  if box.desired == "destroyed" then return "destroying" end
+  if box.state == box.desired then return nil end
+  if box.state == "resizing" then return box.before_resize end
+  local route = ROUTES[box.desired]
+  return route and route[box.state]
+end
+
+local function walk(self, box)
+  self.clock:sleep(REACTION)
+  while self.store.by_id[box.id] do
+    if TRANSITIONAL[box.state] and not transit(self, box) then return end
+    local state = next_state(box)
+    if state == "destroying" then return destroy(self, box) end
+    if state == "stopped" and box.auto_delete == 0 and box.state == "stopping" then
+      release(box)
+      self.store:rename(box, "DESTROYED_" .. box.name .. "_" .. math.floor(self.clock:now()))
+      box.desired = "destroyed"
+      return destroy(self, box)
+    end
+    if not state then return end
+    if not enter(self, box, state) then return end
+  end
+end
+
+---Walks the sandbox towards its desired state, unless that is being done.
+function Lifecycle:go(box)
+  if box.walking then
+    if box.redirected then box.redirected:signal() end
+    return
+  end
+  box.walking = true
+  box.redirected = box.redirected or condition.new()
+  cqueues.running():wrap(function()
+    local ok, err = xpcall(walk, debug.traceback, self, box)
+    box.walking = false
+    if not ok then io.stderr:write("daytona-devserver: ", box.id, ": ", tostring(err), "\n") end
+    if box.moved then box.moved:signal() end
+  end)
+end
+
+---Sets what the sandbox should become, and begins.
+---@param desired string
+function Lifecycle:want(box, desired)
+  box.desired = desired
+  self.store:changed(box)
+  self:go(box)
+end
+
+---Destroys the sandbox; its name is free at once.
+function Lifecycle:delete(box)
+  self.store:rename(box, "DESTROYED_" .. box.name .. "_" .. math.floor(self.clock:now()))
+  self:want(box, "destroyed")
+end
+
+---Waits until the sandbox is in one of the states or changes no more, for at most
+---`seconds` of the service's clock, or until `req`'s client is gone.
+---@param states table<string, true>
+---@param seconds number
+function Lifecycle:await(box, states, seconds, req)
+  box.moved = box.moved or condition.new()
+  local deadline = self.clock:now() + seconds
+  while not states[box.state] and box.walking and self.store.by_id[box.id] do
+    local left = deadline - self.clock:now()
+    if left <= 0 or req:wait(left / self.clock.scale, box.moved, self.clock.moved) then return end
+  end
+end
+
+-- Timers ------------------------------------------------------------------------------
+
+-- When something is to happen to the sandbox by itself, and what.
+local function due(box)
+  local when, what
+  local function consider(t, action)
+    if t and (not when or t < when) then when, what = t, action end
+  end
+  if box.desired == "destroyed" then return nil end
+  consider(box.destroy_at, "delete")
+  if box.walking then return when, what end
+  if box.state == "started" and box.auto_stop > 0 then
+    consider(box.activity + box.auto_stop * 60, "stop")
+  elseif box.state == "stopped" then
+    if box.auto_delete > 0 then consider(box.stopped_at + box.auto_delete * 60, "delete") end
+    if box.auto_archive > 0 and box.auto_delete ~= 0 then
+      consider(box.stopped_at + box.auto_archive * 60, "archive")
+    end
+  end
+  return when, what
+end
+
+---To be called when a sandbox's state or intervals change.
+function Lifecycle:schedule(box)
+  if box.synthetic then return end
+  self.timed[box] = true
+  self.wake:signal()
+end
+
+local function act(self, box, what)
+  if what == "stop" then
+    self:want(box, "stopped")
+  elseif what == "archive" then
+    self:want(box, "archived")
+  else
+    self:delete(box)
+  end
+end
+
+---Does what is due, for ever; runs in a coroutine of its own.
+function Lifecycle:run_timers()
+  while true do
+    local now, first = self.clock:now(), nil
+    for box in pairs(self.timed) do
+      local when, what = due(box)
+      if when and when <= now then
+        act(self, box, what)
+      elseif when and (not first or when < first) then
+        first = when
+      end
+    end
+    cqueues.poll(self.wake, self.clock.moved, first and (first - now) / self.clock.scale or nil)
+  end
+end
+
+---Brings a loaded sandbox back to what it was when the server ended.
+function Lifecycle:resume(box)
+  if box.desired == "destroyed" then
+    self.store:remove(box)
+    return
+  end
+  if box.state == "started" then
+    if box.desired == "started" then open_port(self, box) end
+    self:schedule(box)
+  end
+  if box.state ~= box.desired and box.state ~= "error" and box.state ~= "build_failed" then
+    self:go(box)
+  else
+    self:schedule(box)
+  end
+end
+
+---Ends every daemon, at the end of the server.
+function Lifecycle:shut_down()
+  local left = 0
+  local done = condition.new()
+  for _, box in pairs(self.store.by_id) do
+    if box.daemon then
+      left = left + 1
+      cqueues.running():wrap(function()
+        release(box)
+        left = left - 1
+        done:signal()
+      end)
+    end
+  end
+  while left > 0 do cqueues.poll(done, 5) end
+end
+
+Lifecycle.TRANSITIONAL = TRANSITIONAL
+
+return Lifecycle

@@ -1,0 +1,184 @@
+-- Starts the local server as a child of this program, for tests and for trying
+-- things out without an account. Runs in any Lua the client runs in; the server
+-- itself is another program (bin/daytona-devserver, LuaJIT).
+--
+--   local server = assert(require "daytona.devserver".start {})
+--   local client = daytona.new { api_url = server.api_url, api_key = server.api_key }
+--   ...
+--   server:stop()
+--
+-- The server ends with this program, however that ends: it watches the pipe that
+-- this program reads from.
+
+local errors = require "daytona.errors"
+local json = require "daytona.json"
+local options = require "daytona.options"
+local shell = require "daytona.shell"
+
+local devserver = {}
+
+---@class daytona.devserver.Server
+---@field api_url string
+---@field api_key string
+---@field dir string          where it keeps its sandboxes
+---@field isolated boolean    whether bubblewrap isolates them
+---@field certificate? string path of the certificate, with `tls`
+local Server = {}
+Server.__index = Server
+Server.__name = "daytona.devserver"
+
+function Server:__tostring()
+  return ("local server (%s%s)"):format(self.api_url, self.pipe and "" or ", stopped")
+end
+
+-- The program beside these files (a checkout, or an installed tree), or in PATH.
+local function program()
+  local here = debug.getinfo(1, "S").source:match("^@(.*)lua/daytona/devserver/init%.lua$")
+    or debug.getinfo(1, "S").source:match("^@(.*)share/lua/[%d.]+/daytona/devserver/init%.lua$")
+  if here then
+    local path = (here == "" and "./" or here) .. "bin/daytona-devserver"
+    local file = io.open(path)
+    if file then
+      file:close()
+      return path
+    end
+  end
+  return "daytona-devserver"
+end
+
+local OPTIONS = {
+  port = "count", dir = "text", key = "text", faults = "table", lua = "text", legacy = "text",
+  time_scale = "number", tls = "boolean",
+}
+
+local function command_line(opts)
+  local words = { "exec", shell.quote(program()), "--child" }
+  local function add(name, value)
+    if value then words[#words + 1] = ("--%s %s"):format(name, shell.quote(tostring(value))) end
+  end
+  add("port", opts.port)
+  add("dir", opts.dir)
+  add("time-scale", opts.time_scale)
+  add("legacy", opts.legacy)
+  if opts.tls then words[#words + 1] = "--tls" end
+  local line = table.concat(words, " ")
+  if opts.key then line = "DAYTONA_DEVSERVER_KEY=" .. shell.quote(opts.key) .. " " .. line end
+  if opts.lua then line = "DAYTONA_LUAJIT=" .. shell.quote(opts.lua) .. " " .. line end
+  return line
+end
+
+---Starts a local server. `dir` keeps sandboxes (default: a temporary folder that is
+---removed at the end), `key` is the API key (default: random), `port` 0 or none
+---means any, `faults` is a list as daytona/devserver/faults.lua describes it,
+---`time_scale` makes its clock run faster, `tls` makes it HTTPS with a certificate
+---nobody trusts, `legacy = "0.190"` makes it answer as that release did, `lua` names
+---the LuaJIT to run it with. Returns nil and an error when it cannot start.
+---@param opts? { port?: integer, dir?: string, key?: string, faults?: table[], lua?: string, legacy?: string, time_scale?: number, tls?: boolean }
+---@return daytona.devserver.Server? server
+---@return daytona.Error? err
+function devserver.start(opts)
+  opts = options.check("devserver.start", OPTIONS, opts)
+  local pipe, why = io.popen(command_line(opts), "r")
+  if not pipe then
+    return nil, errors.new { kind = "io", message = "cannot start the local server: " .. tostring(why) }
+  end
+  local line = pipe:read("*l")
+  local facts = line and json.decode(line)
+  if type(facts) ~= "table" then
+    pipe:close()
+    return nil, errors.new {
+      kind = "io", message = "the local server did not start (its reason is on standard error)",
+    }
+  end
+  local server = setmetatable({
+    pipe = pipe, api_url = facts.api_url, api_key = facts.api_key, dir = facts.dir,
+    isolated = facts.isolated, certificate = facts.certificate, pid = facts.pid,
+  }, Server)
+  if opts.faults then
+    local ok, err = server:faults(opts.faults)
+    if not ok then
+      server:stop()
+      return nil, err
+    end
+  end
+  return server
+end
+
+---Ends the server and its sandboxes' processes; returns when they are gone.
+function Server:stop()
+  if self.client then
+    self.client:close()
+    self.client = nil
+  end
+  local pipe = self.pipe
+  self.pipe = nil
+  if pipe then pipe:close() end
+end
+
+Server.close = Server.stop
+Server.__close = Server.stop
+
+local function call(self, method, path, body)
+  if not self.pipe then errors.misuse(2, "attempt to use a stopped local server") end
+  self.client = self.client or require("daytona").new {
+    api_url = self.api_url, api_key = self.api_key, ca_file = self.certificate,
+  }
+  local response, err = self.client:request(method, "/__devserver/" .. path, { json = body })
+  if not response then return nil, err end
+  return response.json or true
+end
+
+---Adds faults: one, or a list (see daytona/devserver/faults.lua). Returns all.
+---@param list table
+---@return table[]? faults, daytona.Error? err
+function Server:faults(list)
+  return call(self, "POST", "faults", list)
+end
+
+---Removes all faults.
+---@return true? ok, daytona.Error? err
+function Server:clear_faults()
+  return call(self, "DELETE", "faults")
+end
+
+---What was received since the start, or since `forget_requests`: a list of
+---`{ method, path, status, sandbox }`; those of daemons name their sandbox.
+---@return table[]? requests, daytona.Error? err
+function Server:requests()
+  return call(self, "GET", "requests")
+end
+
+---@return true? ok, daytona.Error? err
+function Server:forget_requests()
+  return call(self, "DELETE", "requests")
+end
+
+---Numbers: connections, requests, sandboxes by state, daemons, children, isolated.
+---@return table? stats, daytona.Error? err
+function Server:stats()
+  return call(self, "GET", "stats")
+end
+
+---Moves the server's clock forward by `seconds`.
+---@param seconds number
+---@return table? clock, daytona.Error? err
+function Server:advance(seconds)
+  return call(self, "POST", "clock", { advance = seconds })
+end
+
+---Makes the server's clock run `scale` times as fast as it should, from now on.
+---@param scale number
+---@return table? clock, daytona.Error? err
+function Server:set_time_scale(scale)
+  return call(self, "POST", "clock", { scale = scale })
+end
+
+---Adds `count` stopped sandboxes that exist in the list only.
+---@param count integer
+---@param prefix? string  of their names, "seed-" by default
+---@return table? done, daytona.Error? err
+function Server:seed(count, prefix)
+  return call(self, "POST", "seed", { count = count, prefix = prefix })
+end
+
+return devserver
