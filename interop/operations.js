@@ -112,10 +112,10 @@ if (sandbox) {
   })
 
   await step('run code', async () => {
-    const r = await sandbox.process.codeRun('import sys\nprint(sum(range(10)), sys.argv[1])',
-      { argv: ['x y'] })
+    const r = await sandbox.process.codeRun('import sys\nprint(sum(range(10)), *sys.argv[1:])',
+      { argv: ['x', '--y=1'] })
     assert.equal(r.exitCode, 0)
-    assert.equal(r.result.trim(), '45 x y')
+    assert.equal(r.result.trim(), '45 x --y=1')
     assert.equal((await sandbox.process.codeRun('1/0')).exitCode, 1)
   })
 
@@ -183,7 +183,13 @@ if (sandbox) {
 
   await step('delete it', async () => {
     await sandbox.delete()
-    for await (const s of client.list()) assert.notEqual(s.id, sandbox.id)
+    let there = true
+    for (const limit = Date.now() + 10000; there && Date.now() < limit;) {
+      there = false
+      for await (const s of client.list()) there ||= s.id === sandbox.id
+    }
+    assert.ok(!there, 'it is still listed')
+    await assert.rejects(client.get(sandbox.id), DaytonaNotFoundError)
   })
 }
 

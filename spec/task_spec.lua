@@ -1,6 +1,8 @@
 -- Tasks: functions side by side in one thread, with an end that is under control.
 
 local Child = require "spec.support.child"
+local Peer = require "spec.support.peer"
+local compat = require "daytona.compat"
 local errors = require "daytona.errors"
 local loop = require "daytona.loop"
 local task = require "daytona.task"
@@ -401,27 +403,70 @@ describe("tasks", function()
     assert.is_true(collectgarbage("count") - before < 64)
   end)
 
-  it("of a parent process are not run by its child", function()
-    local ok = pcall(require, "posix.unistd")
-    if not ok then return end
-    local child = Child.start [[
-      local unistd, wait = require "posix.unistd", require "posix.sys.wait"
-      local one = task.spawn(function()
-        loop.sleep(0.02)
-        say("task ends in", unistd.getpid() == tonumber(PARENT) and "parent" or "child")
-      end)
-      PARENT = ("%d"):format(unistd.getpid())
-      local pid = unistd.fork()
-      if pid == 0 then
-        loop.sleep(0.05)
-        say("child slept", tostring(one:done()))
-        unistd._exit(0)
+  if not compat.pcall_yields then
+    it("on 5.1 cannot wait inside pcall, metamethods and iterators, and say so", function()
+      local function index() return sleep(0.001) end
+      for _, fn in ipairs {
+        function() return (select(2, pcall(sleep, 0.001))) end,
+        function() return setmetatable({}, { __index = index }).x end,
+        function() for _ in sleep, 0.001 do print() end end,
+      } do
+        local value, err = task.spawn(fn):wait()
+        assert.matches("on Lua 5.1 a task cannot wait inside pcall", err and err.message or value)
       end
-      wait.wait(pid)
-      one:wait()
-    ]]
-    assert.equal("child slept false", child:line())
-    assert.equal("task ends in parent", child:line())
-    child:rest()
-  end)
+    end)
+  end
+
+  -- LuaJIT can fork without a further module; the code in question is the same.
+  if compat.name == "luajit" then
+    it("of a parent process are not run by its child", function()
+      local child = Child.start [[
+        local ffi = require "ffi"
+        ffi.cdef "int fork(void); void _exit(int); int wait(int *);"
+        local parent = core.pid()
+        local one = task.spawn(function()
+          loop.sleep(0.02)
+          say("task ends in", core.pid() == parent and "parent" or "child")
+        end)
+        if ffi.C.fork() == 0 then
+          loop.sleep(0.05)
+          say("child slept", one:done())
+          ffi.C._exit(0)
+        end
+        ffi.C.wait(nil)
+        one:wait()
+      ]]
+      assert.equal("child slept false", child:line())
+      assert.equal("task ends in parent", child:line())
+      child:rest()
+    end)
+
+    it("and requests of a parent process go on undisturbed by its child", function()
+      local peer = Peer.start()
+      local child = Child.start([[
+        local ffi = require "ffi"
+        ffi.cdef "int fork(void); void _exit(int); int wait(int *);"
+        local op = loop.start { url = ARG .. "/hold" }
+        loop.wait(op, 31, loop.now() + 0.05)
+        if ffi.C.fork() == 0 then
+          local own = loop.start { url = ARG .. "/ok" }
+          loop.wait(own, core.DONE)
+          local events, err = loop.wait(op, core.DONE)
+          say("child", own.transfer:result(), events, err.code)
+          op, own = nil, nil
+          collectgarbage()
+          collectgarbage()
+          ffi.C._exit(0)
+        end
+        ffi.C.wait(nil)
+        say("parent", loop.wait(op, core.DONE), (op.transfer:result()))
+      ]], peer.url)
+      assert.matches("^child 200 .*nil forked$", child:line())
+      peer:wait("/hold")
+      peer:release("/hold")
+      assert.equal("parent 16 200", child:line())
+      child:rest()
+      peer:close()
+    end)
+  end
 end)

@@ -14,6 +14,7 @@ local daytona = {}
 local ELSEWHERE = {
   new = { "daytona.client", "new" },
   spawn = { "daytona.task", "spawn" },
+  callback = { "daytona.task", "callback" },
   gather = { "daytona.task", "gather" },
   map = { "daytona.task", "map" },
   sleep = { "daytona.loop", "sleep" },

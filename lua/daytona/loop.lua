@@ -25,8 +25,14 @@ local loop = { now = now }
 -- How long tasks may clean up after Ctrl-C, seconds.
 local GRACE = 5
 
--- Looked for in this order when no driver was chosen.
-local DRIVERS = { "manual", "block" }
+-- Looked for in this order when no driver was chosen. What must be there for a
+-- driver to be worth loading stands beside it.
+local DRIVERS = {
+  { "manual", function() return rawget(_G, "love") end },
+  { "cqueues", function() return package.loaded.cqueues end },
+  { "uv", function() return rawget(_G, "vim") or package.loaded.luv or package.loaded.uv end },
+  { "block", function() return true end },
+}
 
 local engine               -- nil until first used
 local ops                  -- in flight, by id; weak: who forgets an op ends it
@@ -35,6 +41,7 @@ local live                 -- every task that is not done
 local ready, head, tail    -- tasks to resume, a queue
 local current              -- the task that runs, or nil
 local driver, driver_why   -- nil until first used
+local sure = false         -- the driver was chosen, or the host seen running
 local kick                 -- the driver's, or nil
 local deferred = false     -- the driver was asked to resume the ready tasks
 local spare = {}           -- waiters of callers outside tasks, for the next ones
@@ -67,22 +74,56 @@ end
 
 --- The driver --------------------------------------------------------------------
 
-local function install(found, why)
-  driver, driver_why, kick = found, why, found.kick
-  if engine then driver.attach(loop) end
+local recheck
+
+local function install(found, why, certain)
+  if found ~= driver then
+    if driver and engine then driver.detach() end
+    driver = found
+    if engine then driver.attach(loop) end
+  end
+  driver_why, sure = why, certain
+  kick = certain and found.kick or nil
+  if not certain then kick = recheck end
+end
+
+-- The driver that is certain of its host, else the first that may be right, and
+-- why, and whether it is certain.
+local function find()
+  local first, first_why
+  for i = 1, #DRIVERS do
+    local name, sign = DRIVERS[i][1], DRIVERS[i][2]
+    if sign() then
+      local candidate = require("daytona.driver." .. name)
+      local yes, why, certain = candidate.detect()
+      if yes and certain then return candidate, why, true end
+      if yes and not first then first, first_why = candidate, why end
+    end
+  end
+  return first, first_why, false
 end
 
 local function detect()
-  for i = 1, #DRIVERS do
-    local candidate = require("daytona.driver." .. DRIVERS[i])
-    local yes, why = candidate.detect()
-    if yes then return install(candidate, why) end
-  end
+  install(find())
+end
+
+-- That a library is loaded does not mean that its loop runs. Until one is seen
+-- running, or a driver is chosen, every start looks again.
+function recheck()
+  local found, why, certain = find()
+  if found ~= driver or certain then install(found, why, certain) end
+  if driver.kick then driver.kick() end
+end
+
+local function driver_names()
+  local names = {}
+  for i = 1, #DRIVERS do names[i] = DRIVERS[i][1] end
+  return names
 end
 
 local function is_driver(name)
   for i = 1, #DRIVERS do
-    if DRIVERS[i] == name then return true end
+    if DRIVERS[i][1] == name then return true end
   end
   return false
 end
@@ -93,16 +134,14 @@ end
 ---@param which string|table
 function loop.use(which)
   if type(which) ~= "table" and not is_driver(which) then
-    local valid = table.concat(DRIVERS, ", ")
+    local valid = table.concat(driver_names(), ", ")
     errors.misuse(2, "unknown driver '%s' (valid: %s)", tostring(which), valid)
   end
   local chosen = type(which) == "table" and which or require("daytona.driver." .. which)
-  if chosen == driver then return end
-  if loop.busy() then
+  if chosen ~= driver and loop.busy() then
     errors.misuse(2, "the driver cannot be changed while something is in flight")
   end
-  if driver and engine then driver.detach() end
-  install(chosen, "daytona.use chose it")
+  install(chosen, "daytona.use chose it", true)
 end
 
 ---The driver in use, and why it is that one.
@@ -258,6 +297,7 @@ end
 ---Lets a task go that is done, and wakes those who wait for it.
 function loop.release(task)
   live[task] = nil
+  heap:remove(task) -- it may have died in a wait: where 5.1 cannot yield
   wake_all(task, DONE)
 end
 
@@ -303,6 +343,20 @@ end
 ---@return boolean
 function loop.busy()
   return head <= tail or heap[1] ~= nil or next(ops) ~= nil
+end
+
+---Would `loop.step` resume a task at once?
+---@return boolean
+function loop.ready()
+  return head <= tail and not deferred
+end
+
+---Seconds until `loop.step` must be called even if the engine's descriptor stays
+---quiet, nil for never.
+---@return number?
+function loop.timeout()
+  if loop.ready() then return 0 end
+  return engine and engine:timeout()
 end
 
 ---For drivers: does what is ready without blocking and resumes the tasks that
@@ -372,22 +426,27 @@ end
 local host_wait
 local stopping = false
 
--- The main program was interrupted: its tasks are canceled and may clean up
--- for a while. A second interrupt ends that.
-local function stop_tasks()
+---Cancels all tasks and waits until they have ended, for at most `seconds`: for
+---the end of the program. Whether they have.
+---@param seconds number
+---@return boolean
+function loop.stop(seconds)
   local waiting = {}
   for task in pairs(live) do
     if coroutine.status(task.co) == "suspended" then waiting[#waiting + 1] = task end
   end
   for i = 1, #waiting do waiting[i]:cancel() end
-  local limit = now() + GRACE
+  local limit = now() + seconds
   for i = 1, #waiting do
     local task = waiting[i]
-    if not task:done() and host_wait(task, DONE, limit) ~= "event" then return end
+    if not task:done() and host_wait(task, DONE, limit) ~= "event" then return false end
   end
+  return true
 end
 
--- The driver's wait ended with an error: Ctrl-C, or something that is wrong.
+-- The driver's wait ended with an error: something is wrong, or the main program
+-- was interrupted. Its tasks are then canceled and may clean up for a while. A
+-- second interrupt ends that.
 local function interrupted(err, source, before)
   current = before
   if not compat.is_interrupt(err) then error(err, 0) end
@@ -395,7 +454,7 @@ local function interrupted(err, source, before)
   if source and source.transfer then source.transfer:cancel() end
   if not stopping then
     stopping = true
-    pcall(stop_tasks)
+    pcall(loop.stop, GRACE)
     stopping = false
   end
   error(err, 0)
@@ -430,6 +489,9 @@ end
 -- The wait of a caller outside tasks. Why it ended; raises after Ctrl-C.
 function host_wait(source, mask, deadline)
   if not (engine and engine:is_ours()) then loop.engine() end
+  if not sure then recheck() end
+  local refusal = driver.refuse and driver.refuse()
+  if refusal then error(refusal, 0) end
   local n = #spare
   local waiter = spare[n] or {}
   spare[n] = nil

@@ -52,8 +52,9 @@ local function redact(text, secrets)
     end
   end
   text = text:gsub("([Bb][Ee][Aa][Rr][Ee][Rr]%s+)[^%s\"',;]+", "%1" .. MARK)
-  text = text:gsub("(%a[%w+.-]*://)[^/%s@\"'<>]*@", "%1" .. MARK .. "@")
-  text = text:gsub("([%w_-]+)(=)([^&%s\"'<>]*)", hide_parameter)
+  -- The frontiers keep a long word from being tried at each of its letters.
+  text = text:gsub("(%f[%w+.-][%w+.-]+://)[^/%s@\"'<>]*@", "%1" .. MARK .. "@")
+  text = text:gsub("%f[%w_-]([%w_-]+)(=)([^&%s\"'<>]*)", hide_parameter)
   text = text:gsub('"([%w_-]+)"(%s*:%s*)"[^"]*"', hide_field)
   text = text:gsub("dtn_[%w_-]+", function(word)
     if #word >= 20 then return MARK end

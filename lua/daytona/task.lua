@@ -14,6 +14,8 @@ local Task = {}
 Task.__index = Task
 Task.__name = "daytona.Task"
 
+local complete
+
 --- One task ------------------------------------------------------------------------
 
 local function text_of(e)
@@ -37,15 +39,24 @@ local function cancel_children(self)
   for child in pairs(self.children) do child:cancel() end
 end
 
--- The task and all its children have ended.
-local function complete(self)
-  self.finished = true
-  loop.release(self)
-  local parent = self.parent
+local function results_of(self)
+  if self.failure then return nil, self.failure end
+  return compat.unpack(self.results, 1, self.results.n)
+end
+
+local function leave_parent(self, parent)
   if not parent then return end
   self.parent = nil
   parent.children[self] = nil
   if parent.draining and not next(parent.children) then complete(parent) end
+end
+
+-- The task and all its children have ended.
+function complete(self)
+  self.finished = true
+  loop.release(self)
+  leave_parent(self, self.parent)
+  if self.on_done then self.on_done(results_of(self)) end
 end
 
 ---For the loop: the coroutine is dead; it returned or, with ok false, raised.
@@ -98,6 +109,32 @@ function task.spawn(fn, ...)
   return start(nil, fn, ...)
 end
 
+---Makes of fn a function whose last argument is a callback, as event-driven code
+---and other coroutine libraries want it. A call runs fn with the other arguments
+---as a task of its own and returns that task; the callback then gets what fn
+---returned, or nil and an error as from `task:wait`. An error that the callback
+---raises is the host's, like that of any callback.
+---
+---    local exec = nio.wrap(daytona.callback(sb.exec), 3)   -- sb, command, callback
+---@param fn function
+---@return fun(...): daytona.Task
+function task.callback(fn)
+  if type(fn) ~= "function" then
+    errors.misuse(2, "callback: a function expected, got %s", type(fn))
+  end
+  return function(...)
+    local n = select("#", ...)
+    local on_done = n > 0 and select(n, ...) or nil
+    if type(on_done) ~= "function" then
+      errors.misuse(2, "the last argument must be a callback, not %s", type(on_done))
+    end
+    local args = { ... }
+    local self = start(nil, fn, compat.unpack(args, 1, n - 1))
+    if self.finished then on_done(results_of(self)) else self.on_done = on_done end
+    return self
+  end
+end
+
 ---Whether the task and its children have ended.
 ---@return boolean
 function Task:done()
@@ -144,8 +181,7 @@ function Task:wait(timeout)
     local ended, err = loop.join(self, limited and loop.now() + timeout or nil)
     if not ended then return nil, err end
   end
-  if self.failure then return nil, self.failure end
-  return compat.unpack(self.results, 1, self.results.n)
+  return results_of(self)
 end
 
 function Task:__tostring()

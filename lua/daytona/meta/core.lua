@@ -156,7 +156,11 @@ function core.new(opts) end
 ---@return daytona.core.Profile
 function core.profile(opts) end
 
----@class daytona.core.Profile  : userdata
+---@class daytona.core.Profile : userdata
+local Profile = {}
+
+---Transfers that use it keep what they need. Idempotent; also `__gc` and `__close`.
+function Profile:close() end
 
 ---@class daytona.core.Engine : userdata
 ---A closed engine raises on every method but `close`.
@@ -178,8 +182,9 @@ function Engine:timeout() end
 ---@return integer[]?
 function Engine:step(budget) end
 
----Waits for at most `seconds` (nil: without limit), then as `step`. A signal
----ends the wait early, and the second result is then true.
+---Waits for at most `seconds` (nil: without limit), then as `step`. It may
+---return earlier without events. A signal ends the wait, and the second result is
+---then true; so does a Ctrl-C that came just before.
 ---@param seconds? number
 ---@return integer[]?, boolean?
 function Engine:poll(seconds) end
@@ -193,7 +198,8 @@ function Engine:alarm(when) end
 ---@return boolean
 function Engine:is_ours() end
 
----Lets go of an engine inherited through a fork, disturbing nobody.
+---Lets go of an engine inherited through a fork, disturbing nobody. `step`,
+---`poll` and `start` on such an engine raise, or (start) return nil, "forked".
 function Engine:abandon() end
 
 ---@return { polls: integer, steps: integer, started: integer, finished: integer, connects: integer, running: integer, queued: integer }
@@ -207,10 +213,12 @@ function Engine:close() end
 ---@field filename? string
 ---@field type? string
 ---@field data? string      content from memory, or
----@field file? file*       from an open Lua file (kept alive while in use), or
+---@field file? file*       from an open Lua file's current position, or
 ---@field queue? boolean    from `Transfer:write`
 ---@field length? integer   of a file or queue part, when known
 
+---Of a file the descriptor is duplicated: Lua may close its own meanwhile. What
+---Lua has buffered is flushed first.
 ---@class daytona.core.Request
 ---@field url string
 ---@field method? string               GET

@@ -19,9 +19,10 @@ local MARKER = "dtn_artifact_k39fd2:"
 -- So that process.argv[1] is the first argument.
 local NODE_PRELUDE = "process.argv.splice(1, 1);\n"
 
+-- npx would ask its registry about a ts-node that is not there.
 local TYPESCRIPT = [[
 if command -v ts-node >/dev/null 2>&1; then set -- ts-node
-elif npx --no-install ts-node --version >/dev/null 2>&1; then set -- npx --no-install ts-node
+elif npm_config_offline=true npx --no-install ts-node --version >/dev/null 2>&1; then set -- npx --no-install ts-node
 else echo "ts-node: command not found" >&2; exit 127
 fi
 export npm_config_loglevel=error
