@@ -67,7 +67,7 @@ ENV = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test host demo test lint bench bench-peers interop install \
+.PHONY: all objects core-test fuzz host demo test lint bench bench-peers interop install \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -96,6 +96,22 @@ $(CORE_TEST): $(CORE_OBJ) $(TEST_OBJ)
 
 core-test: $(CORE_TEST)
 	$(CORE_TEST)
+
+# src/core/test/fuzz_*.c, each built by clang and run for FUZZ_SECONDS. What is
+# found stays in build/fuzz.
+FUZZ_SECONDS = 30
+FUZZ = $(patsubst src/core/test/%.c,build/fuzz/%,\
+  $(wildcard src/core/test/fuzz_*.c))
+
+build/fuzz/fuzz_%: src/core/test/fuzz_%.c $(wildcard src/core/*.c)
+	@mkdir -p $@.corpus
+	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined $(CURL_INC) \
+	  -o $@ $^ $(LIBS) -pthread
+
+fuzz: $(FUZZ)
+	@for f in $(FUZZ); do (cd build/fuzz && ./$${f##*/} -verbosity=0 \
+	  -max_len=2000 -max_total_time=$(FUZZ_SECONDS) $${f##*/}.corpus) && \
+	  echo "$${f##*/}: nothing found in $(FUZZ_SECONDS) s" || exit 1; done
 
 # A Lua linked with the sanitizers; what for stands in the file.
 host: $(BUILD)/$(LUA)/host
@@ -161,6 +177,7 @@ help:
 	@echo 'make test          everything that is checked, on every Lua'
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make core-test     the C unit tests of the engine alone'
+	@echo 'make fuzz          feeds noise to the parsers (clang, libclang-rt-dev)'
 	@echo 'make bench         benchmarks; bench-peers installs what to compare with'
 	@echo 'make interop       the official TypeScript SDK against the local server'
 	@echo 'make install       into PREFIX (/usr/local), for LUA; DESTDIR is honoured'

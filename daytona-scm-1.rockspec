@@ -57,6 +57,7 @@ build = {
         "src/core/text.c",
         "src/core/transfer.c",
         "src/core/websocket.c",
+        "src/core/ws_align.c",
         "src/core/ws_handshake.c",
         "src/core/ws_session.c",
         "src/lua_core.c",

@@ -113,7 +113,7 @@ struct dt_ws_result {
   const char *message;    /* detail of a failure, "" otherwise; no secrets */
   unsigned close_code;    /* the peer's; 1005: a close frame without one, 1006:
                              no close frame */
-  const char *close_reason; /* any bytes */
+  const char *close_reason;
   size_t close_size;
   long status;            /* of the answer to the opening, 0 when none came */
   const char *header_block; /* "Name: value\r\n" lines */

@@ -6,6 +6,7 @@
  */
 #include "ws_session.h"
 #include "core.h"
+#include "ws_align.h"
 
 #include <openssl/rand.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 
 struct dt_ws_session {
   wslay_event_context_ptr wslay;
+  struct dt_ws_align align;
   const char *in; /* being fed */
   size_t in_size;
   char *out;      /* frames to be sent; only there while needed */
@@ -219,13 +221,10 @@ int dt_ws_session_feed(struct dt_ws_session *s, const char *data, size_t size)
 {
   int rc = 0;
 
-  if(dt_ws_session_over(s))
-    return s->code;
-  s->in = data;
-  s->in_size = size;
-  if(wslay_event_get_read_enabled(s->wslay))
+  while(!rc && !dt_ws_session_over(s) &&
+        wslay_event_get_read_enabled(s->wslay) &&
+        dt_ws_align_next(&s->align, &data, &size, &s->in, &s->in_size))
     rc = wslay_event_recv(s->wslay);
-  s->in = NULL;
   s->in_size = 0;
   if(dt_ws_session_over(s))
     return s->code;

@@ -85,7 +85,7 @@ int dt_ws_session_flooded(const struct dt_ws_session *s);
 int dt_ws_session_closing(const struct dt_ws_session *s);
 
 /* A close frame was received, and what it said; *code is DT_WS_NO_CLOSE as
-   long as none was. The reason may hold any bytes. */
+   long as none was. */
 int dt_ws_session_closed_by_peer(const struct dt_ws_session *s,
                                  unsigned *code, const char **reason,
                                  size_t *size);

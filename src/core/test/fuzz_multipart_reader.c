@@ -1,9 +1,6 @@
 /*
  * fuzz_multipart_reader.c - libFuzzer target: any body, cut in two ways, is
- * read without harm and tells the same.
- *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -o build/fuzz_multipart \
- *     src/core/test/fuzz_multipart_reader.c src/core/multipart_reader.c
+ * read without harm and tells the same. See `make fuzz`.
  *
  * The first byte of the input says how the rest is cut.
  */

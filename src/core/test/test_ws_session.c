@@ -225,11 +225,15 @@ static void test_close(void)
   FRAMES(close_frame(&b, 1001, ""), 0, ">88(\x03\xe9)0/1001:");
   FRAMES(close_frame(&b, 1008, "slow consumer"), 0,
          ">88(\x03\xf0slow consumer)0/1008:slow consumer");
+  FRAMES(close_frame(&b, 4000, "\xc3\xa9\xc3\xa9\xe2\x82\xac"), 0,
+         ">88(\x0f\xa0\xc3\xa9\xc3\xa9\xe2\x82\xac)0/4000:"
+         "\xc3\xa9\xc3\xa9\xe2\x82\xac");
   FRAMES(close_frame(&b, 4008, ""), 0, ">88(\x0f\xa8)0/4008:");
   FRAMES(frame(&b, CLOSE, "", 0), 0, ">88()0/1005:");
   FRAMES(close_frame(&b, 1012, "restart"), 0, ">88(\x03\xea)0/1012:restart");
   FRAMES(close_frame(&b, 1006, ""), 0, ">88(\x03\xea)-12/1006:");
   FRAMES(close_frame(&b, 999, ""), 0, ">88(\x03\xea)-12/1006:");
+  FRAMES(close_frame(&b, 1000, "\xff"), 0, ">88(\x03\xef)-12/1006:");
   /* not as the RFC wants it, but the meaning is clear */
   FRAMES(frame(&b, CLOSE, "\x03", 1), 0, ">88()0/1005:");
 }
