@@ -423,6 +423,47 @@ static void test_bad_arguments(void)
   dt_engine_free(e);
 }
 
+/* A proxy that is asked for a tunnel, and the server at its end. */
+static void tunnel(struct peer *p, int fd, int n)
+{
+  struct peer_request *r = malloc(sizeof(*r));
+  int *asked = peer_data(p);
+
+  if(peer_read(fd, r)) {
+    *asked = !strncmp(r->head, "CONNECT sandbox.test:80 ", 24);
+    peer_send(fd, n == 1 ? "HTTP/1.1 200 OK\r\n\r\n"
+                         : "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
+    echo(p, fd, n);
+  }
+  free(r->body);
+  free(r);
+}
+
+static void test_proxy(void)
+{
+  int asked = 0, taken;
+  struct peer *p = peer_open(tunnel, &asked);
+  struct dt_engine *e = engine_open(0);
+  struct dt_profile_options profile;
+  struct dt_ws_options o = options(p);
+  struct dt_ws_piece m;
+  struct dt_ws *ws;
+
+  memset(&profile, 0, sizeof(profile));
+  profile.proxy = peer_url(p, "");
+  CHECK(dt_profile_new(&o.profile, &profile) == DT_OK);
+  o.url = "ws://sandbox.test/socket";
+  ws = open_ws(e, &o);
+  CHECK(dt_ws_send(ws, 1, "through", 7, &taken) == DT_OK);
+  CHECK(next(e, ws, &m) == 1 && is_text(&m, "through"));
+  dt_ws_free(ws);
+  expect_end(e, open_ws(e, &o), DT_CONNECT, 1006);
+  CHECK(asked);
+  dt_profile_free(o.profile);
+  dt_engine_free(e);
+  peer_close(p);
+}
+
 /* --- ends ---------------------------------------------------------------------------- */
 
 static void say_and_drop(struct peer *p, int fd, int n)
@@ -902,6 +943,7 @@ void test_websocket(void)
   test_refusals();
   test_no_connection();
   test_bad_arguments();
+  test_proxy();
   test_no_close_frame();
   test_reset();
   test_closed_by_peer();
