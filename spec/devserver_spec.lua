@@ -111,7 +111,8 @@ describe("the local server", function()
     it("a sandbox sees neither the server's folder nor its key", function()
       if not server.isolated then return pending "no bubblewrap here" end
       local sandbox = assert(client:create {})
-      local seen = assert(sandbox:exec("ls " .. server.dir .. " /root /work 2>&1; cat /proc/*/environ | tr '\\0' '\\n'; tr '\\0' ' ' </proc/1/cmdline"))
+      local seen = assert(sandbox:exec("ls " .. server.dir .. " /root 2>&1; "
+        .. "cat /proc/*/environ /proc/1/cmdline | tr '\\0' '\\n'"))
       assert.falsy(seen.result:find(server.api_key, 1, true))
       assert.falsy(seen.result:find("sandboxes", 1, true))
       assert.equal("daytona", (assert(sandbox:exec "whoami").result:gsub("%s", "")))
@@ -168,8 +169,9 @@ describe("the local server", function()
       assert.is_nil(must("POST", at .. "/ttl/0").autoDestroyAt)
       assert.is_true(must("POST", at .. "/public/true").public)
       assert.same({ a = "b" }, must("PUT", at .. "/labels", { labels = { a = "b" } }).labels)
-      assert.equal("10.0.0.0/8", must("POST", at .. "/network-settings", { networkAllowList = "10.0.0.0/8" }).networkAllowList)
-      assert.is_true(must("POST", at .. "/network-settings", { networkBlockAll = true }).networkBlockAll)
+      local function network(settings) return must("POST", at .. "/network-settings", settings) end
+      assert.equal("10.0.0.0/8", network { networkAllowList = "10.0.0.0/8" }.networkAllowList)
+      assert.is_true(network { networkBlockAll = true }.networkBlockAll)
       assert.is_nil(must("GET", at).networkAllowList)
       local preview = must("GET", at .. "/ports/3000/preview-url")
       assert.truthy(preview.url:find("3000-" .. id, 1, true))
@@ -186,12 +188,15 @@ describe("the local server", function()
       assert.equal(2, must("POST", at .. "/resize", { cpu = 2 }).cpu)
       wait_for(id, "started")
       assert.equal(400, (refused("POST", at .. "/resize", { cpu = 1 })))
+      local address = must("GET", at).toolboxProxyUrl
       must("POST", at .. "/stop")
       wait_for(id, "stopped")
       assert.equal(400, (refused("POST", at .. "/stop")))
+      assert.truthy(curl("-H 'Authorization: Bearer " .. server.api_key .. "' "
+        .. must("GET", at).toolboxProxyUrl .. "/" .. id .. "/version"):find("Is the Sandbox started", 1, true))
       must("POST", at .. "/archive")
       wait_for(id, "archived")
-      assert.equal("started", must("POST", at .. "/start").state)
+      assert.equal(address, must("POST", at .. "/start").toolboxProxyUrl)
       must("DELETE", at)
     end)
 
@@ -362,7 +367,8 @@ describe("the local server", function()
     end)
 
     it("throttling with the service's headers", function()
-      fault({ path = "/sandbox", throttle = "sandbox-create", retry_after = 7, times = 1 }, { path = "/sandbox", throttle = true, times = 1 })
+      fault({ path = "/sandbox", throttle = "sandbox-create", retry_after = 7, times = 1 },
+        { path = "/sandbox", throttle = true, times = 1 })
       local answer = get("/sandbox"):lower()
       assert.truthy(answer:find("429", 1, true))
       assert.truthy(answer:find("retry-after-sandbox-create: 7", 1, true))
@@ -394,7 +400,8 @@ describe("the local server", function()
 
     it("a lost answer: the request took effect", function()
       fault { method = "POST", path = "/sandbox", reset = true, handled = true, times = 1 }
-      curl("-X POST -d '{\"name\":\"lost\"}' -H 'Authorization: Bearer " .. server.api_key .. "' " .. server.api_url .. "/sandbox")
+      curl("-X POST -d '{\"name\":\"lost\"}' -H 'Authorization: Bearer " .. server.api_key .. "' "
+        .. server.api_url .. "/sandbox")
       assert.equal("lost", must("GET", "/sandbox/lost").name)
       must("DELETE", "/sandbox/lost")
     end)

@@ -47,9 +47,9 @@ local function rearrange(fds)
   end
 end
 
-local function become(path, argv, fds)
+local function become(path, argv, fds, at_our_end)
   ffi.C.setsid()
-  ffi.C.prctl(PR_SET_PDEATHSIG, psignal.SIGKILL, 0, 0, 0)
+  ffi.C.prctl(PR_SET_PDEATHSIG, at_our_end or psignal.SIGKILL, 0, 0, 0)
   if unistd.getppid() == 1 then unistd._exit(1) end
   signal.default(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
   signal.unblock(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -63,12 +63,13 @@ end
 ---@param path string
 ---@param argv string[]
 ---@param fds integer[]  become 3, 4, ... in the child; the caller keeps its own
+---@param at_our_end? integer  the signal it gets when the control plane is gone (SIGKILL)
 ---@return daytona.devserver.Child? child, string? message
-function children.spawn(path, argv, fds)
+function children.spawn(path, argv, fds, at_our_end)
   local pid, message = unistd.fork()
   if not pid then return nil, message end
   if pid == 0 then
-    pcall(become, path, argv, fds)
+    pcall(become, path, argv, fds, at_our_end)
     unistd._exit(127)
   end
   local child = setmetatable({ pid = pid, ended = condition.new() }, Child)

@@ -199,12 +199,14 @@ local Daemon = {}
 Daemon.__index = Daemon
 
 ---Binds the sandbox's port; the daemon starts with the first connection.
----@param options { id: string, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, config: fun(): table, on_activity: fun() }
+---`port` is tried first, so that a sandbox keeps its address.
+---@param options { id: string, port?: integer, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, config: fun(): table, on_activity: fun() }
 ---@return daytona.devserver.Daemon? daemon, string? message
 function daemon.new(options)
   local self = setmetatable({}, Daemon)
   for name, value in pairs(options) do self[name] = value end
-  local socket, port = httpd.listen(0)
+  local socket, port = httpd.listen(options.port or 0)
+  if not socket then socket, port = httpd.listen(0) end
   if not socket then return nil, port end
   self.socket, self.port = socket, port
   self.changed = condition.new()
@@ -276,7 +278,8 @@ function Daemon:spawn()
   fcntl.fcntl(activity_w, fcntl.F_SETFL, fcntl.O_NONBLOCK)
   local fds = { self.socket:pollfd(), config_r, activity_w, self.isolation and info_w or nil }
   local program, argv = (self.isolation and isolated_command or plain_command)(self)
-  local child, message = children.spawn(program, argv, fds)
+  -- without a namespace that dies with it, the daemon must end its commands itself
+  local child, message = children.spawn(program, argv, fds, not self.isolation and psignal.SIGTERM or nil)
   unistd.close(config_r)
   unistd.close(activity_w)
   unistd.close(info_w)

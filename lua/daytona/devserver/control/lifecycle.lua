@@ -92,7 +92,10 @@ local function open_port(self, box)
   if made then
     box.daemon, message = self.make_daemon(box)
   end
-  if box.daemon then return true end
+  if box.daemon then
+    box.port = box.daemon.port
+    return true
+  end
   fail(self, box, { becomes = "error", error_reason = tostring(message), recoverable = true })
   return false
 end

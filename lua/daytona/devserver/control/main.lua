@@ -147,7 +147,7 @@ local function daemon_maker(context)
   local lua_dir, luajit = lua_folder(), interpreter()
   return function(box)
     return daemon.new {
-      id = box.id, folder = context.store:folder(box), lua_dir = lua_dir, luajit = luajit,
+      id = box.id, port = box.port, folder = context.store:folder(box), lua_dir = lua_dir, luajit = luajit,
       hostname = box.id:sub(1, 12), isolation = context.isolation,
       on_activity = function() context.store:touch(box) end,
       config = function()

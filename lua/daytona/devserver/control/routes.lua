@@ -343,6 +343,17 @@ local function add_builds(context)
   end)
 end
 
+-- A sandbox that is not started has no daemon; its address is the control plane's.
+local function add_toolbox(context)
+  context.app.not_found = function(req)
+    local id = req.full_path:match("^/toolbox/([^/]+)/")
+    if not id then httpd.fail(404, nil, "Cannot " .. req.method .. " " .. req.full_path) end
+    local box = context.store:find(id)
+    if not box then httpd.fail(404, "NOT_FOUND", ("no such sandbox: %s"):format(id)) end
+    checks.bad("no IP address found. Is the Sandbox started?")
+  end
+end
+
 -- The rest --------------------------------------------------------------------------------
 
 local function config_of(context)
@@ -409,6 +420,7 @@ function routes.add(context)
   add_settings(context)
   add_addresses(context)
   add_builds(context)
+  add_toolbox(context)
 end
 
 return routes
