@@ -23,11 +23,10 @@ local nudge = condition.new()                    -- there is more to do than the
 local pumps = setmetatable({}, { __mode = "k" }) -- controllers that have one
 local stepping = false
 
----True in a thread of a controller. That cqueues is loaded says little: it
----comes with libraries that only block.
+---True while a controller runs. That cqueues is loaded says little: it comes
+---with libraries that only block.
 function driver.detect()
-  local _, in_thread = cqueues.running()
-  return in_thread, "this is a thread of a cqueues controller", true
+  return cqueues.running() ~= nil, "a cqueues controller is running", true
 end
 
 function driver.attach(the_loop)

@@ -1,0 +1,157 @@
+-- Runs programs in real hosts (Neovim, LÖVE, luv, cqueues), headless, each a child
+-- process under a time limit, against a local server of their own.
+--
+--   local hosts = require "spec.support.hosts"
+--   local stage = hosts.stage()          a server and a started sandbox
+--   local said = stage:run("luv", [[ say("answer", 42) ]])
+--   said.answer, said.exit, said.text
+--   stage:close()
+--
+-- A program finds `daytona`, `loop` and `say(name, value)`; the environment holds
+-- the server's address and key, and SANDBOX the sandbox's id.
+
+local devserver = require "daytona.devserver"
+local shell = require "daytona.shell"
+
+local hosts = {}
+
+local ROOT = io.popen("pwd"):read("*l")
+
+-- Seconds after which a host is ended.
+local LIMIT = 60
+
+-- What comes before a program. LuaJIT and Lua 5.4.
+local COMMON = [[
+local function say(name, value) io.stdout:write("@", name, " ", tostring(value), "\n") io.stdout:flush() end
+local daytona = require "daytona"
+local loop = require "daytona.loop"
+]]
+
+-- How to start each host. %s is the program's file, or folder in LÖVE's case.
+local COMMAND = {
+  neovim = "nvim --headless -u NONE -i NONE -n --cmd " .. shell.quote("set rtp^=" .. ROOT) .. " -c 'luafile %s'",
+  love = "xvfb-run -a love %s",
+  luv = "lua5.4 %s", cqueues = "lua5.4 %s",
+  ["luv-luajit"] = "luajit %s", ["cqueues-luajit"] = "luajit %s",
+}
+
+local PATH = ("package.path = %q .. package.path\n"):format(("%s/lua/?.lua;%s/lua/?/init.lua;"):format(ROOT, ROOT))
+
+local BEFORE = {
+  -- An error would leave the editor open.
+  neovim = COMMON .. "local uv = vim.uv or vim.loop\nlocal function program()\n",
+  love = PATH .. COMMON,
+  luv = PATH .. COMMON .. 'local uv = require "luv"\n',
+  cqueues = PATH .. COMMON .. 'local cqueues = require "cqueues"\n',
+}
+
+local AFTER = {
+  neovim = "\nend\nlocal fine, why = pcall(program)\nif not fine then say('error', why) vim.cmd 'cquit' end\n",
+}
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  assert(file:write(text))
+  file:close()
+end
+
+local function temporary_folder()
+  return io.popen("mktemp -d"):read("*l")
+end
+
+local function assignments(env)
+  local words = {}
+  for name, value in pairs(env) do words[#words + 1] = name .. "=" .. shell.quote(tostring(value)) end
+  return table.concat(words, " ")
+end
+
+-- Lines "@name value" of what a program printed; numbers as numbers.
+local function parse(text, exit)
+  local said = { text = text, exit = exit }
+  for name, value in text:gmatch("@(%S+) ([^\r\n]*)") do said[name] = tonumber(value) or value end
+  return said
+end
+
+---Runs a shell command under the time limit. What it said.
+function hosts.command(command, env)
+  local line = ("timeout -k 2 %d env -u LUA_INIT %s sh -c %s </dev/null 2>&1; echo \"@exit $?\""):format(
+    LIMIT, assignments(env or {}), shell.quote("exec " .. command))
+  local out = assert(io.popen(line, "r"))
+  local text = out:read("*a")
+  out:close()
+  return parse(text)
+end
+
+---Whether a program is installed.
+function hosts.has(program)
+  return hosts.command("which " .. program).exit == 0
+end
+
+--- A stage: server, sandbox, folder -------------------------------------------------
+
+local Stage = {}
+Stage.__index = Stage
+
+---A local server with one started sandbox, and a folder for files.
+function hosts.stage(opts)
+  local server = assert(devserver.start(opts))
+  local client = assert(require("daytona").new { api_url = server.api_url, api_key = server.api_key })
+  local sandbox = assert(client:create {})
+  return setmetatable({
+    server = server, client = client, sandbox = sandbox, dir = temporary_folder(), root = ROOT,
+  }, Stage)
+end
+
+---The environment of a program that uses the stage's server.
+function Stage:env(more)
+  local env = {
+    DAYTONA_API_URL = self.server.api_url, DAYTONA_API_KEY = self.server.api_key,
+    SANDBOX = self.sandbox.id, STAGE = self.dir, HOME = self.dir, XDG_RUNTIME_DIR = self.dir,
+    XDG_CONFIG_HOME = self.dir, XDG_DATA_HOME = self.dir, XDG_CACHE_HOME = self.dir,
+    SDL_AUDIODRIVER = "dummy", ALSOFT_DRIVERS = "null", LIBGL_ALWAYS_SOFTWARE = "1",
+  }
+  for name, value in pairs(more or {}) do env[name] = value end
+  return env
+end
+
+---Runs a program's text in a host ("neovim", "love", "luv", "cqueues", the last two
+---also with "-luajit"). What it said.
+function Stage:run(host, program, env)
+  local kind = host:gsub("%-luajit$", "")
+  local text = BEFORE[kind] .. program .. (AFTER[kind] or "")
+  local path = self.dir .. "/program.lua"
+  if host == "love" then
+    path = self.dir .. "/game"
+    os.execute("mkdir -p " .. shell.quote(path))
+    write(path .. "/main.lua", text)
+  else
+    write(path, text)
+  end
+  return hosts.command(COMMAND[host]:format(shell.quote(path)), self:env(env))
+end
+
+---Whether a command with this text runs in the sandbox.
+function Stage:is_running(text)
+  local pattern = "[" .. text:sub(1, 1) .. "]" .. text:sub(2)
+  local result = assert(self.sandbox:exec("ps -eo args | grep -c " .. shell.quote(pattern)))
+  return tonumber(result.result:match("%d+")) > 0
+end
+
+---Runs fn up to three times and stops when it returns true. Returns what the last
+---one said in words, for the failure message.
+function hosts.best_of_three(fn)
+  local met, words
+  for _ = 1, 3 do
+    met, words = fn()
+    if met then return true, words end
+  end
+  return false, words
+end
+
+function Stage:close()
+  self.sandbox:delete()
+  self.server:stop()
+  os.execute("rm -rf " .. shell.quote(self.dir))
+end
+
+return hosts
