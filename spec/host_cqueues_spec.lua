@@ -1,6 +1,6 @@
 -- Programs on cqueues, lua-http servers among them: a call suspends its thread.
 --
--- Bars of time are the best of three; `busted --run=hosts` runs these specs.
+-- Bars of time are the best of three; `scripts/test hosts` runs these specs.
 
 local hosts = require "spec.support.hosts"
 

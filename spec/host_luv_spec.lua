@@ -1,6 +1,6 @@
 -- Programs on luv: tasks go on inside uv.run(), beside the program's own work.
 --
--- Bars of time are the best of three; `busted --run=hosts` runs these specs.
+-- Bars of time are the best of three; `scripts/test hosts` runs these specs.
 
 local hosts = require "spec.support.hosts"
 

@@ -1,6 +1,6 @@
 -- Neovim, headless: calls in tasks never hold the editor up.
 --
--- Bars of time are the best of three; `busted --run=hosts` runs these specs.
+-- Bars of time are the best of three; `scripts/test hosts` runs these specs.
 
 local hosts = require "spec.support.hosts"
 
