@@ -33,6 +33,7 @@ local session = require "daytona.devserver.toolbox.session"
 local session_calls = require "daytona.devserver.toolbox.session_calls"
 local spawn = require "daytona.devserver.toolbox.spawn"
 local sys = require "daytona.devserver.toolbox.sys"
+local system = require "daytona.devserver.toolbox.system"
 
 local function read_config(fd)
   local pieces, size = {}, 65536
@@ -72,6 +73,7 @@ local function prepare(config)
   assert(unistd.chdir(config.work_dir or config.home))
   posix_signal.signal(posix_signal.SIGPIPE, posix_signal.SIG_IGN)
   sys.adopt_orphans()
+  system.init { cpu = config.cpu, memory = config.memory, disk = config.disk }
   local time_scale = config.time_scale or 1
   process.drain_seconds = process.drain_seconds / time_scale
   session.grace_seconds = session.grace_seconds / time_scale

@@ -12,6 +12,7 @@ local process = require "daytona.devserver.toolbox.process"
 local pty = require "daytona.devserver.toolbox.pty_calls"
 local sessions = require "daytona.devserver.toolbox.session_calls"
 local search = require "daytona.devserver.toolbox.search"
+local system = require "daytona.devserver.toolbox.system"
 local transfer = require "daytona.devserver.toolbox.transfer"
 local unistd = require "posix.unistd"
 
@@ -40,6 +41,9 @@ local TABLE = {
   { "GET", "/project-dir", home_dir },
   { "GET", "/work-dir", working_dir },
   { "POST", "/env", environment.update, nil, "new" },
+  { "GET", "/port", system.ports, "empty" },
+  { "GET", "/port/:port/in-use", system.port_in_use, "empty" },
+  { "GET", "/system/metrics", system.metrics, nil, "new" },
 
   { "POST", "/process/execute", process.execute },
   { "POST", "/process/code-run", code_run.run },

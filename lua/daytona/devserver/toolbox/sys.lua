@@ -254,6 +254,20 @@ function sys.fstat(fd)
   return statx(fd, "", AT_EMPTY_PATH)
 end
 
+ffi.cdef "ssize_t readlink(const char *path, char *to, size_t size);"
+
+local link_buffer = ffi.new "char[4096]"
+
+--- What a symbolic link says. (lua-posix refuses those in /proc, whose size is
+-- not the length of their text.)
+---@return string? target
+---@return integer? errno
+function sys.readlink(path)
+  local n = tonumber(C.readlink(path, link_buffer, 4096))
+  if n < 0 then return nil, ffi.errno() end
+  return ffi.string(link_buffer, n)
+end
+
 --- Renames without ever replacing what is at the destination.
 ---@return boolean? ok
 ---@return integer? errno

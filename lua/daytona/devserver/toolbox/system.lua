@@ -1,0 +1,161 @@
+--- What the sandbox's machine does: listening ports and resource use, both
+-- counted over the sandbox's own processes.
+
+local bit = require "bit"
+local cqueues = require "cqueues"
+local socket = require "cqueues.socket"
+local dirent = require "posix.dirent"
+local unistd = require "posix.unistd"
+local json = require "daytona.devserver.json"
+local command = require "daytona.devserver.toolbox.command"
+local environment = require "daytona.devserver.toolbox.environment"
+local failures = require "daytona.devserver.toolbox.failures"
+local spawn = require "daytona.devserver.toolbox.spawn"
+local sys = require "daytona.devserver.toolbox.sys"
+local text = require "daytona.devserver.toolbox.text"
+
+local system = {}
+
+local FIRST_PORT, LAST_PORT = 3000, 9999
+local DIAL_SECONDS = 0.05
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local data = file and file:read "*a"
+  if file then file:close() end
+  return data
+end
+
+-- Ports --------------------------------------------------------------------
+
+-- The inodes of every socket that the sandbox's processes hold.
+local function own_sockets()
+  local found = {}
+  for _, pid in ipairs(spawn.descendants(unistd.getpid())) do
+    local dir = "/proc/" .. pid .. "/fd/"
+    local ok, names = pcall(dirent.dir, dir)
+    for _, name in ipairs(ok and names or {}) do
+      local inode = (sys.readlink(dir .. name) or ""):match "^socket:%[(%d+)%]$"
+      if inode then found[inode] = true end
+    end
+  end
+  return found
+end
+
+-- Calls each(port, inode) for every listening socket of a table in /proc/net.
+local function each_listener(path, each)
+  local LISTEN = "0A"
+  for line in (read(path) or ""):gmatch "[^\n]+" do
+    local port, state, inode =
+      line:match "^%s*%d+: %x+:(%x+) %x+:%x+ (%x+) %S+ %S+ %S+ +%d+ +%d+ (%d+)"
+    if state == LISTEN then each(tonumber(port, 16), inode) end
+  end
+end
+
+local function listening()
+  local own, seen = own_sockets(), {}
+  for _, path in ipairs { "/proc/net/tcp", "/proc/net/tcp6" } do
+    each_listener(path, function(port, inode)
+      if own[inode] then seen[port] = true end
+    end)
+  end
+  return seen
+end
+
+--- GET /port
+function system.ports()
+  local list = json.array {}
+  for port in pairs(listening()) do list[#list + 1] = port end
+  table.sort(list)
+  return 200, { ports = list }
+end
+
+-- Whether somebody accepts connections on a port of this machine.
+local function answers(port)
+  local peer = socket.connect { host = "127.0.0.1", port = port }
+  peer:onerror(function(_, _, why) return why end)
+  local ok = peer:connect(DIAL_SECONDS)
+  cqueues.cancel(peer:pollfd())
+  peer:close()
+  return ok ~= nil and ok ~= false
+end
+
+--- GET /port/{port}/in-use
+function system.port_in_use(req)
+  local port = tonumber(req.params.port:match "^%d+$")
+  if not port or port < FIRST_PORT or port > LAST_PORT then
+    failures.raise(400, ("port must be between %d and %d"):format(FIRST_PORT, LAST_PORT))
+  end
+  return 200, { isInUse = listening()[port] == true or answers(port) }
+end
+
+-- Metrics ------------------------------------------------------------------
+
+local limits = {}
+local last           -- { time, ticks } of the sample before
+
+--- Sets the sandbox's size, where it has one.
+---@param o { cpu: number?, memory: number?, disk: number? } # memory and disk in GiB
+function system.init(o)
+  limits = o
+end
+
+local function online_cpus()
+  local count = 0
+  for _ in (read "/proc/stat" or ""):gmatch "\ncpu%d+" do count = count + 1 end
+  return math.max(count, 1)
+end
+
+-- Clock ticks and resident bytes of the sandbox's processes.
+local function usage()
+  local ticks, pages = 0, 0
+  local pids = spawn.descendants(unistd.getpid())
+  pids[#pids + 1] = unistd.getpid()
+  for _, pid in ipairs(pids) do
+    local rest = (read("/proc/" .. pid .. "/stat") or ""):match "%) (.*)$"
+    local fields = {}
+    for field in (rest or ""):gmatch "%S+" do fields[#fields + 1] = tonumber(field) or 0 end
+    if fields[22] then
+      ticks = ticks + fields[12] + fields[13] + fields[14] + fields[15]
+      pages = pages + fields[22]
+    end
+  end
+  return ticks, pages * 4096
+end
+
+local function cpu_percent(ticks, cpus)
+  local now, before = cqueues.monotime(), last
+  last = { time = now, ticks = ticks }
+  if not before or now <= before.time then return 0 end
+  local hertz = unistd.sysconf(unistd._SC_CLK_TCK)
+  local used = math.max(0, ticks - before.ticks) / hertz / (now - before.time) / cpus * 100
+  return bit.tobit(used * 100) / 100
+end
+
+local function disk()
+  local _, out = command.run { argv = { "df", "-P", "-B1", environment.get "HOME" } }
+  local total, used, free = (out or ""):match "\n%S+ +(%d+) +(%d+) +(%d+)"
+  return tonumber(total) or 0, tonumber(used) or 0, tonumber(free) or 0
+end
+
+--- GET /system/metrics
+function system.metrics()
+  local GIB = 1024 ^ 3
+  local cpus = math.ceil(limits.cpu or online_cpus())
+  local ticks, resident = usage()
+  local total, used, free = disk()
+  if limits.disk then
+    total = limits.disk * GIB
+    free = math.max(0, math.min(free, total - used))
+  end
+  local memory = (read "/proc/meminfo" or ""):match "MemTotal:%s*(%d+)"
+  local now = os.time()
+  return 200, {
+    timestamp = text.rfc3339(now), timestampUnix = now, cpuCount = cpus,
+    cpuUsedPct = cpu_percent(ticks, cpus), memUsed = resident,
+    memTotal = limits.memory and limits.memory * GIB or (tonumber(memory) or 0) * 1024,
+    memCache = 0, diskUsed = used, diskTotal = total, diskFree = free,
+  }
+end
+
+return system

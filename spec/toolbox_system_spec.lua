@@ -1,0 +1,63 @@
+-- Ports and resources of a sandbox, as its daemon counts them.
+
+local toolbox = require "spec.support.toolbox"
+
+describe("the machine of a sandbox", function()
+  local daemon
+  setup(function() daemon = toolbox.start { cpu = 2, memory = 4 } end)
+  teardown(function() daemon:stop() end)
+
+  local function in_use(port)
+    return daemon:request("GET", "/port/" .. port .. "/in-use")
+  end
+
+  it("shows the ports that its own processes listen on", function()
+    assert.are.equal('{"ports":[]}', daemon:request("GET", "/port").body)
+    daemon:exec([[cat > serve.py <<'END'
+import socket, time
+servers = [socket.create_server(("127.0.0.1", 0)), socket.create_server(("::1", 0), family=socket.AF_INET6)]
+print(*[s.getsockname()[1] for s in servers], flush=True)
+time.sleep(60)
+END
+python3 serve.py > ports 2>&1 & echo $! > pid]])
+    local first, second
+    for _ = 1, 200 do
+      first, second = (toolbox.read(daemon.dir .. "/ports") or ""):match "(%d+) (%d+)"
+      if first then break end
+      toolbox.sh "sleep 0.02"
+    end
+    local expected = { tonumber(first), tonumber(second) }
+    table.sort(expected)
+    assert.are.same(expected, daemon:request("GET", "/port").json.ports)
+    daemon:exec "kill $(cat pid)"
+  end)
+
+  it("says whether a port is taken", function()
+    for _, port in ipairs { "2999", "10000", "x", "-1" } do
+      assert.are.equal(400, in_use(port).status)
+    end
+    local free
+    for port = 3400, 3500 do
+      free = port
+      if in_use(port).body == '{"isInUse":false}' then break end
+    end
+    daemon:exec("python3 -m http.server --bind 127.0.0.1 " .. free .. " >/dev/null 2>&1 & echo $! > pid")
+    for _ = 1, 200 do
+      if in_use(free).json.isInUse then break end
+      toolbox.sh "sleep 0.02"
+    end
+    assert.is_true(in_use(free).json.isInUse)
+    daemon:exec "kill $(cat pid)"
+  end)
+
+  it("measures what it uses", function()
+    local function metrics() return daemon:request("GET", "/system/metrics").json end
+    local m = metrics()
+    assert.are.same({ 2, 4 * 1024 ^ 3, 0 }, { m.cpuCount, m.memTotal, m.cpuUsedPct })
+    assert.is_true(m.memUsed > 1e6 and m.memUsed < m.memTotal)
+    assert.is_true(m.diskTotal > 0 and m.diskUsed > 0 and m.diskFree >= 0)
+    assert.is_truthy(m.timestamp:find "^%d+%-%d+%-%d+T")
+    daemon:exec "timeout 0.3 sh -c 'while :; do :; done'"
+    assert.is_true(metrics().cpuUsedPct > 1)
+  end)
+end)
