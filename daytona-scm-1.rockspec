@@ -123,6 +123,7 @@ build = {
     ["daytona.devserver.toolbox.session_log"] = "lua/daytona/devserver/toolbox/session_log.lua",
     ["daytona.devserver.toolbox.spawn"] = "lua/daytona/devserver/toolbox/spawn.lua",
     ["daytona.devserver.toolbox.sys"] = "lua/daytona/devserver/toolbox/sys.lua",
+    ["daytona.devserver.toolbox.system"] = "lua/daytona/devserver/toolbox/system.lua",
     ["daytona.devserver.toolbox.text"] = "lua/daytona/devserver/toolbox/text.lua",
     ["daytona.devserver.toolbox.transfer"] = "lua/daytona/devserver/toolbox/transfer.lua",
     ["daytona.devserver.toolbox.version"] = "lua/daytona/devserver/toolbox/version.lua",
