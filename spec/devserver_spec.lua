@@ -540,6 +540,24 @@ describe("a local server's end:", function()
     run("rm -rf " .. shell.quote(dir))
   end)
 
+  it("an old server, and HTTPS with a certificate of its own", function()
+    local server = assert(devserver.start { legacy = "0.190", tls = true })
+    local status = run("curl -s -m 10 " .. server.api_url .. "/config; echo status $?")
+    assert.truthy(status:find("status 60", 1, true))
+    local client = daytona.new { api_url = server.api_url, api_key = server.api_key, ca_file = server.certificate }
+    local made = assert(client:request("POST", "/sandbox", { json = {} })).json
+    assert.equal("", made.toolboxProxyUrl)
+    local url = assert(client:request("GET", "/sandbox/" .. made.id .. "/toolbox-proxy-url")).json.url
+    assert.truthy(url:find "^http://127%.0%.0%.1:%d+/toolbox$")
+    local none, err = client:request("GET", "/sandbox/none")
+    assert.is_nil(none)
+    assert.equal(404, err.status)
+    assert.is_nil(err.source)
+    assert.equal("", assert(client:request("DELETE", "/sandbox/" .. made.id)).body)
+    client:close()
+    server:stop()
+  end)
+
   it("by hand: it prints what to export, keeps its key, and Ctrl-C ends it", function()
     local dir = run "mktemp -d"
     local output = run(("%sbin/daytona-devserver --dir %s/d >%s/out & P=$!; "

@@ -44,7 +44,7 @@
 local cqueues = require "cqueues"
 local json = require "daytona.devserver.json"
 
-local LOG_LIMIT = 20000
+local LOG_LIMIT = 100000   -- requests noted; later ones are not
 
 local Faults = {}
 Faults.__index = Faults
@@ -56,7 +56,7 @@ for name in ([[method path times after delay hold headers status body code messa
 
 ---@param list? table[]
 function Faults.new(list)
-  local self = setmetatable({ list = {}, log = {}, dropped = 0 }, Faults)
+  local self = setmetatable({ list = {}, log = {} }, Faults)
   for _, fault in ipairs(list or {}) do assert(self:add(fault)) end
   return self
 end
@@ -273,10 +273,7 @@ end
 function Faults:note(req, status)
   local path = path_of(req)
   if path:find("^/__devserver/") then return end
-  if #self.log >= LOG_LIMIT then
-    self.dropped = self.dropped + 1
-    return
-  end
+  if #self.log >= LOG_LIMIT then return end
   self.log[#self.log + 1] = { method = req.method, path = path, status = status }
 end
 
@@ -324,7 +321,7 @@ function Faults:install(app, prefix, also)
     return 200, json.array(also and also.requests(self.log) or self.log)
   end)
   app:route("DELETE", base .. "/requests", function()
-    self.log, self.dropped = {}, 0
+    self.log = {}
     if also then also.forget() end
     return 204
   end)

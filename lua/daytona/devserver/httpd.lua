@@ -14,6 +14,8 @@
 --     not_found = function(req) return status, body, headers end,         -- optional
 --     faults = faults,            -- optional, from daytona.devserver.faults
 --     clock = clock,              -- optional, from daytona.devserver.clock
+--     tls = context,              -- optional: HTTPS (HTTP/2 when the client offers it)
+--     legacy = "0.190",           -- optional: envelopes without code and source
 --     on_request = function(req, status) end, -- optional, after each request
 --   }
 --   app:route("GET", "/sandbox/:id", function(req) return 200, { id = req.params.id } end)
@@ -114,12 +116,13 @@ function httpd.timestamp(t)
 end
 
 local function default_envelope(req, failure)
+  local new = not req.app.legacy
   return failure.status, {
     statusCode = failure.status,
     error = req.app.source == "DAYTONA_API" and reasons[tostring(failure.status)] or nil,
     message = failure.message,
-    code = failure.code,
-    source = req.app.source,
+    code = new and failure.code or nil,
+    source = new and req.app.source or nil,
     timestamp = httpd.timestamp(),
     path = req.full_path,
     method = req.method,
@@ -654,6 +657,11 @@ local function serve_h1(app, conn)
       stream:shutdown()
       break
     end
+    if not (headers:get("content-length") or "0"):find("^%d+$") then
+      conn.socket:xwrite("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", "bn")
+      abandon(stream)
+      break
+    end
     handle(app, stream, headers)
   end
 end
@@ -683,17 +691,21 @@ local function open_connection(app, socket)
 end
 
 local function serve_socket(app, socket)
+  local conn
   local ok, err = xpcall(function()
-    local conn = open_connection(app, socket)
-    if not conn then return end
-    if conn.version == 2 then serve_h2(app, conn) else serve_h1(app, conn) end
-    if conn.socket then conn:close() end
+    conn = open_connection(app, socket)
+    if not conn then
+      socket:close()
+    else
+      if conn.version == 2 then serve_h2(app, conn) else serve_h1(app, conn) end
+      if conn.socket then conn:close() end
+    end
   end, debug.traceback)
   if not ok then
     io.stderr:write("daytona-devserver: connection: ", tostring(err), "\n")
+    if conn and conn.socket then conn.socket:close() end
   end
   app.counts.open = app.counts.open - 1
-  app.sockets[socket] = nil
 end
 
 ---Accepts connections on a listening cqueues socket until `app:stop()`. Must run
@@ -708,7 +720,6 @@ function App:serve(listener)
     if socket then
       self.counts.connections = self.counts.connections + 1
       self.counts.open = self.counts.open + 1
-      self.sockets[socket] = true
       self.cq:wrap(serve_socket, self, socket)
     elseif errno == ce.ETIMEDOUT or errno == ce.EAGAIN then
       cqueues.poll(listener)
@@ -766,8 +777,8 @@ function httpd.new(options)
     clock = options.clock,
     on_request = options.on_request,
     tls = options.tls,
+    legacy = options.legacy,
     tree = {},
-    sockets = {},
     counts = { connections = 0, open = 0, requests = 0, active = 0, websockets = 0 },
   }, App)
 end

@@ -179,12 +179,14 @@ local function make_context(options, dir, temporary)
   end
   context.app = httpd.new {
     key = context.key, source = "DAYTONA_API", prefix = "/api", clock = clock, tls = tls_context,
+    legacy = options.legacy,
   }
   local listener, port = httpd.listen(options.port)
   if not listener then return nil, ("cannot listen on 127.0.0.1:%d: %s"):format(options.port, port) end
   context.listener, context.port = listener, port
   context.api_url = ("%s://127.0.0.1:%d/api"):format(scheme, port)
   context.store.proxy_url = ("%s://127.0.0.1:%d/toolbox"):format(scheme, port)
+  context.store.legacy = options.legacy
   context.push = function(...) return admin.ask(context, ...) end
   context.life = Lifecycle.new(context.store, clock, daemon_maker(context),
     function(...) return context.faults:for_state(...) end)

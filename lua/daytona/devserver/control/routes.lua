@@ -204,9 +204,12 @@ end
 
 local function add_actions(context)
   on_sandbox(context, "GET", "", function() end)
-  on_sandbox(context, "DELETE", "", function(box)
-    if box.state == "destroying" or box.desired == "destroyed" then httpd.fail(409, nil, BUSY) end
+  context.app:route("DELETE", "/sandbox/:id", function(req)
+    local box = found(context, req)
+    if box.desired == "destroyed" then httpd.fail(409, nil, BUSY) end
     context.life:delete(box)
+    if context.legacy then return 200 end
+    return 200, context.store:dto(box)
   end)
   on_sandbox(context, "POST", "/start", function(box, req) start(context, box, req) end)
   on_sandbox(context, "POST", "/stop", function(box, req) stop(context, box, req) end)
@@ -289,8 +292,7 @@ end
 local function add_addresses(context)
   local app = context.app
   app:route("GET", "/sandbox/:id/toolbox-proxy-url", function(req)
-    local box = found_by_id(context, req)
-    return 200, { url = context.store:item(box).toolboxProxyUrl }
+    return 200, { url = context.store:address(found_by_id(context, req)) }
   end)
   app:route("GET", "/sandbox/:id/ports/:port/preview-url", function(req)
     local box, port = found(context, req), port_of(req)

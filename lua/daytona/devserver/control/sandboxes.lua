@@ -136,6 +136,12 @@ function Store:touch(box)
   self.version = self.version + 1
 end
 
+---Where the sandbox's toolbox is.
+---@return string
+function Store:address(box)
+  return box.daemon and ("http://127.0.0.1:%d/toolbox"):format(box.daemon.port) or self.proxy_url
+end
+
 local function stamp(t)
   return t and httpd.timestamp(t)
 end
@@ -157,8 +163,7 @@ function Store:item(box)
     autoDestroyAt = stamp(box.destroy_at),
     createdAt = stamp(box.created), updatedAt = stamp(box.updated),
     lastActivityAt = stamp(box.activity),
-    toolboxProxyUrl = box.daemon and ("http://127.0.0.1:%d/toolbox"):format(box.daemon.port)
-      or self.proxy_url,
+    toolboxProxyUrl = self.legacy and "" or self:address(box),
   }
 end
 
