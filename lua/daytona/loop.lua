@@ -42,7 +42,7 @@ local ready, head, tail    -- tasks to resume, a queue
 local current              -- the task that runs, or nil
 local driver, driver_why   -- nil until first used
 local sure = false         -- the driver was chosen, or the host seen running
-local kick                 -- the driver's, or nil
+local kick, notify         -- the driver's, or nil
 local deferred = false     -- the driver was asked to resume the ready tasks
 local spare = {}           -- waiters of callers outside tasks, for the next ones
 
@@ -82,7 +82,7 @@ local function install(found, why, certain)
     driver = found
     if engine then driver.attach(loop) end
   end
-  driver_why, sure = why, certain
+  driver_why, sure, notify = why, certain, found.wake
   kick = certain and found.kick or nil
   if not certain then kick = recheck end
 end
@@ -92,9 +92,10 @@ end
 local function find()
   local first, first_why
   for i = 1, #DRIVERS do
-    local name, sign = DRIVERS[i][1], DRIVERS[i][2]
-    if sign() then
-      local candidate = require("daytona.driver." .. name)
+    local entry = DRIVERS[i]
+    if entry[2]() then
+      local candidate = entry.driver or require("daytona.driver." .. entry[1])
+      entry.driver = candidate -- looked at again by every start: no require then
       local yes, why, certain = candidate.detect()
       if yes and certain then return candidate, why, true end
       if yes and not first then first, first_why = candidate, why end
@@ -223,18 +224,22 @@ end
 local function wake(waiter, why)
   if waiter.ready then return end
   waiter.ready, waiter.why = true, why
-  if not waiter.co then return driver.wake(waiter) end
+  if not waiter.co then
+    if notify then notify(waiter) end
+    return
+  end
   tail = tail + 1
   ready[tail] = waiter
   if kick then kick() end
 end
 
--- Wakes those who wait for the source and for one of these events.
+-- Wakes those who wait for the source and for one of these events. Its end
+-- concerns them all.
 local function wake_all(source, what)
   local waiter = source.waiter
   while waiter do
     local after = waiter.next
-    if band(waiter.mask, what) ~= 0 then wake(waiter, "event") end
+    if what >= DONE or band(waiter.mask, what) ~= 0 then wake(waiter, "event") end
     waiter = after
   end
 end
@@ -242,26 +247,27 @@ end
 local function finish(op)
   op.done = true
   ops[op.id] = nil
-  wake_all(op, 31)
+  wake_all(op, DONE)
+end
+
+local function note(op, what)
+  op.events = op.events == 0 and what or bor(op.events, what)
 end
 
 local function dispatch(events)
   for i = 1, #events, 2 do
     local op, what = ops[events[i]], events[i + 1]
-    if op then
-      if what >= DONE then
-        op.events = bor(op.events, what - DONE)
-        finish(op)
-      else
-        op.events = bor(op.events, what)
-        wake_all(op, what)
-      end
+    if op and what >= DONE then
+      if what > DONE then note(op, what - DONE) end
+      finish(op)
+    elseif op then
+      note(op, what)
+      wake_all(op, what)
     end
   end
 end
 
 local function expire()
-  if not heap[1] then return end
   local time = now()
   local waiter = heap:take(time)
   while waiter do
@@ -315,7 +321,7 @@ end
 -- The task whose own coroutine this is. Inside a coroutine that a task made for
 -- itself (a generator) a wait is like one outside tasks.
 local function own_task()
-  if current and running() == current.co then return current end
+  return current and running() == current.co and current or nil
 end
 
 -- Resumes what was ready when it began, at least one, until the time is over.
@@ -367,7 +373,7 @@ function loop.step(budget)
   local stop = budget and now() + budget
   local events = engine:step(budget)
   if events then dispatch(events) end
-  expire()
+  if heap[1] then expire() end
   if head > tail then return end
   if not driver.defer then return run_ready(stop) end
   if not deferred then
@@ -398,8 +404,8 @@ function loop.poll()
     error("a wait that nothing can end: no request, timer or task is in progress", 0)
   end
   if events then dispatch(events) end
-  expire()
-  run_ready()
+  if heap[1] then expire() end
+  if head <= tail then run_ready() end
   return signal
 end
 
@@ -486,9 +492,10 @@ local function unlink(source, waiter)
   waiter.next = nil
 end
 
--- The wait of a caller outside tasks. Why it ended; raises after Ctrl-C.
+-- The wait of a caller outside tasks. Why it ended ("lost": in a child after a
+-- fork); raises after Ctrl-C.
 function host_wait(source, mask, deadline)
-  if not (engine and engine:is_ours()) then loop.engine() end
+  if not engine then loop.engine() end
   if not sure then recheck() end
   local refusal = driver.refuse and driver.refuse()
   if refusal then error(refusal, 0) end
@@ -503,8 +510,11 @@ function host_wait(source, mask, deadline)
   if source then unlink(source, waiter) end
   if deadline then heap:remove(waiter) end
   spare[#spare + 1] = waiter
-  if not ok then interrupted(err, source, before) end
-  return waiter.why
+  if ok then return waiter.why end
+  if engine:is_ours() then interrupted(err, source, before) end
+  loop.engine()
+  if source then return "lost" end
+  return host_wait(source, mask, deadline)
 end
 
 -- The wait of a task. Why it ended.
@@ -555,20 +565,21 @@ end
 ---@return integer? events
 ---@return daytona.Error? err
 function loop.wait(op, mask, deadline)
-  local task = own_task()
+  local task = current and own_task()
   if task and task.canceled and task.shields == 0 and not op.done then return abandoned(op) end
   local found = take(op, mask)
   if found then return found end
   if ops[op.id] ~= op then return nil, lost() end
   local why
   if task then
-    why = task_wait(task, op, bor(mask, DONE), deadline)
+    why = task_wait(task, op, mask, deadline)
   else
-    why = host_wait(op, bor(mask, DONE), deadline)
+    why = host_wait(op, mask, deadline)
   end
   found = take(op, mask)
   if found then return found end
   if why == "deadline" then return nil, too_late() end
+  if why == "lost" then return nil, lost() end
   return abandoned(op)
 end
 
@@ -589,6 +600,7 @@ function loop.join(task, deadline)
   if task:done() then return true end
   local why = wait(task, DONE, deadline)
   if task:done() then return true end
+  if why == "lost" then return nil, lost() end
   if why == "deadline" then return nil, too_late() end
   return nil, canceled()
 end

@@ -48,12 +48,13 @@ function Timers:add(entry, when)
   return entry.slot == 1
 end
 
----Removes an entry if it is there.
+---Removes an entry if it is there (and not in the heap of before a fork).
 ---@param entry table
 function Timers:remove(entry)
   local slot = entry.slot
   if not slot then return end
   entry.slot, entry.when = nil, nil
+  if self[slot] ~= entry then return end
   local last = self[self.n]
   self[self.n] = nil
   self.n = self.n - 1

@@ -31,6 +31,4 @@ function block.wait(waiter)
   return pcall(poll_until, waiter)
 end
 
-function block.wake() end
-
 return block

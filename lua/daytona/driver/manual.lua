@@ -10,7 +10,6 @@ local manual = {
   attach = block.attach,
   detach = block.detach,
   wait = block.wait,
-  wake = block.wake,
 }
 
 ---True under LÖVE, which puts its modules into the global `love`.
