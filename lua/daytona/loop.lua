@@ -496,7 +496,8 @@ end
 -- fork); raises after Ctrl-C.
 function host_wait(source, mask, deadline)
   if not engine then loop.engine() end
-  if not sure then recheck() end
+  -- The start of a transfer has just looked for the host.
+  if not sure and not (source and source.transfer) then recheck() end
   local refusal = driver.refuse and driver.refuse()
   if refusal then error(refusal, 0) end
   local n = #spare
