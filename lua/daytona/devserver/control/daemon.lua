@@ -28,8 +28,9 @@
 --   isolated     whether bubblewrap is around it
 --
 -- It closes N, sets close-on-exec on listen_fd and activity_fd, removes nothing
--- from disk, serves `/toolbox/<sandbox_id>/...` (and `/__devserver/...`, see
--- faults.lua) until SIGTERM, upon which it kills what it started and exits 0.
+-- from disk, serves `/toolbox/<sandbox_id>/...` until SIGTERM, upon which it kills
+-- what it started and exits 0. Below that path it also has `/__devserver/...`: the
+-- routes of faults.lua, and `PUT signing-key` with {key} after a rotation.
 -- It runs as the first process of its own process namespace when isolated, so it
 -- reaps orphans (waitpid -1) and its end kills everything; unisolated it is the
 -- leader of its own process group.
