@@ -404,7 +404,11 @@ end
 function Sandbox:delete(opts)
   opts = options.check("delete", CHANGE, opts)
   local query = opts.force and { force = true } or nil
-  return change_state(self, "delete", query, opts.timeout or 60, opts.wait == true)
+  local name = self.name
+  local fine, err = change_state(self, "delete", query, opts.timeout or 60, opts.wait == true)
+  self.name = name -- the service gives it another one, to free the name
+  if not fine then return nil, err end
+  return self
 end
 
 ---Starts it unless it is started.

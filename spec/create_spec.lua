@@ -1,0 +1,288 @@
+-- Creating a sandbox exactly once, whatever happens to the answers. A script
+-- plays the service: each request must be the next that it expects.
+
+local daytona = require "daytona"
+local errors = require "daytona.errors"
+local http = require "daytona.http"
+local loop = require "daytona.loop"
+
+local real_request, real_sleep = http.request, loop.sleep
+local script, seen, client
+
+-- A sandbox as the service shows it. The name and labels come from the request.
+local created
+
+local function dto(fields)
+  local raw = { id = "id-1", name = created and created.name or "other", labels = created and created.labels or {},
+    state = "started", toolboxProxyUrl = "http://127.0.0.1:1/toolbox" }
+  for name, value in pairs(fields or {}) do raw[name] = value end
+  return raw
+end
+
+local function ok(fields)
+  return function() return { status = 200, json = dto(fields), body = "" } end
+end
+
+local function answered(status, body)
+  return function() return nil, errors.from_response { status = status, body = body or "" } end
+end
+
+local function lost(code)
+  return function() return nil, errors.from_transport(code) end
+end
+
+local function expect(...)
+  script = { ... }
+end
+
+local function step(connection, request)
+  local line = request.method .. " " .. request.path
+  seen[#seen + 1] = line
+  if request.method == "POST" and request.path == "/sandbox" then created = request.json end
+  local row = table.remove(script, 1)
+  assert(row, "not expected: " .. line)
+  assert.truthy(line:find(row[1]), line .. " is not " .. row[1])
+  return row[2](request, connection)
+end
+
+before_each(function()
+  client = assert(daytona.new { api_key = "k", api_url = "http://127.0.0.1:1" })
+  seen, created, script = {}, nil, {}
+  http.request = step
+  loop.sleep = function() return true end
+end)
+
+after_each(function()
+  http.request, loop.sleep = real_request, real_sleep
+  assert.same({}, script)
+end)
+
+local POST, GET, DELETE = "^POST /sandbox$", "^GET /sandbox/[^/]+$", "^DELETE /sandbox/id%-1$"
+
+describe("create", function()
+  it("sends what was asked for, under the service's names, and nothing else", function()
+    expect { POST, ok() }
+    local labels = { team = "a" }
+    assert(client:create {
+      snapshot = "s", name = "n", user = "u", env = { A = "1" }, labels = labels, public = true, target = "eu",
+      auto_stop_interval = 5, auto_archive_interval = 0, auto_delete_interval = -1, language = "typescript",
+      volumes = { { volume_id = "v", mount_path = "/data" } }, secrets = { B = "b", A = "a" },
+      network_allow_list = { "10.0.0.0/8", "1.2.3.4/32" }, ttl_minutes = 3,
+    })
+    local mark = created.labels["daytona-lua-create"]
+    assert.truthy(mark:find "^%x+$")
+    assert.same({
+      snapshot = "s", name = "n", user = "u", env = { A = "1" }, public = true, target = "eu",
+      labels = { team = "a", ["code-toolbox-language"] = "typescript", ["daytona-lua-create"] = mark },
+      autoStopInterval = 5, autoArchiveInterval = 0, autoDeleteInterval = -1, ttlMinutes = 3,
+      volumes = { { volumeId = "v", mountPath = "/data" } }, secrets = { { A = "a" }, { B = "b" } },
+      networkAllowList = "10.0.0.0/8,1.2.3.4/32",
+    }, created)
+    assert.same({ team = "a" }, labels)
+  end)
+
+  it("without options is a python sandbox of a name of its own", function()
+    expect { POST, ok() }
+    assert(client:create())
+    assert.truthy(created.name:find "^lua%-%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x$")
+    assert.same({ name = created.name, labels = { ["code-toolbox-language"] = "python" } }, created)
+  end)
+
+  it("builds from an image, with resources", function()
+    expect { POST, ok() }
+    assert(client:create { image = "debian:12", cpu = 2, memory = 4, disk = 8, ephemeral = true, gpu_type = "H100" })
+    assert.same({ dockerfileContent = "FROM debian:12\n" }, created.buildInfo)
+    assert.equal("2 4 8 0 H100", table.concat({
+      created.cpu, created.memory, created.disk, created.autoDeleteInterval, created.gpuType[1] }, " "))
+  end)
+
+  it("refuses contradictions before anything is sent", function()
+    for _, opts in ipairs {
+      { image = "a", snapshot = "b" }, { snapshot = "b", cpu = 1 }, { ephemeral = true, auto_delete_interval = 5 },
+      { auto_stop_interval = 1, auto_pause_interval = 1 }, { auto_pause_interval = 1, ephemeral = true },
+      { auto_pause_interval = 1, auto_delete_interval = 0 }, { language = "cobol" }, { auto_stop_interval = -1 },
+      { timeout = -1 }, { env = { A = 1 } }, { volumes = { {} } }, { image = "a\nRUN rm" }, { nmae = "x" },
+    } do assert.has_error(function() client:create(opts) end) end
+    assert.same({}, seen)
+  end)
+
+  it("refuses text that is not UTF-8 and names the field", function()
+    http.request = real_request
+    local fine, text = pcall(function() return (client:create { labels = { team = "\255" } }) end)
+    assert.is_false(fine)
+    assert.truthy(text:find("labels.team: not valid UTF-8", 1, true), text)
+  end)
+
+  it("waits until it is started, through what passes", function()
+    expect({ POST, ok { state = "creating" } }, { GET, ok { state = "pulling_snapshot" } }, { GET, answered(502) },
+      { GET, lost "reset" }, { GET, ok { state = "starting" } }, { GET, ok() })
+    assert.equal("started", assert(client:create()).state)
+  end)
+
+  it("does not wait when it is told so", function()
+    expect { POST, ok { state = "creating" } }
+    assert.equal("creating", assert(client:create { wait = false }).state)
+  end)
+end)
+
+describe("after a lost answer, create", function()
+  it("adopts the sandbox that was made", function()
+    for _, failure in ipairs { lost "reset", lost "truncated", answered(502), answered(503), answered(504),
+      answered(500), answered(409, '{"message":"taken"}') } do
+      expect({ POST, failure }, { GET, ok() })
+      assert.equal("id-1", assert(client:create()).id)
+    end
+  end)
+
+  it("adopts one under a name of the caller's only by its mark", function()
+    expect({ POST, lost "reset" }, { GET, ok() })
+    assert(client:create { name = "mine" })
+    assert.same({ "POST /sandbox", "GET /sandbox/mine" }, seen)
+
+    expect({ POST, lost "reset" }, { GET, ok { labels = { ["daytona-lua-create"] = "another" } } })
+    -- Somebody else's; asking again would only be a conflict, which is told.
+    table.insert(script, { POST, answered(409, '{"message":"taken"}') })
+    table.insert(script, { GET, ok { labels = {} } })
+    local box, err = client:create { name = "mine" }
+    assert.is_nil(box)
+    assert.equal("conflict", err.kind)
+  end)
+
+  it("asks again under the same name when there is none, and takes a conflict for ours", function()
+    local names = {}
+    local function keep(result)
+      return function(request)
+        names[#names + 1] = request.json.name
+        return result()
+      end
+    end
+    expect({ POST, keep(lost "reset") }, { GET, answered(404) }, { POST, keep(answered(409)) }, { GET, ok() })
+    assert.equal("id-1", assert(client:create()).id)
+    assert.equal(names[1], names[2])
+  end)
+
+  it("gives up after some tries, with the failure itself", function()
+    expect({ POST, answered(502) }, { GET, answered(404) }, { POST, answered(502) }, { GET, answered(404) },
+      { POST, answered(502) }, { GET, answered(404) }, { POST, answered(502) }, { GET, answered(404) })
+    local box, err = client:create()
+    assert.is_nil(box)
+    assert.equal("unavailable", err.kind)
+    assert.equal(502, err.status)
+  end)
+
+  it("does not ask again after a 500 or a plain refusal", function()
+    expect({ POST, answered(500) }, { GET, answered(404) })
+    assert.equal("server", select(2, client:create()).kind)
+    expect { POST, answered(400, '{"message":"quota"}') }
+    assert.equal("invalid", select(2, client:create()).kind)
+    expect { POST, answered(403) }
+    assert.equal("forbidden", select(2, client:create()).kind)
+    expect { POST, lost "connect" }
+    assert.equal("connection", select(2, client:create()).kind)
+  end)
+
+  it("tells a conflict over a name that somebody else has", function()
+    expect({ POST, answered(409, '{"message":"already exists"}') }, { GET, ok { labels = {} } })
+    local box, err = client:create { name = "theirs" }
+    assert.is_nil(box)
+    assert.equal("conflict", err.kind)
+    assert.equal("already exists", err.message)
+  end)
+
+  it("takes an answer without a sandbox in it for lost", function()
+    expect({ POST, ok { id = false } }, { GET, ok() })
+    assert(client:create())
+  end)
+end)
+
+describe("a sandbox that does not start", function()
+  local FAILED = { state = "error", errorReason = "no runner" }
+
+  it("is deleted again, and the error carries it", function()
+    expect({ POST, ok { state = "creating" } }, { GET, ok(FAILED) }, { DELETE, ok { state = "destroying" } })
+    local box, err = client:create()
+    assert.is_nil(box)
+    assert.equal("state", err.kind)
+    assert.equal("id-1", err.sandbox.id)
+    assert.truthy(tostring(err):find("no runner", 1, true))
+  end)
+
+  it("is deleted when the answer already says so", function()
+    expect({ POST, ok { state = "build_failed" } }, { DELETE, ok() })
+    assert.equal("state", select(2, client:create()).kind)
+  end)
+
+  it("stays when it is to be kept", function()
+    expect({ POST, ok { state = "creating" } }, { GET, ok(FAILED) })
+    assert.equal("id-1", select(2, client:create { keep = true }).sandbox.id)
+  end)
+
+  it("in time is a timeout, after a last look", function()
+    expect({ POST, function() real_sleep(0.02); return ok { state = "creating" } () end },
+      { GET, ok { state = "creating" } }, { DELETE, ok() })
+    local box, err = client:create { timeout = 0.01 }
+    assert.is_nil(box)
+    assert.equal("timeout wait", err.kind .. " " .. err.code)
+    assert.truthy(tostring(err):find("still creating", 1, true))
+  end)
+
+  it("and cannot be deleted is told so", function()
+    expect({ POST, ok { state = "error" } }, { DELETE, answered(403, '{"message":"not allowed"}') })
+    local _, err = client:create()
+    assert.truthy(err.message:find("could not be deleted: not allowed", 1, true))
+  end)
+end)
+
+describe("a create that is abandoned", function()
+  local function abandoned(code)
+    return function(request)
+      local err = errors.from_transport(code)
+      request.on_abandon(err, request)
+      return nil, err
+    end
+  end
+
+  it("looks for what was made meanwhile, and deletes it", function()
+    for _, code in ipairs { "timeout", "canceled" } do
+      expect({ POST, abandoned(code) }, { GET, answered(404) }, { GET, answered(502) }, { GET, ok() }, { DELETE, ok() })
+      local box, err = client:create()
+      assert.is_nil(box)
+      assert.equal(code, err.code)
+    end
+  end)
+
+  it("never touches a sandbox of that name that is not ours", function()
+    local tries = 0
+    http.request = function(connection, request)
+      if request.method == "GET" then
+        tries = tries + 1
+        if tries == 3 then loop.sleep = function() return nil end end
+        return { status = 200, json = dto { labels = {} } }
+      end
+      return step(connection, request)
+    end
+    expect { POST, abandoned "timeout" }
+    local box = client:create { name = "theirs" }
+    assert.is_nil(box)
+  end)
+
+  it("leaves everything when it is to be kept", function()
+    expect { POST, abandoned "timeout" }
+    assert.is_nil((client:create { keep = true }))
+  end)
+
+  it("while waiting deletes the sandbox: by Ctrl-C", function()
+    expect({ POST, ok { state = "creating" } }, { GET, function() error("interrupted!", 0) end }, { DELETE, ok() })
+    local fine, text = pcall(client.create, client)
+    assert.is_false(fine)
+    assert.equal("interrupted!", text)
+  end)
+
+  it("while waiting deletes the sandbox: by its task", function()
+    expect({ POST, ok { state = "creating" } }, { DELETE, ok() })
+    loop.sleep = function() return nil, errors.new { kind = "canceled", message = "canceled" } end
+    local box, err = client:create()
+    assert.is_nil(box)
+    assert.equal("canceled", err.kind)
+  end)
+end)
