@@ -29,7 +29,11 @@ describe("a configuration", function()
   end)
 
   it("comes from options, else the environment, else the file, else defaults", function()
-    local file = env_file "DAYTONA_API_KEY=file-key\nDAYTONA_TARGET='eu' # here\nexport DAYTONA_API_URL=\"https://file/api/\"\n"
+    local file = env_file [[
+DAYTONA_API_KEY=file-key
+DAYTONA_TARGET='eu' # here
+export DAYTONA_API_URL="https://file/api/"
+]]
     local settings = assert(resolved { env_file = file })
     assert.equal("file-key", settings.api_key)
     assert.equal("eu", settings.target)
@@ -95,7 +99,8 @@ describe("a configuration", function()
   end)
 
   it("keeps the path of an address and drops its last slashes", function()
-    assert.equal("https://host/pre/api", assert(resolved { api_key = "k", api_url = "HTTPS://HOST:443/pre/api//" }).api_url)
+    local settings = assert(resolved { api_key = "k", api_url = "HTTPS://HOST:443/pre/api//" })
+    assert.equal("https://host/pre/api", settings.api_url)
     for _, bad in ipairs { "host/api", "ftp://host", "https://host/api?x=1", "https://u:p@host/api" } do
       local message = refused { api_key = "k", api_url = bad }
       assert.is_nil(message:find("u:p", 1, true))

@@ -91,7 +91,7 @@ describe("an answer", function()
       "", "<html>oops</html>", "[1]", '"text"', "null", "17", '{"cut":',
     }
     for _, body in ipairs(bodies) do
-      local response, err = request { path = "/reply", query = { body = body, type = "application/json" }, answer = "object" }
+      local response, err = request { path = "/reply", query = { body = body }, answer = "object" }
       assert.is_nil(response, body)
       assert.equal("protocol", err.kind)
       assert.equal(200, err.status)
@@ -114,7 +114,7 @@ describe("an answer", function()
 
   it("that fails says what, on what, and why, without the key", function()
     local _, err = client:request("GET", "/reply", {
-      query = { status = 409, type = "application/json", body = '{"message":"taken by sk-very-secret","code":"CONFLICT"}' },
+      query = { status = 409, body = '{"message":"taken by sk-very-secret","code":"CONFLICT"}' },
     })
     assert.equal("request on GET /reply: taken by [redacted] (conflict, 409, CONFLICT)", tostring(err))
   end)
@@ -146,10 +146,10 @@ describe("a failure", function()
   end)
 
   it("in the middle of an answer is not tried again", function()
-    for path, code in pairs { ["/truncate"] = "truncated", ["/truncate-chunked"] = "truncated", ["/reset-mid"] = true } do
+    for _, path in ipairs { "/truncate", "/truncate-chunked", "/reset-mid" } do
       local _, err = client:request("GET", path)
       assert.equal("connection", err.kind, path)
-      if code ~= true then assert.equal(code, err.code) end
+      assert.is_true(err.code == "truncated" or path == "/reset-mid")
       assert.equal(1, count(path))
     end
   end)
@@ -212,7 +212,8 @@ end)
 
 describe("a redirect", function()
   it("on the same host is followed with the key", function()
-    assert.truthy(assert(client:request("GET", "/redirect", { query = { to = "/echo?x=1" } })).body:find("sk-very-secret", 1, true))
+    local text = assert(client:request("GET", "/redirect", { query = { to = "/echo?x=1" } })).body
+    assert.truthy(text:find("sk-very-secret", 1, true))
   end)
 
   it("to another host takes no key and none of our headers along", function()
@@ -232,18 +233,16 @@ describe("a redirect", function()
       { "POST", "/ok", "it would turn POST into GET" },
       { "POST", "http://127.0.0.2:1/", "POST to another host" },
       { "GET", "ftp://x/", "no usable address" },
-      { "GET", "/redirect?to=/redirect", nil },
+      -- Without a query it leads to /ok, which would be an answer.
+      { "GET", "/redirect?to=/redirect%3Fto=/redirect%253Fto=/redirect%25253Fto=/redirect%2525253Fto=/redirect",
+        "too many" },
     }
     for _, case in ipairs(cases) do
       local response, err = client:request(case[1], "/redirect", { query = { to = case[2] } })
-      if case[3] then
-        assert.is_nil(response)
-        assert.equal("protocol redirect", err.kind .. " " .. err.code)
-        assert.truthy(err.message:find(case[3], 1, true), err.message)
-      end
+      assert.is_nil(response)
+      assert.equal("protocol redirect", err.kind .. " " .. err.code)
+      assert.truthy(err.message:find(case[3], 1, true), err.message)
     end
-    local _, err = client:request("GET", "/reply", { query = { status = 302, header = "Location:?status=302&header=Location:%3Fstatus%3D302" } })
-    assert.equal("protocol", err.kind)
   end)
 end)
 
@@ -307,7 +306,9 @@ describe("a stream", function()
     local file = assert(io.tmpfile())
     file:write(("skipped"):rep(1), ("y"):rep(5000))
     file:seek("set", 7)
-    local response = assert(request { method = "PUT", path = "/sequence/h/503,size", body_file = file, body_length = 5000 })
+    local response = assert(request {
+      method = "PUT", path = "/sequence/h/503,size", body_file = file, body_length = 5000,
+    })
     file:close()
     assert.equal("5000", response.body)
   end)
