@@ -4,7 +4,7 @@ local toolbox = require "spec.support.toolbox"
 
 describe("the machine of a sandbox", function()
   local daemon
-  setup(function() daemon = toolbox.start { cpu = 2, memory = 4 } end)
+  setup(function() daemon = toolbox.start { cpu = 2, memory = 4, disk = 8 } end)
   teardown(function() daemon:stop() end)
 
   local function in_use(port)
@@ -55,7 +55,8 @@ python3 serve.py > ports 2>&1 & echo $! > pid]])
     local m = metrics()
     assert.are.same({ 2, 4 * 1024 ^ 3, 0 }, { m.cpuCount, m.memTotal, m.cpuUsedPct })
     assert.is_true(m.memUsed > 1e6 and m.memUsed < m.memTotal)
-    assert.is_true(m.diskTotal > 0 and m.diskUsed > 0 and m.diskFree >= 0)
+    assert.are.equal(8 * 1024 ^ 3, m.diskTotal)
+    assert.are.equal(m.diskTotal, m.diskUsed + m.diskFree)
     assert.is_truthy(m.timestamp:find "^%d+%-%d+%-%d+T")
     daemon:exec "timeout 0.3 sh -c 'while :; do :; done'"
     assert.is_true(metrics().cpuUsedPct > 1)

@@ -22,6 +22,8 @@
 --   env          the sandbox's environment (map), for every command
 --   labels       the sandbox's labels (map)
 --   signing_key  for signed file URLs
+--   cpu, memory, disk  the sandbox's size: cores, GiB, GiB
+--   entrypoint   a shell script to run at the start, its session being "entrypoint"; optional
 --   time_scale   the clock's speed; divide every service delay by it
 --   legacy       nil, or "0.190": answer as that old daemon did
 --   faults       list of faults for daytona.devserver.faults

@@ -154,6 +154,7 @@ local function daemon_maker(context)
         return {
           sandbox_id = box.id, key = context.key, user = box.user, env = box.env,
           labels = box.labels, signing_key = box.signing_key,
+          cpu = box.cpu, memory = box.memory, disk = box.disk,
           time_scale = context.clock.scale, legacy = context.legacy,
           faults = json.array(context.faults:all()),
         }

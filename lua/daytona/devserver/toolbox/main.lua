@@ -65,11 +65,11 @@ local function stop_on(signo)
 end
 
 local function prepare(config)
-  local env = config.env or {}
-  env.HOME = env.HOME or config.home
-  env.PATH = env.PATH or os.getenv "PATH"
+  local env = stdlib.getenv()
+  env.HOME = config.home
+  for name, value in pairs(config.env or {}) do env[name] = value end
   environment.init(env)
-  stdlib.setenv("PATH", env.PATH)
+  stdlib.setenv("PATH", env.PATH)       -- where programs are looked for
   assert(unistd.chdir(config.work_dir or config.home))
   posix_signal.signal(posix_signal.SIGPIPE, posix_signal.SIG_IGN)
   sys.adopt_orphans()

@@ -18,6 +18,7 @@ local system = {}
 
 local FIRST_PORT, LAST_PORT = 3000, 9999
 local DIAL_SECONDS = 0.05
+local GIB = 1024 ^ 3
 
 local function read(path)
   local file = io.open(path, "rb")
@@ -132,22 +133,24 @@ local function cpu_percent(ticks, cpus)
   return bit.tobit(used * 100) / 100
 end
 
+-- Bytes in all, used, free: of the sandbox's own share, or of the file system.
 local function disk()
-  local _, out = command.run { argv = { "df", "-P", "-B1", environment.get "HOME" } }
+  local home = environment.get "HOME"
+  if limits.disk then
+    local _, out = command.run { argv = { "du", "-s", "-x", "-B1", home } }
+    local used, total = tonumber((out or ""):match "^%d+") or 0, limits.disk * GIB
+    return total, used, math.max(0, total - used)
+  end
+  local _, out = command.run { argv = { "df", "-P", "-B1", home } }
   local total, used, free = (out or ""):match "\n%S+ +(%d+) +(%d+) +(%d+)"
   return tonumber(total) or 0, tonumber(used) or 0, tonumber(free) or 0
 end
 
 --- GET /system/metrics
 function system.metrics()
-  local GIB = 1024 ^ 3
   local cpus = math.ceil(limits.cpu or online_cpus())
   local ticks, resident = usage()
   local total, used, free = disk()
-  if limits.disk then
-    total = limits.disk * GIB
-    free = math.max(0, math.min(free, total - used))
-  end
   local memory = (read "/proc/meminfo" or ""):match "MemTotal:%s*(%d+)"
   local now = os.time()
   return 200, {
