@@ -762,8 +762,29 @@ int dt_ws_open(struct dt_engine *e, const struct dt_ws_options *o,
 
 /* --- ending from outside ----------------------------------------------------------- */
 
-/* The engine goes away. In a forked child (`forget`) nothing of libcurl's may
-   be touched. */
+/* Leaves the engine. In a forked child one that is not done ends here, and
+   nothing of libcurl's is touched. */
+static void leave(struct dt_ws *ws)
+{
+  struct dt_engine *e = ws->engine;
+
+  if(ws->state != DONE) {
+    dt_deadlines_remove(&e->deadlines, &ws->due);
+    if(ws->fd >= 0)
+      e->socket_at[ws->fd] = NULL;
+    ws->fd = -1;
+    ws->handle = NULL;
+    ws->state = DONE;
+    ws->ended = dt_now();
+    ws->code = DT_FORKED;
+  }
+  dt_deadlines_release(&e->deadlines);
+  dt_link_remove(&ws->all);
+  dt_link_remove(&ws->work);
+  dt_link_remove(&ws->event);
+  ws->engine = NULL;
+}
+
 void dt_ws_leave(struct dt_engine *e, int forget)
 {
   while(!dt_link_alone(&e->sockets)) {
@@ -771,17 +792,7 @@ void dt_ws_leave(struct dt_engine *e, int forget)
 
     if(!forget)
       end(ws, DT_CANCELED, "the engine was closed");
-    else if(ws->state != DONE) {
-      dt_deadlines_remove(&e->deadlines, &ws->due);
-      ws->handle = NULL;
-      ws->state = DONE;
-      ws->ended = dt_now();
-      ws->code = DT_FORKED;
-    }
-    dt_link_remove(&ws->all);
-    dt_link_remove(&ws->work);
-    dt_link_remove(&ws->event);
-    ws->engine = NULL;
+    leave(ws);
   }
 }
 
@@ -818,10 +829,7 @@ void dt_ws_free(struct dt_ws *ws)
     return;
   dt_ws_cancel(ws);
   if(ws->engine)
-    dt_deadlines_release(&ws->engine->deadlines);
-  dt_link_remove(&ws->all);
-  dt_link_remove(&ws->event);
-  dt_link_remove(&ws->work);
+    leave(ws);
   dt_ws_session_free(ws->session);
   dt_ws_handshake_free(&ws->answer);
   dt_profile_free(ws->profile);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 void test_websocket(void);
@@ -736,6 +737,49 @@ static void test_engine_goes_first(void)
   peer_close(p);
 }
 
+static int child_of_fork(struct dt_engine *e, struct dt_ws *ws,
+                         struct dt_ws *other, const struct dt_ws_options *o)
+{
+  struct dt_ws_piece m;
+  struct dt_ws *none;
+  int taken;
+  int ok = dt_ws_send(ws, 1, "x", 1, &taken) == DT_FORKED &&
+           dt_ws_close(ws, 1000, "", 0) == DT_FORKED &&
+           dt_ws_open(e, o, &none, NULL) == DT_FORKED;
+
+  dt_ws_cancel(ws);
+  dt_ws_free(ws);
+  dt_engine_abandon(e);
+  ok = ok && dt_ws_receive(other, &m) == DT_FORKED;
+  dt_ws_free(other);
+  dt_engine_free(e);
+  return ok;
+}
+
+/* A child does not disturb its parent's connections. */
+static void test_fork(void)
+{
+  struct peer *p = peer_open(echo, NULL);
+  struct dt_engine *e = engine_open(0);
+  struct dt_ws_options o = options(p);
+  struct dt_ws *ws = open_ws(e, &o), *other = open_ws(e, &o);
+  struct dt_ws_piece m;
+  int status = -1, taken;
+  pid_t child;
+
+  await(e, ws, DT_EVENT_HEADERS);
+  child = fork();
+  if(child == 0)
+    _exit(child_of_fork(e, ws, other, &o) ? 0 : 1);
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  CHECK(dt_ws_send(ws, 1, "mine", 4, &taken) == DT_OK);
+  CHECK(next(e, ws, &m) == 1 && is_text(&m, "mine"));
+  dt_ws_free(ws);
+  dt_ws_free(other);
+  dt_engine_free(e);
+  peer_close(p);
+}
+
 /* --- back-pressure ---------------------------------------------------------------------------- */
 
 #define FLOOD 400
@@ -955,6 +999,7 @@ void test_websocket(void)
   test_slow_lookup();
   test_cancel_at_each_stage();
   test_engine_goes_first();
+  test_fork();
   test_slow_receiver();
   test_slow_peer();
   test_ping_flood();
