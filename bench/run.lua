@@ -64,10 +64,10 @@ local function quit(message)
   end
 end
 
-local function compile(name)
+local function compile(name, sources)
   local target = "build/bench/" .. name
   local ok = os.execute("mkdir -p build/bench && ${CC:-cc} -O2 -o " .. target ..
-    " bench/c/" .. name .. ".c -lcurl")
+    " bench/c/" .. name .. ".c " .. (sources or "-lcurl"))
   if not ok then quit("cannot compile bench/c/" .. name .. ".c") end
   return here .. "/" .. target
 end
@@ -301,6 +301,16 @@ local function idle()
   end
 end
 
+local function logs()
+  local text = output(("%s%s 100"):format(pinned(processors - 1), compile("demux", "src/core/demux.c")))
+  for _, case in ipairs { { "1", "tiny lines" }, { "80", "lines of 80 bytes" } } do
+    local line = assert(text:match("\n(" .. case[1] .. " [^\n]+)"))
+    local _, _, kib = line:match "(%S+)%s+(%S+)%s+(%S+)"
+    row(("Log demultiplexing, %s, 1 KiB chunks"):format(case[2]), kib .. " GB/s", nil, nil, "≥ 1 GB/s",
+      tonumber(kib) >= 1)
+  end
+end
+
 -- --- the table -----------------------------------------------------------------
 
 local function markdown()
@@ -334,6 +344,7 @@ local ok, message = xpcall(function()
   in_flight()
   frames()
   idle()
+  logs()
   if write then write_table() end
 end, debug.traceback)
 quit(not ok and message or nil)
