@@ -1,6 +1,7 @@
 --- The environment that programs in the sandbox start with, and the shell they
 -- are given. One table for the whole daemon, changed by `POST /env`.
 
+local stdlib = require "posix.stdlib"
 local fields = require "daytona.devserver.toolbox.fields"
 local failures = require "daytona.devserver.toolbox.failures"
 
@@ -8,10 +9,16 @@ local environment = {}
 
 local base = {}
 
+-- Programs are looked for by the daemon, with its own PATH.
+local function apply_path()
+  stdlib.setenv("PATH", base.PATH or "/usr/local/bin:/usr/bin:/bin")
+end
+
 --- Sets the environment the sandbox was created with.
 ---@param variables table<string, string>
 function environment.init(variables)
   base = variables
+  apply_path()
 end
 
 --- "NAME=value" for a new process: the sandbox's environment, then `more`.
@@ -88,6 +95,7 @@ function environment.update(req)
   for name, value in pairs(set) do
     base[name] = value
   end
+  apply_path()
   return 200, { message = "environment updated" }
 end
 

@@ -69,7 +69,6 @@ local function prepare(config)
   env.HOME = config.home
   for name, value in pairs(config.env or {}) do env[name] = value end
   environment.init(env)
-  stdlib.setenv("PATH", env.PATH)       -- where programs are looked for
   assert(unistd.chdir(config.work_dir or config.home))
   posix_signal.signal(posix_signal.SIGPIPE, posix_signal.SIG_IGN)
   sys.adopt_orphans()

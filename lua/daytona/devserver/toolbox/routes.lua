@@ -8,6 +8,7 @@ local code_run = require "daytona.devserver.toolbox.code_run"
 local files = require "daytona.devserver.toolbox.files"
 local git = require "daytona.devserver.toolbox.git_calls"
 local interpreter = require "daytona.devserver.toolbox.interpreter_calls"
+local lsp = require "daytona.devserver.toolbox.lsp_calls"
 local process = require "daytona.devserver.toolbox.process"
 local pty = require "daytona.devserver.toolbox.pty_calls"
 local sessions = require "daytona.devserver.toolbox.session_calls"
@@ -89,6 +90,14 @@ local TABLE = {
   { "POST", "/files/upload", transfer.legacy_upload, "empty" },
   { "POST", "/files/upload-v2", transfer.upload, "empty", "new" },
   { "POST", "/files/bulk-upload", transfer.bulk_upload, "plain" },
+
+  { "POST", "/lsp/start", lsp.start, "empty" },
+  { "POST", "/lsp/stop", lsp.stop, "empty" },
+  { "POST", "/lsp/did-open", lsp.did_open, "empty" },
+  { "POST", "/lsp/did-close", lsp.did_close, "empty" },
+  { "POST", "/lsp/completions", lsp.completions, "empty" },
+  { "GET", "/lsp/document-symbols", lsp.document_symbols, "empty" },
+  { "GET", "/lsp/workspacesymbols", lsp.workspace_symbols, "empty" },
 
   { "POST", "/git/clone", git.clone },
   { "POST", "/git/init", git.init, nil, "new" },

@@ -68,7 +68,9 @@ local function add_descriptors(actions, o)
     C.posix_spawn_file_actions_adddup2(actions, 0, 1)
     C.posix_spawn_file_actions_adddup2(actions, 0, 2)
   else
-    local wanted = { [0] = o.stdin, [1] = o.stdout, [2] = o.stderr or o.stdout }
+    local stderr = o.stderr
+    if stderr == nil then stderr = o.stdout end
+    local wanted = { [0] = o.stdin, [1] = o.stdout, [2] = stderr }
     for target = 0, 2 do
       if wanted[target] then
         C.posix_spawn_file_actions_adddup2(actions, wanted[target], target)
@@ -116,7 +118,7 @@ end
 ---@field cwd string? # default: the daemon's
 ---@field stdin integer? # descriptors; what is absent is /dev/null
 ---@field stdout integer?
----@field stderr integer? # default: stdout
+---@field stderr integer|false|nil # default: stdout; false: /dev/null
 ---@field third integer? # becomes descriptor 3
 ---@field session boolean? # a session of its own instead of only a group
 ---@field tty string? # a terminal to be its stdin, stdout, stderr; with `session` its controlling one
