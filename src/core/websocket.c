@@ -64,6 +64,7 @@ struct dt_ws {
   int refused;                /* a message was: report when there is room */
   int paused;                 /* not reading */
   int blocked;                /* the connection takes no more bytes now */
+  int mute;                   /* nor ever again, but there may be some to read */
   uint64_t received, sent;
 
   /* deadlines, 0: none */
@@ -185,12 +186,10 @@ static void end(struct dt_ws *ws, int code, const char *message)
   post(ws, DT_EVENT_DONE | DT_EVENT_READABLE);
 }
 
-/* libcurl could not send or receive. */
-static void end_broken(struct dt_ws *ws, CURLcode rc)
+/* The connection cannot be used any more, without a word of the peer's. */
+static void end_broken(struct dt_ws *ws)
 {
-  if(rc == CURLE_OUT_OF_MEMORY)
-    end(ws, DT_NOMEM, "out of memory");
-  else if(ws->state == OPEN)
+  if(ws->state == OPEN)
     end(ws, DT_RESET, "the connection broke without a close frame");
   else
     end(ws, DT_RESET, "the connection broke before the peer answered");
@@ -203,6 +202,27 @@ static double earlier(double a, double b)
   if(a <= 0)
     return b;
   return b <= 0 || a < b ? a : b;
+}
+
+/* Is there a reason to end? The peer's close frame is answered first, and its
+   failures wait for the close frame that tells it about them, unless `now`. */
+static void check_end(struct dt_ws *ws, int now)
+{
+  unsigned code;
+  const char *reason;
+  size_t size;
+  int failure = dt_ws_session_failure(ws->session);
+
+  if(failure == DT_NOMEM)
+    end(ws, failure, "out of memory");
+  else if(!now && !ws->mute && !dt_ws_session_close_sent(ws->session))
+    return;
+  else if(failure == DT_TOO_LARGE)
+    end(ws, failure, "a message exceeds the cap");
+  else if(failure)
+    end(ws, failure, "the peer broke the WebSocket protocol");
+  else if(dt_ws_session_closed_by_peer(ws->session, &code, &reason, &size))
+    end(ws, DT_OK, "");
 }
 
 /* When the peer is to be asked whether it is alive, or is taken for dead. */
@@ -259,6 +279,10 @@ static void expire(struct dt_deadline *due)
     ws->last_activity = ws->last_received = ws->engine->now;
     ws->pinged = 0;
   }
+  if(ws->state == OPEN && is_past(ws, ws->close_by))
+    check_end(ws, 1);
+  if(ws->state == DONE)
+    return;
   if(is_past(ws, ws->end_by))
     end(ws, DT_TIMEOUT, "the time for this connection is over");
   else if(is_past(ws, ws->close_by))
@@ -336,12 +360,10 @@ static int read_some(struct dt_ws *ws)
   size_t size = 0;
   CURLcode rc = curl_easy_recv(ws->handle->easy, buffer, sizeof(buffer), &size);
 
-  if(rc == CURLE_AGAIN)
+  if(rc && (rc != CURLE_AGAIN || ws->mute))
+    end_broken(ws);
+  if(rc)
     return 0;
-  if(rc) {
-    end_broken(ws, rc);
-    return 0;
-  }
   if(!size) {
     peer_left(ws);
     return 0;
@@ -370,32 +392,30 @@ static void receive(struct dt_ws *ws)
 /* --- sending ------------------------------------------------------------------- */
 
 /* Sends what it can of these bytes; returns how many, and notes in `blocked`
-   whether the connection took less than all. */
+   whether the connection took less than all. When it is broken, the peer's last
+   words (a refusal, a close frame) may still be there to be read: the next turn
+   does that, and ends. */
 static size_t send_some(struct dt_ws *ws, const char *data, size_t size)
 {
   size_t done = 0;
   CURLcode rc = curl_easy_send(ws->handle->easy, data, size, &done);
 
+  ws->blocked = rc ? rc == CURLE_AGAIN : done < size;
   if(rc && rc != CURLE_AGAIN) {
-    end_broken(ws, rc);
-    return 0;
+    ws->mute = 1;
+    dt_link_ensure(&ws->engine->socket_work, &ws->work);
   }
-  if(rc)
-    done = 0;
-  if(done)
-    ws->last_activity = ws->engine->now;
-  ws->blocked = done < size;
+  if(rc || !done)
+    return 0;
+  ws->last_activity = ws->engine->now;
   return done;
 }
 
 static void send_opening(struct dt_ws *ws)
 {
-  while(ws->request_done < ws->request_size && ws->state == OPENING) {
+  while(ws->request_done < ws->request_size && !ws->blocked && !ws->mute)
     ws->request_done += send_some(ws, ws->request + ws->request_done,
                                   ws->request_size - ws->request_done);
-    if(ws->blocked)
-      return;
-  }
 }
 
 static void send_frames(struct dt_ws *ws)
@@ -403,7 +423,7 @@ static void send_frames(struct dt_ws *ws)
   const char *data;
   size_t size, done;
 
-  for(;;) {
+  while(!ws->blocked && !ws->mute) {
     size = dt_ws_session_output(ws->session, &data);
     if(!size)
       break;
@@ -412,12 +432,8 @@ static void send_frames(struct dt_ws *ws)
       return;
     }
     done = send_some(ws, data, size);
-    if(ws->state == DONE)
-      return;
     ws->sent += done;
     dt_ws_session_sent(ws->session, done);
-    if(ws->blocked)
-      break;
   }
   if(ws->refused && dt_ws_session_unsent(ws->session) <= DT_WS_QUEUE_LOW) {
     ws->refused = 0;
@@ -426,27 +442,6 @@ static void send_frames(struct dt_ws *ws)
 }
 
 /* --- moving -------------------------------------------------------------------- */
-
-/* Is there a reason to end? The peer's failures wait for the close frame that
-   tells it about them. */
-static void check_end(struct dt_ws *ws)
-{
-  unsigned code;
-  const char *reason;
-  size_t size;
-  int failure = dt_ws_session_failure(ws->session);
-
-  if(failure == DT_NOMEM)
-    end(ws, failure, "out of memory");
-  else if(!dt_ws_session_close_sent(ws->session))
-    return;
-  else if(failure == DT_TOO_LARGE)
-    end(ws, failure, "a message exceeds the cap");
-  else if(failure)
-    end(ws, failure, "the peer broke the WebSocket protocol");
-  else if(dt_ws_session_closed_by_peer(ws->session, &code, &reason, &size))
-    end(ws, DT_OK, "");
-}
 
 /* Does what the connection allows now. */
 static void work(struct dt_ws *ws)
@@ -462,7 +457,7 @@ static void work(struct dt_ws *ws)
   if(ws->state == OPEN)
     send_frames(ws);
   if(ws->state == OPEN)
-    check_end(ws);
+    check_end(ws, 0);
   if(ws->state == DONE || ws->state < OPENING)
     return;
   if(ws->paused && !should_pause(ws)) /* a flood was answered */

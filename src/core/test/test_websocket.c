@@ -9,6 +9,8 @@
 #include "peer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -541,6 +543,52 @@ static void test_closed_by_peer(void)
   CHECK(answered);
 }
 
+/* Says goodbye and resets the connection before our answer can reach it. */
+static void close_and_reset(struct peer *p, int fd, int n)
+{
+  char byte;
+  int *gate = peer_data(p), now = 1;
+
+  (void)n;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof(now));
+  if(upgrade(fd)) {
+    send_frame(fd, 0x82, "last words", 10);
+    send_close(fd, 1011, "{\"exitCode\":3}");
+    CHECK(read(*gate, &byte, 1) == 1);
+    peer_reset(fd);
+  }
+}
+
+/* What the peer said before it went is heard, also when it is our sending that
+   finds out. */
+static void test_last_words(void)
+{
+  int gate[2] = { -1, -1 };
+  struct peer *p;
+  struct dt_engine *e = engine_open(0);
+  struct dt_ws_options o;
+  struct dt_ws_piece m;
+  struct dt_ws *ws;
+  int i, taken;
+
+  CHECK(pipe(gate) == 0);
+  p = peer_open(close_and_reset, &gate[0]);
+  o = options(p);
+  ws = open_ws(e, &o);
+  await(e, ws, DT_EVENT_HEADERS);
+  CHECK(write(gate[1], "x", 1) == 1);
+  for(i = 0; i < 20; i++) {
+    dt_ws_send(ws, 0, "typed", 5, &taken);
+    usleep(1000);
+  }
+  CHECK(next(e, ws, &m) == 1 && is_text(&m, "last words"));
+  expect_end(e, ws, DT_OK, 1011);
+  dt_engine_free(e);
+  peer_close(p);
+  close(gate[0]);
+  close(gate[1]);
+}
+
 /* Upgrades and reads, but never says anything. */
 static void mute(struct peer *p, int fd, int n)
 {
@@ -1030,6 +1078,7 @@ void test_websocket(void)
   test_no_close_frame();
   test_reset();
   test_closed_by_peer();
+  test_last_words();
   test_close_unanswered();
   test_too_large();
   test_breach();
