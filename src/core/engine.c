@@ -64,7 +64,10 @@ static int on_timer(CURLM *multi, long ms, void *engine)
   struct dt_engine *e = engine;
 
   (void)multi;
-  e->curl_due = ms < 0 ? -1 : dt_now() + (double)ms * 1e-3;
+  if(ms > 0)
+    e->curl_due = dt_now() + (double)ms * 1e-3;
+  else
+    e->curl_due = ms ? -1 : e->now; /* within this step */
   return 0;
 }
 
@@ -179,6 +182,7 @@ int dt_engine_new(struct dt_engine **out, const struct dt_engine_options *opts)
   lists_init(e);
   know_libcurl(e);
   e->pid = getpid();
+  e->now = dt_now();
   e->max_connections = opts && opts->max_connections ? opts->max_connections
                                                      : 256;
   code = open_parts(e);
