@@ -1,0 +1,83 @@
+/*
+ * main.c - runs the unit tests of the core: all, or those that are named.
+ */
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void test_parts(void);
+void test_request(void);
+void test_body(void);
+void test_sink(void);
+void test_failure(void);
+void test_deadline(void);
+void test_cancel(void);
+void test_connection(void);
+void test_loop(void);
+
+static const struct {
+  const char *name;
+  void (*run)(void);
+} tests[] = {
+  { "parts", test_parts },
+  { "request", test_request },
+  { "body", test_body },
+  { "sink", test_sink },
+  { "failure", test_failure },
+  { "deadline", test_deadline },
+  { "cancel", test_cancel },
+  { "connection", test_connection },
+  { "loop", test_loop },
+};
+
+static int passed, failed;
+
+void check_report(int ok, const char *what, const char *file, int line)
+{
+  if(ok)
+    passed++;
+  else {
+    failed++;
+    printf("%s:%d: not so: %s\n", file, line, what);
+    fflush(stdout);
+  }
+}
+
+unsigned check_random(void)
+{
+  static unsigned long long state = 88172645463325252u;
+
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return (unsigned)(state >> 16);
+}
+
+static int is_named(const char *name, char **names)
+{
+  if(!*names)
+    return 1;
+  for(; *names; names++) {
+    if(!strcmp(name, *names))
+      return 1;
+  }
+  return 0;
+}
+
+int main(int argc, char **argv)
+{
+  size_t i;
+
+  (void)argc;
+  alarm(300); /* a test that hangs is a test that failed */
+  for(i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+    if(is_named(tests[i].name, argv + 1))
+      tests[i].run();
+  }
+  printf("%d passed, %d failed\n", passed, failed);
+  return failed > 0;
+}

@@ -1,0 +1,296 @@
+/*
+ * test_sink.c - where answers go: memory, descriptors, queues.
+ */
+#define _GNU_SOURCE
+#include "check.h"
+#include "peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BIG (8 * 1024 * 1024 + 5)
+
+/* /N/STATUS: N bytes, announced; /N/STATUS/chunked: not announced. The bytes
+   count from a to z. */
+static void measured(struct peer *p, int fd, int n)
+{
+  struct peer_request *r = malloc(sizeof(*r));
+  int status, i;
+  long size;
+
+  (void)p;
+  (void)n;
+  while(peer_read(fd, r)) {
+    char *body, head[128];
+
+    if(sscanf(r->head, "GET /%ld/%d", &size, &status) != 2)
+      abort();
+    body = malloc((size_t)size + 1);
+    for(i = 0; i < size; i++)
+      body[i] = (char)('a' + i % 26);
+    if(contains(r->head, "/chunked"))
+      snprintf(head, sizeof(head),
+               "HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n%lx\r\n",
+               status, size);
+    else
+      snprintf(head, sizeof(head),
+               "HTTP/1.1 %d X\r\nContent-Length: %ld\r\n\r\n", status, size);
+    peer_send(fd, head);
+    peer_send_bytes(fd, body, (size_t)size);
+    if(contains(r->head, "/chunked"))
+      peer_send(fd, size ? "\r\n0\r\nX-Late: 1\r\n\r\n" : "\r\n");
+    free(body);
+    free(r->body);
+    r->body = NULL;
+  }
+  free(r->body);
+  free(r);
+}
+
+static int is_measured(const char *data, size_t size, size_t from)
+{
+  size_t i;
+
+  for(i = 0; i < size; i++) {
+    if(data[i] != (char)('a' + (i + from) % 26))
+      return 0;
+  }
+  return 1;
+}
+
+static void test_memory(struct dt_engine *e, struct peer *p)
+{
+  static const char *const paths[] = { "/8388613/200", "/8388613/200/chunked",
+                                       "/8388613/404" };
+  size_t i;
+
+  for(i = 0; i < 3; i++) {
+    struct dt_request r = REQUEST(peer_url(p, paths[i]));
+    struct dt_transfer *t;
+    struct dt_result result;
+
+    r.max_bytes = BIG;
+    t = begin(e, &r);
+    result = *finish(e, t);
+    CHECK(result.code == DT_OK && result.body_size == BIG);
+    CHECK(is_measured(result.body, result.body_size, 0));
+    CHECK(!contains(result.header_block, "X-Late"));
+    dt_transfer_free(t);
+  }
+}
+
+static void test_cap(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/1001/200"));
+  struct dt_result result;
+
+  r.max_bytes = 1000;
+  CHECK(fetch(e, &r, &result) == DT_TOO_LARGE);
+  CHECK(result.received == 0); /* the announcement was enough */
+  CHECK(result.status == 200);
+  r.url = peer_url(p, "/1001/200/chunked");
+  CHECK(fetch(e, &r, NULL) == DT_TOO_LARGE);
+  r.url = peer_url(p, "/1000/200/chunked");
+  CHECK(fetch(e, &r, NULL) == DT_OK);
+}
+
+static void test_fd(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/8388613/200"));
+  struct dt_result result;
+  FILE *f = tmpfile();
+  char *data = malloc(BIG);
+
+  r.sink = DT_SINK_FD;
+  r.sink_fd = fileno(f);
+  CHECK(fetch(e, &r, &result) == DT_OK);
+  CHECK(result.received == BIG && result.body_size == 0);
+  CHECK(pread(fileno(f), data, BIG, 0) == BIG && is_measured(data, BIG, 0));
+  r.max_bytes = BIG - 1;
+  CHECK(fetch(e, &r, NULL) == DT_TOO_LARGE);
+  fclose(f);
+  free(data);
+}
+
+static void test_full_disk(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/100000/200"));
+  struct dt_result result;
+  struct dt_transfer *t;
+  int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+  r.sink = DT_SINK_FD;
+  r.sink_fd = fd;
+  t = begin(e, &r);
+  result = *finish(e, t);
+  CHECK(result.code == DT_SINK && result.os_error == ENOSPC);
+  CHECK(contains(result.message, strerror(ENOSPC)));
+  dt_transfer_free(t);
+  close(fd);
+}
+
+/* Answers that are no success never reach the sink. */
+static void test_error_bodies(struct dt_engine *e, struct peer *p)
+{
+  static const enum dt_sink_kind kinds[] = { DT_SINK_FD, DT_SINK_QUEUE };
+  struct dt_request r = REQUEST(NULL);
+  struct dt_transfer *t;
+  struct dt_result result;
+  FILE *f = tmpfile();
+  const char *data;
+  size_t i, size;
+
+  r.sink_fd = fileno(f);
+  for(i = 0; i < 2; i++) {
+    r.sink = kinds[i];
+    r.url = peer_url(p, "/100/404");
+    t = begin(e, &r);
+    result = *finish(e, t);
+    CHECK(result.code == DT_OK && result.status == 404);
+    CHECK(result.body_size == 100 && is_measured(result.body, 100, 0));
+    if(kinds[i] == DT_SINK_QUEUE)
+      CHECK(dt_transfer_read(t, &data, &size) == 2);
+    dt_transfer_free(t);
+    r.url = peer_url(p, "/1000000/500"); /* the end of a long one is dropped */
+    t = begin(e, &r);
+    result = *finish(e, t);
+    CHECK(result.code == DT_OK && result.status == 500);
+    CHECK(result.body_size == 65536 && result.received == 1000000);
+    dt_transfer_free(t);
+    r.max_bytes = 10;
+    CHECK(fetch(e, &r, &result) == DT_OK && result.body_size == 10);
+    r.max_bytes = 0;
+  }
+  CHECK(lseek(fileno(f), 0, SEEK_END) == 0);
+  fclose(f);
+}
+
+/* Takes all there is; the sum of bytes, or a negative code. *end is set when
+   the end was reached. */
+static long drain(struct dt_transfer *t, size_t from, int *end)
+{
+  const char *data;
+  size_t size;
+  long sum = 0;
+  int rc = dt_transfer_read(t, &data, &size);
+
+  while(rc == 1) {
+    CHECK(size > 0 && is_measured(data, size, from + (size_t)sum));
+    sum += (long)size;
+    rc = dt_transfer_read(t, &data, &size);
+  }
+  *end = rc;
+  return sum;
+}
+
+static void test_queue(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/8388613/200"));
+  struct dt_transfer *t;
+  struct dt_result result;
+  unsigned seen;
+  size_t sum = 0;
+  int end = 0, i;
+
+  r.sink = DT_SINK_QUEUE;
+  t = begin(e, &r);
+  seen = wait_for(e, t, DT_EVENT_HEADERS);
+  CHECK(seen & DT_EVENT_HEADERS);
+  dt_transfer_result(t, &result);
+  CHECK(result.status == 200 && result.received_total == BIG);
+  for(i = 0; i < 100; i++) /* nobody reads: the peer has to wait */
+    dt_engine_poll(e, 0.001, NULL);
+  dt_transfer_result(t, &result);
+  CHECK(!result.done && result.received < 2 * 1024 * 1024);
+  while(!end) {
+    sum += (size_t)drain(t, sum, &end);
+    if(!end)
+      wait_for(e, t, DT_EVENT_READABLE);
+  }
+  CHECK(end == 2 && sum == BIG);
+  CHECK(finish(e, t)->code == DT_OK);
+  dt_transfer_free(t);
+}
+
+/* What came before a failure is handed out before the failure is told. */
+static void test_failing_queue(struct dt_engine *e)
+{
+  char text[] = "HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\nabcdef";
+  struct peer *p = peer_open(peer_says, text);
+  struct dt_request r = REQUEST(peer_url(p, "/"));
+  struct dt_transfer *t;
+  int end;
+
+  r.sink = DT_SINK_QUEUE;
+  t = begin(e, &r);
+  CHECK(finish(e, t)->code == DT_TRUNCATED);
+  CHECK(drain(t, 0, &end) == 6);
+  CHECK(end == DT_TRUNCATED);
+  CHECK(drain(t, 0, &end) == 0 && end == DT_TRUNCATED);
+  dt_transfer_free(t);
+  peer_close(p);
+}
+
+static void test_headers(struct dt_engine *e)
+{
+  char text[] = "HTTP/1.1 103 Early\r\nX-Early: 1\r\n\r\n"
+                "HTTP/1.1 201 Made\r\nX-One: 1\r\nHTTP/x: y\r\n"
+                "Content-Length: 0\r\n\r\n";
+  struct peer *p = peer_open(peer_says, text);
+  struct dt_request r = REQUEST(peer_url(p, "/"));
+  struct dt_transfer *t = begin(e, &r);
+  struct dt_result result = *finish(e, t);
+
+  CHECK(result.code == DT_OK && result.status == 201);
+  CHECK(result.header_size == 40 &&
+        !memcmp(result.header_block,
+                "X-One: 1\r\nHTTP/x: y\r\nContent-Length: 0\r\n", 40));
+  dt_transfer_free(t);
+  peer_close(p);
+}
+
+static void test_progress(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/8388613/200"));
+  struct dt_transfer *t;
+  struct dt_result result;
+  uint64_t last = 0;
+  unsigned seen = 0;
+  int reports = 0;
+
+  r.progress = 1;
+  t = begin(e, &r);
+  while(!(seen & DT_EVENT_DONE)) {
+    seen = wait_for(e, t, DT_EVENT_PROGRESS);
+    dt_transfer_result(t, &result);
+    CHECK(result.received >= last);
+    reports += result.received > last;
+    last = result.received;
+  }
+  CHECK(last == BIG && reports > 1);
+  dt_transfer_free(t);
+}
+
+void test_sink(void);
+
+void test_sink(void)
+{
+  struct dt_engine *e = engine_open(0);
+  struct peer *p = peer_open(measured, NULL);
+
+  test_memory(e, p);
+  test_cap(e, p);
+  test_fd(e, p);
+  test_full_disk(e, p);
+  test_error_bodies(e, p);
+  test_queue(e, p);
+  test_failing_queue(e);
+  test_headers(e);
+  test_progress(e, p);
+  dt_engine_free(e);
+  peer_close(p);
+}
