@@ -291,7 +291,8 @@ int dt_request_copy(const struct dt_request *r, struct dt_profile *profile,
                     struct dt_transfer **out, struct dt_span *origin,
                     const char **what);
 
-/* Sets the transfer's handle up for its request. DT_OK or DT_NOMEM. */
+/* Sets the transfer's handle up for its request. DT_OK, DT_NOMEM or
+   DT_INTERNAL. */
 int dt_request_apply(struct dt_transfer *t);
 
 /* --- source.c --- */

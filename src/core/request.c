@@ -339,16 +339,21 @@ int dt_request_copy(const struct dt_request *r, struct dt_profile *profile,
 
 /* --- applying ------------------------------------------------------------------ */
 
-static CURLcode set_long(struct dt_handle *h, CURLoption option, long *known,
-                         long value)
+static CURLcode set_connect_time(struct dt_handle *h, long ms)
 {
-  CURLcode rc = CURLE_OK;
+  if(h->connect_ms == ms)
+    return CURLE_OK;
+  h->connect_ms = ms;
+  return curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, ms);
+}
 
-  if(*known != value) {
-    rc = curl_easy_setopt(h->easy, option, value);
-    *known = value;
-  }
-  return rc;
+/* Refused where libcurl still holds the buffer of a transfer that failed early;
+   then it has the size it has. */
+static void set_buffer_size(struct dt_handle *h, long size)
+{
+  if(h->buffer_size != size &&
+     !curl_easy_setopt(h->easy, CURLOPT_BUFFERSIZE, size))
+    h->buffer_size = size;
 }
 
 /* HTTP/2 is offered where TLS can agree on it; a transfer then waits for a
@@ -511,13 +516,12 @@ int dt_request_apply(struct dt_transfer *t)
   if(!rc)
     rc = curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, t->order.headers);
   if(!rc)
-    rc = set_long(h, CURLOPT_CONNECTTIMEOUT_MS, &h->connect_ms,
-                  connect_ms(&t->order));
-  if(!rc)
-    rc = set_long(h, CURLOPT_BUFFERSIZE, &h->buffer_size,
-                  t->order.sink == DT_SINK_MEMORY ? BUFFER_MEMORY
-                                                  : BUFFER_STREAM);
+    rc = set_connect_time(h, connect_ms(&t->order));
   if(!rc)
     rc = set_body(t);
-  return rc ? DT_NOMEM : DT_OK;
+  set_buffer_size(h, t->order.sink == DT_SINK_MEMORY ? BUFFER_MEMORY
+                                                     : BUFFER_STREAM);
+  if(rc)
+    return rc == CURLE_OUT_OF_MEMORY ? DT_NOMEM : DT_INTERNAL;
+  return DT_OK;
 }

@@ -156,7 +156,7 @@ void dt_transfer_begin(struct dt_transfer *t)
   if(!code && curl_multi_add_handle(e->multi, t->handle->easy))
     code = DT_NOMEM;
   if(code)
-    dt_transfer_end(t, code, "out of memory");
+    dt_transfer_end(t, code, "libcurl refused the transfer");
   else
     set_deadline(t);
 }
