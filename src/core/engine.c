@@ -349,16 +349,23 @@ static void socket_action(struct dt_engine *e, curl_socket_t fd, int mask)
   e->now = dt_now();
 }
 
-static int is_over(const struct dt_engine *e, double limit)
+static int is_over(const struct dt_engine *e)
 {
-  return limit > 0 && e->now >= limit;
+  return e->limit > 0 && e->now >= e->limit;
+}
+
+int dt_engine_is_spent(struct dt_engine *e)
+{
+  if(e->limit > 0)
+    e->now = dt_now();
+  return is_over(e);
 }
 
 /* What is left when the budget is spent is the first thing of the next step,
    so no socket is passed over for ever. */
-static void run_sockets(struct dt_engine *e, double limit)
+static void run_sockets(struct dt_engine *e)
 {
-  while(e->batch_at < e->batch_size && !e->broken && !is_over(e, limit)) {
+  while(e->batch_at < e->batch_size && !e->broken && !is_over(e)) {
     struct dt_ready r = e->batch[e->batch_at++];
     struct dt_ws *ws = dt_ws_at(e, r.fd);
 
@@ -381,9 +388,9 @@ static void run_timer(struct dt_engine *e)
   socket_action(e, CURL_SOCKET_TIMEOUT, 0);
 }
 
-static void run_resumes(struct dt_engine *e, double limit)
+static void run_resumes(struct dt_engine *e)
 {
-  while(!dt_link_alone(&e->resuming) && !is_over(e, limit)) {
+  while(!dt_link_alone(&e->resuming) && !is_over(e)) {
     struct dt_transfer *t =
       DT_OF(e->resuming.next, struct dt_transfer, resume);
 
@@ -465,19 +472,24 @@ static void guard_against_spinning(struct dt_engine *e, uint64_t before)
     e->curl_due = e->now + SPIN_DELAY;
 }
 
-static void run_rounds(struct dt_engine *e, double limit)
+static void run_rounds(struct dt_engine *e)
 {
   int i;
 
   for(i = 0; i < ROUNDS && !e->broken; i++) {
-    run_sockets(e, limit);
-    run_resumes(e, limit);
-    dt_ws_run(e, limit);
+    if(e->turn) {
+      run_sockets(e);
+      run_resumes(e);
+    } else {
+      run_resumes(e);
+      run_sockets(e);
+    }
+    dt_ws_run(e, e->limit);
     run_timer(e);
     run_finished(e);
     run_deadlines(e);
     run_starts(e);
-    if(!is_due(e) || is_over(e, limit))
+    if(!is_due(e) || is_over(e))
       break;
   }
 }
@@ -489,11 +501,14 @@ static int work(struct dt_engine *e, double limit)
   struct dt_sigpipe pipe;
   int code = DT_OK;
 
+  e->limit = limit;
+  e->turn = !e->turn;
   dt_sigpipe_block(&pipe, e->tls);
   if(!e->multi)
     code = multi_open(e);
   if(!code)
-    run_rounds(e, limit);
+    run_rounds(e);
+  e->limit = 0;
   if(e->broken)
     code = multi_rebuild(e);
   if(!code)

@@ -86,6 +86,8 @@ struct dt_engine {
   int broken;        /* the multi handle failed; it must be rebuilt */
   int nomem;         /* a poll-set callback ran out of memory */
   double now;        /* of the step */
+  double limit;      /* when the step's budget is spent; 0: none */
+  int turn;          /* whether sockets or resumes come first in a step */
   double curl_due;   /* when libcurl wants to be called; negative: never */
   double alarm;      /* 0: none */
   unsigned idle_steps; /* steps in a row that were due and did nothing */
@@ -229,6 +231,9 @@ void dt_engine_unwatch(struct dt_engine *e, int fd);
 
 /* A number that is unique in the process. */
 uint64_t dt_engine_new_id(void);
+
+/* The budget of the step that runs now is spent. */
+int dt_engine_is_spent(struct dt_engine *e);
 
 /* --- handle.c --- */
 

@@ -218,6 +218,19 @@ static int to_sink(struct dt_transfer *t, const char *data, size_t size)
   return o->sink == DT_SINK_FD ? to_fd(t, data, size) : to_queue(t, data, size);
 }
 
+/* libcurl would read on for as long as the peer is fast. The rest of the budget
+   is the host's: the next step goes on. */
+static int must_pause(struct dt_transfer *t)
+{
+  if(t->in.size >= DT_QUEUE_HIGH)
+    t->recv_paused = 1;
+  else if(dt_engine_is_spent(t->engine))
+    dt_link_ensure(&t->engine->resuming, &t->resume);
+  else
+    return 0;
+  return 1;
+}
+
 size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
 {
   struct dt_transfer *t = ((struct dt_handle *)handle)->transfer;
@@ -225,10 +238,8 @@ size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
 
   if(!t)
     return 0;
-  if(t->in.size >= DT_QUEUE_HIGH) {
-    t->recv_paused = 1;
+  if(must_pause(t))
     return CURL_WRITEFUNC_PAUSE;
-  }
   dt_engine_touch(t);
   code = to_sink(t, data, size * n);
   if(code) {

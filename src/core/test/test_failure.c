@@ -96,7 +96,8 @@ static void test_sayings(struct dt_engine *e)
   size_t i;
 
   for(i = 0; i < sizeof(sayings) / sizeof(sayings[0]); i++) {
-    struct peer *p = peer_open(peer_says, strdup(sayings[i].text));
+    char *text = strdup(sayings[i].text);
+    struct peer *p = peer_open(peer_says, text);
     struct dt_request r = REQUEST(peer_url(p, "/"));
     struct dt_result result;
     int code = fetch(e, &r, &result);
@@ -109,8 +110,8 @@ static void test_sayings(struct dt_engine *e)
     CHECK(result.status == sayings[i].status);
     CHECK(result.answer_started == sayings[i].answer_started);
     CHECK(result.request_sent);
-    free(peer_data(p));
     peer_close(p);
+    free(text);
   }
 }
 

@@ -78,7 +78,7 @@ static void test_memory(struct dt_engine *e, struct peer *p)
     result = *finish(e, t);
     CHECK(result.code == DT_OK && result.body_size == BIG);
     CHECK(is_measured(result.body, result.body_size, 0));
-    CHECK(!contains(result.header_block, "X-Late"));
+    CHECK(!memmem(result.header_block, result.header_size, "X-Late", 6));
     dt_transfer_free(t);
   }
 }
@@ -271,7 +271,8 @@ static void test_progress(struct dt_engine *e, struct peer *p)
     reports += result.received > last;
     last = result.received;
   }
-  CHECK(last == BIG && reports > 1);
+  CHECK(result.code == DT_OK && last == BIG);
+  CHECK(reports > 0);
   dt_transfer_free(t);
 }
 
