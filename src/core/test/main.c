@@ -18,6 +18,11 @@ void test_deadline(void);
 void test_cancel(void);
 void test_connection(void);
 void test_loop(void);
+void test_demux(void);
+void test_multipart_reader(void);
+void test_ws_handshake(void);
+void test_ws_session(void);
+void test_websocket(void);
 
 static const struct {
   const char *name;
@@ -32,6 +37,11 @@ static const struct {
   { "cancel", test_cancel },
   { "connection", test_connection },
   { "loop", test_loop },
+  { "demux", test_demux },
+  { "multipart_reader", test_multipart_reader },
+  { "ws_handshake", test_ws_handshake },
+  { "ws_session", test_ws_session },
+  { "websocket", test_websocket },
 };
 
 static int passed, failed;

@@ -393,6 +393,7 @@ void slow_lookups_end(int end)
   pthread_cond_broadcast(&lookup_change);
   while(end && lookups_running)
     pthread_cond_wait(&lookup_change, &lookup_lock);
+  lookups_end = 0; /* the next ones block again */
   pthread_mutex_unlock(&lookup_lock);
 }
 

@@ -52,7 +52,7 @@ static void test_bytes_come_out_as_they_went_in(void)
 static void test_deadlines_come_in_order(void)
 {
   static struct dt_deadline nodes[500];
-  struct dt_deadlines h = { NULL, 0, 0 };
+  struct dt_deadlines h = { NULL, 0, 0, 0 };
   double last = 0;
   int i, left = 500;
 
