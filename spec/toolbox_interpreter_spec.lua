@@ -136,8 +136,8 @@ describe("the interpreter", function()
     local r = run("while True:\n  try:\n    import time; time.sleep(1)\n  except BaseException: pass",
       { contextId = id, timeout = 1 })
     assert.are.equal(4008, r.code)
-    local running = start("import time\ntime.sleep(60)", { contextId = id })
-    daemon:exec "sleep 0.2"
+    local running = start("import time\nopen('up', 'w').close()\ntime.sleep(60)", { contextId = id })
+    daemon:exec "until test -e up; do sleep 0.02; done"
     assert.are.equal(200, daemon:request("DELETE", "/process/interpreter/context/" .. id).status)
     r = running()
     assert.are.same({ 1001, "context shutdown" }, { r.code, r.reason })

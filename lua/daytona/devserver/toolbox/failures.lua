@@ -72,7 +72,7 @@ local function legacy_envelope(req, failure, status)
   end
   return status, {
     statusCode = status, message = message, code = code,
-    timestamp = httpd.timestamp(), path = req.path, method = req.method,
+    timestamp = httpd.timestamp(), path = req.full_path, method = req.method,
   }
 end
 

@@ -1,10 +1,12 @@
 --- The daemon's API: every endpoint, in one table. Each is served both at its
 -- own path and under /toolbox/{sandbox id}.
 
+local forward = require "daytona.devserver.forward"
 local access = require "daytona.devserver.toolbox.access"
 local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
 local code_run = require "daytona.devserver.toolbox.code_run"
+local failures = require "daytona.devserver.toolbox.failures"
 local files = require "daytona.devserver.toolbox.files"
 local git = require "daytona.devserver.toolbox.git_calls"
 local interpreter = require "daytona.devserver.toolbox.interpreter_calls"
@@ -29,9 +31,16 @@ local function home_dir()
   return 200, { dir = environment.get "HOME" }
 end
 
-local work_dir = unistd.getcwd
-local function working_dir()
-  return 200, { dir = work_dir() }
+local function work_dir()
+  return 200, { dir = unistd.getcwd() }
+end
+
+-- The path after the port goes on as it came, still encoded.
+local function proxy(req)
+  local port = tonumber(req.params.port:match "^%d+$")
+  if not port or port < 1 or port > 65535 then failures.raise(400, "invalid port") end
+  local rest = req.target:match "/proxy/%d+(.*)$"
+  return forward.to(req, port, rest:sub(1, 1) == "/" and rest or "/" .. rest)
 end
 
 -- { method, path, handler, shape of a failure in 0.190 (default: its envelope),
@@ -40,7 +49,7 @@ local TABLE = {
   { "GET", "/version", version },
   { "GET", "/user-home-dir", home_dir },
   { "GET", "/project-dir", home_dir },
-  { "GET", "/work-dir", working_dir },
+  { "GET", "/work-dir", work_dir },
   { "POST", "/env", environment.update, nil, "new" },
   { "GET", "/port", system.ports, "empty" },
   { "GET", "/port/:port/in-use", system.port_in_use, "empty" },
@@ -132,6 +141,13 @@ local function add(app, entry, prefix)
     activity.begin(req)
     return handler(req)
   end, SIGNED[path] and { auth = access.signed } or nil)
+end
+
+local METHODS = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" }
+
+for _, method in ipairs(METHODS) do
+  table.insert(TABLE, { method, "/proxy/:port", proxy })
+  table.insert(TABLE, { method, "/proxy/:port/*rest", proxy })
 end
 
 --- Adds every endpoint that this release of the daemon has.
