@@ -91,6 +91,7 @@ build = {
     ["daytona.devserver.control.sandboxes"] = "lua/daytona/devserver/control/sandboxes.lua",
     ["daytona.devserver.control.tls"] = "lua/daytona/devserver/control/tls.lua",
     ["daytona.devserver.faults"] = "lua/daytona/devserver/faults.lua",
+    ["daytona.devserver.forward"] = "lua/daytona/devserver/forward.lua",
     ["daytona.devserver.httpd"] = "lua/daytona/devserver/httpd.lua",
     ["daytona.devserver"] = "lua/daytona/devserver/init.lua",
     ["daytona.devserver.json"] = "lua/daytona/devserver/json.lua",
