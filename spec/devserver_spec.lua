@@ -500,17 +500,22 @@ describe("a local server's end:", function()
   end)
 
   it("it dies with a parent that is killed, and removes its folder", function()
-    local script = ([[
+    local script = ("package.path, package.cpath = %q, %q\n"):format(package.path, package.cpath) .. [[
       local server = assert(require("daytona.devserver").start {})
       local client = require("daytona").new { api_url = server.api_url, api_key = server.api_key }
       assert(assert(client:create {}):exec "true")
       io.stdout:write(server.pid, " ", server.dir, "\n")
       io.stdout:flush()
       os.execute "kill -9 $PPID"
-    ]]):gsub("\n", " ")
+    ]]
+    local name = run "mktemp"
+    local file = assert(io.open(name, "w"))
+    file:write(script)
+    file:close()
     local interpreter = arg and arg[-1] or "lua5.4"
     for i = -1, -10, -1 do interpreter = arg and arg[i] or interpreter end
-    local output = run(interpreter .. " -e " .. shell.quote(script))
+    local output = run(interpreter .. " " .. name)
+    os.remove(name)
     local pid, dir = output:match "(%d+) (/%S+)"
     assert.is_string(pid, output)
     eventually(function() return not alive(pid) end, "the server's end")
