@@ -26,10 +26,12 @@ function Service:count(method, path)
   return n
 end
 
----How many sandboxes there are, of any state.
+---How many sandboxes there are, without those on their way out.
 function Service:sandboxes()
   local n = 0
-  for _ in self.client:each() do n = n + 1 end
+  for box in self.client:each() do
+    if box.state ~= "destroying" and box.desired_state ~= "destroyed" then n = n + 1 end
+  end
   return n
 end
 

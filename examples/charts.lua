@@ -1,0 +1,36 @@
+-- Runs code that draws with matplotlib, and keeps the pictures. Where a sandbox
+-- has no matplotlib, it says so.
+--
+--   lua5.4 examples/charts.lua [FOLDER]
+
+local here = arg[0]:match "^.*/" or "./"
+local daytona = require "daytona"
+local client = dofile(here .. "connect.lua")
+local check = daytona.assert
+local folder = arg[1] or "."
+
+local CODE = [[
+import matplotlib.pyplot as plt
+
+plt.bar(["Lua", "C"], [80, 20])
+plt.title("What it is made of")
+plt.ylabel("percent")
+plt.show()
+
+plt.plot([1, 2, 3, 4], [1, 4, 9, 16])
+plt.title("Squares")
+plt.show()
+]]
+
+daytona.using(check(client:create { language = "python" }), function(sb)
+  local result = check(sb:run(CODE))
+  if result.exit_code ~= 0 then
+    print("the code ended with exit code " .. result.exit_code .. ":")
+    print(result.result)
+    return
+  end
+  for i, chart in ipairs(result.artifacts.charts) do
+    local path = check(chart:save(("%s/chart-%d.png"):format(folder, i)))
+    print(tostring(chart) .. " -> " .. path)
+  end
+end)

@@ -1,0 +1,71 @@
+-- The examples, run as they stand, against a local server.
+
+local name = require("daytona.compat").name
+
+local LUA = ("LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./build/%s/?.so;;' %%s %s examples/%%s.lua %%s 2>&1")
+  :format(name, name)
+
+local service
+
+setup(function() service = require("spec.support.service").start() end)
+teardown(function() service:stop() end)
+
+-- What an example prints; fails when it fails.
+local function run(example, arguments)
+  local server = service.server
+  local account = ("DAYTONA_API_URL='%s' DAYTONA_API_KEY='%s'"):format(server.api_url, server.api_key)
+  local pipe = io.popen(LUA:format(account, example, arguments or "") .. "; echo status $?")
+  local text = pipe:read "*a"
+  pipe:close()
+  assert.truthy(text:find("status 0\n$"), text)
+  return text
+end
+
+describe("the example", function()
+  after_each(function() assert.equal(0, service:sandboxes()) end)
+
+  it("quickstart shows a sandbox from its start to its end", function()
+    local text = run "quickstart"
+    for _, line in ipairs {
+      "created    sandbox %(lua%-%x+, started%)", "a command  Linux daytona /%S+ %(exit code 0%)",
+      "arguments  %[arguments need%] %[no 'quoting'%]", "says 5050 %['%$HOME stays as it is'%]",
+      "uploaded   work/quickstart.lua, %d+ bytes", "downloaded notes.txt, 15 bytes", "%-rw.* notes.txt",
+      "cloned     into copy: %x+ first", "an error   read on no/such/file: .* %(not_found, 404, FILE_NOT_FOUND%)",
+      "deleted",
+    } do assert.truthy(text:find(line), line .. "\n" .. text) end
+  end)
+
+  it("quickstart starts a server of its own where there is no key", function()
+    local pipe = io.popen(LUA:format("env -u DAYTONA_API_KEY -u DAYTONA_API_URL", "quickstart", ""))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.truthy(text:find("using a local server", 1, true), text)
+    assert.truthy(text:find("the sandbox is gone", 1, true), text)
+  end)
+
+  it("parallel uses many sandboxes at once", function()
+    local text = run("parallel", "4")
+    for i = 1, 4 do assert.truthy(text:find(("%d squared is %d\n"):format(i, i * i), 1, true), text) end
+  end)
+
+  it("files moves files both ways", function()
+    local text = run "files"
+    assert.truthy(text:find("200000 lines", 1, true), text)
+    assert.truthy(text:find("first line line 1 / ", 1, true), text)
+    assert.is_nil(text:find("left a file", 1, true))
+  end)
+
+  it("charts keeps pictures, or says what is missing", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    os.execute("mkdir " .. folder)
+    local text = run("charts", folder)
+    local picture = io.open(folder .. "/chart-1.png", "rb")
+    if picture then
+      assert.equal("\137PNG", picture:read(4))
+      picture:close()
+    end
+    os.execute("rm -rf " .. folder)
+    assert.truthy(picture or text:find("No module named 'matplotlib'", 1, true), text)
+  end)
+end)
