@@ -157,6 +157,52 @@ describe("a WebSocket", function()
     loop.close(op)
   end)
 
+  it("stops taking messages while the peer does not, over TLS too", function()
+    local block, blocks = ("x"):rep(65536), 150
+    for _, url in ipairs { peer.ws, peer.wss } do
+      local op = open("", {
+        url = ("%s/late?%d"):format(url, #block * blocks),
+        profile = core.profile { insecure = true },
+      })
+      local full = 0
+      for _ = 1, blocks do
+        while not op.transfer:send(block) do
+          full = full + 1
+          assert(loop.wait(op, core.WRITABLE))
+        end
+      end
+      assert.is_true(full > 0)
+      assert.equal(tostring(#block * blocks), (receive(op)))
+      assert.equal(1000, (finish(op)))
+      loop.close(op)
+    end
+  end)
+
+  it("hands out long messages in pieces when asked to", function()
+    local op = open("/echo", { stream = true })
+    local message, pieces, size = ("long "):rep(100000), {}, 0
+    op.transfer:send(message, true)
+    repeat
+      local data, text, final = receive(op)
+      assert.is_true(text)
+      pieces[#pieces + 1], size = data, size + #data
+    until final
+    assert.equal(message, table.concat(pieces))
+    assert.is_true(#pieces > 2)
+    loop.close(op)
+  end)
+
+  it("fails on a message above its cap", function()
+    local op = open("/echo", { max_message = 1000 })
+    op.transfer:send(("x"):rep(1000))
+    op.transfer:send(("y"):rep(1001))
+    assert.equal(1000, #receive(op))
+    local data, code = receive(op)
+    assert.is_nil(data)
+    assert.equal("too_large", code)
+    loop.close(op)
+  end)
+
   it("keeps its deadlines", function()
     local started = core.now()
     local op = open("/silent", { open_timeout = 0.05 })

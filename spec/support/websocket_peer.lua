@@ -12,6 +12,7 @@
 -- /refuse      404 with a JSON body
 -- /drop        says "last words" and ends without a close frame
 -- /many?N      says the numbers from 1 to N, one a message, and closes
+-- /late?N      reads nothing for a while, then N bytes, and says how many
 -- /silent      accepts the connection and never answers
 --
 -- The process ends when this one does.
@@ -100,6 +101,14 @@ end
 function handlers.many(ws, request)
   for i = 1, tonumber(request:get(":path"):match "%?(%d+)") do ws:send(tostring(i)) end
   ws:close(1000, "done")
+end
+
+function handlers.late(ws, request)
+  local wanted, got = tonumber(request:get(":path"):match "%?(%d+)"), 0
+  cqueues.sleep(0.2)
+  while got < wanted do got = got + #ws:receive() end
+  ws:send(tostring(got))
+  ws:close()
 end
 
 local function refuse(stream)
