@@ -17,7 +17,7 @@
 #define DIGEST_SIZE 32
 #define FILE_BLOCK 65536
 
-/* --- SHA-256 ------------------------------------------------------------------- */
+/* --- SHA-256 -------------------------------------------------------------- */
 
 static int failed(lua_State *L)
 {
@@ -53,7 +53,7 @@ static int core_hmac_sha256(lua_State *L)
   return 1;
 }
 
-/* --- SHA-256 of what comes in pieces ---------------------------------------------- */
+/* --- SHA-256 of what comes in pieces -------------------------------------- */
 
 struct hash_box {
   EVP_MD_CTX *impl;
@@ -149,7 +149,7 @@ static int hash_tostring(lua_State *L)
   return push_name(L, HASH_TYPE, box->impl);
 }
 
-/* --- texts ------------------------------------------------------------------------ */
+/* --- texts ---------------------------------------------------------------- */
 
 /* The memory for a result that Lua then copies: on the stack or, collectable,
    in a userdata that is pushed. */
@@ -202,7 +202,7 @@ static int core_unbase64(lua_State *L)
   return 1;
 }
 
-/* --- registration ------------------------------------------------------------------- */
+/* --- registration --------------------------------------------------------- */
 
 static const luaL_Reg hash_methods[] = {
   { "finish", hash_finish },

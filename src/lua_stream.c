@@ -15,7 +15,7 @@
 #define DEMUX_TYPE "daytona.core.Demux"
 #define MULTIPART_TYPE "daytona.core.Multipart"
 
-/* --- logs -------------------------------------------------------------------- */
+/* --- logs ----------------------------------------------------------------- */
 
 struct demux_box {
   struct dt_demux demux;
@@ -125,7 +125,7 @@ static int core_demux(lua_State *L)
   return 1;
 }
 
-/* --- multipart bodies ---------------------------------------------------------- */
+/* --- multipart bodies ----------------------------------------------------- */
 
 struct multipart_box {
   struct dt_multipart *impl;
@@ -259,7 +259,7 @@ static int core_multipart(lua_State *L)
   return 3;
 }
 
-/* --- registration ---------------------------------------------------------------- */
+/* --- registration --------------------------------------------------------- */
 
 static const luaL_Reg demux_methods[] = {
   { "feed", demux_feed },

@@ -21,7 +21,7 @@ static struct dt_ws *check_websocket(lua_State *L)
   return box->impl;
 }
 
-/* --- opening ----------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------- */
 
 /* A string field that becomes a C string; *refused is set when it cannot. */
 static const char *text_field(lua_State *L, const char *name,
@@ -99,7 +99,7 @@ int websocket_open(lua_State *L)
   return 2;
 }
 
-/* --- messages ------------------------------------------------------------------ */
+/* --- messages ------------------------------------------------------------- */
 
 /* Pushes nil, the code and its text. Returns 3. */
 static int push_failure(lua_State *L, struct dt_ws *ws, int rc)
@@ -169,7 +169,7 @@ static int websocket_finish(lua_State *L)
   return 0;
 }
 
-/* --- results --------------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------- */
 
 static int websocket_id(lua_State *L)
 {
@@ -263,7 +263,7 @@ static int websocket_trace(lua_State *L)
   return 4;
 }
 
-/* --- ending ------------------------------------------------------------------------ */
+/* --- ending --------------------------------------------------------------- */
 
 static int websocket_cancel(lua_State *L)
 {

@@ -42,7 +42,7 @@ struct dt_multipart {
   int told_end;            /* END was handed out */
 };
 
-/* --- texts ----------------------------------------------------------------- */
+/* --- texts ---------------------------------------------------------------- */
 
 static int lower(int c)
 {
@@ -135,7 +135,7 @@ static size_t percent_decode(char *s, size_t size)
   return to;
 }
 
-/* --- making and failing ---------------------------------------------------- */
+/* --- making and failing --------------------------------------------------- */
 
 static int fail(struct dt_multipart *m, int code, const char *message)
 {
@@ -242,7 +242,7 @@ const char *dt_multipart_message(const struct dt_multipart *m)
   return m->message;
 }
 
-/* --- part headers ---------------------------------------------------------- */
+/* --- part headers --------------------------------------------------------- */
 
 /* Appends to the headers. DT_OK, DT_NOMEM or DT_TOO_LARGE. */
 static int keep_header(struct dt_multipart *m, const char *data, size_t size)
@@ -419,7 +419,7 @@ static int begin_part(struct dt_multipart *m, struct dt_multipart_event *e)
   return DT_MULTIPART_PART;
 }
 
-/* --- bodies ---------------------------------------------------------------- */
+/* --- bodies --------------------------------------------------------------- */
 
 enum match { UNDECIDED, NO_MATCH, NEXT_PART, LAST_PART };
 

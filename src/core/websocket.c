@@ -82,7 +82,7 @@ struct dt_ws {
 
 static void work(struct dt_ws *ws);
 
-/* --- watching ---------------------------------------------------------------- */
+/* --- watching ------------------------------------------------------------- */
 
 struct dt_ws *dt_ws_at(const struct dt_engine *e, int fd)
 {
@@ -147,7 +147,7 @@ static void post(struct dt_ws *ws, unsigned what)
   dt_link_ensure(&ws->engine->socket_events, &ws->event);
 }
 
-/* --- the end ------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 static void release_handle(struct dt_ws *ws)
 {
@@ -195,7 +195,7 @@ static void end_broken(struct dt_ws *ws)
     end(ws, DT_RESET, "the connection broke before the peer answered");
 }
 
-/* --- deadlines ----------------------------------------------------------------- */
+/* --- deadlines ------------------------------------------------------------ */
 
 static double earlier(double a, double b)
 {
@@ -299,7 +299,7 @@ static void expire(struct dt_deadline *due)
     set_deadline(ws);
 }
 
-/* --- receiving ----------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------ */
 
 /* Messages, or the peer's close frame. */
 static void feed_session(struct dt_ws *ws, const char *data, size_t size)
@@ -389,7 +389,7 @@ static void receive(struct dt_ws *ws)
   dt_link_ensure(&ws->engine->socket_work, &ws->work);
 }
 
-/* --- sending ------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------- */
 
 /* Sends what it can of these bytes; returns how many, and notes in `blocked`
    whether the connection took less than all. When it is broken, the peer's last
@@ -441,7 +441,7 @@ static void send_frames(struct dt_ws *ws)
   }
 }
 
-/* --- moving -------------------------------------------------------------------- */
+/* --- moving --------------------------------------------------------------- */
 
 /* Does what the connection allows now. */
 static void work(struct dt_ws *ws)
@@ -571,7 +571,7 @@ void dt_ws_run(struct dt_engine *e, double limit)
   }
 }
 
-/* --- opening --------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------- */
 
 /* The http or https URL for a ws or wss one. NULL without memory. */
 static char *http_url(const char *url)
@@ -755,7 +755,7 @@ int dt_ws_open(struct dt_engine *e, const struct dt_ws_options *o,
   return DT_OK;
 }
 
-/* --- ending from outside ----------------------------------------------------------- */
+/* --- ending from outside -------------------------------------------------- */
 
 /* Leaves the engine. In a forked child one that is not done ends here, and
    nothing of libcurl's is touched. */
@@ -840,7 +840,7 @@ uint64_t dt_ws_id(const struct dt_ws *ws)
   return ws->id;
 }
 
-/* --- what the user does --------------------------------------------------------------- */
+/* --- what the user does --------------------------------------------------- */
 
 int dt_engine_next_ws_event(struct dt_engine *e, struct dt_ws **ws,
                             unsigned *what)

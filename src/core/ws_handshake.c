@@ -23,7 +23,7 @@ enum state {
 
 #define CHUNK_SIZE_MAX ((uint64_t)1 << 56)
 
-/* --- keys ------------------------------------------------------------------ */
+/* --- keys ----------------------------------------------------------------- */
 
 int dt_ws_make_key(char key[DT_WS_KEY_SIZE + 1])
 {
@@ -50,7 +50,7 @@ int dt_ws_accept_for(const char *key, char accept[DT_WS_ACCEPT_SIZE + 1])
   return DT_OK;
 }
 
-/* --- the request ----------------------------------------------------------- */
+/* --- the request ---------------------------------------------------------- */
 
 /* Text that grows; `data` is NULL for good once memory ran out. */
 struct text {
@@ -172,7 +172,7 @@ int dt_ws_build_request(const struct dt_ws_request_line *r, char **out,
   return DT_OK;
 }
 
-/* --- the answer ------------------------------------------------------------ */
+/* --- the answer ----------------------------------------------------------- */
 
 void dt_ws_handshake_init(struct dt_ws_handshake *h, const char *key,
                           const char *protocols)

@@ -48,7 +48,7 @@ struct dt_ws_session {
   unsigned close_code;
 };
 
-/* --- receiving ------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------ */
 
 static int is_data(unsigned opcode)
 {
@@ -280,7 +280,7 @@ void dt_ws_session_deafen(struct dt_ws_session *s)
   s->building = NULL;
 }
 
-/* --- sending --------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------- */
 
 static int on_genmask(wslay_event_context_ptr ctx, uint8_t *key, size_t size,
                       void *session)
@@ -416,7 +416,7 @@ int dt_ws_session_flooded(const struct dt_ws_session *s)
   return s->pings > MANY_PINGS;
 }
 
-/* --- closing --------------------------------------------------------------- */
+/* --- closing -------------------------------------------------------------- */
 
 int dt_ws_session_closing(const struct dt_ws_session *s)
 {
@@ -442,7 +442,7 @@ int dt_ws_session_close_sent(const struct dt_ws_session *s)
   return wslay_event_get_close_sent(s->wslay) && s->out_from == s->out_to;
 }
 
-/* --- life ------------------------------------------------------------------ */
+/* --- life ----------------------------------------------------------------- */
 
 int dt_ws_session_new(struct dt_ws_session **out, uint64_t max_message,
                       int stream)

@@ -31,7 +31,7 @@ static void tell(struct story *s, const char *data, size_t size)
     s->sum = (s->sum ^ (unsigned char)data[i]) * 1099511628211u;
 }
 
-/* --- the answer to the opening ------------------------------------------------ */
+/* --- the answer to the opening -------------------------------------------- */
 
 static void read_answer(const uint8_t *text, size_t size, size_t chunk,
                         struct story *s)
@@ -58,7 +58,7 @@ static void read_answer(const uint8_t *text, size_t size, size_t chunk,
   dt_ws_handshake_free(&h);
 }
 
-/* --- frames ---------------------------------------------------------------------- */
+/* --- frames --------------------------------------------------------------- */
 
 /* What the client would answer is taken, but differs by its masks. */
 static void take(struct dt_ws_session *ws, struct story *s)

@@ -256,7 +256,7 @@ static void test_content_types(void)
   CHECK(made("") == DT_PROTOCOL);
 }
 
-/* --- random bodies --------------------------------------------------------- */
+/* --- random bodies -------------------------------------------------------- */
 
 /* Appends a random body and the story it must tell. Parts without a length
    never hold "B", so that no delimiter stands in them by accident. */

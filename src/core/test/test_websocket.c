@@ -21,7 +21,7 @@
 
 void test_websocket(void);
 
-/* --- the peer's side --------------------------------------------------------- */
+/* --- the peer's side ------------------------------------------------------ */
 
 /* Reads the opening; *accept is the answer to its key. 0 when there is none. */
 static int read_opening(int fd, char accept[DT_WS_ACCEPT_SIZE + 1])
@@ -147,7 +147,7 @@ static void echo(struct peer *p, int fd, int n)
   free(data);
 }
 
-/* --- our side ------------------------------------------------------------------ */
+/* --- our side ------------------------------------------------------------- */
 
 static struct dt_ws_options options(struct peer *p)
 {
@@ -232,7 +232,7 @@ static void expect_end(struct dt_engine *e, struct dt_ws *ws, int code,
   dt_ws_free(ws);
 }
 
-/* --- tests ----------------------------------------------------------------------- */
+/* --- tests ---------------------------------------------------------------- */
 
 static void test_echo(void)
 {
@@ -320,7 +320,7 @@ static void test_dribble(void)
   peer_close(p);
 }
 
-/* --- openings that fail ------------------------------------------------------------ */
+/* --- openings that fail --------------------------------------------------- */
 
 /* Opens a WebSocket to a peer that answers every opening with this text; the
    status. */
@@ -467,7 +467,7 @@ static void test_proxy(void)
   peer_close(p);
 }
 
-/* --- ends ---------------------------------------------------------------------------- */
+/* --- ends ----------------------------------------------------------------- */
 
 static void say_and_drop(struct peer *p, int fd, int n)
 {
@@ -662,7 +662,7 @@ static void test_breach(void)
   peer_close(p);
 }
 
-/* --- deadlines -------------------------------------------------------------------------- */
+/* --- deadlines ------------------------------------------------------------ */
 
 static void test_deadlines(void)
 {
@@ -731,7 +731,7 @@ static void test_slow_lookup(void)
   dt_engine_free(e);
 }
 
-/* --- cancel --------------------------------------------------------------------------------- */
+/* --- cancel --------------------------------------------------------------- */
 
 static void test_cancel_at_each_stage(void)
 {
@@ -831,7 +831,7 @@ static void test_fork(void)
   peer_close(p);
 }
 
-/* --- back-pressure ---------------------------------------------------------------------------- */
+/* --- back-pressure -------------------------------------------------------- */
 
 #define FLOOD 400
 #define BLOCK 65536
@@ -974,7 +974,7 @@ static void test_ping_flood(void)
   CHECK(answered == PINGS);
 }
 
-/* --- behind the engine's descriptor ----------------------------------------------------------- */
+/* --- behind the engine's descriptor --------------------------------------- */
 
 static int is_readable(struct dt_engine *e, int ms)
 {
@@ -1010,7 +1010,7 @@ static void test_watched(void)
   peer_close(p);
 }
 
-/* --- many ------------------------------------------------------------------------------------- */
+/* --- many ----------------------------------------------------------------- */
 
 static void drop_events(struct dt_engine *e)
 {

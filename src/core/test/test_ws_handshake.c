@@ -27,7 +27,7 @@ static void test_keys(void)
   CHECK(strlen(a) == DT_WS_KEY_SIZE && strcmp(a, b));
 }
 
-/* --- the request ----------------------------------------------------------- */
+/* --- the request ---------------------------------------------------------- */
 
 static int build(const char *const *headers, const char *protocols,
                  char **out, const char **what)
@@ -95,7 +95,7 @@ static void test_bad_requests(void)
   CHECK(build(NULL, "", &text, &what) == DT_BAD_ARGUMENT);
 }
 
-/* --- answers --------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------- */
 
 /* How an answer ends; `rest` is what was left over for the frames. */
 struct outcome {

@@ -75,7 +75,7 @@ static void close_frame(struct bytes *b, unsigned code, const char *reason)
   frame(b, CLOSE, data, n + 2);
 }
 
-/* --- what a session tells -------------------------------------------------- */
+/* --- what a session tells ------------------------------------------------- */
 
 static void tell_messages(struct dt_ws_session *s, struct bytes *story)
 {
