@@ -484,7 +484,7 @@ static void run_rounds(struct dt_engine *e)
       run_resumes(e);
       run_sockets(e);
     }
-    dt_ws_run(e, e->limit);
+    dt_ws_run(e);
     run_timer(e);
     run_finished(e);
     run_deadlines(e);

@@ -334,8 +334,8 @@ void dt_ws_ready(struct dt_ws *ws);
 /* libcurl has connected, or failed to. */
 void dt_ws_connected(struct dt_ws *ws, CURLcode rc);
 
-/* Does what engine.socket_work lists, until `limit` (0: none). */
-void dt_ws_run(struct dt_engine *e, double limit);
+/* Does what engine.socket_work lists, while the budget lasts. */
+void dt_ws_run(struct dt_engine *e);
 
 /* Ends all that libcurl has a hand in. */
 void dt_ws_end_all(struct dt_engine *e, int code, const char *message);

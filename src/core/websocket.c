@@ -64,7 +64,7 @@ struct dt_ws {
   int refused;                /* a message was: report when there is room */
   int paused;                 /* not reading */
   int blocked;                /* the connection takes no more bytes now */
-  int mute;                   /* nor ever again, but there may be some to read */
+  int mute;                   /* nor ever again; there may be some to read */
   uint64_t received, sent;
 
   /* deadlines, 0: none */
@@ -381,7 +381,7 @@ static void receive(struct dt_ws *ws)
 {
   int i;
 
-  for(i = 0; i < READS; i++) {
+  for(i = 0; i < READS && !dt_engine_is_spent(ws->engine); i++) {
     ws->paused = should_pause(ws);
     if(ws->paused || !read_some(ws))
       return;
@@ -543,7 +543,7 @@ static void begin(struct dt_ws *ws)
   set_deadline(ws);
 }
 
-void dt_ws_run(struct dt_engine *e, double limit)
+void dt_ws_run(struct dt_engine *e)
 {
   struct dt_link turn;
 
@@ -559,7 +559,7 @@ void dt_ws_run(struct dt_engine *e, double limit)
     struct dt_ws *ws = DT_OF(turn.next, struct dt_ws, work);
 
     dt_link_remove(&ws->work);
-    if(e->broken || (limit > 0 && e->now >= limit)) {
+    if(e->broken || dt_engine_is_spent(e)) {
       dt_link_append(&e->socket_work, &ws->work);
       continue;
     }

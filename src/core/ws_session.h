@@ -61,8 +61,9 @@ int dt_ws_session_has_message(const struct dt_ws_session *s);
 void dt_ws_session_deafen(struct dt_ws_session *s);
 
 /* Queues a message, copied; a ping, which overtakes messages; a close frame
-   behind all of them (code 0: without a code). DT_OK, DT_NOMEM, or DT_BAD_ARGUMENT: closing already, or a code or reason
-   that must not be sent. */
+   behind all of them (code 0: without a code). DT_OK, DT_NOMEM, or
+   DT_BAD_ARGUMENT: closing already, or a code or reason that must not be
+   sent. */
 int dt_ws_session_send(struct dt_ws_session *s, int text, const char *data,
                        size_t size);
 int dt_ws_session_ping(struct dt_ws_session *s);

@@ -149,15 +149,16 @@ static void echo(struct peer *p, int fd, int n)
 
 /* --- our side ------------------------------------------------------------- */
 
-static struct dt_ws_options options(struct peer *p)
+/* What most tests open, valid until the next call. */
+static const struct dt_ws_options *options(struct peer *p)
 {
-  struct dt_ws_options o;
+  static struct dt_ws_options o;
 
   memset(&o, 0, sizeof(o));
   o.url = peer_url(p, "/socket?x=1");
   o.timeout = 60;
   o.close_timeout = 0.1;
-  return o;
+  return &o;
 }
 
 static struct dt_ws *open_ws(struct dt_engine *e, const struct dt_ws_options *o)
@@ -238,7 +239,7 @@ static void test_echo(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o);
   struct dt_ws_piece m;
   struct dt_ws_result r;
@@ -272,7 +273,7 @@ static void test_send_early(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o);
   struct dt_ws_piece m;
   int taken;
@@ -308,7 +309,7 @@ static void test_dribble(void)
 {
   struct peer *p = peer_open(dribble, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o);
   struct dt_ws_piece m;
 
@@ -338,7 +339,7 @@ static long answered_with(const char *text, const char *body, int code)
 
   u.text = text;
   p = peer_open(peer_says, u.data);
-  o = options(p);
+  o = *options(p);
   ws = open_ws(e, &o);
   r = *finish_ws(e, ws);
   CHECK(!r.opened && r.code == code);
@@ -376,7 +377,7 @@ static void test_no_connection(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws;
   char url[256];
 
@@ -448,7 +449,7 @@ static void test_proxy(void)
   struct peer *p = peer_open(tunnel, &asked);
   struct dt_engine *e = engine_open(0);
   struct dt_profile_options profile;
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws_piece m;
   struct dt_ws *ws;
 
@@ -484,7 +485,7 @@ static void test_no_close_frame(void)
 {
   struct peer *p = peer_open(say_and_drop, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o);
   struct dt_ws_piece m;
 
@@ -507,7 +508,7 @@ static void test_reset(void)
 {
   struct peer *p = peer_open(say_and_reset, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
 
   expect_end(e, open_ws(e, &o), DT_RESET, 1006);
   dt_engine_free(e);
@@ -532,11 +533,12 @@ static void test_closed_by_peer(void)
   int answered = 0;
   struct peer *p = peer_open(close_1011, &answered);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o);
   const struct dt_ws_result *r = finish_ws(e, ws);
 
-  CHECK(r->close_size == 14 && !memcmp(r->close_reason, "{\"exitCode\":3}", 14));
+  CHECK(r->close_size == 14);
+  CHECK(!memcmp(r->close_reason, "{\"exitCode\":3}", 14));
   expect_end(e, ws, DT_OK, 1011);
   dt_engine_free(e);
   peer_close(p);
@@ -573,7 +575,7 @@ static void test_last_words(void)
 
   CHECK(pipe(gate) == 0);
   p = peer_open(close_and_reset, &gate[0]);
-  o = options(p);
+  o = *options(p);
   ws = open_ws(e, &o);
   await(e, ws, DT_EVENT_HEADERS);
   CHECK(write(gate[1], "x", 1) == 1);
@@ -602,7 +604,7 @@ static void test_close_unanswered(void)
 {
   struct peer *p = peer_open(mute, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o);
 
   await(e, ws, DT_EVENT_HEADERS);
@@ -632,7 +634,7 @@ static void test_too_large(void)
   int told = 0;
   struct peer *p = peer_open(big_frame, &told);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
 
   o.max_message = 9;
   expect_end(e, open_ws(e, &o), DT_TOO_LARGE, 1006);
@@ -655,7 +657,7 @@ static void test_breach(void)
 {
   struct peer *p = peer_open(masked_frame, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
 
   expect_end(e, open_ws(e, &o), DT_PROTOCOL, 1006);
   dt_engine_free(e);
@@ -669,17 +671,17 @@ static void test_deadlines(void)
   struct peer *silent = peer_open(peer_silent, NULL);
   struct peer *quiet = peer_open(mute, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(silent);
+  struct dt_ws_options o = *options(silent);
 
   o.open_timeout = 0.05;
   expect_end(e, open_ws(e, &o), DT_TIMEOUT, 1006);
-  o = options(quiet);
+  o = *options(quiet);
   o.timeout = 0.1;
   expect_end(e, open_ws(e, &o), DT_TIMEOUT, 1006);
-  o = options(quiet);
+  o = *options(quiet);
   o.idle_timeout = 0.05;
   expect_end(e, open_ws(e, &o), DT_IDLE_TIMEOUT, 1006);
-  o = options(quiet);
+  o = *options(quiet);
   o.ping_interval = 0.05;
   expect_end(e, open_ws(e, &o), DT_IDLE_TIMEOUT, 1006);
   dt_engine_free(e);
@@ -692,7 +694,7 @@ static void test_alive(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws;
   double begin = dt_now();
   struct dt_ws_result r;
@@ -737,7 +739,7 @@ static void test_cancel_at_each_stage(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws;
   int steps;
 
@@ -766,7 +768,7 @@ static void test_engine_goes_first(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o), *new = open_ws(e, &o);
   struct dt_ws_result r;
   struct dt_ws_piece m;
@@ -809,7 +811,7 @@ static void test_fork(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o), *other = open_ws(e, &o);
   struct dt_ws_piece m;
   int status = -1, taken;
@@ -858,7 +860,7 @@ static void test_slow_receiver(void)
 {
   struct peer *p = peer_open(flood, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws;
   struct dt_ws_piece m;
   struct dt_ws_result r;
@@ -911,7 +913,7 @@ static void test_slow_peer(void)
 
   CHECK(pipe(gate) == 0);
   p = peer_open(late_reader, &gate[0]);
-  o = options(p);
+  o = *options(p);
   o.close_timeout = 30;
   ws = open_ws(e, &o);
   await(e, ws, DT_EVENT_HEADERS);
@@ -921,7 +923,8 @@ static void test_slow_peer(void)
   }
   CHECK(count < FLOOD);
   dt_ws_result(ws, &r);
-  CHECK(r.unsent >= DT_WS_QUEUE_HIGH && r.unsent < DT_WS_QUEUE_HIGH + 2 * BLOCK);
+  CHECK(r.unsent >= DT_WS_QUEUE_HIGH);
+  CHECK(r.unsent < DT_WS_QUEUE_HIGH + 2 * BLOCK);
   CHECK(write(gate[1], "x", 1) == 1);
   while(count < FLOOD) {
     CHECK(await(e, ws, DT_EVENT_WRITABLE) == DT_EVENT_WRITABLE);
@@ -966,7 +969,7 @@ static void test_ping_flood(void)
   int answered = 0;
   struct peer *p = peer_open(ping_flood, &answered);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
 
   expect_end(e, open_ws(e, &o), DT_OK, 1000);
   dt_engine_free(e);
@@ -990,7 +993,7 @@ static void test_watched(void)
 {
   struct peer *p = peer_open(flood, NULL);
   struct dt_engine *e = engine_open(0);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_ws *ws = open_ws(e, &o), *whose;
   struct dt_ws_piece m;
   unsigned what;
@@ -1027,7 +1030,7 @@ static void test_many_quiet(void)
 {
   struct peer *p = peer_open(echo, NULL);
   struct dt_engine *e = engine_open(50);
-  struct dt_ws_options o = options(p);
+  struct dt_ws_options o = *options(p);
   struct dt_engine_stats before, after;
   static struct dt_ws *ws[MANY];
   struct dt_ws_piece m;

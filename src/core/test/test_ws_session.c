@@ -218,8 +218,8 @@ static void test_messages(void)
 
 static void test_close(void)
 {
-  FRAMES(frame_text(&b, TEXT, "x"); close_frame(&b, 1000, ""); put_text(&b, "a"),
-         0, "T(x)>88(\x03\xe8)0/1000:");
+  FRAMES(frame_text(&b, TEXT, "x"); close_frame(&b, 1000, "");
+         put_text(&b, "ignored"), 0, "T(x)>88(\x03\xe8)0/1000:");
   FRAMES(close_frame(&b, 1011, "{\"exitCode\":3}"), 0,
          ">88(\x03\xf3{\"exitCode\":3})0/1011:{\"exitCode\":3}");
   FRAMES(close_frame(&b, 1001, ""), 0, ">88(\x03\xe9)0/1001:");
