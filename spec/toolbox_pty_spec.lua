@@ -74,7 +74,7 @@ describe("a terminal", function()
 
   it("takes control characters", function()
     local events = create_connect({}, {
-      { send = "echo go; sleep 100\n" }, { after = "go\r\n", send = "\3" },
+      { send = "sh -c 'echo go; exec sleep 100'\n" }, { after = "go\r\n", send = "\3" },
       { after = "^C", send = "exit $?\n" },
     })()
     assert.is_truthy(events.reason:find('"exitCode":130', 1, true))
