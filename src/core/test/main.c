@@ -44,14 +44,13 @@ static const struct {
   { "websocket", test_websocket },
 };
 
-static int passed, failed;
+static unsigned long checks, failures;
 
 void check_report(int ok, const char *what, const char *file, int line)
 {
-  if(ok)
-    passed++;
-  else {
-    failed++;
+  checks++;
+  if(!ok) {
+    failures++;
     printf("%s:%d: not so: %s\n", file, line, what);
     fflush(stdout);
   }
@@ -78,15 +77,33 @@ static int is_named(const char *name, char **names)
   return 0;
 }
 
+/* A run of many random checks is one test, which passed or did not. */
+static int run(const char *name, void (*test)(void))
+{
+  unsigned long checks_before = checks;
+  unsigned long failures_before = failures;
+
+  test();
+  printf("%-18s %8lu checks, %lu failed\n", name, checks - checks_before,
+         failures - failures_before);
+  fflush(stdout);
+  return failures == failures_before;
+}
+
 int main(int argc, char **argv)
 {
+  int passed = 0, failed = 0;
   size_t i;
 
   (void)argc;
   alarm(300); /* a test that hangs is a test that failed */
   for(i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-    if(is_named(tests[i].name, argv + 1))
-      tests[i].run();
+    if(!is_named(tests[i].name, argv + 1))
+      continue;
+    if(run(tests[i].name, tests[i].run))
+      passed++;
+    else
+      failed++;
   }
   printf("%d passed, %d failed\n", passed, failed);
   return failed > 0;
