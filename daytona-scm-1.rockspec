@@ -38,6 +38,7 @@ build = {
     ["daytona.core"] = {
       sources = {
         "src/core/base64.c",
+        "src/core/certificates.c",
         "src/core/chunk_queue.c",
         "src/core/deadlines.c",
         "src/core/demux.c",

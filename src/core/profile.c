@@ -2,6 +2,7 @@
  * profile.c - profiles: checked and copied once, applied to easy handles.
  */
 #include "profile.h"
+#include "certificates.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -191,6 +192,10 @@ CURLcode dt_profile_apply(const struct dt_profile *p, CURL *easy)
 
   for(i = 0; i < sizeof(texts) / sizeof(texts[0]) && !rc; i++)
     rc = set_text(easy, texts[i].option, texts[i].value);
+  if(!rc && !p->ca_file && !p->ca_path && dt_certificates_in_folder()) {
+    (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
+  }
   if(!rc)
     rc = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify);
   if(!rc)
