@@ -220,7 +220,6 @@ void dt_engine_abandon(struct dt_engine *e)
     return;
   dt_pollset_free(e->pollset);
   e->pollset = NULL;
-  e->multi = NULL;
   while(!dt_link_alone(&e->transfers)) {
     struct dt_transfer *t = DT_OF(e->transfers.next, struct dt_transfer, all);
 
@@ -229,6 +228,10 @@ void dt_engine_abandon(struct dt_engine *e)
   }
   dt_ws_leave(e, 1);
 }
+
+/* Engines of a parent process that were freed here: what libcurl keeps hangs on
+   them, so that it is not taken for forgotten. */
+static struct dt_engine *left_behind;
 
 void dt_engine_free(struct dt_engine *e)
 {
@@ -249,8 +252,13 @@ void dt_engine_free(struct dt_engine *e)
   dt_origins_free(e);
   dt_deadlines_free(&e->deadlines);
   free(e->socket_at);
-  dt_profile_free(e->profile);
-  free(e);
+  if(dt_engine_is_ours(e)) {
+    dt_profile_free(e->profile);
+    free(e);
+  } else {
+    e->next_left = left_behind;
+    left_behind = e;
+  }
 }
 
 /* --- what there is to do ------------------------------------------------------ */

@@ -113,6 +113,7 @@ struct dt_engine {
   struct dt_ready batch[DT_BATCH]; /* reported, not yet looked at */
   int batch_at, batch_size;
   struct dt_engine_stats stats;
+  struct dt_engine *next_left; /* freed in a forked child */
 };
 
 enum dt_state {

@@ -262,8 +262,8 @@ static void test_budget(void)
       longest = dt_now() - before;
     while(dt_engine_next_event(e, &whose, &what))
       done += (what & DT_EVENT_DONE) != 0;
-    if(dt_engine_timeout(e) != 0)
-      is_readable(dt_engine_fd(e), 10000);
+    if(done < MANY && dt_engine_timeout(e) != 0)
+      CHECK(is_readable(dt_engine_fd(e), 10000));
   }
   CHECK(longest < 1); /* a machine under load says nothing more precise */
   for(i = 0; i < MANY; i++) {
