@@ -13,7 +13,8 @@ local numbers = {}
 for i = 1, count do numbers[i] = i end
 
 local lines = check(daytona.map(numbers, function(i)
-  return daytona.using(check(client:create { name = "worker-" .. i .. "-" .. os.time(), ephemeral = true }), function(sb)
+  local worker = check(client:create { name = "worker-" .. i .. "-" .. os.time(), ephemeral = true })
+  return daytona.using(worker, function(sb)
     -- Within a sandbox, too, commands run side by side.
     local results = check(daytona.gather {
       function() return sb:exec "sleep 0.5; hostname" end,

@@ -83,7 +83,8 @@ describe("a command", function()
     local result, err = box:exec("pwd", { cwd = "/nope" })
     assert.is_nil(result)
     assert.equal("not_found PROCESS_START_FAILED", err.kind .. " " .. err.code)
-    _, err = box:exec("pwd", { cwd = "/etc/passwd" })
+    result, err = box:exec("pwd", { cwd = "/etc/passwd" })
+    assert.is_nil(result)
     assert.equal("invalid PROCESS_START_FAILED", err.kind .. " " .. err.code)
   end)
 
@@ -121,7 +122,9 @@ describe("a command whose answer", function()
   end
 
   it("is lost is never sent again", function()
-    for _, fault in ipairs { { reset = "before" }, { drop = true }, { empty = true }, { status = 503 }, { status = 504 } } do
+    for _, fault in ipairs {
+      { reset = "before" }, { drop = true }, { empty = true }, { status = 503 }, { status = 504 },
+    } do
       with(fault)
       local result, err = box:exec "true"
       assert.is_nil(result)
@@ -181,7 +184,8 @@ describe("a command that is given up", function()
 
   it("by a cancelled task is ended over there, with all it started", function()
     local task = daytona.spawn(function()
-      return box:exec("trap '' TERM; env -i sleep 61 & sleep 60 & echo up > up; wait; sleep 60", { env = { MARK = "one" } })
+      return box:exec("trap '' TERM; env -i sleep 61 & sleep 60 & echo up > up; wait; sleep 60",
+        { env = { MARK = "one" } })
     end)
     assert.is_true(eventually(function() return box.fs:exists "up" end))
     assert.is_true(running "one")

@@ -63,16 +63,16 @@ describe("a clone", function()
   end)
 
   it("shows its password nowhere", function()
-    local secret = "pa%24s$w0rd" -- as it stands in a URL, percent-encoded
     local _, err = box.git:clone("https://me:pa%24sw0rd@127.0.0.1:1/r.git")
     assert.equal("unavailable", err.kind)
     assert.equal("https://127.0.0.1:1/r.git", err.what)
-    assert(service.server:faults { { path = "/git/clone", status = 500, message = "for pa$sw0rd at https://u:pa$sw0rd@h/" } })
+    assert(service.server:faults {
+      { path = "/git/clone", status = 500, message = "for pa$sw0rd at https://u:pa$sw0rd@h/" },
+    })
     local _, echoed = box.git:clone("https://127.0.0.1:1/r.git", nil, { username = "me", password = "pa$sw0rd" })
     for _, e in ipairs { err, echoed } do
       for _, text in ipairs { tostring(e), e.message, e.body or "", e.what } do
         assert.is_nil(text:find("sw0rd", 1, true), text)
-        assert.is_nil(text:find(secret, 1, true))
       end
     end
   end)

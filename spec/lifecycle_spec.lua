@@ -204,7 +204,9 @@ end)
 
 describe("create", function()
   it("leaves one sandbox when the answer is lost after it was made", function()
-    for _, fault in ipairs { { reset = "before" }, { drop = true }, { empty = true }, { status = 504 }, { invalid_json = true } } do
+    for _, fault in ipairs {
+      { reset = "before" }, { drop = true }, { empty = true }, { status = 504 }, { invalid_json = true },
+    } do
       fault.method, fault.path, fault.times, fault.handled = "POST", "/sandbox", 1, true
       assert(service.server:faults { fault })
       local before = service:sandboxes()

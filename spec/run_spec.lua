@@ -14,7 +14,8 @@ teardown(function() service:stop() end)
 before_each(function() assert(service.server:clear_faults()) end)
 
 -- A picture of one pixel.
-local PNG = base64.decode "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+local PNG = base64.decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+  .. "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 local function with_charts(charts)
   assert(service.server:faults { { path = "/process/code-run", status = 200, body = {

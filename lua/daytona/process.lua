@@ -123,13 +123,11 @@ end
 local KILL_SCRIPT = [[
 signal=TERM; seen=; rounds=0
 while [ $rounds -lt 20 ]; do
-  found=
-  for dir in /proc/[0-9]*; do
-    if grep -qsF '%s' "$dir/environ" 2>/dev/null; then found="$found ${dir#/proc/}"; fi
-  done
+  found=$(grep -lsF '%s' /proc/[0-9]*/environ 2>/dev/null)
   if [ -n "$found" ]; then
     seen=1
-    for pid in $found; do
+    for file in $found; do
+      pid=${file#/proc/}; pid=${pid%%/environ}
       kill -s $signal -- "-$pid" 2>/dev/null
       kill -s $signal "$pid" 2>/dev/null
     done

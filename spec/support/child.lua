@@ -13,7 +13,7 @@ local Child = {}
 Child.__index = Child
 
 local PRELUDE = [[
-package.path = "./lua/?.lua;" .. package.path
+package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local core, loop, task = require "daytona.native", require "daytona.loop", require "daytona.task"
 local function say(...)
   local out = {}
