@@ -269,7 +269,7 @@ print(f())]]
 
   it("is drawn by the real matplotlib where it is installed", function()
     if daemon:exec("python3 -c 'import matplotlib'").exitCode ~= 0 then
-      return
+      pending "matplotlib is not installed here"
     end
     local chart = draw('ax.bar(["a", "b"], [1, 2])\nplt.show()', {})[1]
     assert.are.equal("bar", chart.type)

@@ -3,6 +3,7 @@
 
 local hmac = require "openssl.hmac"
 local httpd = require "daytona.devserver.httpd"
+local base64 = require "daytona.devserver.toolbox.base64"
 local failures = require "daytona.devserver.toolbox.failures"
 
 local access = {}
@@ -15,21 +16,6 @@ function access.has_key(req)
   return given ~= nil and httpd.same(given, req.app.key)
 end
 
-local BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-local function base64url(data)
-  local out = {}
-  for i = 1, #data, 3 do
-    local a, b, c = data:byte(i, i + 2)
-    local n = a * 65536 + (b or 0) * 256 + (c or 0)
-    for j = 3, c and 0 or b and 1 or 2, -1 do
-      local six = math.floor(n / 64 ^ j) % 64
-      out[#out + 1] = BASE64URL:sub(six + 1, six + 1)
-    end
-  end
-  return table.concat(out)
-end
-
 --- The signature of a file URL.
 ---@param key string # the sandbox's signing key
 ---@param method string # "GET" or "POST"
@@ -38,7 +24,7 @@ end
 ---@return string
 function access.signature(key, method, path, expires)
   local canonical = ("v1:files:%s:%s:%s"):format(method, path, expires)
-  return "v1_" .. base64url(hmac.new(key, "sha256"):final(canonical))
+  return "v1_" .. base64.encode_url(hmac.new(key, "sha256"):final(canonical))
 end
 
 local function refuse(reason)

@@ -37,6 +37,11 @@ function environment.list(more)
   return list
 end
 
+--- Sets or removes (nil) one variable of the sandbox.
+function environment.set(name, value)
+  base[name] = value
+end
+
 --- One variable of the sandbox.
 function environment.get(name)
   return base[name]

@@ -215,7 +215,10 @@ end
 function Context:run(job)
   if not self.active then
     local ok, err = self:start()
-    if self.deleted then return finish(job, 1001, "context shutdown") end
+    if self.deleted then
+      self:stop()
+      return finish(job, 1001, "context shutdown")
+    end
     if not ok then return finish(job, 1011, "context is not active: " .. err) end
   end
   self.current = job

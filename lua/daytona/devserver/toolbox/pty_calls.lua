@@ -1,6 +1,7 @@
 --- The terminal calls: /process/pty/...
 
 local json = require "daytona.devserver.json"
+local base64 = require "daytona.devserver.toolbox.base64"
 local channel = require "daytona.devserver.toolbox.channel"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"
@@ -146,31 +147,11 @@ function calls.connect(req)
   converse(socket, terminal)
 end
 
-local BASE64 = {}
-for i = 1, 64 do
-  BASE64[("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"):byte(i)] = i - 1
-end
-
-local function decode_base64url(s)
-  local out, bits, held = {}, 0, 0
-  for i = 1, #s do
-    local six = BASE64[s:byte(i)]
-    if not six then return nil end
-    held, bits = held * 64 + six, bits + 6
-    if bits >= 8 then
-      bits = bits - 8
-      out[#out + 1] = string.char(math.floor(held / 2 ^ bits))
-      held = held % 2 ^ bits
-    end
-  end
-  return table.concat(out)
-end
-
 -- The variables that travel in a subprotocol token.
 local function envs_of(req)
   local token = (req.headers["sec-websocket-protocol"] or ""):match "X%-Daytona%-Pty%-Envs~([^%s,]*)"
   if not token then return nil end
-  local plain = decode_base64url(token)
+  local plain = base64.decode_url(token)
   local envs = plain and json.decode(plain)
   if type(envs) ~= "table" then
     failures.raise(400, "invalid envs subprotocol: not a JSON object in base64url")

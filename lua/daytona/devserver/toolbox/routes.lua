@@ -5,6 +5,7 @@ local forward = require "daytona.devserver.forward"
 local access = require "daytona.devserver.toolbox.access"
 local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
+local computer = require "daytona.devserver.toolbox.computer_calls"
 local code_run = require "daytona.devserver.toolbox.code_run"
 local failures = require "daytona.devserver.toolbox.failures"
 local files = require "daytona.devserver.toolbox.files"
@@ -14,6 +15,7 @@ local lsp = require "daytona.devserver.toolbox.lsp_calls"
 local process = require "daytona.devserver.toolbox.process"
 local pty = require "daytona.devserver.toolbox.pty_calls"
 local sessions = require "daytona.devserver.toolbox.session_calls"
+local recordings = require "daytona.devserver.toolbox.recordings"
 local search = require "daytona.devserver.toolbox.search"
 local system = require "daytona.devserver.toolbox.system"
 local transfer = require "daytona.devserver.toolbox.transfer"
@@ -107,6 +109,40 @@ local TABLE = {
   { "POST", "/lsp/completions", lsp.completions, "empty" },
   { "GET", "/lsp/document-symbols", lsp.document_symbols, "empty" },
   { "GET", "/lsp/workspacesymbols", lsp.workspace_symbols, "empty" },
+
+  { "POST", "/computeruse/start", computer.start, "plain" },
+  { "POST", "/computeruse/stop", computer.stop, "plain" },
+  { "GET", "/computeruse/status", computer.status, "plain" },
+  { "GET", "/computeruse/process-status", computer.status, "plain" },
+  { "GET", "/computeruse/process/:name/status", computer.process, "plain" },
+  { "POST", "/computeruse/process/:name/restart", computer.restart, "plain" },
+  { "GET", "/computeruse/process/:name/logs", computer.logs, "plain" },
+  { "GET", "/computeruse/process/:name/errors", computer.errors, "plain" },
+  { "GET", "/computeruse/screenshot", computer.screenshot, "plain" },
+  { "GET", "/computeruse/screenshot/region", computer.region, "plain" },
+  { "GET", "/computeruse/screenshot/compressed", computer.compressed, "plain" },
+  { "GET", "/computeruse/screenshot/region/compressed", computer.compressed_region, "plain" },
+  { "GET", "/computeruse/display/info", computer.display_info, "plain" },
+  { "GET", "/computeruse/display/windows", computer.windows, "plain" },
+  { "GET", "/computeruse/mouse/position", computer.position, "plain" },
+  { "POST", "/computeruse/mouse/move", computer.move, "plain" },
+  { "POST", "/computeruse/mouse/click", computer.click, "plain" },
+  { "POST", "/computeruse/mouse/drag", computer.drag, "plain" },
+  { "POST", "/computeruse/mouse/scroll", computer.scroll, "plain" },
+  { "POST", "/computeruse/keyboard/type", computer.type, "plain" },
+  { "POST", "/computeruse/keyboard/key", computer.key, "plain" },
+  { "POST", "/computeruse/keyboard/hotkey", computer.hotkey, "plain" },
+  { "GET", "/computeruse/a11y/tree", computer.accessibility, "plain" },
+  { "POST", "/computeruse/a11y/find", computer.accessibility, "plain" },
+  { "POST", "/computeruse/a11y/node/focus", computer.accessibility, "plain" },
+  { "POST", "/computeruse/a11y/node/invoke", computer.accessibility, "plain" },
+  { "POST", "/computeruse/a11y/node/value", computer.accessibility, "plain" },
+  { "POST", "/computeruse/recordings/start", recordings.start, "plain" },
+  { "POST", "/computeruse/recordings/stop", recordings.stop, "plain" },
+  { "GET", "/computeruse/recordings", recordings.list, "plain" },
+  { "GET", "/computeruse/recordings/:id", recordings.get, "plain" },
+  { "DELETE", "/computeruse/recordings/:id", recordings.delete, "plain" },
+  { "GET", "/computeruse/recordings/:id/download", recordings.download, "plain" },
 
   { "POST", "/git/clone", git.clone },
   { "POST", "/git/init", git.init, nil, "new" },

@@ -115,9 +115,8 @@ local function streamed(req, fd, offset, count)
   end
 end
 
---- GET and HEAD /files/download
-function transfer.download(req)
-  local path = paths.required(req, "path")
+--- The answer with a file, or the part of it that is asked for.
+function transfer.send(req, path)
   local fd, info = open_regular(path)
   if not fd then failures.file(info, "open " .. path) end
   local headers = {
@@ -150,6 +149,11 @@ function transfer.download(req)
     return status, function() end, headers
   end
   return status, streamed(req, fd, offset, count), headers
+end
+
+--- GET and HEAD /files/download
+function transfer.download(req)
+  return transfer.send(req, paths.required(req, "path"))
 end
 
 -- Bulk download ------------------------------------------------------------
