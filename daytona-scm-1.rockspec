@@ -143,6 +143,7 @@ build = {
     ["daytona.errors"] = "lua/daytona/errors.lua",
     ["daytona.fs"] = "lua/daytona/fs.lua",
     ["daytona.git"] = "lua/daytona/git.lua",
+    ["daytona.health"] = "lua/daytona/health.lua",
     ["daytona.http"] = "lua/daytona/http.lua",
     ["daytona"] = "lua/daytona/init.lua",
     ["daytona.json"] = "lua/daytona/json.lua",

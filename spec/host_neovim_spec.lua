@@ -166,4 +166,40 @@ describe("in Neovim #host", function()
     assert.equal('"\\195\\164"', said.result)
     assert.equal("nil", said.cjson)
   end)
+
+  -- The text of the buffer that a command opened.
+  local SHOW = [[
+    vim.cmd(COMMAND)
+    say("text", (table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), "|")))
+    vim.cmd "qa!"
+  ]]
+
+  it(":checkhealth daytona says what is there, and what is missing", function()
+    local said = stage:run("neovim", 'local COMMAND = "checkhealth daytona"' .. SHOW)
+    assert.equal(0, said.exit, said.text)
+    for _, words in ipairs {
+      "Lua: LuaJIT", "C module: .*build/luajit/daytona/core.so", "libcurl/%d+%.%d+", "JSON: ",
+      "driver: uv %(this is Neovim%)", "credentials: present", "server: http://.* answers",
+    } do assert.matches("OK: [^|]*" .. words, said.text) end
+    assert.is_nil(said.text:find(stage.server.api_key, 1, true))
+    said = stage:run("neovim", 'local COMMAND = "checkhealth daytona"' .. SHOW, {
+      DAYTONA_API_KEY = "", DAYTONA_API_URL = "",
+    })
+    assert.matches("WARNING: credentials: no API key", said.text)
+    said = stage:run("neovim", 'local COMMAND = "checkhealth daytona"' .. SHOW, {
+      DAYTONA_API_URL = "http://127.0.0.1:1/api",
+    })
+    assert.matches("ERROR: server: .*connection", said.text)
+  end)
+
+  it(":help daytona opens the manual", function()
+    os.execute(("mkdir -p '%s/manual' && cp -r doc '%s/manual/'"):format(stage.dir, stage.dir))
+    local said = stage:run("neovim", [[
+      local COMMAND = "help daytona.Sandbox:exec()"
+      vim.opt.runtimepath:append(vim.env.STAGE .. "/manual")
+      vim.cmd("helptags " .. vim.env.STAGE .. "/manual/doc")
+    ]] .. SHOW)
+    assert.equal(0, said.exit, said.text)
+    assert.matches("Runs a command in the sandbox's shell", said.text)
+  end)
 end)

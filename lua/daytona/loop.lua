@@ -129,9 +129,10 @@ local function is_driver(name)
   return false
 end
 
----Chooses the driver of the host: one of the names above, or a driver of your
----own (a table; see doc/architecture.md). Raises on an unknown name, and while
----something is in flight.
+---Chooses the driver of the host: "block" (none), "manual" (LÖVE, frame loops),
+---"uv" (Neovim, luv), "cqueues", or a driver of your own (a table; see
+---doc/architecture.md). Raises on an unknown name, and while something is in
+---flight.
 ---@param which string|table
 function loop.use(which)
   if type(which) ~= "table" and not is_driver(which) then
@@ -382,7 +383,8 @@ function loop.step(budget)
   end
 end
 
----For frame loops: `loop.step`, at home in any driver. Never blocks.
+---For frame loops: does what is ready and resumes the tasks that became ready,
+---for at most about `budget` seconds (no limit without). Never blocks.
 ---@param budget? number  seconds
 function loop.update(budget)
   if budget ~= nil and (type(budget) ~= "number" or budget < 0) then

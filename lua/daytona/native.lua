@@ -26,6 +26,7 @@ local function from_build(why)
   local open, message = package.loadlib(path, "luaopen_daytona_core")
   if not open then missing(path, message) end
   local core = open(NAME)
+  core.path = path
   package.loaded[NAME] = core
   return core
 end

@@ -7,6 +7,7 @@
 
 ---@class daytona.core
 ---@field version string        of this module
+---@field path? string          the file, when it came from a checkout's build folder
 ---@field curl_version string   "libcurl/7.88.1 OpenSSL/3.0.15 ..."
 local core = {}
 
