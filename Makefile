@@ -105,10 +105,13 @@ FUZZ = $(patsubst src/core/test/%.c,build/fuzz/%,\
 
 build/fuzz/fuzz_%: src/core/test/fuzz_%.c $(wildcard src/core/*.c)
 	@mkdir -p $@.corpus
-	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined $(CURL_INC) \
+	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
+	  -fno-sanitize-recover=undefined $(CURL_INC) \
 	  -o $@ $^ $(LIBS) -pthread
 
-fuzz: $(FUZZ)
+fuzz:
+	@scripts/setup build fuzz
+	@$(MAKE) --no-print-directory -s $(FUZZ)
 	@for f in $(FUZZ); do (cd build/fuzz && ./$${f##*/} -verbosity=0 \
 	  -max_len=2000 -max_total_time=$(FUZZ_SECONDS) $${f##*/}.corpus) && \
 	  echo "$${f##*/}: nothing found in $(FUZZ_SECONDS) s" || exit 1; done
@@ -177,7 +180,7 @@ help:
 	@echo 'make test          everything that is checked, on every Lua'
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make core-test     the C unit tests of the engine alone'
-	@echo 'make fuzz          feeds noise to the parsers (clang, libclang-rt-dev)'
+	@echo 'make fuzz          feeds noise to the parsers, for FUZZ_SECONDS each'
 	@echo 'make bench         benchmarks; bench-peers installs what to compare with'
 	@echo 'make interop       the official TypeScript SDK against the local server'
 	@echo 'make install       into PREFIX (/usr/local), for LUA; DESTDIR is honoured'

@@ -237,7 +237,8 @@ enum dt_event {
 
 /* Takes the next event: the transfer, and the set of what happened to it since
    it was last taken. A transfer stands in the list at most once. 1, or 0 when
-   there is none. */
+   there is none. Those of WebSockets are taken with dt_engine_next_ws_event,
+   see websocket.h. */
 int dt_engine_next_event(struct dt_engine *e, struct dt_transfer **t,
                          unsigned *what);
 

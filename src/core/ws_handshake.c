@@ -200,10 +200,13 @@ static int fail(struct dt_ws_handshake *h, int code, const char *message)
 const char *dt_ws_handshake_header(const struct dt_ws_handshake *h,
                                    const char *name, size_t *size)
 {
-  const char *line = h->head + h->headers_at;
-  const char *end = h->head + h->head_size;
+  const char *line, *end;
 
-  while(h->headers_at && line < end) {
+  if(!h->headers_at)
+    return NULL;
+  line = h->head + h->headers_at;
+  end = h->head + h->head_size;
+  while(line < end) {
     const char *eol = memchr(line, '\n', (size_t)(end - line));
     size_t n = strlen(name);
 
