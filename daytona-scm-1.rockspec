@@ -159,6 +159,7 @@ build = {
     ["daytona.timers"] = "lua/daytona/timers.lua",
     ["daytona.url"] = "lua/daytona/url.lua",
     ["daytona.version"] = "lua/daytona/version.lua",
+    ["daytona.websocket"] = "lua/daytona/websocket.lua",
     ["daytona.wire"] = "lua/daytona/wire.lua",
   },
   install = { bin = { "bin/daytona-devserver" } },

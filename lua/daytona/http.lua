@@ -105,13 +105,19 @@ local function all_secrets(connection, request)
   return all
 end
 
-local function context_of(connection, request)
+---What errors about a request are to say.
+---@param connection daytona.Connection
+---@param request { operation?: string, sandbox?: any, what?: string, method?: string, path?: string, secrets?: string[] }
+---@return table  the context of errors.from_response
+function http.context_of(connection, request)
   return {
     operation = request.operation, sandbox = request.sandbox, what = request.what,
     method = request.method or "GET", path = request.path or "",
     secrets = all_secrets(connection, request),
   }
 end
+
+local context_of = http.context_of
 
 -- nil, and an error about this request.
 local function failure(connection, request, fields)
@@ -333,16 +339,28 @@ function http.chance()
   return (a * 256 + b) / 65535
 end
 
-local function backoff(try)
+---Seconds to wait before a further try, after so many that failed.
+---@param try integer
+---@return number
+function http.backoff(try)
   local delay = math.min(FIRST_DELAY * 2 ^ (try - 1), LONGEST_DELAY)
   return delay * (0.5 + http.chance() / 2)
 end
 
--- Sleeps before the next try; false when the deadline would pass meanwhile.
-local function pause(delay, deadline)
+local backoff = http.backoff
+
+---Sleeps before the next try: true; false when the deadline would pass
+---meanwhile; nil, err when the task was cancelled.
+---@param delay number
+---@param deadline? number
+---@return boolean?
+---@return daytona.Error?
+function http.pause(delay, deadline)
   if deadline and loop.now() + delay >= deadline then return false end
   return loop.sleep(delay)
 end
+
+local pause = http.pause
 
 --- One try -------------------------------------------------------------------------
 
