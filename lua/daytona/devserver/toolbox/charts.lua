@@ -41,6 +41,7 @@ def _dtn_install():
     import json
     import math
     import sys
+    import warnings
 
     import matplotlib.pyplot as plt
 
@@ -73,7 +74,8 @@ def _dtn_install():
             return default
 
     def scale(axis):
-        converter = type(getattr(axis, "converter", None)).__name__
+        get = getattr(axis, "get_converter", None)   # since 3.10
+        converter = type(get() if get else getattr(axis, "converter", None)).__name__
         formatter = type(attempt(axis.get_major_formatter, None)).__name__
         if "Date" in converter or "Date" in formatter:
             return "datetime"
@@ -204,7 +206,9 @@ def _dtn_install():
         for number in plt.get_fignums():
             figure = plt.figure(number)
             try:
-                report(figure)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    report(figure)
             finally:
                 plt.close(figure)
 
