@@ -97,11 +97,18 @@ static int make_room(struct dt_ws_session *s, size_t size, size_t wish)
   return 0;
 }
 
-/* The message that is coming, or its next piece, can be taken. */
+/* The message that is coming, or its next piece, can be taken. Room that it
+   does not need is given back, so that `waiting` tells what memory is used. */
 static void deliver(struct dt_ws_session *s, int final)
 {
-  struct dt_ws_message *m = s->building;
+  struct dt_ws_message *m = s->building, *fitting = NULL;
 
+  if(m->room / 2 > m->size + OVERHEAD)
+    fitting = realloc(m, sizeof(*m) + m->size);
+  if(fitting) {
+    m = fitting;
+    m->room = m->size;
+  }
   m->final = final;
   s->building = NULL;
   s->waiting += m->size + OVERHEAD;
