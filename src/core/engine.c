@@ -181,7 +181,7 @@ int dt_engine_new(struct dt_engine **out, const struct dt_engine_options *opts)
     return DT_NOMEM;
   lists_init(e);
   know_libcurl(e);
-  e->pid = getpid();
+  e->generation = dt_generation();
   e->now = dt_now();
   e->max_connections = opts && opts->max_connections ? opts->max_connections
                                                      : 256;
@@ -196,7 +196,7 @@ int dt_engine_new(struct dt_engine **out, const struct dt_engine_options *opts)
 
 int dt_engine_is_ours(const struct dt_engine *e)
 {
-  return e->pid == getpid();
+  return e->generation == dt_generation();
 }
 
 /* The transfers outlive the engine. */

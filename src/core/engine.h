@@ -74,7 +74,7 @@ struct dt_handle {
 };
 
 struct dt_engine {
-  pid_t pid;
+  unsigned generation; /* of the process that made it */
   CURLM *multi;
   struct dt_pollset *pollset;
   struct dt_profile *profile; /* for requests without one */
@@ -211,6 +211,12 @@ struct dt_transfer {
   int64_t sent_total;
   char message[CURL_ERROR_SIZE];
 };
+
+/* --- global.c --- */
+
+/* How many forks lie between the process that loaded this library and this
+   one: cheaper to ask for than the process id. */
+unsigned dt_generation(void);
 
 /* --- engine.c --- */
 

@@ -2,7 +2,7 @@
  * global.c - what is done once for the process, and the clock.
  */
 #define _GNU_SOURCE
-#include "core.h"
+#include "engine.h"
 
 #include <curl/curl.h>
 #include <dlfcn.h>
@@ -12,6 +12,17 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int global_code;
+static volatile unsigned generation;
+
+static void in_child(void)
+{
+  generation++;
+}
+
+unsigned dt_generation(void)
+{
+  return generation;
+}
 static char version[128];
 
 /* libcurl's resolver threads may still run when a Lua state is closed and its
@@ -39,7 +50,9 @@ static void init(void)
   CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
 
   describe();
-  if(rc == CURLE_OUT_OF_MEMORY)
+  if(pthread_atfork(NULL, NULL, in_child))
+    global_code = DT_NOMEM;
+  else if(rc == CURLE_OUT_OF_MEMORY)
     global_code = DT_NOMEM;
   else if(rc)
     global_code = DT_INTERNAL;
