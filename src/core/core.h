@@ -31,7 +31,8 @@ enum dt_code {
   DT_BAD_ARGUMENT = -2,    /* refused before anything was sent */
   DT_TIMEOUT = -3,         /* the total deadline passed */
   DT_CONNECT_TIMEOUT = -4, /* no connection within connect_timeout */
-  DT_IDLE_TIMEOUT = -5,    /* no byte in either direction for idle_timeout */
+  DT_IDLE_TIMEOUT = -5,    /* no byte in either direction for idle_timeout;
+                              waiting for the user's queues does not count */
   DT_CANCELED = -6,        /* dt_transfer_cancel, or the engine was freed */
   DT_RESOLVE = -7,         /* the host or proxy name could not be resolved */
   DT_CONNECT = -8,         /* refused or unreachable */
@@ -168,7 +169,8 @@ enum dt_body_kind {
 struct dt_part {
   const char *name;
   const char *filename; /* NULL: no filename attribute */
-  const char *type;     /* NULL: text/plain for memory, octet-stream else */
+  const char *type;     /* NULL: none (text/plain) for memory without a
+                           filename, application/octet-stream else */
   enum dt_body_kind kind;
   const char *data;
   size_t size;
@@ -179,7 +181,8 @@ struct dt_part {
 enum dt_sink_kind {
   DT_SINK_MEMORY, /* collected; more than max_bytes is DT_TOO_LARGE */
   DT_SINK_FD,     /* written to sink_fd as it comes (2xx answers only; the
-                     body of any other answer is collected in memory) */
+                     body of any other answer is collected in memory,
+                     up to 64 KiB or max_bytes; the rest is dropped) */
   DT_SINK_QUEUE   /* taken by dt_transfer_read, with back-pressure (2xx only,
                      as above) */
 };
@@ -207,6 +210,10 @@ struct dt_request {
 };
 
 /* Starts a transfer; *out must later be freed. Redirects are not followed.
+   When a kept connection turns out to be dead before a byte of the answer, the
+   request is sent again over a new one if that is harmless (GET, HEAD, PUT,
+   DELETE, OPTIONS, TRACE, and a body that can be read again), else the transfer
+   ends with DT_RESET: the peer may have acted upon it.
    Everything in `r` is copied, except descriptors, which must stay open until
    the transfer is done. CR, LF, NUL or other control characters in the
    method, the URL or a header are DT_BAD_ARGUMENT (`what`, if not NULL, is set
