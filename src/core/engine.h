@@ -292,9 +292,6 @@ void dt_transfer_end(struct dt_transfer *t, int code, const char *message);
 /* Ends the transfer with what libcurl said. */
 void dt_transfer_complete(struct dt_transfer *t, CURLcode rc);
 
-/* The next moment to look at the transfer's deadlines; 0: none. */
-double dt_transfer_next_deadline(const struct dt_transfer *t);
-
 /* --- request.c --- */
 
 /* Checks the request and copies it into a new transfer that belongs nowhere

@@ -18,7 +18,8 @@ static int waits_for_user(const struct dt_transfer *t)
   return t->recv_paused || t->send_paused;
 }
 
-double dt_transfer_next_deadline(const struct dt_transfer *t)
+/* The next moment to look at the transfer's deadlines; 0: none. */
+static double next_deadline(const struct dt_transfer *t)
 {
   double total = t->order.timeout > 0 ? t->started + t->order.timeout : 0;
   double idle = 0;
@@ -32,7 +33,7 @@ double dt_transfer_next_deadline(const struct dt_transfer *t)
 
 static void set_deadline(struct dt_transfer *t)
 {
-  double when = dt_transfer_next_deadline(t);
+  double when = next_deadline(t);
 
   if(when > 0)
     dt_deadlines_set(&t->engine->deadlines, &t->due, when);
@@ -66,7 +67,7 @@ static void expire(struct dt_deadline *due)
   }
   if(waits_for_user(t))
     t->last_activity = now;
-  if(dt_transfer_next_deadline(t) > now) {
+  if(next_deadline(t) > now) {
     set_deadline(t);
     return;
   }
