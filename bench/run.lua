@@ -48,6 +48,7 @@ end
 local dir = output "mktemp -d"
 os.execute("chmod 755 " .. dir) -- nginx, started by root, reads as somebody else
 local processors = tonumber((output "nproc"))
+local load = (read "/proc/loadavg" or "?"):match "%S+"
 local server_pid
 
 -- Server on one processor, client on another, where there are two.
@@ -318,9 +319,9 @@ local function markdown()
   local lines = {
     ("Measured with `make bench WRITE=1`: medians of %d rounds on %s (%d processors),")
       :format(rounds, processor, processors),
-    ("%s, libcurl %s, nginx on the loopback, at commit %s.")
+    ("%s, libcurl %s, nginx on the loopback, at commit %s. Load average before it: %s.")
       :format((output "lua5.4 -v"):match "Lua [%d.]+", (output "curl --version"):match "[%d.]+",
-        (output "git rev-parse --short HEAD")),
+        (output "git rev-parse --short HEAD"), load),
     "",
     "| what | measured | against | ratio | bar | |",
     "| --- | ---: | --- | ---: | --- | --- |",
