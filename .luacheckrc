@@ -19,6 +19,8 @@ files["lua/daytona/health.lua"] = { std = "luajit" } -- Neovim's
 files["lua/daytona/devserver/init.lua"] = { std = "min" }
 files["spec"] = { std = "max+busted" }
 files["examples"] = { std = "lua54" }
+files["examples/love"] = { std = "luajit+love", globals = { "love" } }
+files["examples/neovim"] = { std = "luajit", globals = { "vim" } }
 files["bench"] = { std = "max" }
 files["scripts"] = { std = "max" }
 files["*.rockspec"] = { std = "+rockspec" }

@@ -1,0 +1,34 @@
+-- Commands in the threads of a cqueues controller, beside the program's own
+-- threads. In a server on lua-http the handlers are such threads.
+--
+--   lua5.4 examples/cqueues.lua
+
+local here = arg[0]:match "^.*/" or "./"
+local cqueues = require "cqueues"
+local daytona = require "daytona"
+local client = dofile(here .. "connect.lua")
+local check = daytona.assert
+
+local controller = cqueues.new()
+local sb = check(client:create { ephemeral = true }) -- outside threads a call blocks
+local left, ticks = 5, 0
+
+for i = 1, 5 do
+  controller:wrap(function()
+    local result = check(sb:exec(("sleep 0.%d; echo command %d"):format(i, i)))
+    io.write(result.result)
+    left = left - 1
+  end)
+end
+
+controller:wrap(function()
+  while left > 0 do
+    cqueues.sleep(0.05)
+    ticks = ticks + 1
+  end
+end)
+
+assert(controller:loop())
+print("meanwhile a thread of the program's own ran: " .. (ticks > 3 and "yes" or "no"))
+print("in use: " .. daytona.driver())
+check(sb:delete())
