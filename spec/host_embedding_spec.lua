@@ -54,7 +54,8 @@ describe("the page 'Embedding' #host", function()
   -- How many sandboxes there are besides the stage's own, once those that are
   -- being deleted are gone.
   local function left_over()
-    local deadline, n = loop.now() + 5, nil
+    local deadline = loop.now() + 5
+    local n
     repeat
       n = -1
       for _ in stage.client:each() do n = n + 1 end
