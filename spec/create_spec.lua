@@ -42,7 +42,10 @@ local function step(connection, request)
   local row = table.remove(script, 1)
   assert(row, "not expected: " .. line)
   assert.truthy(line:find(row[1]), line .. " is not " .. row[1])
-  return row[2](request, connection)
+  local response, err = row[2](request, connection)
+  local flaw = response and request.flaw and request.flaw(response.json)
+  if flaw then return nil, errors.new { kind = "protocol", message = flaw } end
+  return response, err
 end
 
 before_each(function()

@@ -296,10 +296,10 @@ end
 local function find_ours(creation, timeout)
   local raw, err = call(creation.client, "create", {
     method = "GET", path = url.path("/sandbox/{}", creation.body.name), answer = "object",
-    timeout = timeout, what = creation.body.name,
+    flaw = sandbox.absent, timeout = timeout, what = creation.body.name,
   })
   if not raw then return nil, err end
-  if creation.nonce and (type(raw.labels) ~= "table" or raw.labels[MARK] ~= creation.nonce) then
+  if creation.nonce and (raw.labels or {})[MARK] ~= creation.nonce then
     return nil, errors.new { kind = "not_found", message = "that name belongs to another sandbox" }
   end
   return raw
@@ -331,17 +331,11 @@ local function left_of(creation)
 end
 
 local function post(creation)
-  local raw, err = call(creation.client, "create", {
-    method = "POST", path = "/sandbox", json = creation.body, answer = "object",
+  return call(creation.client, "create", {
+    method = "POST", path = "/sandbox", json = creation.body, answer = "object", flaw = sandbox.absent,
     timeout = left_of(creation), what = creation.body.name, secrets = creation.secrets,
     creation = creation, on_abandon = undo_abandoned,
   })
-  if raw and type(raw.id) ~= "string" then
-    return nil, errors.new {
-      kind = "protocol", operation = "create", what = creation.body.name, message = "the answer is not a sandbox",
-    }
-  end
-  return raw, err
 end
 
 -- After these the service may have made the sandbox all the same.
@@ -358,7 +352,7 @@ local MAY_REPEAT = { connection = true, unavailable = true, timeout = true }
 -- only asked for again when it is not there. Under the same name a second one
 -- cannot come to be.
 local function allocate(creation)
-  local delay, tries = 0.25, 0
+  local delay, tries, most = 0.25, 0, creation.client.connection.max_retries
   while true do
     local raw, err = post(creation)
     if raw then return raw end
@@ -366,7 +360,7 @@ local function allocate(creation)
     local found, why = find_ours(creation, creation.deadline and left_of(creation) or nil)
     if found then return found end
     tries = tries + 1
-    if not errors.is(why, "not_found") or not MAY_REPEAT[err.kind] or tries > 3 then return nil, err end
+    if not errors.is(why, "not_found") or not MAY_REPEAT[err.kind] or tries > most then return nil, err end
     if creation.deadline and loop.now() + delay >= creation.deadline then return nil, err end
     local slept, cancelled = loop.sleep(delay)
     if not slept then
@@ -436,7 +430,7 @@ end
 function Client:get(id_or_name)
   options.argument("get: the id or name", "text", id_or_name)
   local raw, err = call(self, "get", {
-    path = url.path("/sandbox/{}", id_or_name), answer = "object", what = id_or_name,
+    path = url.path("/sandbox/{}", id_or_name), answer = "object", flaw = sandbox.absent, what = id_or_name,
   })
   if not raw then return nil, err end
   return sandbox.new(self, raw)
@@ -559,13 +553,19 @@ function Page:__tostring()
   return string.format("page (%d sandboxes%s)", #self.items, self.next_cursor and ", more" or "")
 end
 
+-- The `flaw` of a page.
+local function page_flaw(raw)
+  local items, cursor = raw.items or {}, raw.nextCursor
+  if type(items) ~= "table" or (cursor ~= nil and type(cursor) ~= "string") then return "no page of sandboxes" end
+  for i = 1, #items do
+    if type(items[i]) ~= "table" or type(items[i].id) ~= "string" then return "no list of sandboxes" end
+  end
+end
+
 local function fetch_page(self, query)
-  local raw, err = call(self, "list", { path = "/sandbox", query = query, answer = "object" })
+  local raw, err = call(self, "list", { path = "/sandbox", query = query, answer = "object", flaw = page_flaw })
   if not raw then return nil, err end
   local items, rows = raw.items or {}, {}
-  if type(items) ~= "table" then
-    return nil, errors.new { kind = "protocol", operation = "list", message = "the answer is not a list of sandboxes" }
-  end
   for i = 1, #items do rows[i] = sandbox.row(self, items[i]) end
   local cursor = raw.nextCursor
   return setmetatable({ items = rows, next_cursor = cursor ~= "" and cursor or nil }, Page)

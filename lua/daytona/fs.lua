@@ -30,17 +30,35 @@ end
 -- Seconds a transfer may take, and may stand still.
 local TRANSFER_TIMEOUT, TRANSFER_IDLE = 1800, 60
 
+-- The `flaw` of an answer about one file, and of a list of them.
+local function info_flaw(raw)
+  if type(raw) ~= "table" or type(raw.name) ~= "string" then return "not about a file" end
+end
+
+local function list_flaw(list)
+  for i = 1, #list do
+    if info_flaw(list[i]) then return "no list of files" end
+  end
+end
+
+-- The same of an upload's; old daemons say nothing about the files.
+local function upload_flaw(raw)
+  local files = raw.files or {}
+  local first = type(files) == "table" and (files[1] or {})
+  if type(first) ~= "table" or type(first.bytes or 0) ~= "number" then return "no list of files" end
+end
+
 -- The daemon's calls: method, path, what comes back.
 local CALLS = {
-  list      = { "GET",    "/files",             "list" },
-  stat      = { "GET",    "/files/info",        "object" },
+  list      = { "GET",    "/files",             "list",   flaw = list_flaw },
+  stat      = { "GET",    "/files/info",        "object", flaw = info_flaw },
   mkdir     = { "POST",   "/files/folder",      safe = true },
   remove    = { "DELETE", "/files" },
   move      = { "POST",   "/files/move" },
   chmod     = { "POST",   "/files/permissions", safe = true },
   read      = { "GET",    "/files/download" },
   download  = { "GET",    "/files/download" },
-  upload    = { "POST",   "/files/bulk-upload", "object" },
+  upload    = { "POST",   "/files/bulk-upload", "object", flaw = upload_flaw },
   -- Takes names as they are, where bulk-upload trims them.
   upload_v2 = { "POST",   "/files/upload-v2" },
 }
@@ -50,6 +68,7 @@ local function call(self, operation, request)
   if not connection then return nil, err end
   local spec = CALLS[operation]
   request.method, request.path, request.answer, request.safe = spec[1], spec[2], spec[3], spec.safe
+  request.flaw = spec.flaw
   request.operation = request.operation or operation
   request.sandbox = self.sandbox
   return http.request(connection, request)
@@ -266,8 +285,8 @@ local function send_multipart(self, content, path, opts)
     },
   }, opts))
   if not response then return nil, err end
-  local written = type(response.json.files) == "table" and response.json.files[1]
-  return type(written) == "table" and written.bytes or content.length or 0
+  local written = (response.json.files or {})[1]
+  return written and written.bytes or content.length or 0
 end
 
 local function send_raw(self, content, path, opts)

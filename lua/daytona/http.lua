@@ -78,6 +78,7 @@ end
 ---@field on_progress? fun(done: integer, total?: integer)
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
 ---@field optional? boolean         ... unless the body is empty
+---@field flaw? fun(value: any): string?  what that JSON is instead of what it should be, or nil
 ---@field with_headers? boolean     response.headers is wanted
 ---@field operation? string         for errors
 ---@field what? string              for errors: the path or name in question
@@ -461,6 +462,8 @@ local function answer(connection, request, status, body, headers)
   if not IS[wanted](value) then
     return wrong_answer(connection, request, status, body, "not the JSON " .. wanted .. " it should be")
   end
+  local flaw = request.flaw and request.flaw(value)
+  if flaw then return wrong_answer(connection, request, status, body, flaw) end
   response.json = value
   return response
 end

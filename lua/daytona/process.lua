@@ -345,7 +345,9 @@ local function artifacts(answer, result)
   local out = {}
   if type(charts) == "table" then
     local chart = require "daytona.chart"
-    for i = 1, #charts do out[i] = chart.new(charts[i]) end
+    for i = 1, #charts do
+      if type(charts[i]) == "table" then out[#out + 1] = chart.new(charts[i]) end
+    end
   end
   return { stdout = result.result, charts = out }
 end

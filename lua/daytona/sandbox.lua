@@ -110,6 +110,32 @@ function M.new(client, raw)
   return apply(setmetatable({ client = client }, Meta), raw)
 end
 
+-- What is relied on here; whatever else comes is the caller's to look at.
+local TYPES = {
+  id = "string", name = "string", state = "string", errorReason = "string", toolboxProxyUrl = "string",
+  labels = "table", env = "table",
+}
+
+---What an answer about a sandbox is instead, or nil: the `flaw` of requests.
+---@param raw table
+---@return string?
+function M.flaw(raw)
+  for field, kind in pairs(TYPES) do
+    local value = raw[field]
+    if value ~= nil and type(value) ~= kind then
+      return string.format("no sandbox ('%s' is a %s)", field, type(value))
+    end
+  end
+end
+
+---The same where the answer must be a whole sandbox.
+---@param raw table
+---@return string?
+function M.absent(raw)
+  if raw.id == nil then return "no sandbox (it has no id)" end
+  return M.flaw(raw)
+end
+
 --- Rows: what lists are made of --------------------------------------------------------
 
 -- A row is the answer's item behind a metatable, nothing more, so that a list of
@@ -176,6 +202,7 @@ local function call(self, operation, more, number)
   request.method, request.path = spec[1], url.path(spec[2], self.id, number)
   request.answer, request.optional, request.safe = spec.answer or "object", spec.optional, spec.safe
   if request.answer == "none" then request.answer = nil end
+  request.flaw = M.flaw
   request.operation, request.sandbox = operation, self
   local response, err = http.request(self.client:connection_of(operation), request)
   if not response then return nil, err end

@@ -155,6 +155,20 @@ local function wrong_types(value)
   return copy
 end
 
+-- What a handler's answer consists of: a table for JSON, else text.
+local function whole(body)
+  if type(body) == "function" then
+    local chunks = {}
+    body(function(data)
+      chunks[#chunks + 1] = data
+      return true
+    end)
+    body = table.concat(chunks)
+  end
+  local value = type(body) == "string" and json.decode(body)
+  return type(value) == "table" and value or body
+end
+
 local function throttled(fault)
   local name, seconds = fault.throttle, tostring(fault.retry_after or 1)
   local suffix = type(name) == "string" and ("-" .. name) or ""
@@ -208,7 +222,10 @@ function Strike:answer(req, run)
     if socket then socket:xwrite("\0\1\2 this is no HTTP \255\254\r\n\r\n", "bn") end
   end
   if lost then req:hangup(fault.reset) end
-  if fault.wrong_types and type(body) == "table" then body = wrong_types(body) end
+  if fault.wrong_types then
+    body = whole(body)
+    if type(body) == "table" then body, headers = wrong_types(body), {} end
+  end
   if fault.headers then
     local all = {}
     for name, value in pairs(headers or {}) do all[name] = value end

@@ -1,0 +1,95 @@
+-- What a user gets when the service answers wrongly, or not to the end: for each
+-- operation the right kind of error, or success where the service's slip can be
+-- made good, and nothing left behind.
+
+local errors = require "daytona.errors"
+local trials = require "spec.support.trial"
+
+local trial
+
+setup(function() trial = trials.start { server = { time_scale = 1 } } end)
+teardown(function() trial:stop() end)
+before_each(function() trial:begin() end)
+
+local RUNS = { exec = true, run = true }
+
+-- What each failure is: a fault for the endpoint, and the error, as "kind code
+-- status". `ran`: the request takes effect. By operation: another outcome, of
+-- which "success" is one: a sandbox that was made is found again, the content of
+-- a file may be anything, and a clone says nothing.
+local FAILURES = {
+  { "reset before the answer", { reset = true }, "connection reset" },
+  { "reset after it took effect, before the answer", { reset = true, handled = true }, "connection reset",
+    ran = true, create = "success" },
+  { "reset in the middle of the answer", { reset = "mid" }, { "connection reset", "connection truncated" },
+    ran = true, create = "success" },
+  { "closed without an answer", { drop = true }, "connection reset" },
+  { "cut in the middle of the answer", { cut_after = 7 }, "connection truncated",
+    ran = true, create = "success" },
+  { "no HTTP", { garbage = true }, "protocol protocol" },
+  { "an empty 502", { empty = true }, "unavailable 502" },
+  { "an empty 502 after it took effect", { empty = true, handled = true }, "unavailable 502",
+    ran = true, create = "success" },
+  { "an HTML page with 502", { html = true }, "unavailable 502" },
+  { "an HTML page with 200", { html = true, status = 200 }, "protocol json 200",
+    clone = "success", download = "success", read = "success" },
+  { "JSON that ends in the middle", { invalid_json = true }, "protocol json 200",
+    clone = "success", download = "success", read = "success" },
+  { "JSON of other types", { wrong_types = true }, "protocol json 200", ran = true,
+    create = "success", download = "success", read = "success", clone = "unavailable 502",
+    exec = "protocol 200", run = "protocol 200" },
+}
+
+-- "kind code status" of an error.
+local function described(err)
+  local words = { err.kind }
+  if err.code then words[#words + 1] = err.code end
+  if err.status then words[#words + 1] = ("%d"):format(err.status) end
+  return table.concat(words, " ")
+end
+
+local function matches(expected, got)
+  if type(expected) == "string" then return expected == got end
+  for _, one in ipairs(expected) do
+    if one == got then return true end
+  end
+  return false
+end
+
+-- The error is about this operation, on this sandbox.
+local function check_context(operation, err)
+  assert.is_true(errors.is(err), tostring(err))
+  assert.equal(operation.says or operation.name, err.operation)
+  if operation.inside then
+    assert.equal(trial.home.id, err.sandbox.id)
+  elseif operation.changes then
+    assert.equal(trial.spare, err.sandbox.id)
+  end
+end
+
+for _, operation in ipairs(trials.operations()) do
+  describe(operation.name .. ", answered with", function()
+    for _, failure in ipairs(FAILURES) do
+      local name, fault = failure[1], failure[2]
+      it(name, function()
+        trial:prepare(operation)
+        trial:fault(operation, fault)
+        local result, err = trial:run(operation)
+        local expected = failure[operation.name] or failure[3]
+        if expected == "success" then
+          assert.is_truthy(result, tostring(err))
+          if operation.name == "create" then assert(trial.good:delete(result.id, { wait = true })) end
+        else
+          assert.is_nil(result)
+          assert.is_true(matches(expected, described(err)), described(err) .. ": " .. tostring(err))
+          check_context(operation, err)
+        end
+        local expect = {}
+        if operation.name == "download" and expected == "success" then expect.here = "down.bin\n" end
+        if failure.ran and operation.path:find "upload" then expect.inside = " up.bin" end
+        local times = trial:after(err, expect)
+        if RUNS[operation.name] then assert.equal(failure.ran and 1 or 0, times) end
+      end)
+    end
+  end)
+end

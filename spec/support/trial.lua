@@ -1,0 +1,323 @@
+-- A local server, a client and a sandbox, the operations that the specs of
+-- failures put to the test, and what must be true after each of them.
+--
+--   local trial = require("spec.support.trial").start()     -- in setup
+--   for _, operation in ipairs(trial.operations) do ... end
+--   local result, err = trial:run(operation)
+--   trial:after(err)      -- nothing leaked, nothing left behind, still usable
+--   trial:stop()                                            -- in teardown
+--
+-- Questions to the server take another name of this machine than the client
+-- does, and so connections of their own.
+
+local check = require "luassert"
+local compat = require "daytona.compat"
+local daytona = require "daytona"
+local devserver = require "daytona.devserver"
+local loop = require "daytona.loop"
+local shell = require "daytona.shell"
+
+local Trial = {}
+Trial.__index = Trial
+
+-- What no error may show: the key is added when it is known.
+local PASSWORD, ENV_VALUE = "pass-of-git-9041", "value-of-env-5522"
+
+-- More sockets than the idle connections of a handful of origins are a leak.
+local SOCKETS = 12
+
+---Bytes of the file "big.bin" in the sandbox.
+Trial.SIZE = 300000
+
+--- The operations ---------------------------------------------------------------------
+
+-- `path` is what a fault is told; `box` is a sandbox of its own, for what changes
+-- its state; `deadline` says which option limits it ("client": the client's).
+-- `says` is the name it goes by in errors.
+local OPERATIONS = {
+  { name = "create", method = "POST", path = "/sandbox", deadline = "timeout",
+    run = function(t, opts) return t.client:create(t.merge({ env = { SECRET = ENV_VALUE } }, opts)) end },
+  { name = "list", method = "GET", path = "/sandbox", safe = true, deadline = "client",
+    run = function(t) return t.client:list() end },
+  { name = "each", says = "list", method = "GET", path = "/sandbox", safe = true, deadline = "client",
+    run = function(t)
+      local fine, err = pcall(function()
+        for box in t.client:each() do assert(box.id) end
+      end)
+      if fine then return true end
+      return nil, err
+    end },
+  { name = "get", method = "GET", path = "/sandbox/*", safe = true, deadline = "client",
+    run = function(t) return t.client:get(t.box.name) end },
+  { name = "start", method = "POST", path = "/sandbox/*/start", changes = true, deadline = "timeout",
+    run = function(t, opts) return t.client:start(t.spare, opts) end },
+  { name = "stop", method = "POST", path = "/sandbox/*/stop", changes = true, deadline = "timeout",
+    run = function(t, opts) return t.client:stop(t.spare, opts) end },
+  { name = "delete", method = "DELETE", path = "/sandbox/*", safe = true, changes = true, deadline = "timeout",
+    run = function(t, opts) return t.client:delete(t.spare, opts) end },
+  { name = "exec", method = "POST", path = "/process/execute", inside = true,
+    run = function(t, opts)
+      return t.box:exec("echo ran >> ran.log", t.merge({ env = { SECRET = ENV_VALUE } }, opts))
+    end },
+  { name = "run", method = "POST", path = "/process/code-run", inside = true,
+    run = function(t, opts)
+      return t.box:run("open('ran.log', 'a').write('ran\\n')", t.merge({ env = { SECRET = ENV_VALUE } }, opts))
+    end },
+  { name = "upload", method = "POST", path = "/files/bulk-upload", inside = true, deadline = "timeout",
+    run = function(t, opts) return t.box.fs:upload(t.dir .. "/source.bin", "up.bin", opts) end },
+  { name = "write", says = "upload", method = "POST", path = "/files/bulk-upload", inside = true, deadline = "timeout",
+    run = function(t, opts) return t.box.fs:write("up.bin", "some data", opts) end },
+  { name = "download", method = "GET", path = "/files/download", inside = true, safe = true, deadline = "timeout",
+    run = function(t, opts) return t.box.fs:download("big.bin", t.dir .. "/down.bin", opts) end },
+  { name = "read", method = "GET", path = "/files/download", inside = true, safe = true, deadline = "timeout",
+    run = function(t, opts) return t.box.fs:read("big.bin", opts) end },
+  { name = "fs.list", says = "list", method = "GET", path = "/files", inside = true, safe = true, deadline = "client",
+    run = function(t) return t.box.fs:list() end },
+  { name = "clone", method = "POST", path = "/git/clone", inside = true, deadline = "timeout",
+    run = function(t, opts)
+      return t.box.git:clone("http://127.0.0.1:9/repo.git", "cloned",
+        t.merge({ username = "me", password = PASSWORD }, opts))
+    end },
+}
+
+-- PUC 5.1 raises strings, and cannot wait in an iterator in a task.
+local function usable(operation)
+  return compat.pcall_yields or operation.name ~= "each"
+end
+
+---The operations, in order; all of them, or those that `keep` is true of.
+---@param keep? fun(operation: table): any
+function Trial.operations(keep)
+  local list = {}
+  for _, operation in ipairs(OPERATIONS) do
+    if usable(operation) and (not keep or keep(operation)) then list[#list + 1] = operation end
+  end
+  return list
+end
+
+---One operation by name.
+function Trial.operation(name)
+  for _, operation in ipairs(OPERATIONS) do
+    if operation.name == name then return operation end
+  end
+  error("no operation " .. name)
+end
+
+function Trial.merge(into, from)
+  for name, value in pairs(from or {}) do into[name] = value end
+  return into
+end
+
+--- Looking at this process and its files --------------------------------------------------
+
+local function output_of(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read "*a"
+  pipe:close()
+  return text
+end
+
+---Waits until fn() is true, for at most 10 seconds, meanwhile running tasks.
+function Trial.eventually(fn, what)
+  local limit = loop.now() + 10
+  repeat
+    local value = fn()
+    if value then return value end
+    daytona.sleep(0.005)
+  until loop.now() > limit
+  error("did not happen: " .. what, 2)
+end
+
+-- Descriptors of this process: sockets, and others.
+local function descriptors()
+  local sockets, others = 0, {}
+  for line in output_of("ls -l /proc/$PPID/fd"):gmatch "[^\n]+" do
+    local target = line:match " %-> (.*)$"
+    if target and target:find "^socket:" then
+      sockets = sockets + 1
+    elseif target then
+      others[#others + 1] = target:gsub("%d+", "N")
+    end
+  end
+  table.sort(others)
+  return sockets, table.concat(others, "\n")
+end
+
+--- One trial ------------------------------------------------------------------------------
+
+---A client of the server with further options.
+function Trial:connect(opts)
+  return assert(daytona.new(self.merge({
+    api_url = self.server.api_url, api_key = self.server.api_key, max_retries = 0,
+  }, opts)))
+end
+
+---Makes the operations go through this client, and (else as it is) to this
+---address of the sandbox.
+function Trial:use(client, address)
+  self.client = client
+  self.box = client:attach(self.home.id)
+  self.box.name = self.home.name
+  self.box.toolbox_proxy_url = address or self.home.toolbox_proxy_url
+end
+
+-- What is in the sandbox's working directory, and how often the command ran.
+-- Clears both.
+local function look_inside(self)
+  local r = assert(self.home:exec "ls -A; echo; cat ran.log 2>/dev/null | wc -l; rm -rf ran.log up.bin* cloned")
+  local files, times = r.result:match "^(.-)\n\n%s*(%d+)"
+  local found = {}
+  for name in (files .. "\n"):gmatch "([^\n]+)\n" do
+    if name:sub(1, 1) ~= "." and name ~= "ran.log" then found[#found + 1] = name end
+  end
+  return table.concat(found, " "), tonumber(times)
+end
+
+---Back to the client that everything is fine with, and to a server without
+---faults: before each case, whatever became of the one before.
+function Trial:reset()
+  self:use(self.good)
+  assert(self.server:clear_faults())
+  assert(self.server:forget_requests())
+  if self.spare_home then assert(self.spare_home:delete { wait = true }) end
+  self.spare, self.spare_home, self.last, self.begun = nil, nil, nil, 0
+end
+
+---The same, and away with what a case that failed may have left.
+function Trial:begin()
+  self:reset()
+  look_inside(self)
+end
+
+---Makes the next operation's own sandbox, if it needs one. Before any fault.
+function Trial:prepare(operation)
+  if not operation.changes then return end
+  self.spares = (self.spares or 0) + 1
+  self.spare_home = assert(self.good:create { name = "spare-" .. self.spares })
+  self.spare = self.spare_home.id
+end
+
+---Runs the operation, with a sandbox of its own if it changes one.
+function Trial:run(operation, opts)
+  if operation.changes and not self.spare then self:prepare(operation) end
+  return operation.run(self, opts)
+end
+
+---A fault for the endpoint of this operation.
+function Trial:fault(operation, fault)
+  assert(self.server:faults {
+    self.merge({ method = operation.method, path = operation.path }, fault),
+  })
+end
+
+---How many requests to the endpoint of this operation were answered or given up.
+function Trial:requests(operation)
+  local n = 0
+  local pattern = "^" .. operation.path:gsub("%-", "%%-"):gsub("%*", "[^/]*") .. "$"
+  for _, entry in ipairs(assert(self.server:requests())) do
+    if entry.method == operation.method and entry.path:find(pattern) then n = n + 1 end
+  end
+  return n
+end
+
+---The transfer in flight that was begun last, and how many have been.
+function Trial:transfer()
+  return self.last and self.last.transfer, self.begun, self.last
+end
+
+local function secrets_in(value, secrets, seen, path)
+  if type(value) == "string" then
+    for _, secret in ipairs(secrets) do
+      if value:find(secret, 1, true) then error("a secret in " .. path .. ": " .. value, 0) end
+    end
+  elseif type(value) == "table" and not seen[value] then
+    seen[value] = true
+    for name, item in pairs(value) do
+      if name ~= "sandbox" then secrets_in(item, secrets, seen, path .. "." .. tostring(name)) end
+    end
+  end
+end
+
+---What the error must not show.
+function Trial:check_secrets(err)
+  local secrets = { self.server.api_key, PASSWORD, ENV_VALUE }
+  secrets_in(err, secrets, {}, "err")
+  secrets_in(tostring(err), secrets, {}, "tostring(err)")
+  if type(err) == "table" and err.sandbox then secrets_in(tostring(err.sandbox), secrets, {}, "tostring(sandbox)") end
+end
+
+local function states_of(server)
+  local list = {}
+  for state, n in pairs(assert(server:stats()).sandboxes) do
+    if n > 0 then list[#list + 1] = state .. " " .. n end
+  end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+---What must be true after an operation, however it ended. Removes all faults.
+---Returns how often the command of `exec` and `run` was run meanwhile.
+---@param err? any
+---@param expected? { inside?: string, here?: string }  further files: in the sandbox, here
+---@return integer
+function Trial:after(err, expected)
+  expected = expected or {}
+  if err ~= nil then self:check_secrets(err) end
+  check.is_false(loop.busy(), "something is still in flight")
+  local stats = loop.engine():stats()
+  check.equal(0, stats.running, "transfers running")
+  check.equal(0, stats.queued, "transfers queued")
+  self:reset()
+  local inside, times = look_inside(self)
+  check.equal("big.bin" .. (expected.inside or ""), inside)
+  check.equal((expected.here or "") .. "source.bin\n", output_of("ls -A " .. shell.quote(self.dir)))
+  os.remove(self.dir .. "/down.bin")
+  self.eventually(function() return states_of(self.server) == "started 1" end, "no sandbox left behind")
+  local sockets, others
+  self.eventually(function()
+    sockets, others = descriptors()
+    return sockets <= SOCKETS and others == self.others
+  end, "descriptors as before")
+  return times
+end
+
+---Ends the server; removes the local files.
+function Trial:stop()
+  loop.start = self.real_start
+  self.good:close()
+  self.server:stop()
+  os.execute("rm -rf " .. shell.quote(self.dir))
+end
+
+---Starts it all. `server` are options of the local server.
+---@param opts? { server?: table, client?: table }
+local function start(opts)
+  opts = opts or {}
+  local self = setmetatable({}, Trial)
+  self.server = assert(devserver.start(opts.server or {}))
+  self.dir = output_of("mktemp -d"):gsub("\n", "")
+  self.server.client = daytona.new {
+    api_url = (self.server.api_url:gsub("127%.0%.0%.1", "localhost")), api_key = self.server.api_key,
+  }
+  self.good = self:connect(opts.client)
+  self.home = assert(self.good:create { name = "home" })
+  self:reset()
+  local file = assert(io.open(self.dir .. "/source.bin", "wb"))
+  file:write(("0123456789"):rep(Trial.SIZE / 10))
+  file:close()
+  assert(self.home.fs:upload(self.dir .. "/source.bin", "big.bin"))
+  assert(self.home:exec "true")
+  assert(self.server:stats())
+  self.real_start = loop.start
+  loop.start = function(request)
+    local op, why = self.real_start(request)
+    if op then self.last, self.begun = op, self.begun + 1 end
+    self.request = request
+    return op, why
+  end
+  local _
+  _, self.others = descriptors()
+  return self
+end
+
+return { start = start, operations = Trial.operations, operation = Trial.operation }
