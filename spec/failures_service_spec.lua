@@ -93,3 +93,78 @@ for _, operation in ipairs(trials.operations()) do
     end
   end)
 end
+
+describe("throttled with", function()
+  for _, header in ipairs { "Retry-After", "Retry-After-sandbox-create" } do
+    local throttle = header:match "^Retry%-After%-(.*)$" or true
+
+    describe(header .. ",", function()
+      for _, operation in ipairs(trials.operations()) do
+        it(operation.name .. " says how long to wait", function()
+          trial:prepare(operation)
+          trial:fault(operation, { throttle = throttle, retry_after = 7 })
+          local result, err = trial:run(operation)
+          assert.is_nil(result)
+          assert.equal("rate_limited 429", described(err))
+          assert.equal(7, err.retry_after)
+          assert.is_true(err.retryable)
+          check_context(operation, err)
+          assert.equal(0, trial:after(err))
+        end)
+
+        it(operation.name .. " is asked for again by itself", function()
+          trial:prepare(operation)
+          trial:use(trial.patient)
+          trial:fault(operation, { throttle = throttle, retry_after = 0, times = 2 })
+          local result, err = trial:run(operation)
+          if operation.name == "clone" then
+            assert.equal("unavailable GIT_TRANSPORT_FAILED 502", described(err))
+          else
+            assert.is_truthy(result, tostring(err))
+          end
+          assert.equal(3, trial:requests(operation))
+          if operation.name == "create" then assert(trial.good:delete(result.id, { wait = true })) end
+          local expect = {}
+          if operation.name == "download" then expect.here = "down.bin\n" end
+          if operation.path:find "upload" then expect.inside = " up.bin" end
+          local times = trial:after(err, expect)
+          if RUNS[operation.name] then assert.equal(1, times) end
+        end)
+      end
+    end)
+  end
+end)
+
+describe("a slip of the service that passes:", function()
+  local function once(operation, fault)
+    trial:prepare(operation)
+    trial:use(trial.patient)
+    trial:fault(operation, trial.merge({ times = 1 }, fault))
+    return trial:run(operation)
+  end
+
+  for _, fault in ipairs { { empty = true }, { reset = true } } do
+    local what = fault.empty and "an empty 502" or "a reset"
+
+    for _, operation in ipairs(trials.operations(function(o) return o.safe or o.name == "create" end)) do
+      it(operation.name .. " makes up for " .. what, function()
+        local result, err = once(operation, fault)
+        assert.is_truthy(result, tostring(err))
+        assert.equal(2, trial:requests(operation))
+        if operation.name == "create" then assert(trial.good:delete(result.id, { wait = true })) end
+        trial:after(nil, operation.name == "download" and { here = "down.bin\n" } or nil)
+      end)
+    end
+
+    for _, operation in ipairs(trials.operations(function(o) return not o.safe and o.name ~= "create" end)) do
+      it(operation.name .. " is not sent again after " .. what, function()
+        local result, err = once(operation, trial.merge({ handled = true }, fault))
+        assert.is_nil(result)
+        assert.equal(fault.empty and "unavailable 502" or "connection reset", described(err))
+        assert.equal(1, trial:requests(operation))
+        local times = trial:after(err, operation.path:find "upload" and { inside = " up.bin" } or nil)
+        if RUNS[operation.name] then assert.equal(1, times) end
+      end)
+    end
+  end
+end)

@@ -187,6 +187,7 @@ end
 function Trial:begin()
   self:reset()
   look_inside(self)
+  assert(self.server:forget_requests())
 end
 
 ---Makes the next operation's own sandbox, if it needs one. Before any fault.
@@ -285,6 +286,7 @@ end
 function Trial:stop()
   loop.start = self.real_start
   self.good:close()
+  self.patient:close()
   self.server:stop()
   os.execute("rm -rf " .. shell.quote(self.dir))
 end
@@ -300,6 +302,7 @@ local function start(opts)
     api_url = (self.server.api_url:gsub("127%.0%.0%.1", "localhost")), api_key = self.server.api_key,
   }
   self.good = self:connect(opts.client)
+  self.patient = self:connect { max_retries = 3 }
   self.home = assert(self.good:create { name = "home" })
   self:reset()
   local file = assert(io.open(self.dir .. "/source.bin", "wb"))
