@@ -50,7 +50,9 @@ local FAILURES = {
   { "nobody listens", "connection connect", function() go_to("http://127.0.0.1:" .. free_port()) end },
   { "the host name does not exist", "connection resolve", function() go_to "http://name.invalid" end },
   { "the certificate is signed by nobody", "tls tls", function() go_to((impostor.api_url:gsub("/api$", ""))) end },
-  { "the other side speaks no TLS", "tls tls", function() go_to((trial.server.api_url:gsub("^http:(.*)/api$", "https:%1"))) end },
+  { "the other side speaks no TLS", "tls tls", function()
+    go_to((trial.server.api_url:gsub("^http:(.*)/api$", "https:%1")))
+  end },
   { "the other side never says a word", "timeout connect_timeout", function()
     go_to("https://127.0.0.1:" .. port_of(silent), { connect_timeout = 0.1 })
   end },
