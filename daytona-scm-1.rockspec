@@ -64,6 +64,7 @@ build = {
         "src/lua_core.c",
         "src/lua_digest.c",
         "src/lua_engine.c",
+        "src/lua_file.c",
         "src/lua_stream.c",
         "src/lua_transfer.c",
         "src/lua_websocket.c",

@@ -176,6 +176,21 @@ describe("a download", function()
     assert.equal(#BYTES, done)
   end)
 
+  it("goes through a pipe or a link of that name, and replaces neither", function()
+    local pipe, link, kept = here "pipe", here "link", here("kept", "old")
+    os.execute(("mkfifo '%s'; ln -s kept '%s'"):format(pipe, link))
+    local reader = io.popen(("cat <'%s' >'%s'"):format(pipe, here "copy"))
+    assert.equal(pipe, assert(fs:download("d/data.json", pipe)).saved_as)
+    reader:close()
+    assert.equal(BYTES, content(here "copy"))
+    assert.equal(link, assert(fs:download("d/data.json", link)).saved_as)
+    assert.equal(BYTES, content(kept))
+    local kinds = io.popen(("test -p '%s' && test -L '%s' && echo both"):format(pipe, link))
+    assert.equal("both\n", kinds:read "*a")
+    kinds:close()
+    assert.equal("copy\nkept\nlink\npipe\n", listing())
+  end)
+
   it("of what is not there leaves nothing behind", function()
     local info, err = fs:download("d/none", here "none")
     assert.is_nil(info)
@@ -200,6 +215,21 @@ describe("a download", function()
       assert.equal("old", content(target))
       assert.equal("old\n", listing())
     end
+  end)
+
+  it("goes through a pipe or a link of that name, and replaces neither", function()
+    local pipe, link, kept = here "pipe", here "link", here "kept"
+    assert(os.execute(("mkfifo '%s' && : >'%s' && ln -s kept '%s' && cat <'%s' >'%s' &")
+      :format(pipe, kept, link, pipe, here "copy")))
+    -- The shell returns before it has made them.
+    repeat local made = os.execute(("test -p '%s' -a -L '%s'"):format(pipe, link)) until made == true or made == 0
+    assert(fs:download("d/data.json", pipe))
+    assert(os.execute(("test -p '%s'"):format(pipe)))
+    repeat local copy = io.open(here "copy") ; local all = copy and copy:read "*a" ; if copy then copy:close() end
+    until all == BYTES
+    assert(fs:download("d/data.json", link))
+    assert.equal(BYTES, content(kept))
+    assert.equal("copy\nkept\nlink\npipe\n", listing())
   end)
 
   it("to a place that cannot be written says so before anything is asked", function()

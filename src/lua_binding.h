@@ -80,6 +80,7 @@ void open_websocket(lua_State *L);
    the module's table on top of the stack. */
 void open_stream(lua_State *L);
 void open_digest(lua_State *L);
+void open_file(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *list);
 
 /* Engine:start and Engine:open. */

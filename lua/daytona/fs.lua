@@ -419,8 +419,26 @@ local function download_to_handle(self, path, file, opts)
   end, opts)
 end
 
+-- A device or a pipe takes the bytes as they come; it is not ours to replace.
+local function download_to_special(self, path, target, opts)
+  local file, why = io.open(target, "wb")
+  if not file then return failure("download", "io", why, target) end
+  local function go()
+    return download_to_handle(self, path, file, opts)
+  end
+  local function close() file:close() end
+  local info, err = loop.guard(go, close)
+  local fine, problem = file:close()
+  if not info then return nil, err end
+  if not fine then return failure("download", "io", problem, target) end
+  info.saved_as = target
+  return info
+end
+
 local function download_to_path(self, path, target, opts)
-  local file, name = localfile.beside(target)
+  if localfile.is_special(target) then return download_to_special(self, path, target, opts) end
+  local place = localfile.target(target)
+  local file, name = localfile.beside(place)
   if not file then return failure("download", "io", name, target) end
   local function go()
     local response, err = fetch(self, path, { sink_file = file }, opts)
@@ -430,7 +448,7 @@ local function download_to_path(self, path, target, opts)
       localfile.discard(file, name)
       return nil, err
     end
-    local fine, why = localfile.commit(file, name, target)
+    local fine, why = localfile.commit(file, name, place)
     if not fine then return failure("download", "io", why, target) end
     info.saved_as = target
     return info

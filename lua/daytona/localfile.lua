@@ -38,12 +38,29 @@ function localfile.discard(file, name)
   os.remove(name)
 end
 
+---Where a file of that name would really be put: a link is followed, so that it
+---is what it leads to that is replaced.
+---@param path string
+---@return string
+function localfile.target(path)
+  return core.real_path(path) or path
+end
+
+---Whether `path` is a device, a pipe or the like, which is written to and never
+---replaced.
+---@param path string
+---@return boolean
+function localfile.is_special(path)
+  return core.file_type(path) == "other"
+end
+
 ---Writes a file at once.
 ---@param path string
 ---@param data string
 ---@return boolean?
 ---@return string?
 function localfile.replace(path, data)
+  path = localfile.target(path)
   local file, name = localfile.beside(path)
   if not file then return nil, name end
   local fine, why = file:write(data)
@@ -58,13 +75,7 @@ end
 ---@param path string
 ---@return boolean
 function localfile.is_directory(path)
-  local file = io.open(path, "rb")
-  if not file then return false end
-  -- A directory opens, but cannot be read.
-  local _, _, code = file:read(0)
-  if code == nil then _, _, code = file:read(1) end
-  file:close()
-  return code == 21
+  return core.file_type(path) == "directory"
 end
 
 return localfile

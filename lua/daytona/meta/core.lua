@@ -31,6 +31,16 @@ function core.pid() end
 ---@return string
 function core.random(n) end
 
+---What a local path leads to, through links; nil and why when it cannot be seen.
+---@param path string
+---@return "file"|"directory"|"other"|nil, string?
+function core.file_type(path) end
+
+---The absolute path without links; nil and why when there is nothing.
+---@param path string
+---@return string?, string?
+function core.real_path(path) end
+
 ---True when `s` is valid UTF-8 (no surrogates, nothing above U+10FFFF).
 ---@param s string
 ---@return boolean
