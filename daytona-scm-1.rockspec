@@ -2,8 +2,9 @@ rockspec_format = "3.0"
 package = "daytona"
 version = "scm-1"
 
+-- `luarocks make` builds from the checkout; nothing is published yet.
 source = {
-  url = "git+https://github.com/daytona/daytona-lua.git",
+  url = "git+file://.",
 }
 
 description = {
@@ -31,7 +32,7 @@ external_dependencies = {
   CRYPTO = { library = "crypto" },
 }
 
--- `modules` is written by scripts/rockspec; a spec checks that it is the tree.
+-- `modules` is written by scripts/rockspec; scripts/lint checks that it is the tree.
 build = {
   type = "builtin",
   modules = {
