@@ -65,6 +65,7 @@ local function stop_on(signo)
 end
 
 local function prepare(config)
+  sys.hide_memory()
   local env = stdlib.getenv()
   env.HOME = config.home
   for name, value in pairs(config.env or {}) do env[name] = value end

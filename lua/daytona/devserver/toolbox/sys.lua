@@ -328,4 +328,11 @@ function sys.adopt_orphans()
   return C.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 end
 
+--- Hides this process's memory, which holds the key, from others of the same
+-- user. What it starts is not affected.
+function sys.hide_memory()
+  local PR_SET_DUMPABLE = 4
+  return C.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+end
+
 return sys
