@@ -67,7 +67,7 @@ ENV = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test fuzz host demo test lint bench bench-peers interop install \
+.PHONY: all objects core-test fuzz host demo test soak lint bench bench-peers interop install \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -141,6 +141,12 @@ test:
 lint:
 	@scripts/lint
 
+soak:
+	@scripts/setup build demo test
+	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
+	@$(MAKE) --no-print-directory -s LUA=luajit all
+	@scripts/soak
+
 # WRITE=1 puts the table into bench/README.md.
 bench:
 	@scripts/setup build demo bench
@@ -178,6 +184,7 @@ help:
 	@echo 'make               build the C module for Lua 5.4 (LUA=luajit, lua5.1, ...)'
 	@echo 'make demo          a first sandbox, on the local server; no account needed'
 	@echo 'make test          everything that is checked, on every Lua'
+	@echo 'make soak          thousands of operations in every host; some minutes'
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make core-test     the C unit tests of the engine alone'
 	@echo 'make fuzz          feeds noise to the parsers, for FUZZ_SECONDS each'

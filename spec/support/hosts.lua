@@ -18,7 +18,7 @@ local hosts = {}
 local ROOT = io.popen("pwd"):read("*l")
 
 -- Seconds after which a host is ended.
-local LIMIT = 60
+hosts.limit = 60
 
 -- What comes before a program. LuaJIT and Lua 5.4.
 local COMMON = [[
@@ -75,7 +75,7 @@ end
 ---Runs a shell command under the time limit. What it said.
 function hosts.command(command, env)
   local line = ("timeout -k 2 %d env -u LUA_INIT %s sh -c %s </dev/null 2>&1; echo \"@exit $?\""):format(
-    LIMIT, assignments(env or {}), shell.quote("exec " .. command))
+    hosts.limit, assignments(env or {}), shell.quote("exec " .. command))
   local out = assert(io.popen(line, "r"))
   local text = out:read("*a")
   out:close()
