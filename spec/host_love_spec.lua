@@ -3,6 +3,8 @@
 -- Bars of time are the best of three; `scripts/test hosts` runs these specs.
 
 local hosts = require "spec.support.hosts"
+local loop = require "daytona.loop"
+local shell = require "daytona.shell"
 
 -- Runs what is in `tasks` for at least 600 frames of about 1/60 s and until it is
 -- done; measures each daytona.update, without the time in which the machine ran
@@ -26,6 +28,7 @@ local function finish()
   say("over_ms", math.max(0, spent[frames] - BUDGET) * 1e3)
   say("failure", select(2, work:wait()))
   say("driver", (daytona.driver()))
+  say("leaving", loop.now())
   love.event.quit(0)
 end
 local function tasks()
@@ -58,19 +61,20 @@ describe("in LÖVE #host", function()
   setup(function() stage = hosts.stage() end)
   teardown(function() stage:close() end)
 
-  local function play(tasks, env)
-    local said = stage:run("love", FRAMES:format(tasks), env)
+  local function play(tasks, env, before)
+    local said = stage:run("love", FRAMES:format(tasks), env, before)
     assert.equal(0, said.exit, said.text)
     assert.equal("manual", said.driver)
     assert.equal("nil", said.failure)
     assert.is_true(said.frames >= 600)
+    assert.is_true(loop.now() - said.leaving < 3, "it took long to end")
     return said
   end
 
-  local function within_budget(tasks, env)
+  local function within_budget(tasks, env, before)
     local words = {}
     local met = hosts.best_of_three(function()
-      local said = play(tasks, env)
+      local said = play(tasks, env, before)
       words[#words + 1] = ("median %.2f ms, 99th of 100 %.2f ms, budget exceeded by %.2f ms"):format(
         said.median_ms, said.p99_ms, said.over_ms)
       return said.over_ms <= 1
@@ -103,6 +107,37 @@ describe("in LÖVE #host", function()
       for i = 1, 50 do list[i] = i end
       for _ = 1, 5 do assert(daytona.map(list, function() return sb:exec("sleep 0.2") end)) end
     ]]
+  end)
+
+  -- A network of its own, whose only name server hears everything and says nothing.
+  local SILENT_DNS = [[
+    ip link set lo up
+    echo nameserver 127.0.0.1 > "$STAGE/resolv.conf"
+    mount --bind "$STAGE/resolv.conf" /etc/resolv.conf
+    luajit -e '
+      local s, unistd = require "posix.sys.socket", require "posix.unistd"
+      local fd = s.socket(s.AF_INET, s.SOCK_DGRAM, 0)
+      assert(s.bind(fd, { family = s.AF_INET, addr = "127.0.0.1", port = 53 }))
+      unistd.sleep(60)' &
+    trap "kill $!" EXIT
+    "$@"
+  ]]
+  local IN_IT = "unshare -n -m sh -ec " .. shell.quote(SILENT_DNS) .. " -- "
+
+  it("a name server that never answers costs no frame anything, nor the way out", function()
+    if hosts.command(IN_IT .. "true", stage:env()).exit ~= 0 then
+      return pending("namespaces are not allowed here")
+    end
+    within_budget([[
+      local client = assert(daytona.new { api_url = "https://sandbox.example.com", api_key = "k", max_retries = 0 })
+      local lost = daytona.spawn(client.get, client, "nothing")
+      daytona.sleep(0.5)
+      lost:cancel()
+      local _, err = lost:wait()
+      assert(daytona.is_error(err, "canceled"), err)
+      KEPT = loop.start { url = "https://other.example.com/" } -- not over at the end
+      daytona.sleep(0.1)
+    ]], {}, IN_IT)
   end)
 
   it("a peer that never finishes its TLS handshake costs no frame anything", function()

@@ -115,8 +115,8 @@ function Stage:env(more)
 end
 
 ---Runs a program's text in a host ("neovim", "love", "luv", "cqueues", the last two
----also with "-luajit"). What it said.
-function Stage:run(host, program, env)
+---also with "-luajit"); `before` is put before the command. What it said.
+function Stage:run(host, program, env, before)
   local kind = host:gsub("%-luajit$", "")
   local text = BEFORE[kind] .. program .. (AFTER[kind] or "")
   local path = self.dir .. "/program.lua"
@@ -127,7 +127,7 @@ function Stage:run(host, program, env)
   else
     write(path, text)
   end
-  return hosts.command(COMMAND[host]:format(shell.quote(path)), self:env(env))
+  return hosts.command((before or "") .. COMMAND[host]:format(shell.quote(path)), self:env(env))
 end
 
 ---Whether a command with this text runs in the sandbox.
