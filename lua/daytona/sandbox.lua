@@ -38,15 +38,37 @@ local wire = require "daytona.wire"
 ---@field client daytona.Client
 ---@field fs daytona.FileSystem
 ---@field git daytona.Git
+---@field interpreter daytona.Interpreter
+---@field computer daytona.Computer
+---@field pty fun(self: daytona.Sandbox, which?: string|table): daytona.Pty?, daytona.Error?
+---@field ptys fun(self: daytona.Sandbox): daytona.Pty[]?, daytona.Error?
+---@field lsp fun(self: daytona.Sandbox, language: string, root: string): daytona.LanguageServer
 local Sandbox = {}
 
 Sandbox.exec = process.exec
 Sandbox.run = process.run
 
+-- What is loaded with its first use.
+local function later(module, name)
+  return function(...) return require(module)[name](...) end
+end
+
+Sandbox.pty = later("daytona.pty", "open")
+Sandbox.ptys = later("daytona.pty", "list")
+Sandbox.lsp = later("daytona.lsp", "lsp")
+for _, name in ipairs {
+  "ports", "port_in_use", "wait_for_port", "set_env", "metrics", "metrics_latest", "keep_alive",
+} do Sandbox[name] = later("daytona.machine", name) end
+for _, name in ipairs {
+  "download_url", "upload_url", "rotate_signing_key", "ssh_access", "revoke_ssh_access",
+} do Sandbox[name] = later("daytona.access", name) end
+
 local Meta = { __name = "daytona.Sandbox" }
 
 -- What is made when it is first asked for: file, and so module, by field.
-local NOUNS = { fs = "daytona.fs", git = "daytona.git" }
+local NOUNS = {
+  fs = "daytona.fs", git = "daytona.git", interpreter = "daytona.interpreter", computer = "daytona.computer",
+}
 
 function Meta.__index(self, key)
   local member = Sandbox[key]

@@ -42,6 +42,7 @@ local OPEN_TIMEOUT, PING_INTERVAL, CLOSE_TIMEOUT = 30, 25, 2
 ---@field code? integer    after the end: the other side's close code
 ---@field reason? string   and its reason
 ---@field op daytona.Op
+---@field closed? boolean  by us: who still waits for a message is told "canceled"
 local Socket = {}
 Socket.__index = Socket
 Socket.__name = "daytona.Socket"
@@ -176,6 +177,7 @@ function Socket:receive(deadline)
   local op = self.op
   local transfer = op.transfer
   while true do
+    if self.closed then return nil, errors.from_transport("canceled", nil, nil, self.context) end
     local data, more, message = transfer:receive()
     if data then return data, more end
     if data == false then return at_end(self) end
@@ -204,6 +206,7 @@ end
 function Socket:send(data, text, deadline)
   local op = self.op
   while true do
+    if self.closed then return nil, errors.from_transport("canceled", nil, nil, self.context) end
     local taken, code, message = op.transfer:send(data, text)
     if taken then return true end
     if taken == nil then
@@ -226,11 +229,12 @@ end
 ---@param reason? string  at most 123 bytes
 function Socket:close(code, reason)
   if not self.op.done and self.op.transfer:is_open() then loop.shield(finish, self, code, reason) end
-  loop.close(self.op)
+  self:abort()
 end
 
 ---Ends the connection at once, without a word. Never waits. Idempotent.
 function Socket:abort()
+  self.closed = true
   loop.close(self.op)
 end
 

@@ -1,0 +1,53 @@
+-- Requests to the daemon inside a sandbox. Each noun keeps a table of its calls;
+-- here they are made.
+
+local errors = require "daytona.errors"
+local http = require "daytona.http"
+local url = require "daytona.url"
+
+local inside = {}
+
+---One call of the daemon: method, path (`{}` stands for an id), what comes back
+---(see daytona.Request; nothing of interest without), and whether repeating it is
+---harmless where the method does not say so.
+---@class daytona.DaemonCall
+---@field [1] string
+---@field [2] string
+---@field [3]? "object"|"list"|"string"|"any"
+---@field safe? boolean
+
+---A function that makes the calls of a table: of the sandbox, the call's name,
+---further fields of the request and the ids in the path. It returns the decoded
+---answer (the response where none is expected), or nil and an error.
+---@param calls table<string, daytona.DaemonCall>
+---@return fun(sandbox: daytona.Sandbox, name: string, request?: table, ...): any, daytona.Error?
+function inside.caller(calls)
+  return function(sandbox, name, request, ...)
+    local connection, err = sandbox:toolbox()
+    if not connection then return nil, err end
+    local spec = calls[name]
+    request = request or {}
+    request.method, request.path = spec[1], url.path(spec[2], ...)
+    request.answer, request.safe = spec[3], spec.safe
+    request.operation = request.operation or name
+    request.sandbox = sandbox
+    local response
+    response, err = http.request(connection, request)
+    if not response then return nil, err end
+    return spec[3] and response.json or response
+  end
+end
+
+---The error for a call that an old daemon does not know: it answers 404 without
+---a code of its own. Other errors are returned as they are.
+---@param err daytona.Error
+---@return daytona.Error
+function inside.explain_missing(err)
+  if err.status ~= 404 or err.code or err.kind ~= "not_found" then return err end
+  return errors.new {
+    kind = "not_found", code = "UNSUPPORTED", status = 404, operation = err.operation, what = err.what,
+    sandbox = err.sandbox, message = "the daemon in this sandbox is too old for this call", cause = err,
+  }
+end
+
+return inside
