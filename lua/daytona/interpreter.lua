@@ -229,8 +229,8 @@ local function outcome(run, code, reason)
   if code == 4008 then return interrupted(run) end
   for _, row in ipairs(FAILURES) do
     if code == row[1] and reason:sub(1, #row[2]) == row[2] then
-      local message = row[5] or (reason ~= "" and reason) or string.format("the daemon closed the connection (%d)", code)
-      return nil, failure(run, { kind = row[3], code = row[4], message = message })
+      local said = reason ~= "" and reason or string.format("the daemon closed the connection (%d)", code)
+      return nil, failure(run, { kind = row[3], code = row[4], message = row[5] or said })
     end
   end
   return nil, failure(run, {

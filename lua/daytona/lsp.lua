@@ -31,11 +31,11 @@ local LANGUAGES = { python = "python", typescript = "typescript", javascript = "
 ---@field language string   "python" or "typescript" (which does JavaScript too)
 ---@field root string
 ---@field sandbox daytona.Sandbox
-local Server = {}
-Server.__index = Server
-Server.__name = "daytona.LanguageServer"
+local LanguageServer = {}
+LanguageServer.__index = LanguageServer
+LanguageServer.__name = "daytona.LanguageServer"
 
-function Server:__tostring()
+function LanguageServer:__tostring()
   return string.format("language server (%s, %s)", self.language, self.root)
 end
 
@@ -47,7 +47,7 @@ end
 function M.lsp(self, language, root)
   options.argument("lsp: the language", { "python", "typescript", "javascript" }, language)
   options.argument("lsp: the project's folder", "text", root)
-  return setmetatable({ sandbox = self, language = LANGUAGES[language], root = root }, Server)
+  return setmetatable({ sandbox = self, language = LANGUAGES[language], root = root }, LanguageServer)
 end
 
 --- Names -----------------------------------------------------------------------------
@@ -98,7 +98,7 @@ local START = { timeout = "seconds" }
 ---@param opts? { timeout?: number }  seconds, 120
 ---@return daytona.LanguageServer?
 ---@return daytona.Error?
-function Server:start(opts)
+function LanguageServer:start(opts)
   opts = options.check("start", START, opts)
   local timeout = opts.timeout or START_TIMEOUT
   if self.language ~= "typescript" then
@@ -117,20 +117,20 @@ end
 ---Stops it. Success when it does not run.
 ---@return true?
 ---@return daytona.Error?
-function Server:stop()
+function LanguageServer:stop()
   local done, err = call(self.sandbox, "stop", { json = project(self), what = self.root })
   if done or err.code == "LSP_SERVER_NOT_INITIALIZED" then return true end
   return nil, err
 end
 
-Server.close = Server.stop
-Server.__close = Server.stop
+LanguageServer.close = LanguageServer.stop
+LanguageServer.__close = LanguageServer.stop
 
 ---Opens a document: its text is read now.
 ---@param path string  relative to the project, absolute, or a file:// URI
 ---@return true?
 ---@return daytona.Error?
-function Server:did_open(path)
+function LanguageServer:did_open(path)
   local done, err = call_on(self, "did_open", path)
   if not done then return nil, err end
   return true
@@ -140,7 +140,7 @@ end
 ---@param path string
 ---@return true?
 ---@return daytona.Error?
-function Server:did_close(path)
+function LanguageServer:did_close(path)
   local done, err = call_on(self, "did_close", path)
   if not done then return nil, err end
   return true
@@ -150,14 +150,14 @@ end
 ---in UTF-16 units.
 ---@class daytona.Symbol
 ---@field name string
----@field kind integer   as the Language Server Protocol numbers them
+---@field kind integer   as the Language LanguageServer Protocol numbers them
 ---@field location { uri: string, range: { start: { line: integer, character: integer }, ["end"]: { line: integer, character: integer } } }
 
 ---The names that a document defines.
 ---@param path string
 ---@return daytona.Symbol[]?
 ---@return daytona.Error?
-function Server:document_symbols(path)
+function LanguageServer:document_symbols(path)
   options.argument("document_symbols: the path", "text", path)
   local uri, err = uri_of(self, path)
   if not uri then return nil, err end
@@ -172,7 +172,7 @@ end
 ---@param query string
 ---@return daytona.Symbol[]?
 ---@return daytona.Error?
-function Server:workspace_symbols(query)
+function LanguageServer:workspace_symbols(query)
   options.argument("workspace_symbols: the query", "text", query)
   local all = project(self)
   all.query = query
@@ -188,7 +188,7 @@ local CONTEXT = { trigger_kind = options.range(1, 3), trigger_character = "text"
 
 ---@class daytona.Completion
 ---@field label string
----@field kind? integer      as the Language Server Protocol numbers them
+---@field kind? integer      as the Language LanguageServer Protocol numbers them
 ---@field detail? string
 ---@field documentation? any string, or { kind =, value = }
 ---@field sort_text? string
@@ -216,7 +216,7 @@ end
 ---@param opts? { context?: { trigger_kind: integer, trigger_character?: string } }
 ---@return { is_incomplete: boolean, items: daytona.Completion[] }?
 ---@return daytona.Error?
-function Server:completions(path, position, opts)
+function LanguageServer:completions(path, position, opts)
   options.argument("completions: the position", "table", position)
   options.check("completions: the position", PLACE, position)
   if not position.line or not position.character then

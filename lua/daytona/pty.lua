@@ -406,7 +406,8 @@ end
 local function not_connected(self, operation)
   if self.ended then
     return failure(self, operation, {
-      kind = "gone", code = "SESSION_ENDED", message = string.format("the terminal has ended (exit code %d)", self.exit_code),
+      kind = "gone", code = "SESSION_ENDED",
+      message = string.format("the terminal has ended (exit code %d)", self.exit_code),
     })
   end
   return self.lost or failure(self, operation, {
@@ -513,7 +514,9 @@ local function await_reader(self, deadline)
   local happened, err = loop.wait(socket.op, core.DONE, deadline)
   while happened and not self.ended and self.socket == socket and read_by_another(self) do
     if deadline and loop.now() >= deadline then
-      return nil, failure(self, "wait", { kind = "timeout", code = "wait", message = "the terminal's end was not read in time" })
+      return nil, failure(self, "wait", {
+        kind = "timeout", code = "wait", message = "the terminal's end was not read in time",
+      })
     end
     happened, err = loop.sleep(0.005)
   end

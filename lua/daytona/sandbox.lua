@@ -1,5 +1,6 @@
 -- A sandbox: its fields, its life (start, stop, delete, waiting) and its
--- settings. What runs or is stored inside it is in process.lua, fs.lua, git.lua.
+-- settings. What runs or is stored inside it is in process.lua, pty.lua,
+-- interpreter.lua, fs.lua, git.lua, lsp.lua, computer.lua, machine.lua, access.lua.
 
 local errors = require "daytona.errors"
 local http = require "daytona.http"
@@ -56,12 +57,18 @@ end
 Sandbox.pty = later("daytona.pty", "open")
 Sandbox.ptys = later("daytona.pty", "list")
 Sandbox.lsp = later("daytona.lsp", "lsp")
-for _, name in ipairs {
-  "ports", "port_in_use", "wait_for_port", "set_env", "metrics", "metrics_latest", "keep_alive",
-} do Sandbox[name] = later("daytona.machine", name) end
-for _, name in ipairs {
-  "download_url", "upload_url", "rotate_signing_key", "ssh_access", "revoke_ssh_access",
-} do Sandbox[name] = later("daytona.access", name) end
+Sandbox.ports = later("daytona.machine", "ports")
+Sandbox.port_in_use = later("daytona.machine", "port_in_use")
+Sandbox.wait_for_port = later("daytona.machine", "wait_for_port")
+Sandbox.set_env = later("daytona.machine", "set_env")
+Sandbox.metrics = later("daytona.machine", "metrics")
+Sandbox.metrics_latest = later("daytona.machine", "metrics_latest")
+Sandbox.keep_alive = later("daytona.machine", "keep_alive")
+Sandbox.download_url = later("daytona.access", "download_url")
+Sandbox.upload_url = later("daytona.access", "upload_url")
+Sandbox.rotate_signing_key = later("daytona.access", "rotate_signing_key")
+Sandbox.ssh_access = later("daytona.access", "ssh_access")
+Sandbox.revoke_ssh_access = later("daytona.access", "revoke_ssh_access")
 
 local Meta = { __name = "daytona.Sandbox" }
 
