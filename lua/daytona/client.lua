@@ -80,6 +80,7 @@ end
 function M.new(opts)
   local settings, err = config.resolve(opts)
   if not settings then return nil, err end
+  loop.max_connections = loop.max_connections or settings.max_connections
   local connection = http.connection({
     base = settings.api_url, profile = new_profile(settings, common_headers(settings)),
     bare = bare_profile(settings), connect_timeout = settings.connect_timeout, timeout = settings.timeout,

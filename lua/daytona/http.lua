@@ -175,7 +175,9 @@ local function remember_positions(request)
   return places[1] and places
 end
 
-local function rewind(places)
+-- Whether the body can be sent once more; its files then are where they were.
+local function can_resend(request, places)
+  if source_of(request) then return false end
   for _, place in ipairs(places or {}) do
     if not place[2] or not place[1]:seek("set", place[2]) then return false end
   end
@@ -411,7 +413,7 @@ end
 
 -- The call that a redirect asks for, or nil, err. Credentials stay with the host
 -- they were given for.
-local function redirected(connection, request, call, status, headers)
+local function redirected(connection, request, call, status, headers, places)
   local from = url.parse(call.url)
   local to = headers.location and url.resolve(from, headers.location)
   if not to then return refuse_redirect(connection, request, status, "it names no usable address") end
@@ -423,7 +425,7 @@ local function redirected(connection, request, call, status, headers)
     return refuse_redirect(connection, request, status, call.method .. " to another host")
   elseif not reads and not KEEPS_METHOD[status] then
     return refuse_redirect(connection, request, status, "it would turn " .. call.method .. " into GET")
-  elseif source_of(request) then
+  elseif not can_resend(request, places) then
     return refuse_redirect(connection, request, status, "the body cannot be sent twice")
   end
   local next_call = {}
@@ -511,21 +513,19 @@ function http.request(connection, request)
       if redirects > MAX_REDIRECTS then
         return refuse_redirect(connection, request, status, "there are too many")
       end
-      call, err = redirected(connection, request, call, status, more)
+      call, err = redirected(connection, request, call, status, more, places)
       again = call ~= nil
     else
       err, again = judge(connection, request, status, body, more, sent, answered)
-      again = again and try <= connection.max_retries and not source_of(request)
-      if again then
+      if again and try <= connection.max_retries and can_resend(request, places) then
         local slept, why = pause(err.retry_after or backoff(try), deadline)
         if slept == nil then return nil, explain(why, request) end
         try, again = try + 1, slept
+      else
+        again = false
       end
     end
     if not again then return nil, err end
-    if not rewind(places) then
-      return failure(connection, request, { kind = "io", code = "source", message = "the file cannot be read twice" })
-    end
     if deadline then call.timeout = math.max(deadline - loop.now(), 0.001) end
   end
 end

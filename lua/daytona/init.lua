@@ -8,6 +8,21 @@
 -- come from `daytona.new`. Requiring this loads nothing else: what a name needs
 -- is loaded when it is first used.
 
+---@class daytona
+---@field version string                     of this library
+---@field null any                           an explicit null, for sending
+---@field new fun(opts?: daytona.Config): daytona.Client?, daytona.Error?
+---@field spawn fun(fn: function, ...: any): daytona.Task
+---@field gather fun(fns: function[]): table?, daytona.Error?
+---@field map fun(list: any[], fn: fun(item: any, index: integer): any, opts?: { concurrency?: integer }): table?, daytona.Error?
+---@field sleep fun(seconds: number): boolean?, daytona.Error?
+---@field update fun(budget?: number)        once a frame, for hosts with a frame loop
+---@field use fun(driver: string|table)      chooses the host's driver
+---@field driver fun(): string, string       its name, and why it was chosen
+---@field using fun(object: any, fn: function): any  calls fn(object), then closes the object
+---@field assert fun(value: any, err?: any, ...: any): any  as assert, for errors of this library
+---@field is_error fun(e: any, kind?: string): boolean
+---@field array fun(list?: table): table     an array also when it is empty, for sending
 local daytona = {}
 
 -- Name -> module it is in, and its name there.

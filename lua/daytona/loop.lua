@@ -22,6 +22,10 @@ local DONE = core.DONE
 
 local loop = { now = now }
 
+---To one host at a time; for engines that are made from now on. nil: 256.
+---@type integer?
+loop.max_connections = nil
+
 -- How long tasks may clean up after Ctrl-C, seconds.
 local GRACE = 5
 
@@ -173,7 +177,7 @@ function loop.engine()
     leave_parents()
   end
   if not driver then detect() end
-  engine = core.new()
+  engine = core.new { max_connections = loop.max_connections }
   driver.attach(loop)
   return engine
 end
