@@ -161,6 +161,7 @@ build = {
     ["daytona.options"] = "lua/daytona/options.lua",
     ["daytona.process"] = "lua/daytona/process.lua",
     ["daytona.pty"] = "lua/daytona/pty.lua",
+    ["daytona.random"] = "lua/daytona/random.lua",
     ["daytona.redact"] = "lua/daytona/redact.lua",
     ["daytona.sandbox"] = "lua/daytona/sandbox.lua",
     ["daytona.shell"] = "lua/daytona/shell.lua",

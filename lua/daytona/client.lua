@@ -2,12 +2,12 @@
 -- What a sandbox does is in sandbox.lua; the wire is in http.lua.
 
 local config = require "daytona.config"
-local core = require "daytona.native"
 local errors = require "daytona.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 local options = require "daytona.options"
 local process = require "daytona.process"
+local random = require "daytona.random"
 local sandbox = require "daytona.sandbox"
 local url = require "daytona.url"
 local version = require "daytona.version"
@@ -252,17 +252,13 @@ end
 -- that it is known again after its answer was lost.
 local MARK = "daytona-lua-create"
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(c) return string.format("%02x", c:byte()) end))
-end
-
 -- The body of the request, and what the sandbox is known again by.
 local function create_body(self, opts)
   local body = {}
   for _, option in ipairs(AS_IS) do body[wire.camel_name(option)] = opts[option] end
   local labels = options.copy(opts.labels)
   labels[process.LANGUAGE_LABEL] = opts.language or labels[process.LANGUAGE_LABEL] or "python"
-  local nonce = hex(core.random(8))
+  local nonce = random.hex(8)
   if opts.name then labels[MARK] = nonce end
   body.name, body.labels = opts.name or "lua-" .. nonce, labels
   body.env = opts.env and next(opts.env) and opts.env or nil

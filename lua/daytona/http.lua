@@ -8,6 +8,7 @@ local core = require "daytona.native"
 local errors = require "daytona.errors"
 local json = require "daytona.json"
 local loop = require "daytona.loop"
+local random = require "daytona.random"
 local url = require "daytona.url"
 
 local http = {}
@@ -336,18 +337,12 @@ local function may_repeat_answer(request, err)
   return RETRY_STATUS[err.status] and err.retryable and is_safe(request)
 end
 
----A number from 0 to 1 that does not disturb the program's math.random.
-function http.chance()
-  local a, b = core.random(2):byte(1, 2)
-  return (a * 256 + b) / 65535
-end
-
 ---Seconds to wait before a further try, after so many that failed.
 ---@param try integer
 ---@return number
 function http.backoff(try)
   local delay = math.min(FIRST_DELAY * 2 ^ (try - 1), LONGEST_DELAY)
-  return delay * (0.5 + http.chance() / 2)
+  return delay * (0.5 + random.chance() / 2)
 end
 
 local backoff = http.backoff

@@ -1,6 +1,7 @@
 -- Files on this machine that appear whole or not at all. Knows no network.
 
 local core = require "daytona.native"
+local random = require "daytona.random"
 
 local localfile = {}
 
@@ -9,8 +10,7 @@ local localfile = {}
 ---@return file*? file
 ---@return string name  or the reason, when there is no file
 function localfile.beside(path)
-  local tag = core.random(6):gsub(".", function(c) return string.format("%02x", c:byte()) end)
-  local name = path .. "." .. tag .. ".part"
+  local name = path .. "." .. random.hex(6) .. ".part"
   local file, why = io.open(name, "wb")
   if not file then return nil, why end
   return file, name

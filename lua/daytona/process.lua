@@ -11,6 +11,7 @@ local errors = require "daytona.errors"
 local http = require "daytona.http"
 local json = require "daytona.json"
 local options = require "daytona.options"
+local random = require "daytona.random"
 local shell = require "daytona.shell"
 
 local process = {}
@@ -35,14 +36,10 @@ local MARKER = "DAYTONA_EXEC_ID"
 
 local prefix, prefix_pid, counter = nil, nil, 0
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(c) return string.format("%02x", c:byte()) end))
-end
-
 -- Unique, also between processes that were forked apart.
 local function new_id()
   local pid = core.pid()
-  if pid ~= prefix_pid then prefix, prefix_pid = hex(core.random(8)) .. "-", pid end
+  if pid ~= prefix_pid then prefix, prefix_pid = random.hex(8) .. "-", pid end
   counter = counter + 1
   return prefix .. counter .. "." -- the dot keeps 1 from being found in 12
 end

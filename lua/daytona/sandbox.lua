@@ -7,6 +7,7 @@ local http = require "daytona.http"
 local loop = require "daytona.loop"
 local options = require "daytona.options"
 local process = require "daytona.process"
+local random = require "daytona.random"
 local url = require "daytona.url"
 local wire = require "daytona.wire"
 
@@ -308,7 +309,7 @@ local function wait_until(self, operation, targets, deadline, before, gone_is_fi
     local left = left_until(deadline)
     local last = left and left <= 0
     if not last then
-      local pause = delay * (0.8 + 0.4 * http.chance())
+      local pause = delay * (0.8 + 0.4 * random.chance())
       local slept, err = loop.sleep(left and math.min(pause, left) or pause)
       if not slept then return nil, err end
       delay = math.min(delay * POLL_GROWTH, LONGEST_POLL)
