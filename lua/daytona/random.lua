@@ -8,7 +8,7 @@ local random = {}
 ---@param n integer
 ---@return string
 function random.hex(n)
-  return (core.random(n):gsub(".", function(c) return string.format("%02x", c:byte()) end))
+  return core.hex(core.random(n))
 end
 
 ---A number from 0 to 1.
