@@ -566,7 +566,9 @@ describe("a local server's end:", function()
 
   it("by hand: it prints what to export, keeps its key, and Ctrl-C ends it", function()
     local dir = run "mktemp -d"
-    local output = run(("%sbin/daytona-devserver --dir %s/d >%s/out & P=$!; "
+    -- Modules of another Lua, as the variables of a shell may name them.
+    run(("echo 'error [[of another Lua]]' >%s/cqueues.lua"):format(dir))
+    local output = run(("export LUA_PATH='" .. dir .. "/?.lua;;'; %sbin/daytona-devserver --dir %s/d >%s/out & P=$!; "
       .. "until grep -q KEY %s/out; do sleep 0.05; done; cat %s/out; stat -c %%a %s/d/key; "
       .. "kill -INT $P; wait $P; echo status $?"):format(ROOT, dir, dir, dir, dir, dir))
     assert.truthy(output:find "export DAYTONA_API_URL=http://127%.0%.0%.1:%d+/api\n")
