@@ -405,6 +405,13 @@ end
 
 local needs_string = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
 
+---Raises an error object, for iterators, as `errors.assert` does.
+---@param err any
+function errors.raise(err)
+  if needs_string then err = tostring(err) end
+  error(err, 0)
+end
+
 ---Like `assert`, for errors of this library: raises `err` itself, or a string
 ---on PUC Lua 5.1, which cannot show anything else.
 ---@generic T
@@ -416,8 +423,7 @@ local needs_string = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
 function errors.assert(value, err, ...)
   if value then return value, err, ... end
   if err == nil then err = "assertion failed!" end
-  if needs_string then err = tostring(err) end
-  error(err, 0)
+  errors.raise(err)
 end
 
 return errors

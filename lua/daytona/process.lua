@@ -73,18 +73,19 @@ local function wrap(command, stdin, exports)
   return exports .. "eval " .. text .. " </dev/null"
 end
 
-local function command_text(command)
+-- A command as shell text; raises when it is none.
+local function command_text(operation, command)
   if type(command) == "table" then
-    options.argument("exec: the argument list", "list", command)
-    if command[1] == nil then errors.misuse(1, "exec: the argument list is empty") end
-    if command[1] == "" then errors.misuse(1, "exec: the program's name is empty") end
+    options.argument(operation .. ": the argument list", "list", command)
+    if command[1] == nil then errors.misuse(1, "%s: the argument list is empty", operation) end
+    if command[1] == "" then errors.misuse(1, "%s: the program's name is empty", operation) end
     command = shell.join(command)
   elseif type(command) ~= "string" then
-    errors.misuse(1, "exec: the command must be a string or a list of strings, not a %s", type(command))
+    errors.misuse(1, "%s: the command must be a string or a list of strings, not a %s", operation, type(command))
   elseif not command:find("%S") then
-    errors.misuse(1, "exec: the command is empty")
+    errors.misuse(1, "%s: the command is empty", operation)
   end
-  refuse_nul("exec: the command", command)
+  refuse_nul(operation .. ": the command", command)
   return command
 end
 
@@ -299,7 +300,7 @@ end
 ---@return daytona.ExecResult?
 ---@return daytona.Error?
 function process.exec(self, command, opts)
-  command = command_text(command)
+  command = command_text("exec", command)
   local id = new_id()
   local timeout, check = DEFAULT_TIMEOUT, nil
   local cwd, env, stdin, secrets, max_bytes
@@ -382,5 +383,10 @@ function process.run(self, code, opts)
   result.artifacts = artifacts(answer or {}, result)
   return result
 end
+
+-- For sessions and jobs, which take commands as `exec` does.
+process.command_text, process.encoded, process.environment = command_text, encoded, environment
+process.refuse_nul, process.whole_seconds, process.last_line = refuse_nul, whole_seconds, last_line
+process.new_id, process.start_failure = new_id, start_failure
 
 return process

@@ -1,6 +1,6 @@
 -- A sandbox: its fields, its life (start, stop, delete, waiting) and its
--- settings. What runs or is stored inside it is in process.lua, pty.lua,
--- interpreter.lua, fs.lua, git.lua, lsp.lua, computer.lua, machine.lua, access.lua.
+-- settings. What runs or is stored inside it is in process.lua, session.lua, job.lua,
+-- pty.lua, interpreter.lua, fs.lua, git.lua, lsp.lua, computer.lua, machine.lua, access.lua.
 
 local errors = require "daytona.errors"
 local http = require "daytona.http"
@@ -42,6 +42,9 @@ local wire = require "daytona.wire"
 ---@field git daytona.Git
 ---@field interpreter daytona.Interpreter
 ---@field computer daytona.Computer
+---@field session fun(self: daytona.Sandbox, id?: string, opts?: { create?: boolean }): daytona.Session?, daytona.Error?
+---@field sessions fun(self: daytona.Sandbox): daytona.Session[]?, daytona.Error?
+---@field entrypoint fun(self: daytona.Sandbox): daytona.Command?, daytona.Error?
 ---@field pty fun(self: daytona.Sandbox, which?: string|table): daytona.Pty?, daytona.Error?
 ---@field ptys fun(self: daytona.Sandbox): daytona.Pty[]?, daytona.Error?
 ---@field lsp fun(self: daytona.Sandbox, language: string, root: string): daytona.LanguageServer
@@ -55,6 +58,9 @@ local function later(module, name)
   return function(...) return require(module)[name](...) end
 end
 
+Sandbox.session = later("daytona.session", "session")
+Sandbox.sessions = later("daytona.session", "sessions")
+Sandbox.entrypoint = later("daytona.session", "entrypoint")
 Sandbox.pty = later("daytona.pty", "open")
 Sandbox.ptys = later("daytona.pty", "list")
 Sandbox.lsp = later("daytona.lsp", "lsp")

@@ -33,6 +33,7 @@ local OPEN_TIMEOUT, PING_INTERVAL, CLOSE_TIMEOUT = 30, 25, 2
 ---@field ping_interval? number   seconds, 25; an answer must come in as many; 0 none
 ---@field max_message? integer    bytes; the connection's max_bytes
 ---@field safe? boolean           opening it twice is harmless
+---@field retries? integer        the connection's max_retries
 ---@field operation? string       for errors
 ---@field what? string            for errors
 ---@field sandbox? any            for errors
@@ -143,7 +144,7 @@ function websocket.open(connection, request)
     local op, err, again = try(connection, request, context)
     if op then return setmetatable({ op = op, context = context }, Socket) end
     tries = tries + 1
-    if not again or tries > connection.max_retries then return nil, err end
+    if not again or tries > (request.retries or connection.max_retries) then return nil, err end
     local slept, why = http.pause(err.retry_after or http.backoff(tries), deadline)
     if slept == false then return nil, err end
     if not slept then return nil, explained(why, context) end

@@ -1,0 +1,414 @@
+-- Sessions as a user meets them: shells that stay, commands that are followed
+-- live, and an end that always comes.
+
+local daytona = require "daytona"
+local errors = require "daytona.errors"
+local http = require "daytona.http"
+local loop = require "daytona.loop"
+local support = require "spec.support.box"
+
+local is_lua51 = _VERSION == "Lua 5.1" and not jit
+
+-- Both streams of a reader, joined.
+local function drain(reader)
+  local got = { stdout = {}, stderr = {} }
+  while true do
+    local stream, chunk = reader:read()
+    if not stream then return table.concat(got.stdout), table.concat(got.stderr), chunk end
+    table.insert(got[stream], chunk)
+  end
+end
+
+-- Runs fn(real, connection, request) in place of the requests that it is for.
+local function with_requests(replacement, fn)
+  local real = http.request
+  http.request = function(connection, request) return replacement(real, connection, request) end
+  local ok, err = pcall(fn)
+  http.request = real
+  if not ok then error(err, 0) end
+end
+
+describe("a session", function()
+  local box, sb, session
+
+  setup(function()
+    box = support.start()
+    sb = box.sandbox
+  end)
+  teardown(function() box:stop() end)
+  before_each(function() session = assert(sb:session()) end)
+  after_each(function() assert(session:delete()) end)
+
+  local function start(command, opts)
+    opts = opts or {}
+    opts.async = true
+    return assert(session:exec(command, opts))
+  end
+
+  it("keeps directory, variables and functions", function()
+    assert(session:exec "cd /tmp; x=5; f() { echo f$x; }")
+    local r = assert(session:exec "pwd; f; echo oops >&2; return 7")
+    assert.same({ 7, "/tmp\nf5\n", "oops\n" }, { r.exit_code, r.stdout, r.stderr })
+    assert.equal(#"/tmp\nf5\noops\n", #r.output)
+    assert.is_nil(r.output:find "[\1\2]")
+    assert.equal("exit 7, 13 bytes", tostring(r))
+    assert.equal("a b;c\n", assert(session:exec { "echo", "a b;c" }).stdout)
+    assert.equal("", assert(session:exec "cat").stdout)
+  end)
+
+  it("is made when it is not there, found when it is", function()
+    local first = assert(sb:session "one")
+    assert.is_true(first.created)
+    assert.is_false(assert(sb:session "one").created)
+    assert(first:exec "x=1")
+    assert.equal("1\n", assert(sb:session("one", { create = false }):exec "echo $x").stdout)
+    local ids = {}
+    for i, each in ipairs(assert(sb:sessions())) do ids[i] = each.id end
+    table.sort(ids)
+    assert.same({ session.id, "one" }, ids)
+    assert(first:delete())
+    assert(first:delete())
+    local none, err = sb:session("one", { create = false })
+    assert.is_nil(none)
+    assert.same({ "not_found", "PROCESS_NOT_FOUND" }, { err.kind, err.code })
+    none, err = first:exec "true"
+    assert.is_nil(none)
+    assert.equal("not_found", err.kind)
+  end)
+
+  it("refuses what cannot be meant", function()
+    for _, id in ipairs { "", "a/b", "..", "x y", ("x"):rep(101), "entrypoint" } do
+      assert.has_error(function() sb:session(id) end)
+    end
+    assert.has_error(function() session:exec "" end)
+    assert.has_error(function() session:exec("true", { cwd = "/" }) end)
+    assert.has_error(function() session:exec "a\0b" end)
+    assert.has_error(function() session:command "../x" end)
+  end)
+
+  it("lists its commands as they were given", function()
+    assert(session:exec "true")
+    assert(session:exec "false")
+    local list = assert(session:commands())
+    assert.same({ "true", 0, "false", 1 },
+      { list[1].command, list[1].exit_code, list[2].command, list[2].exit_code })
+    assert.equal(0, assert(session:command(list[1].id):refresh()).exit_code)
+  end)
+
+  it("says with check that a command failed", function()
+    local r, err = session:exec("echo no such luck >&2; return 3", { check = true })
+    assert.is_nil(r)
+    assert.same({ "exit", 3 }, { err.kind, err.exit_code })
+    assert.truthy(tostring(err):find("no such luck", 1, true))
+  end)
+
+  it("takes command text of any bytes", function()
+    assert.equal("\239\191\189\n", assert(session:exec "echo '\255'").stdout)
+    assert.equal("h\195\169\n", assert(session:exec "echo 'h\195\169' # \195\169").stdout)
+  end)
+
+  it("runs a command in the background, gives it input and waits for it", function()
+    local command = start("read x; echo got $x; read y; echo $y", { echo = false })
+    assert.is_nil(command.exit_code)
+    assert(command:input "one")
+    assert(command:input "two\n")
+    assert.equal(0, assert(command:wait(20)))
+    assert.equal("got one\ntwo\n", assert(command:logs()).stdout)
+    local late, err = command:input "three"
+    assert.is_nil(late)
+    assert.same({ "gone", "COMMAND_ALREADY_COMPLETED" }, { err.kind, err.code })
+  end)
+
+  it("gives all the input of several tasks", function()
+    local command = start("for i in 1 2 3 4 5; do read x; echo $x; done | sort", { echo = false })
+    assert(daytona.map({ "a", "b", "c", "d", "e" }, function(text) return command:input(text) end))
+    assert.equal(0, assert(command:wait(20)))
+    assert.equal("a\nb\nc\nd\ne\n", assert(command:logs()).stdout)
+  end)
+
+  it("waits no longer than it is told to, and the command goes on", function()
+    local r, err = session:exec("sleep 0.4; echo on", { timeout = 0.1 })
+    assert.is_nil(r)
+    assert.same({ "timeout", "wait" }, { err.kind, err.code })
+    assert.equal(0, assert(err.command:wait(20)))
+    assert.equal("on\n", assert(err.command:logs()).stdout)
+    local _, late = start("sleep 0.4"):wait(0.05)
+    assert.equal("timeout", late.kind)
+  end)
+
+  it("that dies still gives an answer, and then takes no more", function()
+    local r = assert(session:exec "echo bye; exit 3")
+    assert.same({ 3, "bye\n" }, { r.exit_code, r.stdout })
+    local none, err = session:exec "true"
+    assert.is_nil(none)
+    assert.same({ "gone", "SESSION_ENDED" }, { err.kind, err.code })
+    assert.is_true(session.ended)
+    assert.is_false(session:is_alive())
+  end)
+
+  it("ends with its scope", function()
+    local id
+    daytona.using(sb:session(), function(it) id = it.id end)
+    assert.equal("not_found", select(2, sb:session(id, { create = false })).kind)
+  end)
+
+  it("never runs a command twice when its answer is lost", function()
+    for _, async in ipairs { true, false } do
+      local lost = 0
+      with_requests(function(real, connection, request)
+        local response, err = real(connection, request)
+        if request.operation ~= "session exec" or not response then return response, err end
+        lost = lost + 1
+        return nil, errors.from_transport "reset"
+      end, function()
+        local done = assert(session:exec("echo run >>count; cat count", { async = async }))
+        if async then
+          assert.equal("echo run >>count; cat count", done.command)
+          done:wait(20)
+          done = assert(done:logs())
+        end
+        assert.equal("run\n", done.stdout)
+      end)
+      assert.equal(1, lost)
+      assert(session:exec "rm count")
+    end
+  end)
+
+  it("does not claim to have run what never arrived", function()
+    with_requests(function(real, connection, request)
+      if request.operation == "session exec" then return nil, errors.from_transport "reset" end
+      return real(connection, request)
+    end, function()
+      local r, err = session:exec "echo never"
+      assert.is_nil(r)
+      assert.same({ "connection", "reset" }, { err.kind, err.code })
+    end)
+    assert.same({}, session:commands())
+  end)
+
+  it("sees an exit code that is just being written as none yet", function()
+    local command, times = start "true", 0
+    with_requests(function(real, connection, request)
+      if request.operation == "session command" and times < 2 then
+        times = times + 1
+        return nil, errors.from_response { status = 500, body = '{"message":"failed to convert exit code to int"}' }
+      end
+      return real(connection, request)
+    end, function() assert.equal(0, assert(command:wait(20))) end)
+    assert.equal(2, times)
+  end)
+
+  describe("is followed", function()
+    it("live, both streams apart, to the end and no longer", function()
+      local command = start "echo a; read x; echo e >&2; exec sleep 0"
+      local reader = command:follow()
+      assert.same({ "stdout", "a\n" }, { reader:read() })
+      local none, err = reader:read(0.01)
+      assert.is_nil(none)
+      assert.same({ "timeout", "wait" }, { err.kind, err.code })
+      assert(command:input "go")
+      local out, problem, failure = drain(reader)
+      local over = loop.now()
+      assert.is_nil(failure)
+      assert.same({ "go\n", "e\n", 0, 0 }, { out, problem, reader.exit_code, command.exit_code })
+      assert.is_true(loop.now() - over < 0.5)
+      assert.is_nil((reader:read()))
+    end)
+
+    it("without waiting for the daemon to notice the end", function()
+      local before = loop.now()
+      assert.equal(0, (start "echo a":follow { on_stdout = function() end }))
+      assert.is_true(loop.now() - before < 0.9)
+    end)
+
+    it("by functions, which get bytes as they were printed", function()
+      local got = {}
+      local code = assert(start([[printf 'a\377\303'; printf '\251\n'; exit 4]]):follow {
+        on_stdout = function(chunk) got[#got + 1] = chunk end,
+      })
+      assert.same({ 4, "a\255\195\169\n" }, { code, table.concat(got) })
+      assert.has_error(function()
+        start "echo x":follow { on_stdout = function() error "enough" end }
+      end)
+    end)
+
+    if not is_lua51 then
+      it("by iterators, over chunks and over lines", function()
+        local command = start([[printf 'one\nt\303\251\n\nlast'; echo err >&2]])
+        local n = 0
+        for _, chunk in command:follow() do n = n + #chunk end
+        assert.equal(18, n)
+        local lines = {}
+        for stream, line in command:follow():lines() do
+          lines[#lines + 1] = (stream == "stderr" and "e" or "o") .. line
+        end
+        table.sort(lines)
+        assert.same({ "eerr", "o", "olast", "oone", "ot\195\169" }, lines)
+        local gone = session:command "none"
+        assert.has_error(function() for _ in gone:follow() do error "?" end end)
+      end)
+    end
+
+    it("no longer than it is told to", function()
+      local command = start "echo a; sleep 2"
+      local _, _, err = drain(command:follow { timeout = 0.1 })
+      assert.same({ "timeout", "wait" }, { err.kind, err.code })
+      _, _, err = drain(command:follow { idle_timeout = 0.1 })
+      assert.same({ "timeout", "idle_timeout" }, { err.kind, err.code })
+      local task = daytona.spawn(function() return command:follow { on_stdout = print, timeout = 5 } end)
+      task:cancel()
+      assert.equal("canceled", select(2, task:wait()).kind)
+    end)
+
+    it("to the end when the session's shell dies", function()
+      local reader = start "echo bye; set -e; false":follow()
+      assert.equal("bye\n", (drain(reader)))
+      assert.equal(1, reader.exit_code)
+    end)
+
+    it("until the session is deleted", function()
+      local reader = start "echo a; sleep 60":follow()
+      assert.equal("stdout", (reader:read()))
+      assert(session:delete())
+      local _, _, err = drain(reader)
+      assert.equal("not_found", err.kind)
+    end)
+
+    it("when it is over already, also exactly at once", function()
+      local r = assert(session:exec "printf 'a\\0\\377\\n'; printf no >&2")
+      assert.same({ "a\255\n", "no\n" }, { drain(r.command:follow()) })
+      local log = assert(r.command:logs { exact = true })
+      assert.same({ "a\255\n", "no\n" }, { log.stdout, log.stderr })
+      local none, err = r.command:logs { exact = true, max_bytes = 3 }
+      assert.is_nil(none)
+      assert.equal("too_large", err.kind)
+    end)
+
+    it("by a slow reader, through tiny lines, byte for byte", function()
+      local command = start "seq 200000"
+      local reader, pieces, n = command:follow(), {}, 0
+      while true do
+        local stream, chunk = reader:read()
+        if not stream then break end
+        pieces[#pieces + 1] = chunk
+        n = n + 1
+        if n < 5 then loop.sleep(0.02) end
+      end
+      local expected = {}
+      for i = 1, 200000 do expected[i] = i .. "\n" end
+      assert.is_true(table.concat(expected) == table.concat(pieces))
+      assert.equal(0, reader.exit_code)
+    end)
+  end)
+
+  describe("over connections that are cut", function()
+    local relay, cut
+    setup(function() relay = require("spec.support.relay").start(box.daemon.port) end)
+    teardown(function() relay:close() end)
+    before_each(function()
+      cut = assert(box:through(relay.url):session(session.id))
+      relay:cut {}
+    end)
+
+    local TEXT = [[printf 'h\303\251\n'; printf 'w\360\237\230\200' >&2; sleep 0.02; printf '\377\n\nend']]
+
+    it("is followed without losing or repeating a byte, wherever the cut is", function()
+      local command = assert(cut:exec(TEXT, { async = true }))
+      assert.equal(0, assert(command:wait(20)))
+      local out, problem = drain(command:follow())
+      assert.same({ "h\195\169\n\255\n\nend\n", "w\240\159\152\128\n" }, { out, problem })
+      for at = 0, 48 do
+        relay:cut { at }
+        local again_out, again_problem, err = drain(command:follow())
+        assert.is_nil(err)
+        assert.same({ out, problem, 0 }, { again_out, again_problem, relay:cuts() }, "cut at " .. at)
+      end
+    end)
+
+    it("is followed while it prints, through several cuts", function()
+      local text = "for i in 1 2 3 4 5 6 7 8; do echo \195\169$i; sleep 0.02; done"
+      local command = assert(cut:exec(text, { async = true }))
+      relay:cut { 9, 20, 30, 45, 45 }
+      local reader = command:follow()
+      local expected = {}
+      for i = 1, 8 do expected[i] = "\195\169" .. i .. "\n" end
+      assert.equal(table.concat(expected), (drain(reader)))
+      assert.equal(0, reader.exit_code)
+    end)
+
+    it("fails when there is no getting further", function()
+      local command = assert(cut:exec("echo a; sleep 60", { async = true }))
+      relay:cut { 0, 0, 0, 0, 0, 0, 0, 0 }
+      local _, _, err = drain(command:follow())
+      assert.same({ "connection", true }, { err.kind, err.retryable })
+      relay:cut {}
+      assert.same({ "stdout", "a\n" }, { command:follow():read(10) })
+    end)
+  end)
+end)
+
+describe("a session of an old daemon", function()
+  local box, session
+
+  setup(function() box = support.start { legacy = "0.190" } end)
+  teardown(function() box:stop() end)
+  before_each(function() session = assert(box.sandbox:session()) end)
+
+  it("that dies gives a bounded answer too", function()
+    local before = loop.now()
+    local r = assert(session:exec "echo bye; exit 3")
+    assert.same({ -1, "bye\n", true }, { r.exit_code, r.stdout, session.ended })
+    assert.is_true(loop.now() - before < 10)
+    local _, err = session:exec "true"
+    assert.same({ "gone", "SESSION_ENDED" }, { err.kind, err.code })
+    _, err = assert(box.sandbox:session "none"):command "x":refresh()
+    assert.equal("not_found", err.kind)
+  end)
+
+  it("that dies does not keep its followers", function()
+    local reader = assert(session:exec("echo bye; exit 3", { async = true })):follow()
+    assert.equal("bye\n", (drain(reader)))
+    assert.equal(-1, reader.exit_code)
+  end)
+
+  it("is not said to be dead while it works", function()
+    local r = assert(session:exec "sleep 2.3; echo done")
+    assert.same({ 0, "done\n" }, { r.exit_code, r.stdout })
+    for _, command in ipairs(assert(session:commands())) do
+      assert.is_nil(command.command:find("probe", 1, true))
+    end
+  end)
+
+  it("has the same errors", function()
+    local gone = assert(box.sandbox:session())
+    assert(gone:delete())
+    local _, err = gone:exec "true"
+    assert.same({ "not_found", "PROCESS_NOT_FOUND" }, { err.kind, err.code })
+  end)
+end)
+
+describe("an entrypoint", function()
+  it("can be watched, where there is one", function()
+    local box = support.start { entrypoint = "echo started; echo oops >&2; exit 4" }
+    local command = assert(box.sandbox:entrypoint())
+    local reader = command:follow()
+    assert.same({ "started\n", "oops\n" }, { drain(reader) })
+    assert.equal(4, reader.exit_code)
+    assert.equal(4, assert(command:wait(10)))
+    assert.equal("oops\n", assert(command:logs()).stderr)
+    box:stop()
+    box = support.start()
+    local none, err = box.sandbox:entrypoint()
+    assert.is_nil(none)
+    assert.equal("not_found", err.kind)
+    box:stop()
+  end)
+end)
+
+describe("a log", function()
+  it("of a daemon that keeps no streams apart is all standard output", function()
+    local session = require "daytona.session"
+    assert.same({ stdout = "a\nb\n", stderr = "", output = "a\nb\n" }, session.split "a\nb\n")
+    assert.same({ stdout = "a\n\1", stderr = "b\n", output = "a\nb\n\1" }, session.split "\1\1\1a\n\2\2\2b\n\1\1\1\1")
+  end)
+end)
