@@ -76,10 +76,11 @@ void open_engine(lua_State *L);
 void open_transfer(lua_State *L);
 void open_websocket(lua_State *L);
 
-/* lua_stream.c, lua_digest.c: register their types, and add their functions to
+/* lua_stream.c, lua_digest.c, lua_tty.c: register their types, and add their functions to
    the module's table on top of the stack. */
 void open_stream(lua_State *L);
 void open_digest(lua_State *L);
+void open_tty(lua_State *L);
 void open_file(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *list);
 

@@ -405,6 +405,7 @@ int luaopen_daytona_core(lua_State *L)
   set_functions(L, functions);
   open_stream(L);
   open_digest(L);
+  open_tty(L);
   open_file(L);
   for(i = 0; i < sizeof constants / sizeof constants[0]; i++) {
     lua_pushinteger(L, constants[i].value);

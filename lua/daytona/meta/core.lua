@@ -89,6 +89,44 @@ function core.demux(keep_unlabelled) end
 ---@return string? message
 function core.multipart(content_type) end
 
+---The terminal of standard input; nil and a text when that is none.
+---@return daytona.core.Terminal?
+---@return string? message
+function core.terminal() end
+
+---@class daytona.core.Terminal : userdata
+local Terminal = {}
+
+---Into raw mode: keys come one by one, nothing is echoed or interpreted, and
+---`wait` notices changes of the size. true, or nil and a text. Idempotent.
+---@return true?
+---@return string? message
+function Terminal:raw() end
+
+---As it was before `raw`. Idempotent; also `close`, `__gc` and `__close`.
+function Terminal:restore() end
+
+---Columns and rows; nil and a text when they are not known.
+---@return integer? cols
+---@return integer|string rows
+function Terminal:size() end
+
+---Waits until the descriptor `fd` is readable, the size changed, a key was pressed
+---(unless `input` is false) or `seconds` (nil: for ever) are over. Whether there
+---is input, and whether the size changed. Blocks.
+---@param fd integer
+---@param seconds? number
+---@param input? boolean
+---@return boolean input
+---@return boolean resized
+function Terminal:wait(fd, seconds, input) end
+
+---What was typed ("" when there is nothing after all); nil at the end; nil and a
+---text.
+---@return string?
+---@return string? message
+function Terminal:read() end
+
 ---@class daytona.core.Sha256 : userdata
 ---A finished one raises.
 local Sha256 = {}

@@ -1,0 +1,28 @@
+-- A shell in a sandbox, as with ssh: the terminal is raw, its size follows, and
+-- the exit status is the shell's. Enter ~ . leaves at once.
+--
+--   lua5.4 examples/shell.lua              in a new sandbox, deleted at the end
+--   lua5.4 examples/shell.lua my-sandbox   in one that is there
+
+local here = arg[0]:match "^.*/" or "./"
+local daytona = require "daytona"
+local client = dofile(here .. "connect.lua")
+local check = daytona.assert
+
+local function shell(sandbox)
+  return daytona.using(check(sandbox:pty { env = { TERM = os.getenv "TERM" or "xterm-256color" } }), function(pty)
+    local code, why = pty:interact()
+    if not code then io.stderr:write(tostring(why), "\n") end
+    return code or 1
+  end)
+end
+
+local name = arg[1]
+local code
+if name then
+  code = shell(check(check(client:get(name)):ensure_started()))
+else
+  code = daytona.using(check(client:create { labels = { example = "shell" } }), shell)
+  print "the sandbox is gone"
+end
+os.exit(code % 256, true)
