@@ -399,7 +399,8 @@ describe("a terminal whose daemon misbehaves", function()
 
   it("is what `ptys` says, in order, and with nothing there an empty list", function()
     local sandbox = peer:sandbox(client, { ["/process/pty"] = { { "status", 200,
-      [[{"sessions":[{"id":"b","createdAt":"2","cols":1,"rows":2,"envs":{"camelCase":"x"}},{"id":"a","createdAt":"1"}]}]],
+      '{"sessions":[{"id":"b","createdAt":"2","cols":1,"rows":2,"envs":{"camelCase":"x"}},'
+        .. '{"id":"a","createdAt":"1"}]}',
     } } })
     local list = assert(sandbox:ptys())
     assert.same({ "a", "b", "x" }, { list[1].id, list[2].id, list[2].env.camelCase })
