@@ -86,7 +86,7 @@ for _, operation in ipairs(trials.operations()) do
         end
         local expect = {}
         if operation.name == "download" and expected == "success" then expect.here = "down.bin\n" end
-        if failure.ran and operation.path:find "upload" then expect.inside = " up.bin" end
+        if failure.ran then expect.inside = operation.leaves end
         local times = trial:after(err, expect)
         if RUNS[operation.name] then assert.equal(failure.ran and 1 or 0, times) end
       end)
@@ -126,7 +126,7 @@ describe("throttled with", function()
           if operation.name == "create" then assert(trial.good:delete(result.id, { wait = true })) end
           local expect = {}
           if operation.name == "download" then expect.here = "down.bin\n" end
-          if operation.path:find "upload" then expect.inside = " up.bin" end
+          expect.inside = operation.leaves
           local times = trial:after(err, expect)
           if RUNS[operation.name] then assert.equal(1, times) end
         end)
@@ -162,7 +162,7 @@ describe("a slip of the service that passes:", function()
         assert.is_nil(result)
         assert.equal(fault.empty and "unavailable 502" or "connection reset", described(err))
         assert.equal(1, trial:requests(operation))
-        local times = trial:after(err, operation.path:find "upload" and { inside = " up.bin" } or nil)
+        local times = trial:after(err, { inside = operation.leaves })
         if RUNS[operation.name] then assert.equal(1, times) end
       end)
     end

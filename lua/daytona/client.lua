@@ -287,6 +287,7 @@ end
 ---@field secrets string[]
 ---@field keep boolean
 ---@field sandbox? daytona.Sandbox  once the service has made it
+---@field unsure? boolean the service may have made it: nobody has looked, or could look, since
 
 -- The sandbox that this very creation made, or nil, err. A name that was chosen
 -- here is proof enough, any other needs the mark.
@@ -345,49 +346,62 @@ end
 
 local MAY_REPEAT = { connection = true, unavailable = true, timeout = true }
 
+-- The wait for it was cancelled.
+local function was_canceled(creation, err)
+  err.operation, err.what = "create", creation.body.name
+  return nil, err
+end
+
 -- Makes the sandbox once: after a lost answer it is looked for by its name, and
 -- only asked for again when it is not there. Under the same name a second one
--- cannot come to be.
+-- cannot come to be. When it fails and `unsure` is left, there may be one.
 local function allocate(creation)
   local delay, tries, most = 0.25, 0, creation.client.connection.max_retries
   while true do
+    creation.unsure = false
     local raw, err = post(creation)
     if raw then return raw end
     if not answer_was_lost(err) then return nil, err end
+    creation.unsure = true
     local found, why = find_ours(creation, creation.deadline and left_of(creation) or nil)
     if found then return found end
+    if errors.is(why, "canceled") then return was_canceled(creation, why) end
+    if not errors.is(why, "not_found") then return nil, err end
     tries = tries + 1
-    if not errors.is(why, "not_found") or not MAY_REPEAT[err.kind] or tries > most then return nil, err end
-    if creation.deadline and loop.now() + delay >= creation.deadline then return nil, err end
-    local slept, cancelled = loop.sleep(delay)
-    if not slept then
-      undo_abandoned(nil, { creation = creation })
-      return nil, cancelled
+    local too_late = creation.deadline and loop.now() + delay >= creation.deadline
+    if not MAY_REPEAT[err.kind] or tries > most or too_late then
+      creation.unsure = false
+      return nil, err
     end
+    local slept, cancelled = loop.sleep(delay)
+    if not slept then return was_canceled(creation, cancelled) end
     delay = delay * 2
   end
 end
 
--- The sandbox is there and could not be used: it is deleted unless it is to be
--- kept, and the error carries it.
+-- The sandbox is there, or may be, and could not be used: it is deleted unless it
+-- is to be kept. Called shielded.
 local function dispose(creation, err)
   local box = creation.sandbox
-  if not box or creation.keep then return end
+  if creation.keep then return end
+  if not box then
+    if creation.unsure then undo(creation) end
+    return
+  end
   local gone, why = box:close()
   if not gone and errors.is(err) then
     err.message = err.message .. "; and it could not be deleted: " .. why.message
   end
 end
 
-local function dispose_raised(creation, err)
-  dispose(creation, err)
-end
-
 local STARTED = { started = true }
 
 local function create_and_wait(creation)
   local raw, err = allocate(creation)
-  if not raw then return nil, err end
+  if not raw then
+    loop.shield(dispose, creation, err)
+    return nil, err
+  end
   local box = sandbox.new(creation.client, raw)
   creation.sandbox = box
   if not creation.wait then return box end
@@ -412,7 +426,7 @@ function Client:create(opts)
   refuse_contradictions(opts)
   self:connection_of("create")
   local body, nonce = create_body(self, opts)
-  return loop.guard(create_and_wait, dispose_raised, {
+  return loop.guard(create_and_wait, dispose, {
     client = self, body = body, nonce = nonce, secrets = values_of(opts.env),
     deadline = sandbox.deadline_after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
   })

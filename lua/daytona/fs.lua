@@ -333,7 +333,8 @@ local UPLOAD = {
 ---The source is a local path, a file open for reading (from its position on), a
 ---`{ data = string }`, or a function that returns the next chunk, nil at the end,
 ---or nil and a reason to give up. A destination with "/" at its end, or a `name`,
----means a folder.
+---means a folder. The service writes in place: of an upload that fails half way,
+---what had arrived stays.
 ---@param source string|file*|{ data: string }|fun(): string?, any
 ---@param path string
 ---@param opts? { name?: string, length?: integer, on_progress?: fun(done: integer, total?: integer), timeout?: number, idle_timeout?: number }

@@ -304,6 +304,12 @@ local function failed_error(self, operation)
     .. (reason and reason ~= "" and ": " .. reason or ""))
 end
 
+-- The failure of a step on the way, as one of the whole operation.
+local function failed_on_the_way(self, operation, err)
+  err.operation, err.sandbox = operation, self
+  return nil, err
+end
+
 -- Waits until the state is one of `targets`. A failed state counts only when it
 -- was seen to come: `before` is the state when the wait was asked for. What may
 -- pass (a lost connection, a 502) is tolerated a few times. true, or nil, err.
@@ -317,7 +323,7 @@ local function wait_until(self, operation, targets, deadline, before, gone_is_fi
     if not last then
       local pause = delay * (0.8 + 0.4 * random.chance())
       local slept, err = loop.sleep(left and math.min(pause, left) or pause)
-      if not slept then return nil, err end
+      if not slept then return failed_on_the_way(self, operation, err) end
       delay = math.min(delay * POLL_GROWTH, LONGEST_POLL)
     end
     local state, err = look(self, gone_is_fine, last and 5 or LOOK_TIMEOUT)
@@ -325,11 +331,11 @@ local function wait_until(self, operation, targets, deadline, before, gone_is_fi
       failures = 0
       changed = changed or state ~= before
       if targets[state] then return true end
-    elseif errors.is(err, "canceled") or not err.retryable then
-      return nil, err
     else
       failures = failures + 1
-      if failures > FAILED_LOOKS then return nil, err end
+      if errors.is(err, "canceled") or not err.retryable or failures > FAILED_LOOKS then
+        return failed_on_the_way(self, operation, err)
+      end
     end
     if last then
       if changed and FAILED[self.state] then return nil, failed_error(self, operation) end
@@ -417,7 +423,7 @@ local function ask(self, operation, query, deadline)
     left = left_until(deadline)
     if left and left <= delay then return nil, err end
     local slept, why = loop.sleep(delay)
-    if not slept then return nil, why end
+    if not slept then return failed_on_the_way(self, operation, why) end
     delay = math.min(delay * POLL_GROWTH, LONGEST_POLL)
   end
 end
