@@ -229,12 +229,25 @@ end
 ---@field name? string
 ---@field opened? boolean  the file is ours to close
 
--- Bytes from the position on; nil when that cannot be known (a pipe).
+-- Bytes from the position on; nil when that cannot be known: of a pipe, or of a
+-- directory, which some file systems give the largest number there is.
 local function rest_of(file)
   local here = file:seek("cur")
   local last = here and file:seek("end")
-  if not last or not file:seek("set", here) then return nil end
+  if not last or not file:seek("set", here) or last > 2 ^ 53 then return nil end
   return last - here
+end
+
+-- More than was announced would be cut off without a word.
+local function up_to(length, source)
+  local given = 0
+  return function()
+    local chunk, why = source()
+    if type(chunk) ~= "string" then return chunk, why end
+    given = given + #chunk
+    if given > length then return nil, string.format("there is more than the %d bytes announced", length) end
+    return chunk
+  end
 end
 
 local function open_source(path)
@@ -251,7 +264,9 @@ end
 local function content_of(source, length)
   if type(source) == "string" then return open_source(check_path("upload: the source", source)) end
   if io.type(source) == "file" then return { file = source, length = rest_of(source) } end
-  if type(source) == "function" then return { source = source, length = length } end
+  if type(source) == "function" then
+    return { source = length and up_to(length, source) or source, length = length }
+  end
   if type(source) == "table" and type(source.data) == "string" then
     return { data = source.data, length = #source.data }
   end
@@ -414,10 +429,14 @@ end
 
 local function download_to_handle(self, path, file, opts)
   file:flush()
-  return download_to_function(self, path, function(chunk)
+  local info, err = download_to_function(self, path, function(chunk)
     local fine, why = file:write(chunk)
     if not fine then return false, errors.new { kind = "io", operation = "download", what = path, message = why } end
   end, opts)
+  if not info then return nil, err end
+  local fine, why = file:flush()
+  if not fine then return failure("download", "io", why, path) end
+  return info
 end
 
 -- A device or a pipe takes the bytes as they come; it is not ours to replace.
