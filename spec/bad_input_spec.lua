@@ -229,7 +229,9 @@ end)
 
 describe("odd content", function()
   it("of labels comes back as it was, or is refused by field", function()
-    local labels = { ["with space"] = "a b", ["ünï"] = "✓ \" ' \\ & %", empty = "", ["a.b/c"] = "{}[]", tab = "a\tb\nc" }
+    local labels = {
+      ["with space"] = "a b", ["ünï"] = "✓ \" ' \\ & %", empty = "", ["a.b/c"] = "{}[]", tab = "a\tb\nc",
+    }
     local made = assert(client:create { labels = labels })
     for name, value in pairs(labels) do assert.equal(value, assert(client:get(made.id)).labels[name], name) end
     local page = assert(client:list { labels = labels })
