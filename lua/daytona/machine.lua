@@ -269,6 +269,7 @@ end
 
 local function stop(state)
   state.toucher:cancel()
+  loop.shield(state.toucher.wait, state.toucher, 5)
 end
 
 local function stopped(state, ...)

@@ -11,8 +11,8 @@
 -- Steps: { "status", 404, body, content_type } a plain answer; { "text", data },
 -- { "binary", data }, { "many", count, kind, data, times } (each data:rep(times));
 -- { "say", header } sends the request's header (":path") as text; { "receive" }
--- waits for a message, { "echo" } sends the last one back as text;
--- { "close", code, reason }; { "drop" } ends the connection without a word. After
+-- waits for a message, { "quote" } sends the last one back as an interpreter's
+-- output; { "sleep", seconds }; { "close", code, reason }; { "drop" } ends the connection without a word. After
 -- the last step the peer waits until the client goes. A path without a script is
 -- answered 404, as an old daemon does. The process ends when this one does.
 
@@ -66,7 +66,8 @@ end
 
 function Talk:say(header) self.ws:send(self.request:get(header) or "none", "text") end
 function Talk:receive() self.last = self.ws:receive() end
-function Talk:echo() self.ws:send(self.last, "text") end
+function Talk:quote() self.ws:send(cjson.encode { type = "stdout", text = self.last }, "text") end
+function Talk:sleep(seconds) cqueues.sleep(seconds) end -- luacheck: ignore 212
 
 function Talk:close(code, reason)
   self.over = true
