@@ -148,6 +148,7 @@ build = {
     ["daytona.errors"] = "lua/daytona/errors.lua",
     ["daytona.follow"] = "lua/daytona/follow.lua",
     ["daytona.fs"] = "lua/daytona/fs.lua",
+    ["daytona.fs.many"] = "lua/daytona/fs/many.lua",
     ["daytona.git"] = "lua/daytona/git.lua",
     ["daytona.health"] = "lua/daytona/health.lua",
     ["daytona.http"] = "lua/daytona/http.lua",

@@ -33,6 +33,7 @@ local errors = {}
 ---@field errno? integer          the system's error number, when there is one
 ---@field exit_code? integer      kind "exit": of the command
 ---@field result? string          kind "exit": what it printed
+---@field results? table[]        of a call about many: what became of each
 ---@field traceback? string       kind "task": where the function raised
 local Error = {}
 Error.__index = Error

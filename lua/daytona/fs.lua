@@ -61,6 +61,8 @@ local CALLS = {
   upload    = { "POST",   "/files/bulk-upload", "object", flaw = upload_flaw },
   -- Takes names as they are, where bulk-upload trims them.
   upload_v2 = { "POST",   "/files/upload-v2" },
+  upload_many   = { "POST", "/files/bulk-upload" },
+  download_many = { "POST", "/files/bulk-download", safe = true },
 }
 
 local function call(self, operation, request)
@@ -90,6 +92,9 @@ local function base_name(path)
   if name == "." or name == ".." then return nil end
   return name
 end
+
+-- What the files of daytona.fs.* build upon.
+M.call, M.check_path, M.failure, M.base_name = call, check_path, failure, base_name
 
 --- Looking and changing -----------------------------------------------------------------
 
@@ -290,6 +295,8 @@ local function transfer_fields(request, opts)
   return request
 end
 
+M.content_of, M.transfer_fields = content_of, transfer_fields
+
 local function send_multipart(self, content, path, opts)
   local response, err = call(self, "upload", transfer_fields({
     what = path,
@@ -485,6 +492,8 @@ local function local_target(path, target)
   return target:gsub("/+$", "") .. "/" .. name
 end
 
+M.local_target = local_target
+
 local DOWNLOAD = {
   timeout = "seconds", idle_timeout = "seconds", on_progress = "callable", max_bytes = "positive",
 }
@@ -546,5 +555,15 @@ function FileSystem:read(path, opts)
   end
   return response.body
 end
+
+--- More, each in a file of its own ----------------------------------------------------------
+
+-- Loaded by the first call of it.
+local function later(module, name)
+  return function(...) return require(module)[name](...) end
+end
+
+FileSystem.upload_many = later("daytona.fs.many", "upload_many")
+FileSystem.download_many = later("daytona.fs.many", "download_many")
 
 return M

@@ -68,6 +68,7 @@ end
 ---@field body_file? file*          sent from its position, or
 ---@field body_source? fun(): string?, any  the next chunk, nil at the end; nil, reason to give up
 ---@field body_length? integer      of body_file or body_source, when known
+---@field rewind? fun(): boolean    begins `body_source` anew, for a further try; false where it cannot
 ---@field parts? table[]            multipart: as daytona.core.Part, and one may have `source`
 ---@field headers? table<string, string>
 ---@field timeout? number           seconds for all of it, 0 none
@@ -75,6 +76,8 @@ end
 ---@field safe? boolean             repeating it is harmless (GET, HEAD, PUT, DELETE are)
 ---@field sink_file? file*          where the body goes, or
 ---@field sink? fun(chunk: string): any, any  false, reason to give up
+---@field on_headers? fun(transfer: daytona.core.Transfer)  called before the first chunk of the sink
+---@field accept? integer           a further status that is an answer, not a failure; its body is not checked
 ---@field max_bytes? integer
 ---@field on_progress? fun(done: integer, total?: integer)
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
@@ -178,7 +181,7 @@ end
 
 -- Whether the body can be sent once more; its files then are where they were.
 local function can_resend(request, places)
-  if source_of(request) then return false end
+  if source_of(request) then return request.rewind ~= nil and request.rewind() end
   for _, place in ipairs(places or {}) do
     if not place[2] or not place[1]:seek("set", place[2]) then return false end
   end
@@ -241,8 +244,13 @@ local function feed(op, source, chunk)
 end
 
 -- Hands over what has arrived. true, or nil, err.
-local function drain(op, sink)
+local function drain(op, request)
+  local sink, on_headers = request.sink, request.on_headers
   local chunk = op.transfer:read()
+  if chunk and on_headers and not op.announced then
+    op.announced = true
+    on_headers(op.transfer)
+  end
   while chunk do
     local kept, reason = sink(chunk)
     if kept == false then return nil, give_up("sink", reason) end
@@ -278,12 +286,12 @@ local function run_streams(op, request)
     end
     if sink then
       local fine
-      fine, err = drain(op, sink)
+      fine, err = drain(op, request)
       if not fine then return nil, err end
     end
     if progress then report(op, request) end
   end
-  if sink then return drain(op, sink) end
+  if sink then return drain(op, request) end
   return true
 end
 
@@ -499,6 +507,7 @@ function http.request(connection, request)
   local try, redirects = 1, 0
   while true do
     local status, body, more, sent, answered = try_once(connection, request, call, streams)
+    if status and status == request.accept then return { status = status, body = body, headers = more } end
     if status and status >= 200 and status < 300 then
       return answer(connection, request, status, body, more)
     end

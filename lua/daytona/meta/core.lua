@@ -41,6 +41,56 @@ function core.file_type(path) end
 ---@return string?, string?
 function core.real_path(path) end
 
+---What a path leads to: its type, bytes, permissions (0 to 4095) and when it was
+---changed last, in seconds and nanoseconds. nil and why when it cannot be seen.
+---`lstat` does not follow a link.
+---@param path string
+---@return "file"|"directory"|"other"|nil
+---@return integer|string size
+---@return integer mode
+---@return integer seconds
+---@return integer nanoseconds
+function core.stat(path) end
+---@param path string
+---@return "file"|"directory"|"link"|"other"|nil
+---@return integer|string size
+---@return integer mode
+---@return integer seconds
+---@return integer nanoseconds
+function core.lstat(path) end
+
+---The names in a directory, in no order; nil and why.
+---@param path string
+---@return string[]?, string?
+function core.list_directory(path) end
+
+---True, or nil and why. A mode is a number; the umask applies to `make_directory`.
+---@param path string
+---@param mode integer
+---@return true?, string?
+function core.make_directory(path, mode) end
+---@param path string
+---@param mode integer
+---@return true?, string?
+function core.change_mode(path, mode) end
+
+---Sets when a file, or a link itself, was changed and read.
+---@param path string
+---@param seconds integer
+---@param nanoseconds? integer
+---@return true?, string?
+function core.set_times(path, seconds, nanoseconds) end
+
+---Where a symbolic link leads; nil and why.
+---@param path string
+---@return string?, string?
+function core.read_link(path) end
+---Makes a symbolic link.
+---@param target string
+---@param path string
+---@return true?, string?
+function core.make_link(target, path) end
+
 ---True when `s` is valid UTF-8 (no surrogates, nothing above U+10FFFF).
 ---@param s string
 ---@return boolean
