@@ -20,6 +20,7 @@
 #define ENGINE_TYPE "daytona.core.Engine"
 #define PROFILE_TYPE "daytona.core.Profile"
 #define TRANSFER_TYPE "daytona.core.Transfer"
+#define DOORBELL_TYPE "daytona.core.Doorbell"
 #define WEBSOCKET_TYPE "daytona.core.WebSocket"
 
 struct engine_box {
@@ -71,10 +72,12 @@ const char *const *strings_field(lua_State *L, int t, const char *name,
 int push_header(lua_State *L, const char *block, size_t size);
 int push_headers(lua_State *L, const char *block, size_t size);
 
-/* lua_engine.c, lua_transfer.c, lua_websocket.c: register their types. */
+/* lua_engine.c, lua_transfer.c, lua_websocket.c, lua_doorbell.c: register their
+   types. */
 void open_engine(lua_State *L);
 void open_transfer(lua_State *L);
 void open_websocket(lua_State *L);
+void open_doorbell(lua_State *L);
 
 /* lua_stream.c, lua_digest.c, lua_tty.c: register their types, and add their functions to
    the module's table on top of the stack. */
@@ -84,9 +87,10 @@ void open_tty(lua_State *L);
 void open_file(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *list);
 
-/* Engine:start and Engine:open. */
+/* Engine:start, Engine:open and Engine:doorbell. */
 int transfer_start(lua_State *L);
 int websocket_open(lua_State *L);
+int doorbell_new(lua_State *L);
 
 /* The live engine or profile at index i; a closed one raises. */
 struct dt_engine *check_engine(lua_State *L, int i);

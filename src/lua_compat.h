@@ -23,6 +23,11 @@
 #define compat_setanchor(L, i) ((void)lua_setuservalue(L, i))
 #endif
 
+/* LuaJIT, told apart from 5.1 by a macro of its luaconf.h, has it too. */
+#if LUA_VERSION_NUM >= 503 || defined(LUA_LJDIR)
+#define COMPAT_ISYIELDABLE 1
+#endif
+
 #if LUA_VERSION_NUM >= 504
 #define compat_newuserdata(L, n) lua_newuserdatauv(L, n, 1)
 #else

@@ -339,6 +339,18 @@ static int core_is_utf8(lua_State *L)
   return 1;
 }
 
+/* Whether the calling coroutine can yield here. LuaJIT and 5.3 know; before
+   there is no telling, and the answer is nil. */
+static int core_is_yieldable(lua_State *L)
+{
+#ifdef COMPAT_ISYIELDABLE
+  lua_pushboolean(L, lua_isyieldable(L));
+#else
+  lua_pushnil(L);
+#endif
+  return 1;
+}
+
 static int core_new(lua_State *L)
 {
   struct dt_engine_options o;
@@ -366,6 +378,7 @@ static int core_new(lua_State *L)
 
 static const luaL_Reg functions[] = {
   { "is_utf8", core_is_utf8 },
+  { "is_yieldable", core_is_yieldable },
   { "new", core_new },
   { "now", core_now },
   { "pid", core_pid },
@@ -400,6 +413,7 @@ int luaopen_daytona_core(lua_State *L)
   open_engine(L);
   open_transfer(L);
   open_websocket(L);
+  open_doorbell(L);
   new_type(L, PROFILE_TYPE, profile_methods, profile_meta);
   lua_newtable(L);
   set_functions(L, functions);

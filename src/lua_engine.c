@@ -198,6 +198,7 @@ static const luaL_Reg methods[] = {
   { "abandon", engine_abandon },
   { "alarm", engine_alarm },
   { "close", engine_close },
+  { "doorbell", doorbell_new },
   { "fd", engine_fd },
   { "is_ours", engine_is_ours },
   { "open", websocket_open },

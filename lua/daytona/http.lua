@@ -370,6 +370,13 @@ local pause = http.pause
 
 --- One try -------------------------------------------------------------------------
 
+-- The thread of the host that waited is no more. Called in another one.
+local function lost(op)
+  local sent = op.transfer:trace()
+  loop.close(op)
+  abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
+end
+
 -- What came back from one try:
 --   an answer:  status, body, headers (nil unless wanted)
 --   a failure:  nil, err, code, sent, answered   (code nil: the wait ended)
@@ -378,6 +385,7 @@ local function try_once(connection, request, call, streams)
   if not op then
     return failure(connection, request, { kind = "invalid", code = "bad_argument", message = tostring(refusal) })
   end
+  op.request, op.on_lost = request, request.on_abandon and lost
   local transfer = op.transfer
   local fine, waited, why = protected_wait(op, request, streams)
   if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error

@@ -10,6 +10,7 @@
 --   mask           the events that wake it
 --   next           in the list; when, slot: in the heap of timers
 --   co             of tasks only
+--   source         what it waits for
 
 local compat = require "daytona.compat"
 local core = require "daytona.native"
@@ -32,6 +33,7 @@ local GRACE = 5
 -- Looked for in this order when no driver was chosen. What must be there for a
 -- driver to be worth loading stands beside it.
 local DRIVERS = {
+  { "ngx", function() return package.loaded.ngx or rawget(_G, "ngx") end },
   { "manual", function() return rawget(_G, "love") end },
   { "cqueues", function() return package.loaded.cqueues end },
   { "uv", function() return rawget(_G, "vim") or package.loaded.luv or package.loaded.uv end },
@@ -46,7 +48,8 @@ local ready, head, tail    -- tasks to resume, a queue
 local current              -- the task that runs, or nil
 local driver, driver_why   -- nil until first used
 local sure = false         -- the driver was chosen, or the host seen running
-local kick, notify         -- the driver's, or nil
+local kick, notify, refuse -- the driver's, or nil
+local hosted               -- where tasks are threads of the host: those, by coroutine
 local deferred = false     -- the driver was asked to resume the ready tasks
 local spare = {}           -- waiters of callers outside tasks, for the next ones
 
@@ -86,7 +89,8 @@ local function install(found, why, certain)
     driver = found
     if engine then driver.attach(loop) end
   end
-  driver_why, sure, notify = why, certain, found.wake
+  driver_why, sure, notify, refuse = why, certain, found.wake, found.refuse
+  hosted = found.spawn and (hosted or setmetatable({}, { __mode = "kv" })) or nil
   kick = certain and found.kick or nil
   if not certain then kick = recheck end
 end
@@ -120,6 +124,20 @@ function recheck()
   if driver.kick then driver.kick() end
 end
 
+-- The task whose own coroutine this is. Inside a coroutine that a task made for
+-- itself (a generator) a wait is like one outside tasks.
+local function own_task()
+  if hosted then return hosted[running()] end
+  return current and running() == current.co and current or nil
+end
+
+-- Raises where nobody could wait for what is begun.
+local function refuse_start()
+  if not refuse or (not hosted and own_task()) then return end
+  local refusal = refuse()
+  if refusal then error(refusal, 0) end
+end
+
 local function driver_names()
   local names = {}
   for i = 1, #DRIVERS do names[i] = DRIVERS[i][1] end
@@ -134,7 +152,7 @@ local function is_driver(name)
 end
 
 ---Chooses the driver of the host: "block" (none), "manual" (LÖVE, frame loops),
----"uv" (Neovim, luv), "cqueues", or a driver of your own (a table; see
+---"uv" (Neovim, luv), "cqueues", "ngx" (OpenResty), or a driver of your own (a table; see
 ---doc/architecture.md). Raises on an unknown name, and while something is in
 ---flight.
 ---@param which string|table
@@ -189,10 +207,13 @@ loop.profile = core.profile
 ---@field transfer daytona.core.Transfer|daytona.core.WebSocket
 ---@field done boolean   DONE has happened
 ---@field events integer those that nobody has waited for yet
+---@field on_lost? fun(op: daytona.Op)  called, in a thread of its own, when the host
+---has ended the thread that waited for the op; without it the op is cancelled
 ---@field waiter? table
 
 local function begin(method, options)
   local current_engine = engine or loop.engine()
+  refuse_start()
   local transfer, id = current_engine[method](current_engine, options)
   if not transfer then
     if id ~= "forked" then return nil, id end
@@ -229,7 +250,7 @@ end
 local function wake(waiter, why)
   if waiter.ready then return end
   waiter.ready, waiter.why = true, why
-  if not waiter.co then
+  if hosted or not waiter.co then
     if notify then notify(waiter) end
     return
   end
@@ -293,16 +314,42 @@ local function settle(before, task, ok, ...)
   if not ok and compat.is_interrupt((...)) then error((...), 0) end
 end
 
----Runs a task (of daytona.task) until it waits or ends.
+local function keep_trace(e)
+  local task = hosted[running()]
+  if task then task.trace = debug.traceback("", 2) end
+  return e
+end
+
+local function ended(task, ...)
+  hosted[task.co] = nil
+  task:ended(...)
+end
+
+local function run_hosted(task, fn, ...)
+  task.co = running()
+  hosted[task.co] = task
+  return ended(task, xpcall(fn, keep_trace, ...))
+end
+
+---Raises where no task can be begun, else takes care that one can.
+function loop.prepare()
+  if not driver then detect() end
+  if hosted then refuse_start() end
+end
+
+---Starts fn(...) as a task (of daytona.task), up to its first wait.
+function loop.launch(task, fn, ...)
+  if hosted then return driver.spawn(run_hosted, task, fn, ...) end
+  task.co = compat.coroutine(fn)
+  live[task] = true
+  return loop.resume(task, ...)
+end
+
+---Runs a task until it waits or ends.
 function loop.resume(task, ...)
   local before = current
   current = task
   return settle(before, task, coroutine.resume(task.co, ...))
-end
-
----Takes a new task into the loop's care.
-function loop.adopt(task)
-  live[task] = true
 end
 
 ---Lets a task go that is done, and wakes those who wait for it.
@@ -320,13 +367,8 @@ end
 ---The task that runs now, or nil.
 ---@return daytona.Task?
 function loop.current()
+  if hosted then return own_task() end
   return current
-end
-
--- The task whose own coroutine this is. Inside a coroutine that a task made for
--- itself (a generator) a wait is like one outside tasks.
-local function own_task()
-  return current and running() == current.co and current or nil
 end
 
 -- Resumes what was ready when it began, at least one, until the time is over.
@@ -484,7 +526,7 @@ end
 local function link(source, waiter, mask)
   waiter.mask = mask
   waiter.next = source.waiter
-  source.waiter = waiter
+  waiter.source, source.waiter = source, waiter
 end
 
 local function unlink(source, waiter)
@@ -495,7 +537,7 @@ local function unlink(source, waiter)
     while at and at.next ~= waiter do at = at.next end
     if at then at.next = waiter.next end
   end
-  waiter.next = nil
+  waiter.next, waiter.source = nil, nil
 end
 
 -- The wait of a caller outside tasks. Why it ended ("lost": in a child after a
@@ -504,7 +546,7 @@ function host_wait(source, mask, deadline)
   if not engine then loop.engine() end
   -- The start of a transfer has just looked for the host.
   if not sure and not (source and source.transfer) then recheck() end
-  local refusal = driver.refuse and driver.refuse()
+  local refusal = refuse and refuse()
   if refusal then error(refusal, 0) end
   local n = #spare
   local waiter = spare[n] or {}
@@ -527,11 +569,19 @@ end
 -- The wait of a task. Why it ended.
 local function task_wait(task, source, mask, deadline)
   if task.canceled and task.shields == 0 then return "canceled" end
-  if not compat.isyieldable() then error(compat.yield_help, 0) end
+  if hosted then
+    refuse_start()
+  elseif not compat.isyieldable() then
+    error(compat.yield_help, 0)
+  end
   task.ready, task.parked = false, true
   if source then link(source, task, mask) end
   if deadline then set_timer(task, deadline) end
-  repeat coroutine.yield() until task.ready
+  if hosted then
+    driver.wait(task)
+  else
+    repeat coroutine.yield() until task.ready
+  end
   task.parked = false
   if source then unlink(source, task) end
   if deadline then heap:remove(task) end
@@ -572,7 +622,7 @@ end
 ---@return integer? events
 ---@return daytona.Error? err
 function loop.wait(op, mask, deadline)
-  local task = current and own_task()
+  local task = (current or hosted) and own_task()
   if task and task.canceled and task.shields == 0 and not op.done then return abandoned(op) end
   local found = take(op, mask)
   if found then return found end
@@ -588,6 +638,23 @@ function loop.wait(op, mask, deadline)
   if why == "deadline" then return nil, too_late() end
   if why == "lost" then return nil, lost() end
   return abandoned(op)
+end
+
+---For drivers: the host has ended the thread that this waiter stood for; it will
+---never run again. What it waited for is nobody's now.
+---@param waiter table
+function loop.lose(waiter)
+  local source = waiter.source
+  waiter.ready = true
+  heap:remove(waiter)
+  if source then unlink(source, waiter) end
+  if waiter.co then
+    hosted[waiter.co] = nil
+    waiter:ended(false, canceled())
+  end
+  if not (source and source.transfer) or source.done then return end
+  if source.on_lost then return driver.background(source.on_lost, source) end
+  source.transfer:cancel()
 end
 
 ---Ends an op and frees what it holds. Idempotent.

@@ -30,7 +30,7 @@ local function as_error(self, e)
   local text = text_of(e)
   if text:find("attempt to yield across", 1, true) then text = compat.yield_help end
   local err = errors.new { kind = "task", message = text, cause = e }
-  err.traceback = debug.traceback(self.co, text)
+  err.traceback = self.trace and text .. self.trace or debug.traceback(self.co, text)
   return err
 end
 
@@ -77,9 +77,9 @@ function Task:ended(ok, ...)
 end
 
 local function start(group, fn, ...)
+  loop.prepare()
   local parent = loop.current()
   local self = setmetatable({
-    co = compat.coroutine(fn),
     group = group,
     parent = parent,
     canceled = parent ~= nil and parent.canceled and parent.shields == 0,
@@ -92,8 +92,7 @@ local function start(group, fn, ...)
     parent.children = parent.children or {}
     parent.children[self] = true
   end
-  loop.adopt(self)
-  loop.resume(self, ...)
+  loop.launch(self, fn, ...)
   return self
 end
 

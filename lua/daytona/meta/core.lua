@@ -96,6 +96,11 @@ function core.make_link(target, path) end
 ---@return boolean
 function core.is_utf8(s) end
 
+---Whether the calling coroutine can yield here; nil where Lua does not know (5.1,
+---5.2). Hosts may have put functions of their own in `coroutine`; this is Lua's word.
+---@return boolean?
+function core.is_yieldable() end
+
 ---SHA-256 and HMAC-SHA-256 as 32 bytes.
 ---@param s string
 ---@return string
@@ -293,6 +298,12 @@ function Engine:poll(seconds) end
 ---@param when? number
 function Engine:alarm(when) end
 
+---A doorbell for hosts that cannot watch `fd`; nil and why when there is no place
+---for its socket. Never before a fork.
+---@return daytona.core.Doorbell?
+---@return string? message
+function Engine:doorbell() end
+
 ---False in a child after a fork: make a new engine then, and `abandon` this.
 ---@return boolean
 function Engine:is_ours() end
@@ -306,6 +317,34 @@ function Engine:stats() end
 
 ---Ends everything. Idempotent; also `__gc` and `__close`.
 function Engine:close() end
+
+---A thread that writes a byte to a unix socket when the engine's descriptor is
+---readable. It touches nothing else, takes no signals, and sleeps unless armed.
+---@class daytona.core.Doorbell : userdata
+local Doorbell = {}
+
+---Where the host connects to, once, before `open`.
+---@return string
+function Doorbell:path() end
+
+---Takes the connection, removes the path and starts the thread. Never blocks. nil
+---and why when there is no connection or no thread.
+---@return true?
+---@return string? message
+function Doorbell:open() end
+
+---Whether the host still holds the connection.
+---@return boolean
+function Doorbell:is_open() end
+
+---Asks for one byte, once there is something to do or `seconds` have passed (nil:
+---no limit). False when the host has closed the connection.
+---@param seconds? number
+---@return boolean
+function Doorbell:arm(seconds) end
+
+---Ends the thread. Idempotent; also `__gc` and `__close`.
+function Doorbell:close() end
 
 ---@class daytona.core.Part
 ---@field name string

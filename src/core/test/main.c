@@ -23,6 +23,7 @@ void test_multipart_reader(void);
 void test_ws_handshake(void);
 void test_ws_session(void);
 void test_websocket(void);
+void test_doorbell(void);
 
 static const struct {
   const char *name;
@@ -42,6 +43,7 @@ static const struct {
   { "ws_handshake", test_ws_handshake },
   { "ws_session", test_ws_session },
   { "websocket", test_websocket },
+  { "doorbell", test_doorbell },
 };
 
 static unsigned long checks, failures;

@@ -1,0 +1,329 @@
+-- Calls in nginx with the Lua module, from requests, timers and tasks: a real
+-- nginx with one worker, run as root and as a user who may do nothing.
+--
+-- Bars of time are the best of three; `scripts/test hosts` runs these specs.
+
+local cqueues = require "cqueues"
+local hosts = require "spec.support.hosts"
+local nginx = require "spec.support.nginx"
+
+local INIT = [[
+  daytona = require "daytona"
+  loop = require "daytona.loop"
+  driver = require "daytona.driver.ngx"
+  local made
+  function box()
+    made = made or assert(daytona.get(os.getenv "SANDBOX"))
+    return made
+  end
+  function timer(fn)
+    local semaphore = require("ngx.semaphore").new(0)
+    local result
+    ngx.timer.at(0, function() result = tostring(fn()) semaphore:post(1) end)
+    semaphore:wait(20)
+    return result
+  end
+]]
+
+local RUN = [[
+  local result, err = box():exec("sleep 0.2; echo ran")
+  ngx.print(result and result.result or tostring(err))
+]]
+
+-- Lines "name=value" about the worker.
+local STATE = [[
+  collectgarbage() collectgarbage()
+  for name, value in pairs(loop.engine():stats()) do ngx.say(name, "=", value) end
+  ngx.say("busy=", loop.busy() and 1 or 0)
+  ngx.say("by=", driver.waits_by())
+]]
+
+local function state_of(server)
+  local state = {}
+  for name, value in server:get("/state"):gmatch "(%w+)=(%w+)" do state[name] = tonumber(value) or value end
+  return state
+end
+
+local function repeated(path, n)
+  local list = {}
+  for i = 1, n do list[i] = path end
+  return list
+end
+
+local function count(results, body)
+  local n = 0
+  for _, result in ipairs(results) do
+    if result.status == 200 and result.body == body then n = n + 1 end
+  end
+  return n
+end
+
+-- What nginx should never have to say.
+local function complaints(log)
+  local found = {}
+  for line in log:gmatch "[^\n]+" do
+    if line:find "%[error%]" or line:find "%[crit%]" or line:find "%[alert%]" or line:find "%[emerg%]" then
+      found[#found + 1] = line
+    end
+  end
+  return table.concat(found, "\n")
+end
+
+local function bells()
+  local pipe = io.popen('ls -d "${TMPDIR:-/tmp}"/daytona-bell-* 2>/dev/null | wc -l')
+  local n = pipe:read "*n"
+  pipe:close()
+  return n
+end
+
+describe("in nginx #host", function()
+  local stage
+
+  setup(function() stage = hosts.stage() end)
+  teardown(function() stage:close() end)
+
+  local server
+
+  local function start(opts)
+    opts.env, opts.init = stage:env { HOME = "/" }, (opts.init or INIT)
+    opts.locations.state = STATE
+    server = nginx.start(opts)
+    return server
+  end
+
+  -- Also says why a spec failed.
+  local function stop()
+    local text = server:stop()
+    server = nil
+    return text
+  end
+
+  after_each(function()
+    if server then io.stderr:write(stop():sub(-4000)) end
+  end)
+
+  for _, by in ipairs { "doorbell", "sleep" } do
+    for _, user in ipairs { false, "nobody nogroup" } do
+      it(("64 requests run their commands side by side (%s, %s)"):format(by, user or "root"), function()
+        start {
+          user = user, init = INIT .. ("driver.use_doorbell(%s)"):format(by == "doorbell"), locations = { run = RUN },
+        }
+        assert.equal("ran\n", (server:get "/run"))
+        local met, words = hosts.best_of_three(function()
+          local slowest, from = 0, cqueues.monotime()
+          local results = server:all(repeated("/run", 64), function()
+            for _ = 1, 4 do
+              cqueues.sleep(0.04)
+              local _, _, seconds = server:ask "/plain"
+              slowest = math.max(slowest, seconds)
+            end
+          end)
+          local took = cqueues.monotime() - from
+          assert.equal(64, count(results, "ran\n"), results[1].body)
+          return took < 0.6 and slowest < 0.02, ("%.3f s, a plain request %.4f s"):format(took, slowest)
+        end)
+        local first = state_of(server)
+        assert.equal(64, count(server:all(repeated("/run", 64)), "ran\n"))
+        local after = state_of(server)
+        assert.is_true(met, words)
+        assert.equal(by, after.by)
+        assert.equal(first.connects, after.connects)
+        assert.equal(0, after.busy)
+        assert.equal(0, bells())
+        assert.equal(by == "doorbell" and 2 or 1, server:usage(server:workers()[1]).threads)
+        assert.equal("", complaints(stop()))
+      end)
+    end
+  end
+
+  it("works in every phase that can wait, and in timers", function()
+    start { locations = {
+      phases = [[location = /phases {
+        rewrite_by_lua_block { ngx.ctx.rewrite = box():exec("echo rewrite").result }
+        access_by_lua_block { ngx.ctx.access = box():exec("echo access").result }
+        content_by_lua_block {
+          ngx.print(ngx.ctx.rewrite, ngx.ctx.access, box():exec("echo content").result)
+          ngx.print(timer(function() return box():exec("echo timer").result end))
+        } }]],
+    } }
+    assert.equal("rewrite\naccess\ncontent\ntimer\n", (server:get "/phases"))
+    assert.equal("", complaints(stop()))
+  end)
+
+  it("says where waiting is impossible, and the way out", function()
+    local try = [[ local _, why = pcall(function() return box():exec("true") end) ngx.log(ngx.WARN, "said ", why, ";") ]]
+    start {
+      init = INIT .. "daytona.new {}" .. try, worker = try,
+      locations = { out = ([[location = /out {
+        set_by_lua_block $x { %s return "x" }
+        header_filter_by_lua_block { %s }
+        body_filter_by_lua_block { %s }
+        log_by_lua_block { %s pcall(daytona.spawn, print) }
+        content_by_lua_block { ngx.print(box():exec("echo fine").result) } }]]):format(try, try, try, try),
+        sort = [[
+          local _, why = pcall(table.sort, { 1, 2, 3 }, function() return box():exec("true") end)
+          ngx.print(tostring(why), box():exec("echo then").result)
+        ]],
+      },
+    }
+    assert.equal("fine\n", (server:get "/out"))
+    local why = server:get "/sort"
+    assert.matches("a task cannot wait inside a function that C code calls", why)
+    assert.matches("then\n$", why)
+    assert.equal(0, state_of(server).busy)
+    local log = stop()
+    for phase, way in pairs {
+      init = "init_worker_by_lua", init_worker = "ngx%.timer%.at", set = "ngx%.timer%.at",
+      header_filter = "ngx%.timer%.at", body_filter = "ngx%.timer%.at", log = "ngx%.timer%.at",
+    } do
+      assert.matches(("cannot wait in nginx's phase '%s': [^;]*%s"):format(phase, way), log)
+    end
+    assert.equal("", complaints(log))
+  end)
+
+  it("an engine that was made in init, before the fork, is made again", function()
+    start { init = INIT .. "client = daytona.new {} old = loop.engine() old:fd()", locations = {
+      run = [[
+        local sb = assert(client:get(os.getenv "SANDBOX"))
+        ngx.print(sb:exec("echo " .. tostring(old:is_ours()) .. tostring(loop.engine():is_ours())).result)
+      ]],
+    } }
+    assert.equal("falsetrue\n", (server:get "/run"))
+    assert.equal("", complaints(stop()))
+  end)
+
+  it("tasks run in the request that spawned them", function()
+    start { locations = { tasks = [[
+      local task = daytona.spawn(function(name)
+        ngx.say(name, " ", ngx.var.uri, " ", box():exec("echo one").result)
+        ngx.sleep(0.01)
+        local inner = daytona.spawn(function() return box():exec("echo two").result end)
+        ngx.say(inner:wait())
+        return "returned"
+      end, "task")
+      ngx.say(task:done(), " ", task:wait())
+      local list = daytona.map({ 1, 2, 3 }, function(i) return box():exec("sleep 0.05; echo " .. i).result end)
+      ngx.say(list[1], list[2], list[3])
+      local sleeper = daytona.spawn(function() return daytona.sleep(100) end)
+      ngx.say(select(2, sleeper:wait(0.01)).kind)
+      sleeper:cancel()
+      ngx.say(select(2, sleeper:wait()).kind)
+      local failed = daytona.spawn(function() error "of the task" end)
+      ngx.say(select(2, failed:wait()).traceback)
+      local other = coroutine.wrap(function() coroutine.yield(box():exec("echo generated").result) end)
+      ngx.say(other())
+      local n = 0
+      for _ = 1, 500 do daytona.spawn(function() daytona.sleep(0) n = n + 1 end):wait() end
+      ngx.say(n)
+    ]] } }
+    local body = server:get "/tasks"
+    for _, pattern in ipairs {
+      "^task /tasks one\n", "\nfalse", "two\n", "returned\n", "1\n2\n3\n", "timeout\ncanceled\n",
+      "of the task\nstack traceback:.*tasks%.lua", "generated\n", "\n500\n$",
+    } do assert.matches(pattern, body) end
+    assert.equal("", complaints(stop()))
+  end)
+
+  it("a client that hangs up stops its command", function()
+    start { locations = {
+      call = [[ box():exec("sleep 1101") ]],
+      task = [[ daytona.spawn(function() box():exec("sleep 1101") end):wait() ]],
+      abort = [[
+        local task = daytona.spawn(function() return box():exec("sleep 1101") end)
+        ngx.on_abort(function()
+          task:cancel()
+          task:wait()
+          ngx.exit(499)
+        end)
+        task:wait()
+      ]],
+      sleep = "daytona.sleep(1000)",
+    } }
+    for _, path in ipairs { "/call", "/task", "/abort" } do
+      local began
+      server:all({}, function()
+        cqueues.running():wrap(function() server:hang_up(path, 1) end)
+        began = server:wait_until(function() return stage:is_running "sleep 1101" end, 1)
+      end)
+      assert.is_true(began, path)
+      assert.is_true(server:wait_until(function() return not stage:is_running "sleep 1101" end, 5), path)
+    end
+    server:all({}, function() server:hang_up("/sleep", 0.1) end)
+    assert.is_true(server:wait_until(function() return state_of(server).busy == 0 end, 3))
+    assert.equal("", complaints(stop()))
+  end)
+
+  it("a light thread that is killed loses its call, the others theirs not", function()
+    start { locations = { kill = [[
+      local mine = ngx.thread.spawn(function() box():exec("sleep 1102") end)
+      local other = ngx.thread.spawn(function() return box():exec("sleep 1; echo other").result end)
+      ngx.sleep(0.1)
+      ngx.thread.kill(mine)
+      ngx.print(select(2, ngx.thread.wait(other)))
+      ngx.print(box():exec("echo after").result)
+    ]] } }
+    assert.equal("other\nafter\n", (server:get "/kill"))
+    assert.is_true(server:wait_until(function() return not stage:is_running "sleep 1102" end, 5))
+    assert.equal("", complaints(stop()))
+  end)
+
+  it("a reload under load loses no request and leaves nothing behind", function()
+    start { locations = { run = RUN } }
+    local old = server:workers()[1]
+    local results, more = nil, nil
+    results = server:all(repeated("/run", 64), function()
+      cqueues.sleep(0.05)
+      server:signal "HUP"
+      cqueues.sleep(0.1)
+      more = server:ask "/run"
+    end)
+    assert.equal(64, count(results, "ran\n"))
+    assert.equal("ran\n", more)
+    assert.is_true(server:wait_until(function() return #server:workers() == 1 end, 3), "the old worker is still there")
+    local new = server:workers()[1]
+    assert.is_true(new ~= old)
+    for _ = 1, 5 do
+      local pid = server:workers()[1]
+      server:get "/run"
+      server:signal "HUP"
+      -- An idle worker leaves at once, its doorbell with it.
+      assert.is_true(server:wait_until(function()
+        local list = server:workers()
+        return #list == 1 and list[1] ~= pid
+      end, 2))
+    end
+    assert.equal(0, bells())
+    assert.equal("", complaints(stop()))
+  end)
+
+  it("nothing wakes it while nothing is in flight", function()
+    start { locations = { run = RUN } }
+    server:get "/run"
+    local pid = server:workers()[1]
+    local function switches()
+      local n = 0
+      for line in io.popen(("cat /proc/%d/task/*/status"):format(pid)):lines() do
+        n = n + (tonumber(line:match "^voluntary_ctxt_switches:%s*(%d+)") or 0)
+      end
+      return n
+    end
+    cqueues.sleep(0.1)
+    local before = switches()
+    cqueues.sleep(1)
+    assert.equal(0, switches() - before)
+    stop()
+  end)
+
+  it("ends cleanly with work in flight", function()
+    start { locations = { run = RUN } }
+    local results = server:all(repeated("/run", 8), function()
+      cqueues.sleep(0.05)
+      server:signal "QUIT"
+    end)
+    assert.equal(8, count(results, "ran\n"))
+    local log = stop()
+    assert.equal("", complaints(log))
+    assert.is_nil(log:find "exited on signal")
+    assert.equal(0, bells())
+  end)
+end)

@@ -1,0 +1,246 @@
+-- A real nginx with one worker, a child process with a folder of its own, and a
+-- client that sends it many requests at once. Linux.
+--
+--   local nginx = require "spec.support.nginx"
+--   local server = nginx.start {
+--     init = "...", worker = "...",            init_by_lua, init_worker_by_lua
+--     locations = { run = "content, in Lua", ... },
+--     http = "...", env = { NAME = value }, user = "nobody" }
+--   server:get "/run"                          body, status, seconds
+--   server:all { "/run", "/run" }              a list of these, all at once
+--   server:hang_up("/run", seconds)            a client that goes away
+--   server:workers()                           their process ids
+--   server:stop()                              what its error log says
+
+local cqueues = require "cqueues"
+local shell = require "daytona.shell"
+local socket = require "cqueues.socket"
+
+local ROOT = io.popen("pwd"):read("*l")
+
+local Server = {}
+Server.__index = Server
+
+-- Seconds until something that must happen has happened.
+local PATIENCE = 20
+
+local CONFIG = [[
+load_module @MODULES@/ndk_http_module.so;
+load_module @MODULES@/ngx_http_lua_module.so;
+daemon off;
+@USER@
+worker_processes 1;
+pid @DIR@/pid;
+error_log @DIR@/error.log info;
+@ENV@
+events { worker_connections 1024; }
+http {
+  access_log off;
+  client_body_temp_path @DIR@/body;
+  proxy_temp_path @DIR@/proxy;
+  fastcgi_temp_path @DIR@/fastcgi;
+  uwsgi_temp_path @DIR@/uwsgi;
+  scgi_temp_path @DIR@/scgi;
+  lua_check_client_abort on;
+  lua_package_path "@ROOT@/lua/?.lua;@ROOT@/lua/?/init.lua;;";
+  lua_package_cpath "@ROOT@/@BUILD@/luajit/?.so;;";
+  init_by_lua_file @DIR@/init.lua;
+  init_worker_by_lua_file @DIR@/worker.lua;
+@HTTP@
+  server {
+    listen 127.0.0.1:@PORT@ backlog=1024;
+    location = /plain { return 200 "plain"; }
+    location = /pid { content_by_lua_block { ngx.print(ngx.worker.pid()) } }
+@LOCATIONS@
+  }
+}
+]]
+
+local function output(command)
+  local pipe = io.popen(command)
+  local text = pipe:read("*a")
+  pipe:close()
+  return (text:gsub("%s+$", ""))
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  assert(file:write(text))
+  file:close()
+end
+
+local function read(path)
+  local file = io.open(path)
+  local text = file and file:read("*a") or ""
+  if file then file:close() end
+  return text
+end
+
+local function free_port()
+  local listener = socket.listen { host = "127.0.0.1", port = 0 }
+  assert(listener:listen())
+  local _, _, port = listener:localname()
+  listener:close()
+  return port
+end
+
+local function locations(dir, list)
+  local text = {}
+  for name, code in pairs(list) do
+    if code:find "^%s*location" then
+      text[#text + 1] = code
+    else
+      write(dir .. "/" .. name .. ".lua", code)
+      text[#text + 1] = ("location = /%s { content_by_lua_file %s/%s.lua; }"):format(name, dir, name)
+    end
+  end
+  return table.concat(text, "\n")
+end
+
+local function assignments(env)
+  local lines, names = {}, {}
+  for name, value in pairs(env) do
+    lines[#lines + 1] = name .. "=" .. shell.quote(tostring(value))
+    names[#names + 1] = "env " .. name .. ";"
+  end
+  return table.concat(lines, " "), table.concat(names, "\n")
+end
+
+---Where the distribution keeps nginx's modules.
+local function modules()
+  return output "ls -d /usr/lib/nginx/modules /usr/lib64/nginx/modules 2>/dev/null | head -n 1"
+end
+
+--- Asking ------------------------------------------------------------------------------
+
+-- One request over a connection of its own. body, status, seconds; nil, why.
+local function ask(self, path, body)
+  local start = cqueues.monotime()
+  local sock = socket.connect("127.0.0.1", self.port)
+  sock:setmode("bn", "bn")
+  sock:settimeout(PATIENCE)
+  sock:onerror(function(_, _, why) return why end)
+  local head = ("%s %s HTTP/1.0\r\nHost: nginx\r\nContent-Length: %d\r\n\r\n"):format(
+    body and "POST" or "GET", path, #(body or ""))
+  if not sock:xwrite(head .. (body or ""), "n") then return nil, "refused" end
+  local answer = sock:read("*a") or ""
+  sock:close()
+  local status = tonumber(answer:match "^HTTP/1%.%d (%d+)")
+  return answer:match "\r\n\r\n(.*)$", status, cqueues.monotime() - start
+end
+
+---Many requests at once; meanwhile(self) runs beside them.
+---@return { body: string, status: integer, seconds: number }[]
+function Server:all(paths, meanwhile)
+  local results, controller = {}, cqueues.new()
+  for i, path in ipairs(paths) do
+    controller:wrap(function()
+      local body, status, seconds = ask(self, path)
+      results[i] = { body = body, status = status, seconds = seconds }
+    end)
+  end
+  if meanwhile then controller:wrap(function() meanwhile(self) end) end
+  assert(controller:loop())
+  return results
+end
+
+function Server:get(path, body)
+  local result
+  local controller = cqueues.new()
+  controller:wrap(function() result = { ask(self, path, body) } end)
+  assert(controller:loop())
+  return (table.unpack or unpack)(result, 1, 3)
+end
+
+---The same for use in `meanwhile`.
+Server.ask = ask
+
+---Asks, and closes the connection after so many seconds.
+function Server:hang_up(path, seconds)
+  local sock = socket.connect("127.0.0.1", self.port)
+  sock:setmode("bn", "bn")
+  sock:xwrite("GET " .. path .. " HTTP/1.0\r\nHost: nginx\r\n\r\n", "n")
+  sock:flush()
+  cqueues.sleep(seconds)
+  sock:close()
+end
+
+--- The process -------------------------------------------------------------------------
+
+function Server:log()
+  return read(self.dir .. "/error.log")
+end
+
+---Process ids of the workers, those that are still leaving included.
+function Server:workers()
+  local list = {}
+  for pid in output("ps -o pid= --ppid " .. self.pid):gmatch "%d+" do list[#list + 1] = tonumber(pid) end
+  return list
+end
+
+---Threads, descriptors and resident kilobytes of a worker.
+function Server.usage(_, pid)
+  local status = read("/proc/" .. pid .. "/status")
+  return {
+    threads = tonumber(status:match "Threads:%s*(%d+)"), memory = tonumber(status:match "VmRSS:%s*(%d+)"),
+    descriptors = tonumber(output("ls /proc/" .. pid .. "/fd | wc -l")),
+  }
+end
+
+function Server:signal(name)
+  os.execute(("kill -%s %d"):format(name, self.pid))
+end
+
+---Waits until fn() is true. Whether it was.
+function Server.wait_until(_, fn, seconds)
+  local limit = cqueues.monotime() + (seconds or PATIENCE)
+  while not fn() do
+    if cqueues.monotime() > limit then return false end
+    cqueues.sleep(0.02)
+  end
+  return true
+end
+
+---Ends it and removes its folder. Returns its error log.
+function Server:stop()
+  if not self.pid then return end
+  self:signal "QUIT"
+  local pid = self.pid
+  local ended = self:wait_until(function() return output("ps -o pid= -p " .. pid) == "" end)
+  if not ended then self:signal "KILL" end
+  self.out:close()
+  local text = self:log()
+  os.execute("rm -rf " .. shell.quote(self.dir))
+  self.pid = nil
+  if not ended then error("nginx did not end:\n" .. text:sub(-2000)) end
+  return text
+end
+
+local function start(opts)
+  local dir = output "mktemp -d"
+  os.execute("chmod 755 " .. dir)
+  local self = setmetatable({ dir = dir, port = free_port() }, Server)
+  write(dir .. "/init.lua", opts.init or "")
+  write(dir .. "/worker.lua", opts.worker or "")
+  local env = { TMPDIR = os.getenv "TMPDIR" or "/tmp" }
+  for name, value in pairs(opts.env or {}) do env[name] = value end
+  local given, kept = assignments(env)
+  local values = {
+    DIR = dir, ROOT = ROOT, MODULES = modules(), PORT = ("%d"):format(self.port), ENV = kept,
+    BUILD = os.getenv "BUILD" or "build", HTTP = opts.http or "",
+    USER = opts.user and "user " .. opts.user .. ";" or "user root;",
+    LOCATIONS = locations(dir, opts.locations or {}),
+  }
+  if output "id -u" ~= "0" then values.USER = "" end
+  write(dir .. "/nginx.conf", (CONFIG:gsub("@(%u+)@", values)))
+  local command = ("env -u LUA_INIT %s %s sh -c 'echo $$; exec nginx -p %s -e %s/error.log -c %s/nginx.conf' </dev/null 2>&1")
+    :format(given, opts.preload or "", dir, dir, dir)
+  self.out = assert(io.popen("PATH=$PATH:/usr/sbin:/sbin " .. command, "r"))
+  self.pid = tonumber(self.out:read "*l")
+  if not self:wait_until(function() return self:get "/plain" == "plain" end) then
+    error("nginx did not start:\n" .. self:log())
+  end
+  return self
+end
+
+return { start = start, modules = modules }
