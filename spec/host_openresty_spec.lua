@@ -151,7 +151,10 @@ describe("in nginx #host", function()
   end)
 
   it("says where waiting is impossible, and the way out", function()
-    local try = [[ local _, why = pcall(function() return box():exec("true") end) ngx.log(ngx.WARN, "said ", why, ";") ]]
+    local try = [[
+      local _, why = pcall(function() return box():exec("true") end)
+      ngx.log(ngx.WARN, "said ", why, ";")
+    ]]
     start {
       init = INIT .. "daytona.new {}" .. try, worker = try,
       locations = { out = ([[location = /out {
@@ -219,7 +222,7 @@ describe("in nginx #host", function()
     local body = server:get "/tasks"
     for _, pattern in ipairs {
       "^task /tasks one\n", "\nfalse", "two\n", "returned\n", "1\n2\n3\n", "timeout\ncanceled\n",
-      "of the task\nstack traceback:.*tasks%.lua", "generated\n", "\n500\n$",
+      "of the task\nstack traceback:.*nginx%.conf", "generated\n", "\n500\n$",
     } do assert.matches(pattern, body) end
     assert.equal("", complaints(stop()))
   end)
@@ -270,8 +273,8 @@ describe("in nginx #host", function()
   it("a reload under load loses no request and leaves nothing behind", function()
     start { locations = { run = RUN } }
     local old = server:workers()[1]
-    local results, more = nil, nil
-    results = server:all(repeated("/run", 64), function()
+    local more
+    local results = server:all(repeated("/run", 64), function()
       cqueues.sleep(0.05)
       server:signal "HUP"
       cqueues.sleep(0.1)

@@ -3,9 +3,9 @@
 --
 --   local nginx = require "spec.support.nginx"
 --   local server = nginx.start {
---     init = "...", worker = "...",            init_by_lua, init_worker_by_lua
+--     init = "...", worker = "...",              init_by_lua, init_worker_by_lua
 --     locations = { run = "content, in Lua", ... },
---     http = "...", env = { NAME = value }, user = "nobody" }
+--     http = "...", env = { NAME = value }, user = "nobody", preload = "libasan.so" }
 --   server:get "/run"                          body, status, seconds
 --   server:all { "/run", "/run" }              a list of these, all at once
 --   server:hang_up("/run", seconds)            a client that goes away
@@ -44,8 +44,12 @@ http {
   lua_check_client_abort on;
   lua_package_path "@ROOT@/lua/?.lua;@ROOT@/lua/?/init.lua;;";
   lua_package_cpath "@ROOT@/@BUILD@/luajit/?.so;;";
-  init_by_lua_file @DIR@/init.lua;
-  init_worker_by_lua_file @DIR@/worker.lua;
+  init_by_lua_block {
+@INIT@
+  }
+  init_worker_by_lua_block {
+@WORKER@
+  }
 @HTTP@
   server {
     listen 127.0.0.1:@PORT@ backlog=1024;
@@ -84,15 +88,14 @@ local function free_port()
   return port
 end
 
-local function locations(dir, list)
+-- In the configuration, which is read before the user is changed.
+local function locations(list)
   local text = {}
   for name, code in pairs(list) do
-    if code:find "^%s*location" then
-      text[#text + 1] = code
-    else
-      write(dir .. "/" .. name .. ".lua", code)
-      text[#text + 1] = ("location = /%s { content_by_lua_file %s/%s.lua; }"):format(name, dir, name)
+    if not code:find "^%s*location" then
+      code = ("location = /%s { content_by_lua_block {\n%s\n} }"):format(name, code)
     end
+    text[#text + 1] = code
   end
   return table.concat(text, "\n")
 end
@@ -220,21 +223,19 @@ local function start(opts)
   local dir = output "mktemp -d"
   os.execute("chmod 755 " .. dir)
   local self = setmetatable({ dir = dir, port = free_port() }, Server)
-  write(dir .. "/init.lua", opts.init or "")
-  write(dir .. "/worker.lua", opts.worker or "")
   local env = { TMPDIR = os.getenv "TMPDIR" or "/tmp" }
   for name, value in pairs(opts.env or {}) do env[name] = value end
   local given, kept = assignments(env)
   local values = {
     DIR = dir, ROOT = ROOT, MODULES = modules(), PORT = ("%d"):format(self.port), ENV = kept,
-    BUILD = os.getenv "BUILD" or "build", HTTP = opts.http or "",
+    BUILD = os.getenv "BUILD" or "build", HTTP = opts.http or "", INIT = opts.init or "", WORKER = opts.worker or "",
     USER = opts.user and "user " .. opts.user .. ";" or "user root;",
-    LOCATIONS = locations(dir, opts.locations or {}),
+    LOCATIONS = locations(opts.locations or {}),
   }
   if output "id -u" ~= "0" then values.USER = "" end
   write(dir .. "/nginx.conf", (CONFIG:gsub("@(%u+)@", values)))
-  local command = ("env -u LUA_INIT %s %s sh -c 'echo $$; exec nginx -p %s -e %s/error.log -c %s/nginx.conf' </dev/null 2>&1")
-    :format(given, opts.preload or "", dir, dir, dir)
+  local command = ("env -u LUA_INIT %s sh -c 'echo $$; exec %s nginx -p %s -e %s/error.log -c %s/nginx.conf'")
+    :format(given, opts.preload and "env LD_PRELOAD=" .. opts.preload or "", dir, dir, dir) .. " </dev/null 2>&1"
   self.out = assert(io.popen("PATH=$PATH:/usr/sbin:/sbin " .. command, "r"))
   self.pid = tonumber(self.out:read "*l")
   if not self:wait_until(function() return self:get "/plain" == "plain" end) then
