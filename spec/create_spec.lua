@@ -281,6 +281,20 @@ describe("a create that is abandoned", function()
     assert.equal("interrupted!", text)
   end)
 
+  it("while looking for what was made deletes it: by Ctrl-C", function()
+    expect({ POST, lost "reset" }, { GET, function() error("interrupted!", 0) end }, { GET, ok() }, { DELETE, ok() })
+    local fine, text = pcall(client.create, client)
+    assert.is_false(fine)
+    assert.equal("interrupted!", text)
+  end)
+
+  it("while looking for what was made deletes it: by its task", function()
+    expect({ POST, lost "reset" }, { GET, lost "canceled" }, { GET, ok() }, { DELETE, ok() })
+    local box, err = client:create()
+    assert.is_nil(box)
+    assert.equal("canceled create", err.kind .. " " .. err.operation)
+  end)
+
   it("while waiting deletes the sandbox: by its task", function()
     expect({ POST, ok { state = "creating" } }, { DELETE, ok() })
     loop.sleep = function() return nil, errors.new { kind = "canceled", message = "canceled" } end

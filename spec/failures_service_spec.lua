@@ -7,7 +7,7 @@ local trials = require "spec.support.trial"
 
 local trial
 
-setup(function() trial = trials.start { server = { time_scale = 1 } } end)
+setup(function() trial = trials.start() end)
 teardown(function() trial:stop() end)
 before_each(function() trial:begin() end)
 
@@ -93,6 +93,25 @@ for _, operation in ipairs(trials.operations()) do
     end
   end)
 end
+
+describe("an answer that repeats what is secret", function()
+  for _, operation in ipairs(trials.operations()) do
+    it("is not repeated by " .. operation.name, function()
+      trial:prepare(operation)
+      local secret = operation.secret or trial.server.api_key
+      trial:fault(operation, {
+        status = 403, message = ("no: '%s' with %s"):format(secret, trial.server.api_key),
+        headers = { ["X-Echo"] = "plain" },
+      })
+      local result, err = trial:run(operation)
+      assert.is_nil(result)
+      assert.equal("forbidden 403", described(err))
+      assert.is_truthy(err.message:find("no: '[redacted]' with [redacted]", 1, true), err.message)
+      check_context(operation, err)
+      assert.equal(0, trial:after(err))
+    end)
+  end
+end)
 
 describe("throttled with", function()
   for _, header in ipairs { "Retry-After", "Retry-After-sandbox-create" } do

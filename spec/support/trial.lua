@@ -1,11 +1,16 @@
 -- A local server, a client and a sandbox, the operations that the specs of
 -- failures put to the test, and what must be true after each of them.
 --
---   local trial = require("spec.support.trial").start()     -- in setup
---   for _, operation in ipairs(trial.operations) do ... end
---   local result, err = trial:run(operation)
---   trial:after(err)      -- nothing leaked, nothing left behind, still usable
---   trial:stop()                                            -- in teardown
+--   local trials = require "spec.support.trial"
+--   local trial = trials.start()                  -- in setup
+--   trial:begin()                                 -- in before_each
+--   for _, operation in ipairs(trials.operations()) do
+--     trial:prepare(operation)                    -- what it needs, before any fault
+--     trial:fault(operation, { empty = true })
+--     local result, err = trial:run(operation)
+--     trial:after(err)    -- nothing leaked, nothing left behind, still usable
+--   end
+--   trial:stop()                                  -- in teardown
 --
 -- Questions to the server take another name of this machine than the client
 -- does, and so connections of their own.
@@ -33,9 +38,10 @@ Trial.SIZE = 300000
 
 -- `path` is what a fault is told; `box` is a sandbox of its own, for what changes
 -- its state; `deadline` says which option limits it ("client": the client's).
--- `says` is the name it goes by in errors, `leaves` the file it makes over there.
+-- `says` is the name it goes by in errors, `leaves` the file it makes over there,
+-- `secret` what is sent with it and must not be shown.
 local OPERATIONS = {
-  { name = "create", method = "POST", path = "/sandbox", deadline = "timeout",
+  { name = "create", method = "POST", path = "/sandbox", deadline = "timeout", secret = ENV_VALUE,
     run = function(t, opts) return t.client:create(t.merge({ env = { SECRET = ENV_VALUE } }, opts)) end },
   { name = "list", method = "GET", path = "/sandbox", safe = true, deadline = "client",
     run = function(t) return t.client:list() end },
@@ -55,11 +61,11 @@ local OPERATIONS = {
     run = function(t, opts) return t.client:stop(t.spare, opts) end },
   { name = "delete", method = "DELETE", path = "/sandbox/*", safe = true, changes = true, deadline = "timeout",
     run = function(t, opts) return t.client:delete(t.spare, opts) end },
-  { name = "exec", method = "POST", path = "/process/execute", inside = true,
+  { name = "exec", method = "POST", path = "/process/execute", inside = true, secret = ENV_VALUE,
     run = function(t, opts)
       return t.box:exec("echo ran >> ran.log", t.merge({ env = { SECRET = ENV_VALUE } }, opts))
     end },
-  { name = "run", method = "POST", path = "/process/code-run", inside = true,
+  { name = "run", method = "POST", path = "/process/code-run", inside = true, secret = ENV_VALUE,
     run = function(t, opts)
       return t.box:run("open('ran.log', 'a').write('ran\\n')", t.merge({ env = { SECRET = ENV_VALUE } }, opts))
     end },
@@ -75,7 +81,7 @@ local OPERATIONS = {
     run = function(t, opts) return t.box.fs:read("big.bin", opts) end },
   { name = "fs.list", says = "list", method = "GET", path = "/files", inside = true, safe = true, deadline = "client",
     run = function(t) return t.box.fs:list() end },
-  { name = "clone", method = "POST", path = "/git/clone", inside = true, deadline = "timeout",
+  { name = "clone", method = "POST", path = "/git/clone", inside = true, deadline = "timeout", secret = PASSWORD,
     run = function(t, opts)
       return t.box.git:clone("http://127.0.0.1:9/repo.git", "cloned",
         t.merge({ username = "me", password = PASSWORD }, opts))
@@ -312,12 +318,12 @@ function Trial:stop()
   os.execute("rm -rf " .. shell.quote(self.dir))
 end
 
----Starts it all. `server` are options of the local server.
----@param opts? { server?: table, client?: table }
+---Starts it all; `client` are options of the client.
+---@param opts? { client?: table }
 local function start(opts)
   opts = opts or {}
   local self = setmetatable({}, Trial)
-  self.server = assert(devserver.start(opts.server or {}))
+  self.server = assert(devserver.start {})
   self.dir = output_of("mktemp -d"):gsub("\n", "")
   self.server.client = daytona.new {
     api_url = (self.server.api_url:gsub("127%.0%.0%.1", "localhost")), api_key = self.server.api_key,
