@@ -48,6 +48,14 @@ describe("the example", function()
     for i = 1, 4 do assert.truthy(text:find(("%d squared is %d\n"):format(i, i * i), 1, true), text) end
   end)
 
+  it("live shows output as it is printed", function()
+    local text = run "live"
+    for _, line in ipairs {
+      "job      line 3", "job      ended: exit 0", "sorted   9 10 100", "stdout   hello from /tmp", "stderr   oops",
+      "session  exit code 1",
+    } do assert.truthy(text:find(line, 1, true), text) end
+  end)
+
   it("files moves files both ways", function()
     local text = run "files"
     assert.truthy(text:find("200000 lines", 1, true), text)

@@ -117,11 +117,12 @@ end
 -- For any POSIX shell, busybox included: looks for processes with the marker in
 -- their environment, asks them and their groups to end, then makes them. It
 -- looks again for a while, because the command may only just be starting, and
--- never finds itself, because the marker is in its text alone.
+-- never finds itself, because the marker is in its text alone. (Without -z the grep
+-- of busybox sees the first variable only.)
 local KILL_SCRIPT = [[
 signal=TERM; seen=; rounds=0
 while [ $rounds -lt 20 ]; do
-  found=$(grep -lsF '%s' /proc/[0-9]*/environ 2>/dev/null)
+  found=$(grep -lszF '%s' /proc/[0-9]*/environ 2>/dev/null)
   if [ -n "$found" ]; then
     seen=1
     for file in $found; do

@@ -45,6 +45,9 @@ local wire = require "daytona.wire"
 ---@field session fun(self: daytona.Sandbox, id?: string, opts?: { create?: boolean }): daytona.Session?, daytona.Error?
 ---@field sessions fun(self: daytona.Sandbox): daytona.Session[]?, daytona.Error?
 ---@field entrypoint fun(self: daytona.Sandbox): daytona.Command?, daytona.Error?
+---@field popen fun(self: daytona.Sandbox, command: string|string[], opts?: table): daytona.Job?, daytona.Error?
+---@field job fun(self: daytona.Sandbox, id: string, opts?: { offset?: integer, stderr_offset?: integer }): daytona.Job?, daytona.Error?
+---@field jobs fun(self: daytona.Sandbox): daytona.Job[]?, daytona.Error?
 ---@field pty fun(self: daytona.Sandbox, which?: string|table): daytona.Pty?, daytona.Error?
 ---@field ptys fun(self: daytona.Sandbox): daytona.Pty[]?, daytona.Error?
 ---@field lsp fun(self: daytona.Sandbox, language: string, root: string): daytona.LanguageServer
@@ -61,6 +64,9 @@ end
 Sandbox.session = later("daytona.session", "session")
 Sandbox.sessions = later("daytona.session", "sessions")
 Sandbox.entrypoint = later("daytona.session", "entrypoint")
+Sandbox.popen = later("daytona.job", "popen")
+Sandbox.job = later("daytona.job", "job")
+Sandbox.jobs = later("daytona.job", "jobs")
 Sandbox.pty = later("daytona.pty", "open")
 Sandbox.ptys = later("daytona.pty", "list")
 Sandbox.lsp = later("daytona.lsp", "lsp")

@@ -412,39 +412,37 @@ end
 
 ---The session of that name, which is made unless it is there (with `create` false
 ---that is an error of kind "not_found"). Without a name a new one gets one.
----@param sandbox daytona.Sandbox
 ---@param id? string                    letters, digits and "._-"
 ---@param opts? { create?: boolean }
 ---@return daytona.Session?
 ---@return daytona.Error?
-function M.session(sandbox, id, opts)
+function M.session(self, id, opts)
   opts = options.check("session", { create = "boolean" }, opts)
   if id ~= nil then check_id("session: the id", id) end
   if id == ENTRYPOINT then errors.misuse(1, "session: 'entrypoint' is had by sandbox:entrypoint()") end
-  local session = new_session(sandbox, id or "lua-" .. process.new_id():gsub("%.$", ""))
+  local session = new_session(self, id or "lua-" .. process.new_id():gsub("%.$", ""))
   if opts.create == false then
-    local response, err = call(sandbox, "get", {}, session.id)
+    local response, err = call(self, "get", {}, session.id)
     if not response then return nil, err end
     return session
   end
   -- Repeating it is harmless: then it is there.
-  local response, err = call(sandbox, "create", { json = { sessionId = session.id }, safe = true, what = session.id })
+  local response, err = call(self, "create", { json = { sessionId = session.id }, safe = true, what = session.id })
   if not response and not errors.is(err, "conflict") then return nil, err end
   session.created = response ~= nil
   return session
 end
 
 ---The sandbox's sessions, in order of name, without that of its entrypoint.
----@param sandbox daytona.Sandbox
 ---@return daytona.Session[]?
 ---@return daytona.Error?
-function M.sessions(sandbox)
-  local response, err = call(sandbox, "list", {})
+function M.sessions(self)
+  local response, err = call(self, "list", {})
   if not response then return nil, err end
   local list = {}
   for _, raw in ipairs(response.json) do
     if type(raw) == "table" and type(raw.sessionId) == "string" then
-      list[#list + 1] = new_session(sandbox, raw.sessionId)
+      list[#list + 1] = new_session(self, raw.sessionId)
     end
   end
   table.sort(list, function(a, b) return a.id < b.id end)
@@ -453,12 +451,11 @@ end
 
 ---The program that the sandbox was started with, as a command: `logs`, `follow`,
 ---`wait`. Kind "not_found" when there is none.
----@param sandbox daytona.Sandbox
 ---@return daytona.Command?
 ---@return daytona.Error?
-function M.entrypoint(sandbox)
-  local command = new_command(new_session(sandbox, ENTRYPOINT), ENTRYPOINT_COMMAND)
-  local response, err = call(sandbox, "entrypoint", { what = ENTRYPOINT })
+function M.entrypoint(self)
+  local command = new_command(new_session(self, ENTRYPOINT), ENTRYPOINT_COMMAND)
+  local response, err = call(self, "entrypoint", { what = ENTRYPOINT })
   if not response then return nil, err end
   local raw = type(response.json.commands) == "table" and response.json.commands[1] or {}
   command.command = raw.command

@@ -1,0 +1,353 @@
+-- Jobs as a user meets them: like io.popen's files, but nothing that happens to
+-- the connection or to this program touches them.
+
+local base64 = require "daytona.base64"
+local daytona = require "daytona"
+local errors = require "daytona.errors"
+local http = require "daytona.http"
+local job_module = require "daytona.job"
+local loop = require "daytona.loop"
+local support = require "spec.support.box"
+local toolbox = require "spec.support.toolbox"
+
+describe("a job", function()
+  local box, sb
+
+  setup(function()
+    box = support.start()
+    sb = box.sandbox
+  end)
+  teardown(function() box:stop() end)
+
+  after_each(function()
+    box.daemon:request("DELETE", "/__devserver/faults")
+    for _, job in ipairs(assert(sb:jobs())) do
+      assert(job:kill())
+      assert(job:wait(20))
+      assert(job:remove())
+    end
+    assert.equal("", sb:exec("ls .daytona/lua-jobs").result)
+  end)
+
+  local function popen(command, opts) return assert(sb:popen(command, opts)) end
+
+  local function fault(fields)
+    fields.method, fields.path = "POST", "/process/execute"
+    assert.equal(200, box.daemon:post("/__devserver/faults", fields).status)
+  end
+
+  -- What is left of the commands of these specs.
+  local function sleepers() return sb:exec("pgrep -f '^sleep 6173'").result end
+
+  local function ended(job)
+    local result = assert(job:wait(20))
+    return { result.reason, result.exit_code, result.signal }
+  end
+
+  it("is read and closed like a file of io.popen", function()
+    local job = popen "echo one; echo two; printf 'three'; exit 0"
+    assert.truthy(tostring(job):find "^job %(.+, running%)$")
+    assert.equal("one", job:read())
+    assert.equal("two\n", job:read "L")
+    assert.equal("thr", job:read(3))
+    assert.equal("ee", job:read "*a")
+    assert.equal("", job:read "a")
+    assert.is_nil((job:read "l"))
+    assert.same({ true, "exit", 0 }, { job:close() })
+    assert.has_error(function() job:read() end)
+    assert.same({ n = 3, nil, "exit", 3 }, { n = select("#", popen "exit 3":close()), popen "exit 3":close() })
+    local _, how, signal = popen "kill -9 $$":close()
+    assert.same({ "signal", 9 }, { how, signal })
+  end)
+
+  if _VERSION ~= "Lua 5.1" or jit then
+    it("gives its lines as they are printed", function()
+      local job = popen("echo a; read x; echo b$x", { stdin = true })
+      local lines = {}
+      for line in job:lines() do
+        lines[#lines + 1] = line
+        if line == "a" then assert(job:write "c\n") end
+      end
+      assert.same({ "a", "bc" }, lines)
+      local chunks = {}
+      for chunk in popen "printf x":lines(10) do chunks[#chunks + 1] = chunk end
+      assert.same({ "x" }, chunks)
+    end)
+  end
+
+  it("prints bytes, which arrive as they are, each stream apart", function()
+    local job = popen([[printf 'a\0\377\303'; printf '\251' ; printf '\1\1\1\r\n\n' >&2]])
+    assert.equal("a\0\255\195\169", job:read "a")
+    assert.equal("\1\1\1\r\n\n", job.stderr:read "a")
+    assert.equal("a\nb\n", popen("echo a; echo b >&2", { stderr = "stdout" }):read "a")
+  end)
+
+  it("shows a prompt before its line ends", function()
+    local job = popen("printf 'name? '; read x; echo hello $x", { stdin = true })
+    assert.equal("name? ", job.stdout:chunk())
+    assert(job:write "you\n")
+    assert.equal("hello you", job:read())
+  end)
+
+  it("runs where, and with what, it is told to", function()
+    local env = { A = "it's\n\255 $HOME", B = "" }
+    local job = popen("pwd; printf '%s|' \"$A\" \"$B\"; umask", { cwd = "/tmp", env = env })
+    assert.equal("/tmp\nit's\n\255 $HOME||0022\n", job:read "a")
+    assert.equal("a b|$HOME|", popen { "printf", "%s|", "a b", "$HOME" }:read "a")
+    assert.equal(("x"):rep(100000), popen("cat", { stdin = ("x"):rep(100000) }):read "a")
+    assert.equal("", popen "cat":read "a")
+    local none, err = sb:popen("true", { cwd = "/nope" })
+    assert.is_nil(none)
+    assert.same({ "not_found", "PROCESS_START_FAILED" }, { err.kind, err.code })
+    assert.equal("drwx------", sb:exec("stat -c %A .daytona/lua-jobs/* | uniq").result:sub(1, 10))
+    assert.equal("", sb:exec("ls .daytona/lua-jobs/*/env 2>/dev/null").result)
+  end)
+
+  it("refuses what cannot be meant", function()
+    for _, opts in ipairs { { id = "a/b" }, { id = ".." }, { id = "-x" }, { stdin = 1 }, { timeout = -1 },
+      { env = { ["a b"] = "" } }, { nonsense = 1 }, { cwd = "\255" } } do
+      assert.has_error(function() sb:popen("true", opts) end)
+    end
+    assert.has_error(function() sb:popen "" end)
+    local job = popen "true"
+    assert.has_error(function() job:read "x" end)
+    assert.has_error(function() job:kill "NONSENSE" end)
+  end)
+
+  it("tells how it ended", function()
+    assert.same({ "exited", 137 }, ended(popen "exit 137"))
+    assert.same({ "exited", 127 }, ended(popen "no-such-program"))
+    assert.same({ "signaled", 137, 9 }, ended(popen "kill -9 $$"))
+    assert.same({ "signaled", 139, 11 }, ended(popen "kill -SEGV $$"))
+    local job = popen "echo up; sleep 6173"
+    job:read()
+    assert(job:kill "INT")
+    assert.same({ "signaled", 130, 2 }, ended(job))
+    job = popen "sleep 6173 & sleep 6173"
+    assert(job:kill())
+    assert.same({ "canceled", 143, 15 }, ended(job))
+    job = popen "trap 'exit 5' TERM; echo up; sleep 6173 & wait"
+    job:read()
+    assert(job:kill "TERM")
+    assert.same({ "exited", 5 }, ended(job))
+    job = popen "trap '' TERM; echo up; sleep 6173; sleep 6173"
+    job:read()
+    assert(job:kill(nil, { grace = 0.2 }))
+    assert.same({ "canceled", 137, 9 }, ended(job))
+    assert.same({ "timed_out", 143, 15 }, ended(popen("sleep 6173 | cat", { timeout = 0.5 })))
+    assert.equal("", sleepers())
+  end)
+
+  it("waits no longer than it is told to", function()
+    local job = popen "sleep 6173"
+    for _, seconds in ipairs { 0.05, 1.1 } do
+      local before = loop.now()
+      local none, err = job:wait(seconds)
+      assert.is_nil(none)
+      assert.same({ "timeout", "wait" }, { err.kind, err.code })
+      assert.is_true(loop.now() - before >= seconds)
+    end
+  end)
+
+  it("is read in a task that is cancelled, and afterwards", function()
+    local job = popen "echo a; sleep 0.3; echo b"
+    assert.equal("a", job:read())
+    local task = daytona.spawn(function() return job:read() end)
+    task:cancel()
+    assert.equal("canceled", select(2, task:wait()).kind)
+    assert.equal("b", job:read())
+  end)
+
+  it("is taken up again from where another program stopped", function()
+    local first = popen("echo one; echo two; sleep 0.1; echo three", { id = "build" })
+    assert.equal("one", first:read())
+    local again = assert(sb:job("build", { offset = first.stdout:tell() }))
+    assert.equal("two\nthree\n", again:read "a")
+    assert.equal("exited", again:wait().reason)
+    local none, err = sb:job "none"
+    assert.is_nil(none)
+    assert.same({ "not_found", "JOB_NOT_FOUND" }, { err.kind, err.code })
+    none, err = sb:popen("true", { id = "build" })
+    assert.is_nil(none)
+    assert.same({ "conflict", "JOB_EXISTS" }, { err.kind, err.code })
+  end)
+
+  it("is listed until it is removed", function()
+    local running = popen("sleep 6173", { id = "b" })
+    popen("echo h\195\169; exit 2", { id = "a" }):wait()
+    local jobs, by_id = assert(sb:jobs()), {}
+    for _, job in ipairs(jobs) do by_id[job.id] = job end
+    assert.equal(2, #jobs)
+    assert.same({ "echo h\195\169; exit 2", 2 }, { by_id.a.command, by_id.a.result.exit_code })
+    assert.is_nil(by_id.b.result)
+    assert.is_true(math.abs(by_id.a.started_at - os.time()) < 60)
+    local none, err = running:remove()
+    assert.is_nil(none)
+    assert.equal("conflict", err.kind)
+    assert(by_id.a:remove())
+    assert(by_id.a:remove())
+    assert.equal(1, #sb:jobs())
+  end)
+
+  it("that lost its supervisor is lost, and nobody waits for it", function()
+    local job = popen "echo up; sleep 6173"
+    job:read()
+    assert(sb:exec("kill -9 $(cat .daytona/lua-jobs/" .. job.id .. "/pid); pkill -9 -f '^sleep 6173'"))
+    assert.same({ "lost", -1 }, ended(job))
+  end)
+
+  it("gets input, also much of it, from several tasks, to its end", function()
+    local job = popen("cat", { stdin = true })
+    local big = ("0123456789abcdef"):rep(30000)
+    local writing = daytona.spawn(function()
+      assert(job:write(big))
+      return job:close_stdin()
+    end)
+    assert.is_true(big == job:read "a")
+    assert.is_true(writing:wait())
+    local none, err = job:write "late"
+    assert.is_nil(none)
+    assert.same({ "gone", "INPUT_CLOSED" }, { err.kind, err.code })
+    job = popen("sort", { stdin = true })
+    assert(daytona.map({ "c", "a", "b" }, function(text) return job:write((text .. "\n"):rep(1000)) end))
+    assert(job:close_stdin())
+    assert(job:close_stdin())
+    assert.equal(("a\n"):rep(1000) .. ("b\n"):rep(1000) .. ("c\n"):rep(1000), job:read "a")
+    job = popen("true", { stdin = true })
+    job:wait()
+    assert.equal("gone", select(2, job:write "x").kind)
+    job = popen("sleep 6173", { stdin = true })
+    assert.equal("timeout", select(2, job:write(big, { timeout = 1 })).kind)
+  end)
+
+  it("prints much, which arrives in linear pieces", function()
+    local job, n, sum = popen "seq 300000", 0, 0
+    while true do
+      local chunk = assert.is_truthy(job) and job.stdout:chunk()
+      if not chunk then break end
+      n, sum = n + 1, sum + #chunk
+    end
+    assert.equal(1988895, sum)
+    assert.is_true(n < 60)
+  end)
+
+  it("starts once, whatever happens to the answers", function()
+    for _, how in ipairs { { reset = true, handled = true }, { reset = true }, { empty = true, handled = true },
+      { drop = true, handled = true } } do
+      how.times = 1
+      fault(how)
+      local job = popen("echo run >>count; cat count; rm count")
+      assert.equal("run\n", job:read "a")
+      job:wait()
+    end
+  end)
+
+  it("is read, fed and ended through connections that break", function()
+    local job = popen("cat; echo end", { stdin = true })
+    for _, how in ipairs { { reset = true, handled = true }, { reset = "mid" }, { empty = true } } do
+      how.times = 1
+      fault(how)
+      assert(job:write "x\n")
+      box.daemon:request("DELETE", "/__devserver/faults")
+      fault(how)
+      assert.equal("x", job:read())
+    end
+    fault { reset = true, handled = true, times = 1 }
+    assert(job:close_stdin())
+    assert.equal("end\n", job:read "a")
+    fault { status = 503, times = 2 }
+    assert.same({ true, "exit", 0 }, { job:close() })
+  end)
+
+  it("that is not wanted any more before it was started never runs", function()
+    fault { hold = 0.3, times = 1 }
+    local task = daytona.spawn(function() return sb:popen "sleep 6173" end)
+    loop.sleep(0.1)
+    task:cancel()
+    assert.equal("canceled", select(2, task:wait()).kind)
+    loop.sleep(0.4)
+    assert.equal("", sleepers())
+    assert.same({}, sb:jobs())
+    sb:exec "rm -rf .daytona/lua-jobs/*"
+  end)
+
+  it("ends with its scope, in Lua 5.4", function()
+    if _VERSION ~= "Lua 5.4" then return end
+    local load = _G.load
+    load [[local job <close> = ...; job:read()]](popen "echo up; sleep 6173")
+    assert.equal("", sleepers())
+    assert.same({}, sb:jobs())
+  end)
+
+  it("does not show its environment in errors", function()
+    fault { status = 500, body = { message = "bad: hunter2hunter2" } }
+    local _, err = sb:popen("true", { env = { PASSWORD = "hunter2hunter2" } })
+    assert.equal("server", err.kind)
+    assert.is_nil(tostring(err):find("hunter2", 1, true))
+  end)
+
+  it("of another answer than ours is an error", function()
+    local job = popen "sleep 6173"
+    for _, result in ipairs { "", "hello", "running\n1 1\n!\n!\n", 5 } do
+      fault { status = 200, body = { exitCode = 0, result = result }, times = 1 }
+      local _, err = job:read()
+      assert.equal("protocol", err.kind)
+      box.daemon:request("DELETE", "/__devserver/faults")
+    end
+    assert.is_true(errors.is(select(2, job:wait(0.01)), "timeout"))
+  end)
+end)
+
+-- The scripts alone, run by every shell that is here: no daemon is needed.
+describe("a job's scripts", function()
+  local SHELLS = { dash = "dash", bash = "bash", zsh = "zsh -f", busybox = "busybox sh" }
+
+  local function installed(name)
+    return toolbox.sh("command -v " .. name .. " && echo yes"):find "yes" ~= nil
+  end
+
+  local function each_shell(name, command)
+    it("work in " .. name, function()
+      local home = toolbox.sh "mktemp -d":match "%S+"
+      local real = http.request
+      http.request = function(_, request)
+        toolbox.write(home .. "/script", request.json.command)
+        local line = ("cd %s && HOME=%s %s <script 2>&1"):format(home, home, command)
+        return { status = 200, json = { exitCode = 0, result = toolbox.sh(line) } }
+      end
+      local sandbox = { toolbox = function() return { max_bytes = 1e9 } end }
+      local ok, err = pcall(function()
+        local job = assert(job_module.popen(sandbox, "cat; echo e >&2; exit 3", { stdin = true, env = { A = "b" } }))
+        assert(job:write "h\0\255\n")
+        assert.equal("h\0\255", job:read())
+        assert(job:close_stdin())
+        assert.same({ "exited", 3 }, { job:wait(20).reason, job:wait().exit_code })
+        assert.equal("e\n", job.stderr:read "a")
+        job = assert(job_module.popen(sandbox, "kill -9 $$"))
+        assert.equal(9, job:wait(20).signal)
+        job = assert(job_module.popen(sandbox, "sleep 6173"))
+        assert(job:kill())
+        assert.equal("canceled", job:wait(20).reason)
+        job = assert(job_module.popen(sandbox, "sleep 6173", { timeout = 1 }))
+        assert.equal("timed_out", job:wait(20).reason)
+        local jobs = assert(job_module.jobs(sandbox))
+        assert.equal(4, #jobs)
+        for _, each in ipairs(jobs) do assert(each:remove()) end
+      end)
+      http.request = real
+      toolbox.sh("rm -rf " .. home)
+      if not ok then error(err, 0) end
+    end)
+  end
+
+  for name, command in pairs(SHELLS) do
+    if installed(name) then each_shell(name, command) end
+  end
+
+  it("carry any bytes", function()
+    local bytes = {}
+    for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
+    local all = table.concat(bytes)
+    assert.equal(all, base64.decode(base64.encode(all)))
+  end)
+end)
