@@ -8,18 +8,17 @@
 
 local core = require "daytona.native"
 local errors = require "daytona.errors"
-local http = require "daytona.http"
+local inside = require "daytona.inside"
 local json = require "daytona.json"
 local loop = require "daytona.loop"
 local options = require "daytona.options"
 local process = require "daytona.process"
-local url = require "daytona.url"
 
 local M = {}
 
 -- The daemon's calls: method, path (`{}`: session, command), the answer's shape.
 local CALLS = {
-  create     = { "POST",   "/process/session" },
+  create     = { "POST",   "/process/session", safe = true }, -- repeated, it is there
   list       = { "GET",    "/process/session", "list" },
   get        = { "GET",    "/process/session/{}", "object" },
   delete     = { "DELETE", "/process/session/{}" },
@@ -65,18 +64,14 @@ local function normalised(err)
   return err
 end
 
--- Makes one of CALLS. A response, or nil, err.
-local function call(sandbox, operation, request, session, command)
-  local connection, err = sandbox:toolbox()
-  if not connection then return nil, err end
-  local spec = CALLS[operation]
-  request.method, request.path, request.answer = spec[1], url.path(spec[2], session, command), spec[3]
-  request.operation, request.sandbox = request.operation or "session " .. operation, sandbox
-  request.what = request.what or session
-  local response
-  response, err = http.request(connection, request)
-  if not response then return nil, normalised(err) end
-  return response
+local ask_daemon = inside.caller(CALLS)
+
+-- Makes one of CALLS: what comes back, or nil, err.
+local function call(sandbox, name, request, session, command)
+  request.operation, request.what = "session " .. name, request.what or session
+  local answer, err = ask_daemon(sandbox, name, request, session, command)
+  if answer == nil then return nil, normalised(err) end
+  return answer
 end
 
 local function failure(sandbox, operation, what, kind, code, message)
@@ -135,15 +130,15 @@ end
 
 -- The exit code; false while it runs; nil, err when that cannot be had.
 local function ask(command)
-  local response, err
+  local answer, err
   if command.id == ENTRYPOINT_COMMAND then
-    response, err = call(command.sandbox, "entrypoint", { what = ENTRYPOINT })
+    answer, err = call(command.sandbox, "entrypoint", { what = ENTRYPOINT })
   else
-    response, err = call(command.sandbox, "command", { what = command.id }, command.session.id, command.id)
+    answer, err = call(command.sandbox, "command", { what = command.id }, command.session.id, command.id)
   end
-  if not response then return nil, err end
-  local raw = response.json
-  if raw.commands then raw = type(raw.commands) == "table" and raw.commands[1] or {} end
+  if not answer then return nil, err end
+  local raw = answer
+  if command.id == ENTRYPOINT_COMMAND then raw = type(raw.commands) == "table" and raw.commands[1] or {} end
   if type(raw.exitCode) ~= "number" then return false end
   command.exit_code = raw.exitCode
   return raw.exitCode
@@ -352,10 +347,10 @@ end
 function Command:input(text, opts)
   options.argument("input: the text", "text", text)
   opts = options.check("input", { timeout = "seconds" }, opts)
-  local response, err = call(self.sandbox, "input", {
+  local answer, err = call(self.sandbox, "input", {
     what = self.id, json = { data = text }, timeout = opts.timeout or INPUT_TIMEOUT,
   }, self.session.id, self.id)
-  if response then return true end
+  if answer then return true end
   -- Of a command that has ended unseen old daemons only say that it went wrong.
   if err.status == 500 and (self.exit_code or ask(self)) then
     err.kind, err.code, err.retryable = "gone", "COMMAND_ALREADY_COMPLETED", false
@@ -422,14 +417,13 @@ function M.session(self, id, opts)
   if id == ENTRYPOINT then errors.misuse(1, "session: 'entrypoint' is had by sandbox:entrypoint()") end
   local session = new_session(self, id or "lua-" .. process.new_id():gsub("%.$", ""))
   if opts.create == false then
-    local response, err = call(self, "get", {}, session.id)
-    if not response then return nil, err end
+    local answer, err = call(self, "get", {}, session.id)
+    if not answer then return nil, err end
     return session
   end
-  -- Repeating it is harmless: then it is there.
-  local response, err = call(self, "create", { json = { sessionId = session.id }, safe = true, what = session.id })
-  if not response and not errors.is(err, "conflict") then return nil, err end
-  session.created = response ~= nil
+  local answer, err = call(self, "create", { json = { sessionId = session.id }, what = session.id })
+  if not answer and not errors.is(err, "conflict") then return nil, err end
+  session.created = answer ~= nil
   return session
 end
 
@@ -437,10 +431,10 @@ end
 ---@return daytona.Session[]?
 ---@return daytona.Error?
 function M.sessions(self)
-  local response, err = call(self, "list", {})
-  if not response then return nil, err end
+  local answer, err = call(self, "list", {})
+  if not answer then return nil, err end
   local list = {}
-  for _, raw in ipairs(response.json) do
+  for _, raw in ipairs(answer) do
     if type(raw) == "table" and type(raw.sessionId) == "string" then
       list[#list + 1] = new_session(self, raw.sessionId)
     end
@@ -455,9 +449,9 @@ end
 ---@return daytona.Error?
 function M.entrypoint(self)
   local command = new_command(new_session(self, ENTRYPOINT), ENTRYPOINT_COMMAND)
-  local response, err = call(self, "entrypoint", { what = ENTRYPOINT })
-  if not response then return nil, err end
-  local raw = type(response.json.commands) == "table" and response.json.commands[1] or {}
+  local answer, err = call(self, "entrypoint", { what = ENTRYPOINT })
+  if not answer then return nil, err end
+  local raw = type(answer.commands) == "table" and answer.commands[1] or {}
   command.command = raw.command
   if type(raw.exitCode) == "number" then command.exit_code = raw.exitCode end
   return command
@@ -465,9 +459,9 @@ end
 
 -- The session's commands as the daemon lists them.
 local function listed(self)
-  local response, err = call(self.sandbox, "get", {}, self.id)
-  if not response then return nil, err end
-  return type(response.json.commands) == "table" and response.json.commands or {}
+  local answer, err = call(self.sandbox, "get", {}, self.id)
+  if not answer then return nil, err end
+  return type(answer.commands) == "table" and answer.commands or {}
 end
 
 ---The commands that were given to the session. Old daemons list them in no order.
@@ -499,8 +493,8 @@ end
 ---@return daytona.Error?
 function Session:is_alive()
   if self.ended then return false end
-  local response, err = call(self.sandbox, "exec", { json = { command = PROBE, runAsync = true } }, self.id)
-  if response then return true end
+  local answer, err = call(self.sandbox, "exec", { json = { command = PROBE, runAsync = true } }, self.id)
+  if answer then return true end
   if errors.is(err, "gone") or errors.is(err, "not_found") then
     self.ended = true
     return false
@@ -535,17 +529,17 @@ local function find(self, mark)
   end
 end
 
--- Sends a command. The response; or the command, found after its answer was lost;
+-- Sends a command. Its answer; or the command, found after its answer was lost;
 -- or nil, err. It is never sent twice.
 local function send(self, text, opts, async, timeout)
   local mark = MARK .. process.new_id()
-  local response, err = call(self.sandbox, "exec", {
+  local answer, err = call(self.sandbox, "exec", {
     json = {
       command = text .. mark, runAsync = async, suppressInputEcho = opts.echo == false or nil,
     },
     timeout = timeout, max_bytes = opts.max_bytes,
   }, self.id)
-  if response then return response end
+  if answer then return answer end
   if errors.is(err, "gone") then self.ended = true end
   if not may_have_arrived(err) then return nil, err end
   local command, why = find(self, mark)
@@ -553,12 +547,12 @@ local function send(self, text, opts, async, timeout)
   return nil, command == nil and why or err
 end
 
-local function sent_command(self, response, text)
-  local id = response.json.cmdId
+local function sent_command(self, answer, text)
+  local id = answer.cmdId
   if type(id) ~= "string" then
     return failure(self.sandbox, "session exec", self.id, "protocol", "json", "the answer names no command")
   end
-  return new_command(self, id, text, response.json.exitCode)
+  return new_command(self, id, text, answer.exitCode)
 end
 
 -- Runs a command to its end.
@@ -566,13 +560,13 @@ local function run(self, text, opts)
   local timeout = opts.timeout or EXEC_TIMEOUT
   local begin = loop.now()
   local deadline = timeout > 0 and begin + timeout or nil
-  local response, err, command = send(self, text, opts, false, math.min(PATIENCE, deadline and timeout or PATIENCE))
-  if response and type(response.json.exitCode) == "number" then
-    command, err = sent_command(self, response, text)
+  local answer, err, command = send(self, text, opts, false, math.min(PATIENCE, deadline and timeout or PATIENCE))
+  if answer and type(answer.exitCode) == "number" then
+    command, err = sent_command(self, answer, text)
     if not command then return nil, err end
-    return result(command, read_log(response.json), opts.check)
-  elseif response then
-    command, err = sent_command(self, response, text)
+    return result(command, read_log(answer), opts.check)
+  elseif answer then
+    command, err = sent_command(self, answer, text)
   end
   if not command then return nil, err end
   local code
@@ -611,10 +605,10 @@ function Session:exec(command, opts)
   local text = process.command_text("exec", command)
   if not core.is_utf8(text) then text = "eval " .. process.encoded(text) end
   if not opts.async then return run(self, text, opts) end
-  local response, err, found = send(self, text, opts, true, opts.timeout)
+  local answer, err, found = send(self, text, opts, true, opts.timeout)
   if found then return found end
-  if not response then return nil, err end
-  return sent_command(self, response, text)
+  if not answer then return nil, err end
+  return sent_command(self, answer, text)
 end
 
 ---Ends all that runs in the session and removes its logs; takes up to 5 seconds
@@ -624,8 +618,8 @@ end
 ---@return daytona.Error?
 function Session:delete(opts)
   opts = options.check("delete", { timeout = "seconds" }, opts)
-  local response, err = call(self.sandbox, "delete", { timeout = opts.timeout or DELETE_TIMEOUT }, self.id)
-  if not response and not errors.is(err, "not_found") then return nil, err end
+  local answer, err = call(self.sandbox, "delete", { timeout = opts.timeout or DELETE_TIMEOUT }, self.id)
+  if not answer and not errors.is(err, "not_found") then return nil, err end
   self.ended = true
   return true
 end
