@@ -82,6 +82,7 @@ s.bind(("127.0.0.1", %d)); s.listen(); time.sleep(60)]]):format(delay, port) })
     assert.equal("canceled", select(2, waiting:wait()).kind)
     assert.has_error(function() sandbox:wait_for_port(0) end)
     assert.has_error(function() sandbox:port_in_use "80" end)
+    assert.has_error(function() sandbox:wait_for_port(80, { host = "-x; true" }) end)
   end)
 
   it("changes the environment of what is started from then on", function()

@@ -244,7 +244,11 @@ local function follow(run)
   while true do
     local data, what, reason = run.socket:receive(run.deadline)
     if data == false then return outcome(run, what, reason) end
-    if data == nil then
+    if data == nil and errors.is(what, "wait") then
+      return nil, failure(run, {
+        kind = "timeout", code = "wait", message = "the daemon did not end the code when its time was over",
+      })
+    elseif data == nil then
       what.result = what.result or table.concat(run.out.stdout)
       return nil, what
     end

@@ -116,7 +116,9 @@ end
 function machine.wait_for_port(self, port, opts)
   options.argument("wait_for_port: the port", PORT, port)
   opts = options.check("wait_for_port", WAIT, opts)
-  if opts.host and opts.host:find("%z") then errors.misuse(1, "wait_for_port: the host holds a NUL byte") end
+  if opts.host and not opts.host:find("^[%w:][%w.:_-]*$") then
+    errors.misuse(1, "wait_for_port: option 'host' must be a name or an address")
+  end
   local timeout = opts.timeout or 60
   local deadline = timeout > 0 and loop.now() + timeout or math.huge
   local delay = FIRST_POLL

@@ -268,7 +268,8 @@ function Pty:connect(opts)
   if self.ended then
     return nil, failure(self, "pty", { kind = "gone", code = "SESSION_ENDED", message = "the terminal has ended" })
   end
-  if self.socket then return self end
+  if self.socket and not self.socket:done() then return self end
+  hang_up(self)
   self.ping_interval = opts.ping_interval or self.ping_interval
   return attach(self, opts.timeout or CONNECT_TIMEOUT)
 end
@@ -436,7 +437,8 @@ local READ = { timeout = "seconds" }
 ---or, with `timeout`, nothing came for so many seconds (kind "timeout").
 ---
 ---A program that prints while nobody reads is held back for a while; then the
----daemon hangs up (code "slow_consumer").
+---daemon hangs up (code "slow_consumer"). A task that is cancelled while it reads
+---or writes loses the connection, for all who use this object.
 ---@param opts? { timeout?: number }
 ---@return string?
 ---@return daytona.Error?
