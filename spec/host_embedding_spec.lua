@@ -3,13 +3,19 @@
 
 local hosts = require "spec.support.hosts"
 local loop = require "daytona.loop"
+local nginx = require "spec.support.nginx"
 local shell = require "daytona.shell"
 
--- The page's programs: those whose first line names a host.
-local function programs()
+local function page()
   local file = assert(io.open "doc/embedding.md")
   local text = file:read "*a"
   file:close()
+  return text
+end
+
+-- The page's programs: those whose first line names a host.
+local function programs()
+  local text = page()
   local list = {}
   for program in text:gmatch "```lua\n(.-)```" do
     local host = program:match "^%-%- (%w+)\n"
@@ -81,6 +87,15 @@ describe("the page 'Embedding' #host", function()
       assert.matches(SAYS[i][2], said.text)
     end)
   end
+
+  it("runs in nginx as it stands", function()
+    local path = stage.dir .. "/nginx.conf"
+    write(path, assert(page():match "```nginx\n(# openresty\n.-)```"))
+    local server = nginx.start { config = path, env = env }
+    local body = server:get("/", "echo in nginx")
+    local log = server:stop()
+    assert.equal("in nginx\n", body, log)
+  end)
 
   it("nothing is left on the server", function()
     assert.equal(0, left_over())

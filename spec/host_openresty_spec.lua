@@ -1,7 +1,9 @@
 -- Calls in nginx with the Lua module, from requests, timers and tasks: a real
 -- nginx with one worker, run as root and as a user who may do nothing.
 --
--- Bars of time are the best of three; `scripts/test hosts` runs these specs.
+-- Bars of time are the best of three, and their commands those of a canned service:
+-- starting 64 real ones takes the local server longer than the bar. `scripts/test
+-- hosts` runs these specs.
 
 local cqueues = require "cqueues"
 local hosts = require "spec.support.hosts"
@@ -37,6 +39,21 @@ local STATE = [[
   ngx.say("busy=", loop.busy() and 1 or 0)
   ngx.say("by=", driver.waits_by())
 ]]
+
+-- A service whose commands take 200 ms, as another nginx plays it.
+local SLOW = {
+  http = "lua_need_request_body on;",
+  locations = {
+    box = [[location /api/ { content_by_lua_block {
+      ngx.print('{"id":"canned","name":"canned","state":"started","toolboxProxyUrl":"http://127.0.0.1:'
+        .. ngx.var.server_port .. '/toolbox"}')
+    } }]],
+    command = [[location /toolbox/ { content_by_lua_block {
+      ngx.sleep(0.2)
+      ngx.print('{"exitCode":0,"result":"ran\\n"}')
+    } }]],
+  },
+}
 
 local function state_of(server)
   local state = {}
@@ -85,7 +102,7 @@ describe("in nginx #host", function()
   local server
 
   local function start(opts)
-    opts.env, opts.init = stage:env { HOME = "/" }, (opts.init or INIT)
+    opts.env, opts.init = opts.env or stage:env { HOME = "/" }, (opts.init or INIT)
     opts.locations.state = STATE
     server = nginx.start(opts)
     return server
@@ -102,11 +119,21 @@ describe("in nginx #host", function()
     if server then io.stderr:write(stop():sub(-4000)) end
   end)
 
-  for _, by in ipairs { "doorbell", "sleep" } do
-    for _, user in ipairs { false, "nobody nogroup" } do
+  describe("with a canned service", function()
+    local service
+
+    setup(function() service = nginx.start(SLOW) end)
+    teardown(function() service:stop() end)
+
+    for _, case in ipairs { { "doorbell" }, { "doorbell", "nobody nogroup" }, { "sleep" } } do
+      local by, user = case[1], case[2]
       it(("64 requests run their commands side by side (%s, %s)"):format(by, user or "root"), function()
         start {
           user = user, init = INIT .. ("driver.use_doorbell(%s)"):format(by == "doorbell"), locations = { run = RUN },
+          env = {
+            DAYTONA_API_URL = "http://127.0.0.1:" .. service.port .. "/api", DAYTONA_API_KEY = "canned",
+            SANDBOX = "canned",
+          },
         }
         assert.equal("ran\n", (server:get "/run"))
         local met, words = hosts.best_of_three(function()
@@ -134,7 +161,7 @@ describe("in nginx #host", function()
         assert.equal("", complaints(stop()))
       end)
     end
-  end
+  end)
 
   it("works in every phase that can wait, and in timers", function()
     start { locations = {
@@ -328,5 +355,77 @@ describe("in nginx #host", function()
     assert.equal("", complaints(log))
     assert.is_nil(log:find "exited on signal")
     assert.equal(0, bells())
+  end)
+end)
+
+describe("the example for OpenResty #host", function()
+  local stage, server
+
+  setup(function()
+    stage = hosts.stage()
+    server = nginx.start {
+      config = "examples/openresty/nginx.conf", prefix = "examples/openresty", env = stage:env { HOME = "/" },
+    }
+  end)
+  teardown(function()
+    if server then server:stop() end
+    stage:close()
+  end)
+
+  local function sandboxes()
+    local n = -1 -- the stage's own
+    for sb in stage.client:each() do
+      if sb.state ~= "destroying" then n = n + 1 end
+    end
+    return n
+  end
+
+  it("runs what is posted", function()
+    local body, status = server:get("/run", "import sys\nprint(6 * 7)\nprint('it\\'s', file=sys.stderr)")
+    assert.equal(200, status)
+    assert.matches("42\n", body)
+    assert.matches("it's\n", body)
+    assert.equal("[exit 3]\n", (server:get("/run", "raise SystemExit(3)")))
+    assert.equal(400, (select(2, server:get "/run")))
+    assert.equal(1, sandboxes())
+  end)
+
+  it("streams what a program prints", function()
+    local at = {}
+    local from = cqueues.monotime()
+    server:stream("/run", "import time\nprint('a')\ntime.sleep(1)\nprint('b')", function(text)
+      local word = text:match "^(%l)%s*$"
+      if word then at[word] = cqueues.monotime() - from end
+    end)
+    assert.is_true(at.b - at.a > 0.8, ("a after %.2f s, b after %.2f s"):format(at.a, at.b))
+  end)
+
+  it("runs more programs than there are sandboxes", function()
+    local n = 0
+    server:all({}, function()
+      for i = 1, 8 do
+        cqueues.running():wrap(function()
+          if server:ask("/run", "print(" .. i .. ")") == i .. "\n" then n = n + 1 end
+        end)
+      end
+    end)
+    assert.equal(8, n)
+    assert.is_true(sandboxes() <= 4)
+  end)
+
+  it("stops the program of a client that hangs up, and goes on", function()
+    local before = sandboxes()
+    server:all({}, function()
+      server:hang_up("/run", 1.5, "import time\ntime.sleep(1103)")
+    end)
+    assert.is_true(server:wait_until(function() return sandboxes() == before - 1 end, 10))
+    assert.equal("fine\n", (server:get("/run", "print('fine')")))
+  end)
+
+  it("leaves no sandbox when the server ends", function()
+    local log = server:stop()
+    server = nil
+    assert.equal("", complaints(log))
+    assert.is_true(nginx.wait_until(nil, function() return sandboxes() == 0 end, 5))
   end)
 end)

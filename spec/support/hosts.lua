@@ -65,8 +65,8 @@ local function assignments(env)
   return table.concat(words, " ")
 end
 
--- Lines "@name value" of what a program printed; numbers as numbers.
-local function parse(text, exit)
+---Lines "@name value" of what a program printed; numbers as numbers.
+function hosts.parse(text, exit)
   local said = { text = text, exit = exit }
   for name, value in text:gmatch("@(%S+) ([^\r\n]*)") do said[name] = tonumber(value) or value end
   return said
@@ -79,7 +79,7 @@ function hosts.command(command, env)
   local out = assert(io.popen(line, "r"))
   local text = out:read("*a")
   out:close()
-  return parse(text)
+  return hosts.parse(text)
 end
 
 ---Whether a program is installed.

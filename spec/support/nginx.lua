@@ -6,9 +6,12 @@
 --     init = "...", worker = "...",              init_by_lua, init_worker_by_lua
 --     locations = { run = "content, in Lua", ... },
 --     http = "...", env = { NAME = value }, user = "nobody", preload = "libasan.so" }
+--   local server = nginx.start { config = "nginx.conf", prefix = "examples/...", env = ... }
+--                                              a file, of which port and folder are changed
 --   server:get "/run"                          body, status, seconds
 --   server:all { "/run", "/run" }              a list of these, all at once
 --   server:hang_up("/run", seconds)            a client that goes away
+--   server:stream("/run", "body", on_line)
 --   server:workers()                           their process ids
 --   server:stop()                              what its error log says
 
@@ -85,7 +88,7 @@ local function free_port()
   assert(listener:listen())
   local _, _, port = listener:localname()
   listener:close()
-  return port
+  return ("%d"):format(port)
 end
 
 -- In the configuration, which is read before the user is changed.
@@ -98,6 +101,14 @@ local function locations(list)
     text[#text + 1] = code
   end
   return table.concat(text, "\n")
+end
+
+local function is_listening(port)
+  local sock = socket.connect("127.0.0.1", port)
+  sock:onerror(function(_, _, why) return why end)
+  local connected = sock:connect(PATIENCE)
+  sock:close()
+  return connected
 end
 
 local function assignments(env)
@@ -116,16 +127,22 @@ end
 
 --- Asking ------------------------------------------------------------------------------
 
--- One request over a connection of its own. body, status, seconds; nil, why.
-local function ask(self, path, body)
-  local start = cqueues.monotime()
+-- A connection of its own, with a request on it; nil when nobody listens.
+local function send(self, path, body, version)
   local sock = socket.connect("127.0.0.1", self.port)
   sock:setmode("bn", "bn")
-  sock:settimeout(PATIENCE)
+  sock:settimeout(self.patience)
   sock:onerror(function(_, _, why) return why end)
-  local head = ("%s %s HTTP/1.0\r\nHost: nginx\r\nContent-Length: %d\r\n\r\n"):format(
-    body and "POST" or "GET", path, #(body or ""))
-  if not sock:xwrite(head .. (body or ""), "n") then return nil, "refused" end
+  local head = ("%s %s HTTP/%s\r\nHost: nginx\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"):format(
+    body and "POST" or "GET", path, version or "1.0", #(body or ""))
+  return sock:xwrite(head .. (body or ""), "n") and sock or nil
+end
+
+-- One request. body, status, seconds; nil when nobody listens.
+local function ask(self, path, body)
+  local start = cqueues.monotime()
+  local sock = send(self, path, body)
+  if not sock then return nil end
   local answer = sock:read("*a") or ""
   sock:close()
   local status = tonumber(answer:match "^HTTP/1%.%d (%d+)")
@@ -159,12 +176,17 @@ end
 Server.ask = ask
 
 ---Asks, and closes the connection after so many seconds.
-function Server:hang_up(path, seconds)
-  local sock = socket.connect("127.0.0.1", self.port)
-  sock:setmode("bn", "bn")
-  sock:xwrite("GET " .. path .. " HTTP/1.0\r\nHost: nginx\r\n\r\n", "n")
-  sock:flush()
+function Server:hang_up(path, seconds, body)
+  local sock = send(self, path, body)
   cqueues.sleep(seconds)
+  sock:close()
+end
+
+---Posts, and calls on_line(line) for each line of the answer, as it comes (and for
+---those of the chunked encoding: nginx keeps answers to HTTP/1.0 back).
+function Server:stream(path, body, on_line)
+  local sock = send(self, path, body, "1.1")
+  for line in sock:lines "*l" do on_line((line:gsub("\r$", ""))) end
   sock:close()
 end
 
@@ -219,29 +241,42 @@ function Server:stop()
   return text
 end
 
-local function start(opts)
-  local dir = output "mktemp -d"
-  os.execute("chmod 755 " .. dir)
-  local self = setmetatable({ dir = dir, port = free_port() }, Server)
-  local env = { TMPDIR = os.getenv "TMPDIR" or "/tmp" }
-  for name, value in pairs(opts.env or {}) do env[name] = value end
-  local given, kept = assignments(env)
+-- A configuration as it stands, but for its port, what it puts into /tmp and its log.
+local function configuration_of(path, dir, port)
+  local text = read(path):gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port):gsub("/tmp/", dir .. "/")
+  return (text:gsub("error_log stderr %a+;", "error_log " .. dir .. "/error.log info;"))
+end
+
+local function configuration(opts, dir, port, kept)
   local values = {
-    DIR = dir, ROOT = ROOT, MODULES = modules(), PORT = ("%d"):format(self.port), ENV = kept,
+    DIR = dir, ROOT = ROOT, MODULES = modules(), PORT = port, ENV = kept,
     BUILD = os.getenv "BUILD" or "build", HTTP = opts.http or "", INIT = opts.init or "", WORKER = opts.worker or "",
     USER = opts.user and "user " .. opts.user .. ";" or "user root;",
     LOCATIONS = locations(opts.locations or {}),
   }
   if output "id -u" ~= "0" then values.USER = "" end
-  write(dir .. "/nginx.conf", (CONFIG:gsub("@(%u+)@", values)))
-  local command = ("env -u LUA_INIT %s sh -c 'echo $$; exec %s nginx -p %s -e %s/error.log -c %s/nginx.conf'")
-    :format(given, opts.preload and "env LD_PRELOAD=" .. opts.preload or "", dir, dir, dir) .. " </dev/null 2>&1"
+  return (CONFIG:gsub("@(%u+)@", values))
+end
+
+local function start(opts)
+  local dir, port = output "mktemp -d", free_port()
+  os.execute("chmod 755 " .. dir)
+  local self = setmetatable({ dir = dir, port = port, patience = opts.patience or PATIENCE }, Server)
+  local env = { TMPDIR = os.getenv "TMPDIR" or "/tmp" }
+  for name, value in pairs(opts.env or {}) do env[name] = value end
+  local given, kept = assignments(env)
+  write(dir .. "/nginx.conf", opts.config and configuration_of(opts.config, dir, port)
+    or configuration(opts, dir, port, kept))
+  local prefix = dir
+  if opts.config then prefix = opts.prefix and ROOT .. "/" .. opts.prefix end
+  local command = ("env -u LUA_INIT %s sh -c 'echo $$; exec %s nginx %s -e %s/error.log -c %s/nginx.conf'")
+    :format(given, opts.preload and "env LD_PRELOAD=" .. opts.preload or "", prefix and "-p " .. prefix or "", dir, dir) .. " </dev/null 2>&1"
   self.out = assert(io.popen("PATH=$PATH:/usr/sbin:/sbin " .. command, "r"))
   self.pid = tonumber(self.out:read "*l")
-  if not self:wait_until(function() return self:get "/plain" == "plain" end) then
+  if not self:wait_until(function() return is_listening(port) end) then
     error("nginx did not start:\n" .. self:log())
   end
   return self
 end
 
-return { start = start, modules = modules }
+return { start = start, wait_until = Server.wait_until }

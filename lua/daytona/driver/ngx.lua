@@ -16,6 +16,7 @@
 
 local compat = require "daytona.compat"
 local core = require "daytona.native"
+local semaphore = require "ngx.semaphore"
 
 local ngx = ngx or package.loaded.ngx
 local get_phase = ngx.get_phase
@@ -28,8 +29,6 @@ local now = core.now
 local pairs, pcall, tostring = pairs, pcall, tostring
 local running, status = coroutine.running, coroutine.status
 local thread_spawn, thread_wait = ngx.thread.spawn, ngx.thread.wait
-
-local semaphore -- ngx.semaphore; not to be had before a worker runs
 
 local _M = { name = "ngx" }
 
@@ -249,7 +248,6 @@ end
 
 ---Suspends the calling light thread until the waiter is ready.
 function _M.wait(waiter)
-  semaphore = semaphore or require "ngx.semaphore"
   nudge = nudge or semaphore.new(0)
   step() -- what the caller has just begun leaves at once
   if waiter.ready then return true end
@@ -274,7 +272,7 @@ end
 -- can bury them; until then nginx keeps each with its stack.
 local spawned = setmetatable({}, { __mode = "k" })
 
-local FEW = 64
+local FEW = 16
 
 -- Those that have not ended. One that is dead is of another request, whose light
 -- thread nginx has used again.
