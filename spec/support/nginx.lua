@@ -5,7 +5,7 @@
 --   local server = nginx.start {
 --     init = "...", worker = "...",              init_by_lua, init_worker_by_lua
 --     locations = { run = "content, in Lua", ... },
---     http = "...", env = { NAME = value }, user = "nobody", preload = "libasan.so" }
+--     http = "...", env = { NAME = value }, user = "nobody" }
 --   local server = nginx.start { config = "nginx.conf", prefix = "examples/...", env = ... }
 --                                              a file, of which port and folder are changed
 --   server:get "/run"                          body, status, seconds
@@ -14,6 +14,11 @@
 --   server:stream("/run", "body", on_line)
 --   server:workers()                           their process ids
 --   server:stop()                              what its error log says
+
+--
+-- With NGINX_SANITIZE=1 it gets the module of `make SANITIZE=1 LUA=luajit` and the
+-- sanitizers' libraries; what these have to say is in the error log, and fails the
+-- specs. nginx's own leaks are left out by name.
 
 local cqueues = require "cqueues"
 local shell = require "daytona.shell"
@@ -26,6 +31,8 @@ Server.__index = Server
 
 -- Seconds until something that must happen has happened.
 local PATIENCE = 20
+
+local SANITIZE = os.getenv "NGINX_SANITIZE"
 
 local CONFIG = [[
 load_module @MODULES@/ndk_http_module.so;
@@ -193,7 +200,11 @@ end
 --- The process -------------------------------------------------------------------------
 
 function Server:log()
-  return read(self.dir .. "/error.log")
+  local command = "cat %s/error.log %s/asan.* 2>/dev/null | sed 's/^==/[alert] ==/'"
+  local pipe = io.popen(command:format(self.dir, self.dir))
+  local text = pipe:read "*a"
+  pipe:close()
+  return text
 end
 
 ---Process ids of the workers, those that are still leaving included.
@@ -250,12 +261,19 @@ end
 local function configuration(opts, dir, port, kept)
   local values = {
     DIR = dir, ROOT = ROOT, MODULES = modules(), PORT = port, ENV = kept,
-    BUILD = os.getenv "BUILD" or "build", HTTP = opts.http or "", INIT = opts.init or "", WORKER = opts.worker or "",
+    BUILD = SANITIZE and "build/asan" or "build", HTTP = opts.http or "", INIT = opts.init or "", WORKER = opts.worker or "",
     USER = opts.user and "user " .. opts.user .. ";" or "user root;",
     LOCATIONS = locations(opts.locations or {}),
   }
   if output "id -u" ~= "0" then values.USER = "" end
   return (CONFIG:gsub("@(%u+)@", values))
+end
+
+-- What runs nginx under the sanitizers.
+local function sanitized(dir)
+  write(dir .. "/leaks", "leak:ngx_alloc\n")
+  return ("env LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=log_path=%s/asan "
+    .. "LSAN_OPTIONS=suppressions=%s/leaks:print_suppressions=0"):format(dir, dir)
 end
 
 local function start(opts)
@@ -270,7 +288,7 @@ local function start(opts)
   local prefix = dir
   if opts.config then prefix = opts.prefix and ROOT .. "/" .. opts.prefix end
   local command = ("env -u LUA_INIT %s sh -c 'echo $$; exec %s nginx %s -e %s/error.log -c %s/nginx.conf'")
-    :format(given, opts.preload and "env LD_PRELOAD=" .. opts.preload or "", prefix and "-p " .. prefix or "", dir, dir) .. " </dev/null 2>&1"
+    :format(given, SANITIZE and sanitized(dir) or "", prefix and "-p " .. prefix or "", dir, dir) .. " </dev/null 2>&1"
   self.out = assert(io.popen("PATH=$PATH:/usr/sbin:/sbin " .. command, "r"))
   self.pid = tonumber(self.out:read "*l")
   if not self:wait_until(function() return is_listening(port) end) then
