@@ -302,6 +302,29 @@ local function idle()
   end
 end
 
+-- The client inside nginx, with its two ways of waiting for the engine.
+local function in_nginx()
+  local modules = output "ls -d /usr/lib/nginx/modules /usr/lib64/nginx/modules 2>/dev/null | head -n 1"
+  local nginx = output "PATH=$PATH:/usr/sbin; command -v nginx"
+  local contenders = {}
+  for _, way in ipairs { { "doorbell", "true" }, { "1-10 ms naps", "false" } } do
+    local folder = dir .. "/nginx-" .. way[2]
+    os.execute("mkdir " .. folder)
+    save(folder .. "/conf", (read "bench/in_nginx.conf"):gsub("@(%u+)@", {
+      HERE = here, API = api, DIR = folder, MODULES = modules, DOORBELL = way[2], CALLS = "500",
+    }))
+    contenders[#contenders + 1] = { way[1], ("%s -c %s/conf -e %s/error.log"):format(nginx, folder, folder) }
+  end
+  local field = compete(contenders)
+  for _, contender in ipairs(contenders) do
+    local name = contender[1]
+    row("In nginx, one exec after the other: " .. name, ("%.0f µs"):format(field(name, "time")),
+      ("CPU %.1f µs each"):format(field(name, "cpu_each")))
+    row("In nginx, 64 at a time: " .. name, ("%.0f µs each"):format(field(name, "many_time")),
+      ("CPU %.1f µs each"):format(field(name, "many_cpu")))
+  end
+end
+
 local function logs()
   local text = output(("%s%s 100"):format(pinned(processors - 1), compile("demux", "src/core/demux.c")))
   for _, case in ipairs { { "1", "tiny lines" }, { "80", "lines of 80 bytes" } } do
@@ -345,6 +368,7 @@ local ok, message = xpcall(function()
   in_flight()
   frames()
   idle()
+  in_nginx()
   logs()
   if write then write_table() end
 end, debug.traceback)

@@ -261,7 +261,8 @@ end
 local function configuration(opts, dir, port, kept)
   local values = {
     DIR = dir, ROOT = ROOT, MODULES = modules(), PORT = port, ENV = kept,
-    BUILD = SANITIZE and "build/asan" or "build", HTTP = opts.http or "", INIT = opts.init or "", WORKER = opts.worker or "",
+    BUILD = SANITIZE and "build/asan" or "build",
+    HTTP = opts.http or "", INIT = opts.init or "", WORKER = opts.worker or "",
     USER = opts.user and "user " .. opts.user .. ";" or "user root;",
     LOCATIONS = locations(opts.locations or {}),
   }

@@ -161,13 +161,16 @@ end
 
 local nap = SHORTEST_NAP
 
+-- A while, or until there is something new to do.
 local function doze()
-  nap = woken and SHORTEST_NAP or min(nap * 1.5, LONGEST_NAP)
-  if nudge:wait(min(nap, loop.timeout() or nap)) then nap = SHORTEST_NAP end
+  if woken then nap = SHORTEST_NAP end
+  local nudged = nudge:wait(min(nap, loop.timeout() or nap))
+  nap = nudged and SHORTEST_NAP or min(nap * 1.5, LONGEST_NAP)
 end
 
 local function pump_until_idle()
   local socket = answer_bell()
+  nap = SHORTEST_NAP
   while loop.busy() do
     step()
     sweep()
