@@ -565,5 +565,8 @@ end
 
 FileSystem.upload_many = later("daytona.fs.many", "upload_many")
 FileSystem.download_many = later("daytona.fs.many", "download_many")
+FileSystem.upload_dir = later("daytona.fs.sync", "upload_dir")
+FileSystem.download_dir = later("daytona.fs.sync", "download_dir")
+FileSystem.sync = later("daytona.fs.sync", "sync")
 
 return M

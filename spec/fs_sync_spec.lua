@@ -1,0 +1,300 @@
+-- Trees of files between this machine and a sandbox of the local server.
+
+local daytona = require "daytona"
+local core = require "daytona.native"
+
+local service, box, fs, folder, remote
+
+setup(function()
+  service = require("spec.support.service").start()
+  box = assert(service.client:create())
+  fs = box.fs
+end)
+
+teardown(function() service:stop() end)
+
+local turn = 0
+
+before_each(function()
+  assert(service.server:clear_faults())
+  folder = os.tmpname()
+  os.remove(folder)
+  assert(os.execute("mkdir " .. folder))
+  turn = turn + 1
+  remote = "tree" .. turn
+end)
+
+after_each(function() os.execute("chmod -R u+rwX " .. folder .. "; rm -rf " .. folder) end)
+
+local function sh(command)
+  local pipe = io.popen("cd " .. folder .. " && { " .. command .. "\n} 2>&1")
+  local text = pipe:read "*a"
+  pipe:close()
+  return text
+end
+
+local function put(name, data)
+  local file = assert(io.open(folder .. "/" .. name, "wb"))
+  file:write(data or name)
+  file:close()
+end
+
+local LOOK = [[find . -mindepth 1 ! -name .daytona-sync-x -printf '%p %y %m %l\n' | LC_ALL=C sort | cat -v]]
+local SUMS = [[find . -type f -exec sha256sum {} + | LC_ALL=C sort | cat -v]]
+
+local function there(command)
+  return assert(box:exec(command, { cwd = remote, check = true })).result
+end
+
+local function assert_alike()
+  assert.equal(sh(LOOK), there(LOOK))
+  assert.equal(sh(SUMS), there(SUMS))
+end
+
+local function summary(result)
+  return ("%d up, %d down, %d deleted, %d unchanged, %d bytes"):format(result.uploaded, result.downloaded,
+    result.deleted, result.unchanged, result.bytes)
+end
+
+local function requests()
+  return #assert(service.server:requests())
+end
+
+local LONG = ("n"):rep(255)
+
+local function make_tree()
+  sh [[
+    mkdir -p a/b/c empty 'two words'; chmod 700 a; ln -s ../file a/link; ln -s nowhere broken
+    printf '#!/bin/sh\n' >run; chmod 755 run
+  ]]
+  for _, name in ipairs { "file", "a/b/c/deep", "two words/qu'o\"te", "new\nline", "Grüße ☺", "-dash", "latin \233",
+    " around ", LONG, "a/b/" .. LONG, "back\\slash" } do put(name) end
+  put("big", ("0123456789"):rep(100000))
+  put("nothing", "")
+end
+
+describe("sync up", function()
+  it("makes the other side alike, whatever the names", function()
+    make_tree()
+    local result = assert(fs:sync(folder, remote))
+    assert.equal(16, result.uploaded)
+    assert_alike()
+    assert.equal(0, result.unchanged)
+  end)
+
+  it("is one request when nothing has changed", function()
+    make_tree()
+    assert(fs:sync(folder, remote))
+    local before = requests()
+    local result = assert(fs:sync(folder, remote))
+    assert.equal(before + 1, requests())
+    assert.equal("0 up, 0 down, 0 deleted, 16 unchanged, 0 bytes", summary(result))
+  end)
+
+  it("sends what has changed, in size, time, mode or target", function()
+    make_tree()
+    assert(fs:sync(folder, remote))
+    put("file", "new content")
+    put("a/b/c/deep", "a/b/c/peed")  -- as long, within the same second
+    put "a/new"
+    sh "chmod 600 run; ln -sf run a/link; mkdir -p x/y; echo 1 >x/y/z"
+    local result = assert(fs:sync(folder, remote))
+    assert.equal(5, result.uploaded)
+    assert_alike()
+  end)
+
+  it("removes only with delete, and never what is ignored", function()
+    sh "mkdir -p d/e; echo 1 >d/e/f; echo 1 >g; echo '*.log' >.gitignore; echo x >a.log; mkdir .git; echo 1 >.git/x"
+    local result = assert(fs:sync(folder, remote))
+    assert.equal(3, result.uploaded)
+    there "echo keep >their.log; mkdir -p gone/deep; echo 1 >gone/deep/f; echo 1 >gone/x.log; echo 2 >h"
+    assert.equal(0, assert(fs:sync(folder, remote)).deleted)
+    assert.equal(2, assert(fs:sync(folder, remote, { delete = true })).deleted)
+    assert.equal("./.gitignore\n./d/e/f\n./g\n./gone/x.log\n./their.log\n", there "find . -type f | LC_ALL=C sort")
+    assert.equal(2, assert(fs:sync(folder, remote, { gitignore = false })).uploaded)
+    assert.equal("1\n", there "cat .git/x")
+  end)
+
+  it("leaves out what it is told to", function()
+    sh "mkdir -p d node_modules/x; echo 1 >d/a.o; echo 1 >d/b.c; echo 1 >node_modules/x/y"
+    local result = assert(fs:sync(folder, remote, { exclude = { "*.o", "node_modules/" } }))
+    assert.equal("1 up, 0 down, 0 deleted, 0 unchanged, 2 bytes", summary(result))
+  end)
+
+  it("compares contents when told to", function()
+    make_tree()
+    assert(fs:sync(folder, remote))
+    sh "find . -type f -exec touch -d 2001-01-01 {} +"
+    assert.equal(0, assert(fs:sync(folder, remote, { checksum = true })).uploaded)
+    there "printf elif >file; touch -d 2001-01-01 file"
+    assert.equal(0, assert(fs:sync(folder, remote, { checksum = true, exclude = { "file" } })).uploaded)
+    assert.equal(1, assert(fs:sync(folder, remote, { checksum = true })).uploaded)
+    assert.equal("file", there "cat file")
+  end)
+
+  it("puts a folder in the place of a file only with delete", function()
+    sh "mkdir a; echo 1 >a/x; echo 1 >b"
+    assert(fs:mkdir(remote))
+    there "echo 1 >a; mkdir b; echo 1 >b/y; mkdir ../outside; ln -s ../outside l"
+    local result, err = fs:sync(folder, remote)
+    assert.is_nil(result)
+    assert.equal("conflict", err.kind)
+    assert(fs:sync(folder, remote, { delete = true }))
+    assert_alike()
+  end)
+
+  it("does not write through a link over there", function()
+    sh "mkdir l; echo 1 >l/x"
+    assert(fs:mkdir(remote))
+    there "mkdir -p ../elsewhere; rm -f ../elsewhere/x; ln -s ../elsewhere l"
+    local _, err = fs:sync(folder, remote)
+    assert.equal("conflict", err.kind)
+    assert(fs:sync(folder, remote, { delete = true }))
+    assert_alike()
+    assert.is_false(fs:exists "elsewhere/x")
+  end)
+
+  it("that is cut, refused or finds no room leaves no half file and nothing of its own", function()
+    put("file", "old")
+    assert(fs:sync(folder, remote))
+    put("file", ("new"):rep(100000))
+    assert(service.server:faults { { path = "/files/bulk-upload", drop = true } })
+    local result, err = fs:sync(folder, remote)
+    assert.is_nil(result)
+    assert.equal("connection", err.kind)
+    assert.equal("sync", err.operation)
+    assert(service.server:clear_faults())
+    assert.equal("old", there "cat file")
+    assert.equal("./file\n", there "find . -mindepth 1")
+    there "mkdir full; mv file full/; rmdir full 2>/dev/null || :"
+    local _, problem = fs:sync(folder, remote .. "/full/file")
+    assert.equal("conflict", problem.kind)
+  end)
+
+  it("that is cancelled leaves no half file", function()
+    put("file", ("new"):rep(1000000))
+    assert(service.server:faults { { path = "/files/bulk-upload", slow = 1000 } })
+    local _, err
+    local task
+    task = daytona.spawn(function()
+      _, err = fs:sync(folder, remote, { on_progress = function() task:cancel() end })
+    end)
+    task:wait()
+    assert(service.server:clear_faults())
+    assert.equal("canceled", err.kind)
+    assert.equal("", there "find . -mindepth 1")
+  end)
+
+  it("of an empty folder makes one; of none is an error", function()
+    assert(fs:sync(folder, remote))
+    assert.is_true(assert(fs:stat(remote)).is_dir)
+    local _, err = fs:sync(folder .. "/none", remote)
+    assert.equal("io", err.kind)
+  end)
+
+  it("reports progress, and what it cannot copy", function()
+    sh "mkfifo pipe; echo 1 >x"
+    local done, total
+    local result = assert(fs:upload_dir(folder, remote, { on_progress = function(d, t) done, total = d, t end }))
+    assert.same({ "pipe" }, result.skipped)
+    assert.equal(total, done)
+  end)
+end)
+
+describe("sync down", function()
+  it("makes this side alike, in one request more than it looks", function()
+    make_tree()
+    assert(fs:sync(folder, remote))
+    local up = folder
+    folder = up .. "/../" .. up:match "[^/]+$" .. ".down"
+    local result = assert(fs:download_dir(remote, folder))
+    assert.equal(16, result.downloaded)
+    assert_alike()
+    local before = requests()
+    result = assert(fs:sync(folder, remote, { direction = "down" }))
+    assert.equal("0 up, 0 down, 0 deleted, 16 unchanged, 0 bytes", summary(result))
+    assert.equal(before + 1, requests())
+    os.execute("rm -rf " .. folder)
+    folder = up
+  end)
+
+  it("takes over changes, and removes with delete", function()
+    sh "mkdir d; echo 1 >d/a; echo 2 >b; chmod 500 d"
+    assert(fs:sync(folder, remote))
+    there "chmod 700 d; echo longer >d/a; chmod 600 b; rm -f c; mkdir new; echo 1 >new/n; printf 'x.log' >.gitignore"
+    sh "echo 1 >extra; echo 1 >x.log"
+    local result = assert(fs:sync(folder, remote, { direction = "down", delete = true }))
+    assert.equal("0 up, 3 down, 1 deleted, 1 unchanged, 14 bytes", summary(result))
+    assert.equal("1\n", sh "cat x.log; rm x.log")
+    assert_alike()
+  end)
+
+  it("of what is not there is an error", function()
+    local _, err = fs:download_dir("none", folder .. "/new")
+    assert.equal("not_found", err.kind)
+    assert.is_nil(core.lstat(folder .. "/new"))
+  end)
+
+  it("that is cut changes nothing, and leaves nothing of its own", function()
+    assert(fs:mkdir(remote))
+    there "echo new >a; echo new >b"
+    put("a", "old")
+    assert(service.server:faults { { path = "/files/bulk-download", cut_after = 250 } })
+    local _, err = fs:sync(folder, remote, { direction = "down" })
+    assert.equal("connection", err.kind)
+    assert.equal("old", sh "cat *")
+    assert.equal("./a\n", sh "find . -mindepth 1")
+  end)
+
+  it("makes no links that lead out of the folder", function()
+    assert(fs:mkdir(remote))
+    there "mkdir d; ln -s /etc/passwd abs; ln -s ../../x d/out; ln -s ../in d/in; ln -s . self"
+    local result = assert(fs:download_dir(remote, folder))
+    assert.same({ "abs", "d/out" }, result.skipped)
+    assert.equal("./d/in\n./self\n", sh "find . -type l | LC_ALL=C sort")
+  end)
+
+  it("does not write through a link on this side", function()
+    assert(fs:mkdir(remote))
+    there "mkdir d; echo 1 >d/x"
+    sh "mkdir -p out t; ln -s ../out t/d"
+    local _, err = fs:download_dir(remote, folder .. "/t")
+    assert.equal("conflict", err.kind)
+    assert(fs:download_dir(remote, folder .. "/t", { delete = true }))
+    assert.equal("t/d/x\n", sh "ls out; ls t/d/x")
+  end)
+
+  -- A server that answers this list of files, in place of the true one.
+  local function lying(records)
+    local base64 = require "daytona.base64"
+    local list = base64.encode(table.concat(records, "//\n") .. "//\n0\n")
+    assert(service.server:faults {
+      { path = "/process/execute", status = 200,
+        body = ('{"exitCode":0,"result":"tree\\n%s\\n\\n\\n\\n"}'):format(list) },
+    })
+    return fs:download_dir(remote, folder .. "/t")
+  end
+
+  it("believes no name that leads out of the folder", function()
+    for _, records in ipairs {
+      { "81a4 1 1700000000 ./../../x" }, { "81a4 1 1700000000 .//x" }, { "81a4 1 1700000000 ./a/../../x" },
+      { "a1ff 1 1700000000 ./a", "81a4 1 1700000000 ./a/x" }, { "81a4 1 1700000000 ./nowhere/x" },
+      { "81a4 1 1700000000 ./." },
+    } do
+      local result, err = lying(records)
+      assert.is_nil(result)
+      assert.equal("protocol", err.kind)
+      assert.equal("", sh "find . -mindepth 1")
+    end
+  end)
+end)
+
+describe("sync", function()
+  it("is refused where it makes no sense", function()
+    for _, call in ipairs {
+      function() fs:sync() end, function() fs:sync(folder) end, function() fs:sync(folder, "") end,
+      function() fs:sync(folder, "x", { direction = "left" }) end,
+      function() fs:upload_dir(folder, "x", { way = 1 }) end,
+    } do assert.has_error(call) end
+  end)
+end)
