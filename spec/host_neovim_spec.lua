@@ -178,7 +178,7 @@ describe("in Neovim #host", function()
     local said = stage:run("neovim", 'local COMMAND = "checkhealth daytona"' .. SHOW)
     assert.equal(0, said.exit, said.text)
     for _, words in ipairs {
-      "Lua: LuaJIT", "C module: .*build/luajit/daytona/core.so", "libcurl/%d+%.%d+", "JSON: ",
+      "Lua: LuaJIT", "C module: .*build/.*luajit/daytona/core.so", "libcurl/%d+%.%d+", "JSON: ",
       "driver: uv %(this is Neovim%)", "credentials: present", "server: http://.* answers",
     } do assert.matches("OK: [^|]*" .. words, said.text) end
     assert.is_nil(said.text:find(stage.server.api_key, 1, true))
