@@ -155,6 +155,23 @@ describe("the page 'Embedding' #host", function()
       assert.equal("sandbox: exit 3", said.status)
     end)
 
+    it("shows lines as they are printed", function()
+      local said = edit("d.py", "import time\nprint('early')\ntime.sleep(1.5)\nprint('late')\n", [[
+        vim.bo.filetype = "python"
+        vim.cmd "SandboxRun"
+        wait_for(function() return output():find "early" end)
+        say("output", output())
+        say("status", plugin.status())
+        wait_for(function() return plugin.status():find "exit" end)
+        say("after", output())
+        vim.cmd "qa!"
+      ]])
+      assert.equal(0, said.exit, said.text)
+      assert.equal("early", said.output)
+      assert.equal("sandbox: running", said.status)
+      assert.equal("early|late|[exit 0]", said.after)
+    end)
+
     it("runs a range, and one key cancels what runs", function()
       local said = edit("b.sh", "exit 1\necho second\nsleep 1003\n", [[
         vim.bo.filetype = "sh"
@@ -163,7 +180,6 @@ describe("the page 'Embedding' #host", function()
         say("output", output())
         vim.cmd "3SandboxRun"
         wait_for(function() return plugin.status():find "running" end)
-        vim.wait(300)
         vim.cmd "wincmd j"
         vim.api.nvim_feedkeys("q", "x", false)
         wait_for(function() return plugin.status():find "cancelled" end)

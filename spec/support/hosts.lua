@@ -36,13 +36,14 @@ hosts.sanitize = os.getenv "SANITIZE" ~= nil
 local function sanitized(lua, leaks)
   if not hosts.sanitize then return "" end
   local library = io.popen("gcc -print-file-name=libasan.so"):read("*l")
-  return ("env LD_PRELOAD=%s ASAN_OPTIONS=detect_leaks=%d:exitcode=99 LUA_CPATH=\"${LUA_CPATH-%s/build/asan/%s/?.so;;}\" ")
-    :format(library, leaks, ROOT, lua)
+  local cpath = ('LUA_CPATH="${LUA_CPATH-%s/build/asan/%s/?.so;;}" '):format(ROOT, lua)
+  return ("env LD_PRELOAD=%s ASAN_OPTIONS=detect_leaks=%d:exitcode=99 "):format(library, leaks) .. cpath
 end
 
 -- How to start each host. %s is the program's file, or folder in LÖVE's case.
 local COMMAND = {
-  neovim = sanitized("luajit", 0) .. "nvim --headless -u NONE -i NONE -n --cmd " .. shell.quote("set rtp^=" .. ROOT) .. " -c 'luafile %s'",
+  neovim = sanitized("luajit", 0) .. "nvim --headless -u NONE -i NONE -n --cmd "
+    .. shell.quote("set rtp^=" .. ROOT) .. " -c 'luafile %s'",
   love = "xvfb-run -a love %s",
   luv = sanitized("lua5.4", 1) .. "lua5.4 %s",
   cqueues = sanitized("lua5.4", 1) .. "lua5.4 %s",

@@ -1,6 +1,6 @@
--- Runs what is in a buffer in a sandbox and shows its output in a split. One
--- sandbox serves the whole session: it is made at the first run and deleted when
--- the editor is left. The editor never waits.
+-- Runs what is in a buffer in a sandbox and shows its output in a split, line by
+-- line as it is printed. One sandbox serves the whole session: it is made at the
+-- first run and deleted when the editor is left. The editor never waits.
 
 local daytona = require "daytona"
 
@@ -8,23 +8,15 @@ local M = {}
 
 local sandbox      -- once there is one
 local running      -- the task, while something runs
+local job          -- what it reads from, once that has begun
 local status = ""  -- for the statusline
 local output       -- the buffer of the split
 
---- How to run what ---------------------------------------------------------------------
+-- Filetype -> the program that runs it.
+local INTERPRETERS = { python = "python3 -u", javascript = "node", sh = "sh", bash = "bash", lua = "lua" }
 
-local function run_code(language)
-  return function(sb, text) return sb:run(text, { language = language }) end
-end
-
-local function run_shell(sb, text)
-  return sb:exec(text)
-end
-
-local RUNNERS = {
-  python = run_code "python", javascript = run_code "javascript", typescript = run_code "typescript",
-  sh = run_shell, bash = run_shell,
-}
+-- Where the text goes in the sandbox.
+local SOURCE = ".sandbox_run"
 
 --- The split ---------------------------------------------------------------------------
 
@@ -78,21 +70,35 @@ end
 local function ending(result, err)
   if daytona.is_error(err, "canceled") then return "cancelled" end
   if not result then return "failed: " .. tostring(err) end
-  if result.timed_out then return "timed out" end
+  if result.reason == "canceled" then return "cancelled" end
   return "exit " .. result.exit_code
 end
 
-local function execute(runner, text)
+-- Starts the interpreter on the text. The job, or nil and an error.
+local function begin(interpreter, text)
   local sb, err = get_sandbox()
   if not sb then return nil, err end
+  local info
+  info, err = sb.fs:write(SOURCE, text)
+  if not info then return nil, err end
+  return sb:popen(interpreter .. " " .. SOURCE, { stderr = "stdout" })
+end
+
+local function execute(interpreter, text)
+  local err
+  job, err = begin(interpreter, text)
+  if not job then return nil, err end
   set_status "sandbox: running"
-  return runner(sb, text)
+  for line in job:lines() do show(line) end
+  local result
+  result, err = job:wait()
+  job:remove()
+  return result, err
 end
 
 -- Runs in the main loop, when the task is done.
 local function finish(result, err)
-  running = nil
-  if result then show(result.result) end
+  running, job = nil, nil
   local text = ending(result, err)
   show("[" .. text .. "]")
   set_status("sandbox: " .. text)
@@ -105,13 +111,13 @@ end
 ---@param last integer
 function M.run(first, last)
   if running then return vim.notify("something runs already; :SandboxCancel ends it", vim.log.levels.WARN) end
-  local runner = RUNNERS[vim.bo.filetype]
-  if not runner then
+  local interpreter = INTERPRETERS[vim.bo.filetype]
+  if not interpreter then
     return vim.notify("cannot run the filetype '" .. vim.bo.filetype .. "'", vim.log.levels.ERROR)
   end
   local text = table.concat(vim.api.nvim_buf_get_lines(0, first - 1, last, false), "\n") .. "\n"
   open_output()
-  local task = daytona.callback(execute)(runner, text, vim.schedule_wrap(finish))
+  local task = daytona.callback(execute)(interpreter, text, vim.schedule_wrap(finish))
   if not task:done() then running = task end
 end
 
@@ -119,7 +125,8 @@ end
 function M.cancel()
   if not running then return end
   set_status "sandbox: stopping"
-  running:cancel()
+  -- A job that is killed ends its output: the task comes to its end by itself.
+  if job then daytona.spawn(job.kill, job) else running:cancel() end
 end
 
 ---For 'statusline': %{v:lua.require'sandbox_run'.status()}
