@@ -151,4 +151,36 @@ describe("in LÖVE #host", function()
     ]], { SILENT_URL = "https://127.0.0.1:" .. silence.port })
     silence:close()
   end)
+
+  it("threads, Lua states of their own, block side by side with the frames", function()
+    local said = stage:run("love", [[
+      local CODE = [=[
+        local path, cpath, sandbox = ...
+        package.path, package.cpath = path, cpath
+        local daytona = require "daytona"
+        local sb = assert(daytona.get(sandbox))
+        love.thread.getChannel("said"):push(sb:exec("sleep 0.2; echo thread").result .. daytona.driver())
+      ]=]
+      local threads, frames = {}, 0
+      function love.load()
+        for i = 1, 3 do
+          threads[i] = love.thread.newThread(CODE)
+          threads[i]:start(package.path, package.cpath, os.getenv "SANDBOX")
+        end
+        daytona.spawn(function() say("task", assert(daytona.get(os.getenv "SANDBOX")):exec("echo task").result) end)
+      end
+      function love.update()
+        daytona.update(0.002)
+        frames = frames + 1
+        for i = 1, 3 do assert(not threads[i]:getError(), threads[i]:getError()) end
+        if love.thread.getChannel("said"):getCount() < 3 or loop.busy() then return end
+        for i = 1, 3 do say("thread" .. i, (love.thread.getChannel("said"):pop():gsub("\n", " "))) end
+        love.event.quit()
+      end
+      function love.errorhandler(message) say("error", message) os.exit(1) end
+    ]])
+    assert.equal(0, said.exit, said.text)
+    assert.same({ "task", "thread block", "thread block", "thread block" },
+      { said.task, said.thread1, said.thread2, said.thread3 })
+  end)
 end)

@@ -102,6 +102,32 @@ for _, host in ipairs { "luv", "luv-luajit" } do
       assert.is_true(said.woken <= 1, said.text) -- by the timer that measures
     end)
 
+    if host == "luv-luajit" then
+      it("the child of a fork blocks, and does not disturb its parent", function()
+        local said = stage:run(host, [[
+          local ffi = require "ffi"
+          ffi.cdef "int fork(void); void _exit(int); int waitpid(int, int *, int);"
+          local sb = assert(daytona.get(os.getenv "SANDBOX"))
+          daytona.spawn(function() say("parent", sb:exec("sleep 0.3; echo 1").result) end)
+          local timer = uv.new_timer()
+          timer:start(50, 0, function()
+            timer:close()
+            local pid = ffi.C.fork()
+            if pid == 0 then
+              say("child", sb:exec("echo 2").result)
+              collectgarbage()
+              collectgarbage()
+              ffi.C._exit(0)
+            end
+            ffi.C.waitpid(pid, nil, 0)
+          end)
+          uv.run()
+        ]])
+        assert.equal(0, said.exit, said.text)
+        assert.same({ 1, 2 }, { said.parent, said.child })
+      end)
+    end
+
     it("ends cleanly with work in flight", function()
       for _, ending in ipairs { "os.exit(0, true)", "os.exit(0)", "" } do
         local said = stage:run(host, [[

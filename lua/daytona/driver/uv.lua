@@ -100,13 +100,19 @@ local function resume_in_editor(fn)
   editor.schedule(function() guarded(fn) end)
 end
 
--- Commands are stopped and temporary sandboxes deleted when the editor is left.
+---For the editor's last moment: commands are stopped, and what tasks were to
+---clean up is cleaned up.
+function driver.leave()
+  if poll then loop.stop(FAREWELL) end
+end
+
+local will_leave = false
+
+-- Later, as this may be a fast event.
 local function clean_up_at_exit()
-  local function leave()
-    if poll then loop.stop(FAREWELL) end
-  end
+  if will_leave then return end
+  will_leave = true
   editor.schedule(function()
-    driver.leave = leave
     editor.cmd [[
       augroup daytona
         autocmd!
@@ -115,8 +121,6 @@ local function clean_up_at_exit()
     ]]
   end)
 end
-
-local farewell_set = false
 
 function driver.attach(the_loop)
   block.attach(the_loop)
@@ -127,8 +131,7 @@ function driver.attach(the_loop)
   timer = assert(uv.new_timer())
   if not is_editor() then return end
   driver.defer = resume_in_editor
-  if not farewell_set then clean_up_at_exit() end
-  farewell_set = true
+  clean_up_at_exit()
 end
 
 function driver.detach()
