@@ -326,6 +326,16 @@ describe("in nginx #host", function()
     assert.equal("", complaints(stop()))
   end)
 
+  it("goes on, slowly, where all timers are taken", function()
+    start { http = "lua_max_running_timers 2;", locations = { taken = [[
+      for _ = 1, 2 do ngx.timer.at(0, function() ngx.sleep(4) end) end
+      ngx.sleep(0.05)
+      ngx.print(box():exec("echo slowly").result)
+    ]] } }
+    assert.equal("slowly\n", (server:get "/taken"))
+    stop()
+  end)
+
   it("nothing wakes it while nothing is in flight", function()
     start { locations = { run = RUN } }
     server:get "/run"

@@ -41,6 +41,13 @@ local SWEEP = 0.5
 -- Between two looks at the engine where there is no doorbell, seconds.
 local SHORTEST_NAP, LONGEST_NAP = 0.001, 0.01
 
+-- Seconds until a timer that was begun must run: nginx drops those beyond
+-- lua_max_running_timers without a word to us.
+local TIMER_LIMIT = 1
+
+-- Steps of one pump. What nginx takes for each is given back when its timer ends.
+local STEPS = 10000
+
 -- The longest waits that nginx takes, milliseconds and seconds.
 local LONG_MS = 2147483647
 local LONG = 2147483
@@ -58,6 +65,7 @@ local NO_TIMERS = {
 local loop
 local waiting = {}     -- waiters whose light threads are suspended
 local pumping = false  -- the pump runs, or is about to
+local begun = false    -- it runs
 local stepping = false
 local woken = false    -- the last step woke somebody
 local nudge            -- ends the pump's nap
@@ -168,10 +176,13 @@ local function doze()
   nap = nudged and SHORTEST_NAP or min(nap * 1.5, LONGEST_NAP)
 end
 
-local function pump_until_idle()
+local start_pump
+
+local function pump_for_a_while()
   local socket = answer_bell()
   nap = SHORTEST_NAP
-  while loop.busy() do
+  for _ = 1, STEPS do
+    if not loop.busy() then break end
     step()
     sweep()
     if not loop.busy() then break end
@@ -181,16 +192,17 @@ local function pump_until_idle()
       socket = nil
     end
   end
-  pumping = false
+  pumping, begun = false, false
   if socket then socket:setkeepalive(0, 1) end
+  if loop.busy() then start_pump() end
 end
 
-local start_pump
-
 local function pump()
-  local ok, err = pcall(pump_until_idle)
+  if begun then return end -- its timer came late: another one was begun meanwhile
+  begun = true
+  local ok, err = pcall(pump_for_a_while)
   if ok then return end
-  pumping = false
+  pumping, begun = false, false
   log(ERR, "daytona: ", tostring(err))
   if loop.busy() then start_pump() end
 end
@@ -225,7 +237,7 @@ end
 ---In the child of a fork: what waited there was the parent's.
 function _M.detach()
   if bell then bell:close() end
-  bell, waiting, pumping = nil, {}, false
+  bell, waiting, pumping, begun = nil, {}, false, false
 end
 
 --- Waiting ---------------------------------------------------------------------------
@@ -249,6 +261,17 @@ local function pump_for(waiter)
   end
 end
 
+-- Until the waiter is ready, or the pump should have begun and has not.
+local function wait_in(own, waiter)
+  waiting[waiter] = true
+  local ok, err = own:wait(begun and LONG or TIMER_LIMIT)
+  waiting[waiter] = nil
+  if not ok and err ~= "timeout" then error(err, 0) end
+  if waiter.ready or begun then return end
+  pumping = false
+  step()
+end
+
 ---Suspends the calling light thread until the waiter is ready.
 function _M.wait(waiter)
   nudge = nudge or semaphore.new(0)
@@ -256,10 +279,10 @@ function _M.wait(waiter)
   if waiter.ready then return true end
   local own = waiter.semaphore or semaphore.new(0)
   waiter.semaphore = own
-  waiting[waiter] = true
-  if not start_pump() then pump_for(waiter) end
-  while not waiter.ready do own:wait(LONG) end
-  waiting[waiter] = nil
+  repeat
+    if not start_pump() then pump_for(waiter) end
+    if not waiter.ready then wait_in(own, waiter) end
+  until waiter.ready
   return true
 end
 
@@ -306,10 +329,8 @@ function _M.spawn(fn, ...)
   threads[threads.n] = thread
 end
 
----Calls fn(...) in a light thread that belongs to no request.
-function _M.background(fn, ...)
-  local ok, err = timer_at(0, function(_, ...) fn(...) end, ...)
-  if not ok then log(ERR, "daytona: cannot start a timer (", err, ")") end
-end
+---Calls fn(...) in a light thread that belongs to no request: loop.lose, which the
+---pump calls, asks for it, so it is one of the pump's.
+_M.background = _M.spawn
 
 return _M
