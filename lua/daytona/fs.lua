@@ -41,6 +41,28 @@ local function list_flaw(list)
   end
 end
 
+local function matches_flaw(list)
+  for i = 1, #list do
+    local match = list[i]
+    if type(match) ~= "table" or type(match.file) ~= "string" or type(match.line) ~= "number"
+      or type(match.content) ~= "string" then return "no list of lines" end
+  end
+end
+
+local function names_flaw(raw)
+  local files = raw.files or {}
+  if type(files) ~= "table" then return "no list of names" end
+  for i = 1, #files do
+    if type(files[i]) ~= "string" then return "no list of names" end
+  end
+end
+
+local function outcomes_flaw(list)
+  for i = 1, #list do
+    if type(list[i]) ~= "table" then return "no list of outcomes" end
+  end
+end
+
 -- The same of an upload's; old daemons say nothing about the files.
 local function upload_flaw(raw)
   local files = raw.files or {}
@@ -63,6 +85,9 @@ local CALLS = {
   upload_v2 = { "POST",   "/files/upload-v2" },
   upload_many   = { "POST", "/files/bulk-upload" },
   download_many = { "POST", "/files/bulk-download", safe = true },
+  grep      = { "GET",    "/files/find",        "list",   flaw = matches_flaw },
+  glob      = { "GET",    "/files/search",      "object", flaw = names_flaw },
+  replace   = { "POST",   "/files/replace",     "list",   flaw = outcomes_flaw },
 }
 
 local function call(self, operation, request)
@@ -565,6 +590,11 @@ end
 
 FileSystem.upload_many = later("daytona.fs.many", "upload_many")
 FileSystem.download_many = later("daytona.fs.many", "download_many")
+FileSystem.grep = later("daytona.fs.search", "grep")
+FileSystem.glob = later("daytona.fs.search", "glob")
+FileSystem.replace = later("daytona.fs.search", "replace")
+FileSystem.tail = later("daytona.fs.search", "tail")
+FileSystem.open = later("daytona.fs.file", "open")
 FileSystem.upload_dir = later("daytona.fs.sync", "upload_dir")
 FileSystem.download_dir = later("daytona.fs.sync", "download_dir")
 FileSystem.sync = later("daytona.fs.sync", "sync")
