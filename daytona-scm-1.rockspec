@@ -159,6 +159,7 @@ build = {
     ["daytona.fs.search"] = "lua/daytona/fs/search.lua",
     ["daytona.fs.sync"] = "lua/daytona/fs/sync.lua",
     ["daytona.fs.tar"] = "lua/daytona/fs/tar.lua",
+    ["daytona.fs.watch"] = "lua/daytona/fs/watch.lua",
     ["daytona.git"] = "lua/daytona/git.lua",
     ["daytona.health"] = "lua/daytona/health.lua",
     ["daytona.http"] = "lua/daytona/http.lua",

@@ -598,5 +598,6 @@ FileSystem.open = later("daytona.fs.file", "open")
 FileSystem.upload_dir = later("daytona.fs.sync", "upload_dir")
 FileSystem.download_dir = later("daytona.fs.sync", "download_dir")
 FileSystem.sync = later("daytona.fs.sync", "sync")
+FileSystem.watch = later("daytona.fs.watch", "watch")
 
 return M
