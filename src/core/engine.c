@@ -521,10 +521,16 @@ static int work(struct dt_engine *e, double limit)
     code = multi_rebuild(e);
   if(!code)
     guard_against_spinning(e, before);
-  if(e->alarm > 0 && e->alarm <= e->now)
-    e->alarm = 0;
   dt_sigpipe_restore(&pipe);
   return code;
+}
+
+/* An alarm is over once the caller is about to hear of it: not before, or a
+   poll that works first would then wait without it. */
+static void end_alarm(struct dt_engine *e)
+{
+  if(e->alarm > 0 && e->alarm <= e->now)
+    e->alarm = 0;
 }
 
 /* Asks the poll set, unless there are answers left from the last time. Returns
@@ -552,6 +558,7 @@ int dt_engine_step(struct dt_engine *e, double budget)
   e->stats.steps++;
   look(e, 0);
   code = work(e, budget > 0 ? e->now + budget : 0);
+  end_alarm(e);
   dt_engine_sync(e);
   return code;
 }
@@ -610,6 +617,7 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
   }
   if(interrupted)
     *interrupted = signal_came;
+  end_alarm(e);
   dt_engine_sync(e);
   unhold(e);
   return code;

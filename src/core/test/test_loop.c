@@ -151,6 +151,41 @@ static void test_alarm(void)
   dt_engine_free(e);
 }
 
+/* Answers the first request of a connection, and no other. */
+static void answer_once(struct peer *p, int fd, int n)
+{
+  struct peer_request r;
+
+  (void)p;
+  (void)n;
+  if(peer_read(fd, &r))
+    peer_answer(fd, 200, "");
+  free(r.body);
+  peer_hold(fd);
+}
+
+/* An alarm that comes while a poll does what was due (here: sends a request on
+   a kept connection) ends that poll, and is not forgotten over it. */
+static void test_alarm_at_work(void)
+{
+  struct peer *p = peer_open(answer_once, NULL);
+  struct dt_engine *e = engine_open(0);
+  struct dt_request r = REQUEST(peer_url(p, "/"));
+  struct dt_transfer *t;
+  double before;
+
+  CHECK(fetch(e, &r, NULL) == DT_OK);
+  t = begin(e, &r);
+  before = dt_now();
+  dt_engine_alarm(e, before);
+  CHECK(dt_engine_poll(e, 5, NULL) == DT_OK);
+  CHECK(dt_now() - before < 4);
+  CHECK(dt_engine_timeout(e) > 4); /* and it is gone */
+  dt_transfer_free(t);
+  dt_engine_free(e);
+  peer_close(p);
+}
+
 /* Nothing wakes up a process whose transfers rest. */
 static void test_idle(struct peer *p, struct peer *silent)
 {
@@ -303,6 +338,7 @@ void test_loop(void)
   test_events_pending(p);
   test_timers(silent);
   test_alarm();
+  test_alarm_at_work();
   test_idle(p, silent);
   test_poll_time();
   test_signal();
