@@ -133,7 +133,11 @@ for _, stage in ipairs(STAGES) do
         local task = daytona.spawn(function()
           return trial:run(operation, options_of(stage, operation, {}))
         end)
-        trial.eventually(stage.reached, stage[1])
+        trial.eventually(stage.reached, function()
+          local stats = loop.engine():stats()
+          return ("%s (%d requests begun, %d running, %d queued, the task is %s)"):format(stage[1], trial.begun,
+            stats.running, stats.queued, task:done() and tostring(select(2, task:wait())) or "running")
+        end)
         task:cancel()
         local result, err = task:wait()
         assert.is_nil(result)
