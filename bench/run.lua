@@ -179,9 +179,9 @@ local luas = { { "Lua 5.4", "lua5.4" }, { "LuaJIT", "luajit" } }
 local single = {}  -- CPU of one call, microseconds, by Lua
 
 local function one_call()
-  local n = 3000
+  local n, sandbox = 3000, read("bench/nginx.conf"):match '"id":"([^"]+)"'
   local contenders = {
-    { "C", ("%s %s/toolbox/bench/process/execute %d"):format(easy_loop, url, n) },
+    { "C", ("%s %s/toolbox/%s/process/execute %d"):format(easy_loop, url, sandbox, n) },
   }
   for _, lua in ipairs(luas) do
     contenders[#contenders + 1] = { lua[1], on(lua[2], "exec", n) }

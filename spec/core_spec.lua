@@ -67,6 +67,12 @@ describe("daytona.core", function()
       assert.has_error(function() core.random(257) end)
     end)
 
+    it("write strings as JSON does", function()
+      assert.equal([["\"\\/\b\t\n\f\r\u0001\u001f"]], core.json_string('"\\/\b\t\n\f\r\1\31'))
+      local long = ("a\"\1"):rep(100000)
+      assert.equal('"' .. ([[a\"\u0001]]):rep(100000) .. '"', core.json_string(long))
+    end)
+
     it("recognize UTF-8", function()
       local good = {
         "", "plain", "\194\128", "\223\191", "\224\160\128", "\237\159\191", "\239\191\191",
@@ -78,6 +84,10 @@ describe("daytona.core", function()
       }
       for _, s in ipairs(good) do assert.is_true(core.is_utf8(s), ("%q"):format(s)) end
       for _, s in ipairs(bad) do assert.is_false(core.is_utf8(s), ("%q"):format(s)) end
+      for _, s in ipairs(good) do
+        assert.equal('"' .. s:gsub("%z", "\\u0000") .. '"', core.json_string(s))
+      end
+      for _, s in ipairs(bad) do assert.is_nil(core.json_string(s), ("%q"):format(s)) end
     end)
   end)
 
@@ -304,6 +314,62 @@ describe("daytona.core", function()
       transfer:cancel()
       assert.equal("canceled", (select(2, transfer:result())))
       transfer:cancel()
+    end)
+  end)
+
+  describe("an exchange", function()
+    local profile = core.profile { headers = { "X-Of: profile" } }
+
+    local function exchange(out, wait, path, body)
+      return engine:exchange(out, wait, profile, body and "POST" or "GET", peer.url .. path,
+        body and "Content-Type: text/plain", body, 10, nil, 1000)
+    end
+
+    it("has the answer of 2xx at once, and nothing else to do with", function()
+      local out = { false, 0 }
+      local status, body = exchange(out, 10, "/echo", "some text")
+      assert.equal(200, status)
+      for _, part in ipairs { "^POST /echo ", "X%-Of: profile\r?\n", "Content%-Type: text/plain\r?\n", "some text$" } do
+        assert.matches(part, body)
+      end
+      assert.is_false(out[1])
+      assert.is_nil(engine:step())
+      assert.equal(1, engine:stats().finished)
+    end)
+
+    it("hands over the transfer of any other answer", function()
+      local out = { false, 0 }
+      assert.same({ nil, true }, { exchange(out, 10, "/status/404") })
+      assert.equal(404, (out[1]:result()))
+      assert.equal(out[1]:id(), out[2])
+      assert.same({ nil, true }, { exchange(out, 10, "/bytes/1001") })
+      assert.equal("too_large", (select(2, out[1]:result())))
+      assert.is_nil(engine:step())
+    end)
+
+    it("hands over the transfer that is still under way", function()
+      for _, wait in ipairs { 0, 0.01 } do
+        local out = { false, 0 }
+        assert.same({ nil, false }, { exchange(out, wait, "/delay?ms=50") })
+        assert.is_nil((out[1]:result()))
+        await(out[1], { DONE })
+        assert.equal(200, (out[1]:result()))
+      end
+    end)
+
+    it("does not keep other events waiting", function()
+      local out, other = { false, 0 }, start("/ok")
+      assert.same({ nil, false }, { exchange(out, 10, "/never") })
+      assert.equal(other:id(), engine:step()[1])
+      out[1]:close()
+    end)
+
+    it("does nothing where a character is forbidden", function()
+      local out = { false, 0 }
+      for _, path in ipairs { "/\n", "/\0", "/ " } do
+        assert.equal(0, select("#", exchange(out, 10, path)))
+      end
+      assert.is_false(out[1])
     end)
   end)
 

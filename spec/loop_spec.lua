@@ -316,10 +316,63 @@ describe("waiting", function()
     end) end
   end)
 
+  local EXCHANGE = [[
+    loop.engine()
+    local profile = loop.profile {}
+    local function exchange(path)
+      local status, body, op = loop.exchange(profile, "GET", ARG .. path, nil, nil, 10)
+      return status, body, op
+    end
+  ]]
+
+  describe("for an exchange", function()
+    local function lines_of(program)
+      return Child.start(EXCHANGE .. program, peer.url):rest()
+    end
+
+    it("has the answer of a short one at once", function()
+      assert.equal('200 {"status":200} nil false\n', lines_of [[
+        local status, body, op = exchange("/ok")
+        say(status, body, op, loop.busy())
+      ]])
+    end)
+
+    it("hands over an op where it takes longer, failed, or is not alone", function()
+      assert.equal("false true 16 200\ntrue false 16 404\nfalse true 16 200\n", lines_of [[
+        local function report(_, _, op)
+          local done, busy = op.done, loop.busy()
+          local events = loop.wait(op, core.DONE)
+          say(done, busy, events, (op.transfer:result()))
+          loop.close(op)
+        end
+        report(exchange("/delay?ms=150"))
+        report(exchange("/status/404"))
+        task.spawn(function() report(exchange("/ok")) end):wait()
+      ]])
+    end)
+  end)
+
   describe("Ctrl-C", function()
     local function hold_path()
       return "/hold/" .. tostring({}):match("0x(%x+)")
     end
+
+    it("at the beginning of an exchange ends what waits for it", function()
+      local path = hold_path()
+      local child = Child.start(EXCHANGE .. ([[
+        exchange("/ok")
+        local _, _, op = exchange(%q)
+        say(op.done)
+        say(pcall(loop.wait, op, core.DONE))
+        say(op.transfer:result())
+      ]]):format(path), peer.url)
+      peer:wait(path)
+      child:signal("INT")
+      assert.equal("false", child:line())
+      assert.matches("^false .*interrupted!$", child:line())
+      assert.matches("^nil canceled", child:line())
+      child:rest()
+    end)
 
     local FETCH = [[
       local function fetch(path)

@@ -25,6 +25,8 @@
 
 struct engine_box {
   struct dt_engine *impl;
+  struct dt_transfer *loose; /* what Engine:exchange is about; it stays if Lua
+                                runs out of memory there */
 };
 
 struct profile_box {
@@ -79,18 +81,28 @@ void open_transfer(lua_State *L);
 void open_websocket(lua_State *L);
 void open_doorbell(lua_State *L);
 
-/* lua_stream.c, lua_digest.c, lua_tty.c: register their types, and add their functions to
-   the module's table on top of the stack. */
+/* lua_stream.c, lua_digest.c, lua_json.c, lua_tty.c, lua_file.c: register their
+   types, and add their functions to the module's table on top of the stack. */
 void open_stream(lua_State *L);
 void open_digest(lua_State *L);
+void open_json(lua_State *L);
 void open_tty(lua_State *L);
 void open_file(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *list);
 
-/* Engine:start, Engine:open and Engine:doorbell. */
+/* Engine:start, Engine:exchange, Engine:open and Engine:doorbell. */
 int transfer_start(lua_State *L);
+int engine_exchange(lua_State *L);
 int websocket_open(lua_State *L);
 int doorbell_new(lua_State *L);
+
+/* Pushes a transfer's userdata, with room for `nfds` descriptors, that keeps the
+   engine at index `engine`. */
+struct transfer_box *push_transfer(lua_State *L, int engine, int nfds);
+
+/* Whether the standalone interpreter has been told by Ctrl-C to stop its main
+   thread. */
+int must_stop(lua_State *L);
 
 /* The live engine or profile at index i; a closed one raises. */
 struct dt_engine *check_engine(lua_State *L, int i);

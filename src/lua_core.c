@@ -284,7 +284,7 @@ static int core_now(lua_State *L)
 
 static int core_pid(lua_State *L)
 {
-  lua_pushinteger(L, (lua_Integer)getpid());
+  lua_pushinteger(L, (lua_Integer)dt_pid());
   return 1;
 }
 
@@ -297,45 +297,6 @@ static int core_random(lua_State *L)
   if(getentropy(bytes, (size_t)n))
     return luaL_error(L, "the system's random source failed");
   lua_pushlstring(L, bytes, (size_t)n);
-  return 1;
-}
-
-/* How many bytes the UTF-8 sequence at s has, 0 when it is none. At least one
-   byte is there. */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-  static const unsigned char low[] = { 0x80, 0xA0, 0x90 }; /* after E0, F0 */
-  unsigned char first = s[0];
-  size_t n = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  unsigned char least = low[first == 0xE0 ? 1 : first == 0xF0 ? 2 : 0];
-  unsigned char most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-  size_t i;
-
-  if(n == 1)
-    return 1;
-  if(first < 0xC2 || first > 0xF4 || n > left || s[1] < least || s[1] > most)
-    return 0;
-  for(i = 2; i < n; i++) {
-    if((s[i] & 0xC0) != 0x80)
-      return 0;
-  }
-  return n;
-}
-
-static int core_is_utf8(lua_State *L)
-{
-  size_t left, n;
-  const char *text = luaL_checklstring(L, 1, &left);
-  const unsigned char *s = (const unsigned char *)text;
-
-  while(left > 0) {
-    n = utf8_length(s, left);
-    if(n == 0)
-      break;
-    s += n;
-    left -= n;
-  }
-  lua_pushboolean(L, left == 0);
   return 1;
 }
 
@@ -377,7 +338,6 @@ static int core_new(lua_State *L)
 /* --- registration ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
-  { "is_utf8", core_is_utf8 },
   { "is_yieldable", core_is_yieldable },
   { "new", core_new },
   { "now", core_now },
@@ -420,6 +380,7 @@ int luaopen_daytona_core(lua_State *L)
   open_stream(L);
   open_digest(L);
   open_tty(L);
+  open_json(L);
   open_file(L);
   for(i = 0; i < sizeof constants / sizeof constants[0]; i++) {
     lua_pushinteger(L, constants[i].value);

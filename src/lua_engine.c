@@ -94,10 +94,9 @@ static int engine_step(lua_State *L)
   return 1;
 }
 
-/* Whether the standalone interpreter has been told by Ctrl-C to stop its main
-   thread: its signal handler sets a hook of this form there. (LuaJIT has one
-   hook for all threads; 5.1 cannot name the main thread to another.) */
-static int must_stop(lua_State *L)
+/* The interpreter's signal handler sets a hook of this form there. (LuaJIT has
+   one hook for all threads; 5.1 cannot name the main thread to another.) */
+int must_stop(lua_State *L)
 {
   const int stop = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
   lua_State *at = L;
@@ -180,6 +179,8 @@ static int engine_close(lua_State *L)
   struct engine_box *box = luaL_checkudata(L, 1, ENGINE_TYPE);
   struct dt_engine *e = box->impl;
 
+  dt_transfer_free(box->loose);
+  box->loose = NULL;
   box->impl = NULL;
   if(e && !dt_engine_is_ours(e))
     dt_engine_abandon(e);
@@ -199,6 +200,7 @@ static const luaL_Reg methods[] = {
   { "alarm", engine_alarm },
   { "close", engine_close },
   { "doorbell", doorbell_new },
+  { "exchange", engine_exchange },
   { "fd", engine_fd },
   { "is_ours", engine_is_ours },
   { "open", websocket_open },

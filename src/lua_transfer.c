@@ -209,6 +209,17 @@ static void transfer_release(struct transfer_box *box)
     close(box->fds[--box->nfds]);
 }
 
+struct transfer_box *push_transfer(lua_State *L, int engine, int nfds)
+{
+  struct transfer_box *box;
+
+  box = new_object(L, sizeof *box + (size_t)nfds * sizeof box->fds[0],
+                   TRANSFER_TYPE);
+  compat_getanchor(L, engine);
+  compat_setanchor(L, -2);
+  return box;
+}
+
 /* Engine:start{...} */
 int transfer_start(lua_State *L)
 {
@@ -216,16 +227,12 @@ int transfer_start(lua_State *L)
   struct builder b;
   const char *headers[32];
   int rc, bad = 0;
-  size_t slots;
 
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   memset(&b, 0, sizeof b);
   b.L = L;
-  slots = sizeof *b.box + (size_t)count_files(L, 2) * sizeof b.box->fds[0];
-  b.box = new_object(L, slots, TRANSFER_TYPE);
-  compat_getanchor(L, 1);
-  compat_setanchor(L, 3);
+  b.box = push_transfer(L, 1, count_files(L, 2));
   b.r.method = text_field(&b, 2, "method");
   b.r.url = text_field(&b, 2, "url");
   if(!b.r.url)

@@ -1,6 +1,7 @@
 /*
  * easy_loop.c - the yardstick of one call: a bare libcurl easy handle that
- * posts the same body to the same URL, N times, and copies the answer.
+ * posts what the client posts for `uname -a`, to the same URL, N times, and
+ * copies the answer.
  *
  *   easy_loop URL N   prints {"cpu":seconds,"wall":seconds,"n":N}
  *
@@ -44,8 +45,9 @@ static struct curl_slist *headers(void)
 {
   static const char *const lines[] = {
     "Authorization: Bearer bench", "Content-Type: application/json",
-    "Accept: application/json", "X-Daytona-Source: sdk-bench",
-    "X-Daytona-SDK-Version: 0.205.0", "Expect:", NULL
+    "Accept: application/json", "X-Daytona-Source: sdk-lua",
+    "X-Daytona-SDK-Version: 0.205.0", "User-Agent: sdk-lua/0.1.0", "Expect:",
+    NULL
   };
   struct curl_slist *list = NULL;
   int i;
@@ -92,7 +94,10 @@ int main(int argc, char **argv)
   easy = curl_easy_init();
   curl_easy_setopt(easy, CURLOPT_URL, argv[1]);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers());
-  curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "{\"command\":\"uname -a\"}");
+  curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+                   "{\"command\":\"eval 'uname -a' </dev/null\",\"envs\":{"
+                   "\"DAYTONA_EXEC_ID\":\"70909b6592b1ab8b-70.\"},"
+                   "\"timeout\":600}");
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, append);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   if(post(easy, 50))

@@ -40,9 +40,10 @@ end
 
 local function new_profile(settings, headers)
   local agent = "sdk-lua/" .. version.library
+  if settings.user_agent then agent = agent .. " " .. settings.user_agent end
+  headers[#headers + 1] = "User-Agent: " .. agent -- as an option it would cost more in each request
   return loop.profile {
-    headers = headers, user_agent = settings.user_agent and agent .. " " .. settings.user_agent or agent,
-    proxy = settings.proxy, no_proxy = settings.no_proxy, ca_file = settings.ca_file,
+    headers = headers, proxy = settings.proxy, no_proxy = settings.no_proxy, ca_file = settings.ca_file,
     ca_path = settings.ca_path, client_cert = settings.client_cert, client_key = settings.client_key,
     insecure = settings.insecure,
   }
@@ -66,7 +67,7 @@ local function bare_profile(settings)
   }
   local profile
   return function()
-    profile = profile or new_profile(bare)
+    profile = profile or new_profile(bare, {})
     return profile
   end
 end

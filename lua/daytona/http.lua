@@ -98,7 +98,7 @@ end
 
 local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
 
-local JSON_HEADERS = { "Content-Type: application/json" }
+local JSON_HEADER = "Content-Type: application/json"
 
 local function all_secrets(connection, request)
   local known, more = secrets_of[connection], request.secrets
@@ -133,10 +133,10 @@ end
 
 local function header_lines(request, is_json)
   local headers = request.headers
-  if not headers then return is_json and JSON_HEADERS or nil end
+  if not headers then return is_json and { JSON_HEADER } or nil end
   local lines = {}
   for name, value in pairs(headers) do lines[#lines + 1] = name .. ": " .. tostring(value) end
-  if is_json then lines[#lines + 1] = JSON_HEADERS[1] end
+  if is_json then lines[#lines + 1] = JSON_HEADER end
   return lines
 end
 
@@ -377,17 +377,30 @@ local function lost(op)
   abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
 end
 
+---Starts to send a JSON text, from memory, and may have the answer at once. For
+---the call that is made most: it costs no table. Status and body of a 2xx answer;
+---else `http.request` goes on with the op (if there is one) and the same request.
+---@param connection daytona.Connection
+---@param path string
+---@param body string
+---@param timeout number
+---@param max_bytes? integer
+---@return integer? status
+---@return string? body
+---@return daytona.Op?
+function http.post(connection, path, body, timeout, max_bytes)
+  return loop.exchange(connection.profile, "POST", connection.base .. path, JSON_HEADER, body, timeout,
+    connection.connect_timeout, max_bytes or connection.max_bytes)
+end
+
 -- What came back from one try:
 --   an answer:  status, body, headers (nil unless wanted)
 --   a failure:  nil, err, code, sent, answered   (code nil: the wait ended)
-local function try_once(connection, request, call, streams)
-  local op, refusal = loop.start(call)
-  if not op then
-    return failure(connection, request, { kind = "invalid", code = "bad_argument", message = tostring(refusal) })
-  end
+local function try_once(connection, request, op, streams)
   op.request, op.on_lost = request, request.on_abandon and lost
   local transfer = op.transfer
-  local fine, waited, why = protected_wait(op, request, streams)
+  local fine, waited, why = true, op.done, nil
+  if not waited then fine, waited, why = protected_wait(op, request, streams) end
   if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error
     local sent = transfer:trace()
     loop.close(op)
@@ -463,7 +476,15 @@ local function wrong_answer(connection, request, status, body, why)
   })
 end
 
-local function answer(connection, request, status, body, headers)
+---What a 2xx answer is to the request. nil, err when it is not what was wanted.
+---@param connection daytona.Connection
+---@param request daytona.Request
+---@param status integer
+---@param body string
+---@param headers? table<string, string>
+---@return daytona.Response?
+---@return daytona.Error?
+function http.answer(connection, request, status, body, headers)
   local response = { status = status, body = body, headers = headers }
   local wanted = request.answer
   if not wanted or (request.optional and body == "") then return response end
@@ -480,6 +501,8 @@ local function answer(connection, request, status, body, headers)
   response.json = value
   return response
 end
+
+local answer = http.answer
 
 -- What a try that failed means: the error, and whether another may follow.
 local function judge(connection, request, status, body, headers_or_code, sent, answered)
@@ -505,21 +528,29 @@ end
 ---cannot be JSON.
 ---@param connection daytona.Connection
 ---@param request daytona.Request
+---@param op? daytona.Op  the first try, under way already
 ---@return daytona.Response?
 ---@return daytona.Error?
-function http.request(connection, request)
-  local call = prepare(connection, request)
-  local streams = request.sink or request.on_progress or call.body_queue or call.parts
-  local places = (streams or call.body_file) and remember_positions(request)
-  local deadline = call.timeout and loop.now() + call.timeout
+function http.request(connection, request, op)
+  local call = not op and prepare(connection, request)
+  local streams = request.sink or request.on_progress or request.body_source or request.parts
+  local places = (streams or request.body_file) and remember_positions(request)
+  local timeout = request.timeout or connection.timeout
+  local deadline = timeout > 0 and loop.now() + timeout
   local try, redirects = 1, 0
   while true do
-    local status, body, more, sent, answered = try_once(connection, request, call, streams)
+    local refusal
+    if not op then op, refusal = loop.start(call) end
+    if not op then
+      return failure(connection, request, { kind = "invalid", code = "bad_argument", message = tostring(refusal) })
+    end
+    local status, body, more, sent, answered = try_once(connection, request, op, streams)
     if status and status == request.accept then return { status = status, body = body, headers = more } end
     if status and status >= 200 and status < 300 then
       return answer(connection, request, status, body, more)
     end
     local err, again
+    op, call = nil, call or prepare(connection, request)
     if status and REDIRECT[status] then
       redirects = redirects + 1
       if redirects > MAX_REDIRECTS then

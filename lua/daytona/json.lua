@@ -3,11 +3,11 @@
 -- Decoding is lua-cjson's (through a private instance: the shared codec and its
 -- settings belong to the program), or Neovim's vim.json. Encoding walks the
 -- value itself, because no cjson can write an empty array, name the field that
--- is wrong, or keep 2^53 exact; it leaves only the escaping of strings to C.
+-- is wrong, or keep 2^53 exact; it leaves only strings to C.
 --
 -- Nothing here knows what the values mean.
 
-local is_utf8 = require("daytona.native").is_utf8
+local native = require "daytona.native"
 
 local json = {}
 
@@ -20,17 +20,16 @@ local function open_cjson()
   local found, cjson = pcall(require, "cjson")
   if not found or type(cjson) ~= "table" or not cjson.new then return nil end
   local codec = cjson.new()
-  codec.encode_keep_buffer(false) -- or one 5 MB string would be kept for ever
   codec.decode_invalid_numbers(false)
   codec.decode_max_depth(MAX_DEPTH)
-  return { encode = codec.encode, decode = codec.decode, null = cjson.null }
+  return { decode = codec.decode, null = cjson.null }
 end
 
 local function open_vim()
   local host = rawget(_G, "vim")
   local codec = type(host) == "table" and host.json
   if not codec then return nil end
-  return { encode = codec.encode, decode = codec.decode, null = host.NIL }
+  return { decode = codec.decode, null = host.NIL }
 end
 
 local codec = open_cjson() or open_vim()
@@ -42,7 +41,7 @@ end
 json.null = codec.null
 
 local null = json.null
-local decode_text, encode_text = codec.decode, codec.encode
+local decode_text = codec.decode
 
 --- Decoding ------------------------------------------------------------------------
 
@@ -91,6 +90,22 @@ function json.decode(text)
   return value
 end
 
+---The fields of an object as the codec gives them: null is `json.null`, and whole
+---numbers may be floats (see `json.integer`). For callers on the hot path that
+---read a few. nil when the text is no object.
+---@param text string
+---@return table?
+function json.raw(text)
+  local fine, value = pcall(decode_text, text)
+  return fine and type(value) == "table" and value[1] == nil and value or nil
+end
+
+---A number that is whole as an integer, where Lua has them.
+---@param number number
+---@return number
+json.integer = to_integer and function(number) return math.tointeger(number) or number end
+  or function(number) return number end
+
 --- Encoding ------------------------------------------------------------------------
 
 local Array = { __name = "daytona.array" }
@@ -114,15 +129,13 @@ local function encode_number(number)
   return (text:gsub(",", ".")) -- a locale may have put a comma there
 end
 
-local function encode_string(text)
-  if not text:find('[^ !#-%[%]-~]') then return '"' .. text .. '"' end
-  if not is_utf8(text) then return nil, "not valid UTF-8" end
-  return encode_text(text)
-end
+local json_string = native.json_string
 
----The JSON text of one string; nil and why it cannot be sent. For callers on
----the hot path that put their few fields together themselves.
-json.string = encode_string
+local function encode_string(text)
+  local literal = json_string(text)
+  if not literal then return nil, "not valid UTF-8" end
+  return literal
+end
 
 -- The length of a list, or nil and why it is none.
 local function list_length(list)

@@ -20,6 +20,7 @@ local timers = require "daytona.timers"
 local band, bor, running = compat.band, compat.bor, compat.running
 local now = core.now
 local DONE = core.DONE
+local loaded = package.loaded
 
 local loop = { now = now }
 
@@ -27,16 +28,17 @@ local loop = { now = now }
 ---@type integer?
 loop.max_connections = nil
 
--- How long tasks may clean up after Ctrl-C, seconds.
-local GRACE = 5
+-- How long tasks may clean up after Ctrl-C, and how long an exchange waits by
+-- itself, seconds.
+local GRACE, SHORT = 5, 0.05
 
 -- Looked for in this order when no driver was chosen. What must be there for a
 -- driver to be worth loading stands beside it.
 local DRIVERS = {
-  { "ngx", function() return package.loaded.ngx or rawget(_G, "ngx") end },
+  { "ngx", function() return loaded.ngx or rawget(_G, "ngx") end },
   { "manual", function() return rawget(_G, "love") end },
-  { "cqueues", function() return package.loaded.cqueues end },
-  { "uv", function() return rawget(_G, "vim") or package.loaded.luv or package.loaded.uv end },
+  { "cqueues", function() return loaded.cqueues end },
+  { "uv", function() return rawget(_G, "vim") or loaded.luv or loaded.uv end },
   { "block", function() return true end },
 }
 
@@ -52,6 +54,8 @@ local kick, notify, refuse -- the driver's, or nil
 local hosted               -- where tasks are threads of the host: those, by coroutine
 local deferred = false     -- the driver was asked to resume the ready tasks
 local spare = {}           -- waiters of callers outside tasks, for the next ones
+local left = { false, 0 }  -- the transfer and id of an exchange that goes on
+local struck               -- the error that ended the wait of one
 
 local function forget_all()
   ops = setmetatable({}, { __mode = "v" })
@@ -93,6 +97,14 @@ local function install(found, why, certain)
   hosted = found.spawn and (hosted or setmetatable({}, { __mode = "kv" })) or nil
   kick = certain and found.kick or nil
   if not certain then kick = recheck end
+end
+
+-- Hosts that run this Lua state are there from the beginning.
+local embedded = rawget(_G, "ngx") or rawget(_G, "love") or rawget(_G, "vim")
+
+-- Whether any library of a host is there, so that it is worth looking closer.
+local function any_host()
+  return embedded or loaded.ngx or loaded.cqueues or loaded.luv or loaded.uv
 end
 
 -- The driver that is certain of its host, else the first that may be right, and
@@ -211,6 +223,15 @@ loop.profile = core.profile
 ---has ended the thread that waited for the op; without it the op is cancelled
 ---@field waiter? table
 
+-- The op of a transfer, which is in flight unless it is done already.
+local function register(id, transfer, done)
+  local op = { id = id, transfer = transfer, done = done, events = 0 }
+  if done then return op end
+  ops[id] = op
+  if kick then kick() end
+  return op
+end
+
 local function begin(method, options)
   local current_engine = engine or loop.engine()
   refuse_start()
@@ -221,10 +242,7 @@ local function begin(method, options)
     transfer, id = current_engine[method](current_engine, options)
     if not transfer then return nil, id end
   end
-  local op = { id = id, transfer = transfer, done = false, events = 0 }
-  ops[id] = op
-  if kick then kick() end
-  return op
+  return register(id, transfer, false)
 end
 
 ---Starts a transfer. nil and the core's refusal when a part of the request
@@ -235,6 +253,54 @@ end
 ---@return string? message
 function loop.start(request)
   return begin("start", request)
+end
+
+-- Whether the caller can only block, and nothing but its own op can happen then.
+local function is_alone()
+  if current or not engine or head <= tail or heap[1] or next(ops) then return false end
+  return driver.blocks and (sure or not any_host())
+end
+
+-- In a function of Lua, so that an interrupt is raised here.
+local function exchange(profile, method, url, header, body, timeout, connect_timeout, max_bytes)
+  local status, answer =
+    engine:exchange(left, SHORT, profile, method, url, header, body, timeout, connect_timeout, max_bytes)
+  return status, answer
+end
+
+---Starts a small request from memory to memory. Where its end is all there is to
+---wait for, waits a moment: status and body when a 2xx answer came. Else an op
+---as from `loop.start`; or nothing at all, when that is to say why.
+---@param profile userdata
+---@param method string
+---@param url string
+---@param header? string    one further "Name: value" line
+---@param body? string
+---@param timeout? number
+---@param connect_timeout? number
+---@param max_bytes? integer
+---@return integer? status
+---@return string? body
+---@return daytona.Op?
+function loop.exchange(profile, method, url, header, body, timeout, connect_timeout, max_bytes)
+  local done, raised = false, nil
+  if is_alone() then
+    local fine, status, answer =
+      pcall(exchange, profile, method, url, header, body, timeout, connect_timeout, max_bytes)
+    if fine and status then return status, answer end
+    done, raised = fine and answer, not fine and status or nil
+  else
+    if not engine then loop.engine() end
+    refuse_start()
+    engine:exchange(left, 0, profile, method, url, header, body, timeout, connect_timeout, max_bytes)
+  end
+  local transfer, id = left[1], left[2]
+  if transfer then
+    left[1], struck = false, raised
+    return nil, nil, register(id, transfer, done)
+  elseif raised then
+    error(raised, 0)
+  end
 end
 
 ---Opens a WebSocket; otherwise as `loop.start`.
@@ -555,7 +621,8 @@ function host_wait(source, mask, deadline)
   if source then link(source, waiter, mask) end
   if deadline then set_timer(waiter, deadline) end
   local before = current
-  local ok, err = driver.wait(waiter)
+  local ok, err = false, struck
+  if struck then struck = nil else ok, err = driver.wait(waiter) end
   if source then unlink(source, waiter) end
   if deadline then heap:remove(waiter) end
   spare[#spare + 1] = waiter

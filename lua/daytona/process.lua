@@ -66,7 +66,14 @@ end
 -- The script for the shell's standard input: `command` cannot read the rest of
 -- it, because it gets an input of its own.
 local function wrap(command, stdin, exports)
-  local text = is_utf8(command) and shell.quote(command) or encoded(command)
+  local text
+  if not is_utf8(command) then
+    text = encoded(command)
+  elseif stdin or command:find("'", 1, true) then
+    text = shell.quote(command)
+  else -- at once: this is how most are
+    return exports .. "eval '" .. command .. "' </dev/null"
+  end
   if stdin then
     return exports .. "printf %s '" .. base64.encode(stdin) .. "' | base64 -d | eval " .. text
   end
@@ -193,29 +200,34 @@ local function last_line(text)
   return text:match("([^\n]*%S[^\n]*)%s*$") or ""
 end
 
-local function exit_error(request, result)
-  local last = last_line(result.result:sub(-1000))
-  return errors.new {
-    kind = "exit", operation = request.operation, sandbox = request.sandbox, secrets = request.secrets,
-    message = "exit status " .. result.exit_code .. (last ~= "" and ": " .. last or ""),
-    exit_code = result.exit_code, result = result.result,
-  }
+local function failure(sandbox, operation, secrets, fields)
+  fields.operation, fields.sandbox, fields.secrets = operation, sandbox, secrets
+  return nil, errors.new(fields)
 end
+
+local null, to_integer = json.null, json.integer
 
 local function is_string(value) return value == nil or type(value) == "string" end
 
--- The result in a daemon's answer, or nil when it is of another shape.
+local function present(value)
+  if value ~= null then return value end
+end
+
+-- The result in a daemon's answer (as of json.raw), or nil when it is of another
+-- shape.
 local function read_result(answer)
-  local code = answer.exitCode
-  if code == nil then code = answer.code end -- old daemons
+  local code, output = answer.exitCode, answer.result
+  if code == nil or code == null then code = present(answer.code) end -- old daemons
   if code == nil then code = -1 end
-  local output = answer.result
-  if output == nil then output = "" end
-  if type(code) ~= "number" or type(output) ~= "string" or not is_string(answer.stdout)
-    or not is_string(answer.stderr) then return nil end
-  return setmetatable({
-    exit_code = code, result = output, timed_out = false, stdout = answer.stdout, stderr = answer.stderr,
-  }, Result)
+  if output == nil or output == null then output = "" end
+  if type(code) ~= "number" or type(output) ~= "string" then return nil end
+  local result = setmetatable({ exit_code = to_integer(code), result = output, timed_out = false }, Result)
+  if answer.stdout ~= nil or answer.stderr ~= nil then
+    local out, err = present(answer.stdout), present(answer.stderr)
+    if not is_string(out) or not is_string(err) then return nil end
+    result.stdout, result.stderr = out, err
+  end
+  return result
 end
 
 -- The daemon's own word that the time was over. A status without one of its
@@ -233,32 +245,30 @@ local function failed(err, check)
   return setmetatable({ exit_code = -1, result = "", timed_out = true }, Result)
 end
 
--- Sends the request and reads the result. The answer too, for what else is in it.
-local function perform(sandbox, request, check)
-  local connection, err = sandbox:toolbox()
-  if not connection then return nil, err end
-  request.connection = connection
-  local response
-  response, err = http.request(connection, request)
-  if not response then return failed(err, check) end
-  local result = read_result(response.json)
+-- What a daemon's answer means: the result; nil, err when nothing was started,
+-- or (with check) the command was not successful.
+local function conclude(sandbox, operation, secrets, answer, check)
+  local result = read_result(answer)
   if not result then
-    return nil, errors.new {
-      kind = "protocol", operation = request.operation, sandbox = sandbox, status = response.status,
-      message = "the answer is not what a command gives",
-    }
+    return failure(sandbox, operation, secrets, {
+      kind = "protocol", message = "the answer is not what a command gives",
+    })
   end
-  if result.exit_code == -1 then
-    local kind = start_failure(result.result)
-    if kind then
-      return nil, errors.new {
-        kind = kind, code = "PROCESS_START_FAILED", operation = request.operation, sandbox = sandbox,
-        message = last_line(result.result), secrets = request.secrets,
-      }
-    end
+  local code, output = result.exit_code, result.result
+  local kind = code == -1 and start_failure(output)
+  if kind then
+    return failure(sandbox, operation, secrets, {
+      kind = kind, code = "PROCESS_START_FAILED", message = last_line(output),
+    })
   end
-  if check and result.exit_code ~= 0 then return nil, exit_error(request, result) end
-  return result, response.json
+  if check and code ~= 0 then
+    local last = last_line(output:sub(-1000))
+    return failure(sandbox, operation, secrets, {
+      kind = "exit", message = "exit status " .. code .. (last ~= "" and ": " .. last or ""),
+      exit_code = code, result = output,
+    })
+  end
+  return result
 end
 
 --- The calls ------------------------------------------------------------------------------
@@ -267,22 +277,32 @@ local EXEC = {
   cwd = "text", env = "map", timeout = "seconds", check = "boolean", stdin = "string", max_bytes = "positive",
 }
 
+local json_string = core.json_string
+
+local function limit(seconds)
+  return seconds > 0 and string.format(',"timeout":%d', seconds) or ""
+end
+
+local DEFAULT_LIMIT = limit(DEFAULT_TIMEOUT)
+local ENVS = ',"envs":{"' .. MARKER .. '":"'
+
+-- Further fields of the body.
+local function variables(env)
+  local text = ""
+  for name, value in pairs(env) do text = text .. ',"' .. name .. '":' .. json_string(value) end
+  return text
+end
+
+local function directory(cwd)
+  local text = json_string(cwd)
+  if not text then errors.misuse(1, "exec: option 'cwd' is not valid UTF-8") end
+  return ',"cwd":' .. text
+end
+
 -- The body as text. Written out, because this is the call that is made most.
 local function exec_body(script, id, seconds, cwd, env)
-  local text, problem = json.string(script)
-  if not text then errors.misuse(1, "exec: the command is %s", problem) end
-  local parts = '{"command":' .. text .. ',"envs":{"' .. MARKER .. '":"' .. id .. '"'
-  if env then
-    for name, value in pairs(env) do parts = parts .. ',"' .. name .. '":' .. json.string(value) end
-  end
-  parts = parts .. "}"
-  if seconds > 0 then parts = parts .. string.format(',"timeout":%d', seconds) end
-  if cwd then
-    local place, why = json.string(cwd)
-    if not place then errors.misuse(1, "exec: option 'cwd' is %s", why) end
-    parts = parts .. ',"cwd":' .. place
-  end
-  return parts .. "}"
+  return '{"command":' .. json_string(script) .. ENVS .. id .. '"' .. (env and variables(env) or "")
+    .. "}" .. (seconds == DEFAULT_TIMEOUT and DEFAULT_LIMIT or limit(seconds)) .. (cwd and directory(cwd) or "") .. "}"
 end
 
 ---Runs a command in the sandbox's shell and waits until it has ended.
@@ -312,15 +332,29 @@ function process.exec(self, command, opts)
     if cwd then refuse_nul("exec: option 'cwd'", cwd) end
     if opts.env then env, exports, secrets = environment("exec", opts.env) end
   end
-  local seconds = whole_seconds("exec", timeout)
-  local result, err = perform(self, {
-    method = "POST", path = EXEC_PATH, answer = "object", operation = "exec", sandbox = self,
-    body = exec_body(wrap(command, stdin, exports), id, seconds, cwd, env), body_is_json = true,
-    timeout = timeout > 0 and timeout + GRACE or 0, max_bytes = max_bytes,
-    secrets = secrets, exec_id = id, on_abandon = stop_remote,
-  }, check)
-  if not result then return nil, err end
-  return result
+  local seconds = timeout == DEFAULT_TIMEOUT and timeout or whole_seconds("exec", timeout)
+  local body = exec_body(wrap(command, stdin, exports), id, seconds, cwd, env)
+  local connection, err = self:toolbox()
+  if not connection then return nil, err end
+  local patience = timeout > 0 and timeout + GRACE or 0
+  local status, text, op = http.post(connection, EXEC_PATH, body, patience, max_bytes)
+  local answer = status and json.raw(text)
+  if not answer then
+    local request = {
+      method = "POST", path = EXEC_PATH, answer = "object", operation = "exec", sandbox = self,
+      connection = connection, body = body, body_is_json = true, timeout = patience, max_bytes = max_bytes,
+      secrets = secrets, exec_id = id, on_abandon = stop_remote,
+    }
+    local response
+    if status then
+      response, err = http.answer(connection, request, status, text)
+    else
+      response, err = http.request(connection, request, op)
+    end
+    if not response then return failed(err, check) end
+    answer = response.json
+  end
+  return conclude(self, "exec", secrets, answer, check)
 end
 
 local LANGUAGES = { python = true, javascript = true, typescript = true }
@@ -370,8 +404,11 @@ function process.run(self, code, opts)
   local timeout = opts.timeout or DEFAULT_TIMEOUT
   local seconds = whole_seconds("run", timeout)
   env[MARKER] = new_id()
-  local result, answer = perform(self, {
-    method = "POST", path = RUN_PATH, answer = "object", operation = "run", sandbox = self,
+  local connection, err = self:toolbox()
+  if not connection then return nil, err end
+  local response, result
+  response, err = http.request(connection, {
+    method = "POST", path = RUN_PATH, answer = "object", operation = "run", sandbox = self, connection = connection,
     json = {
       code = code, language = language, envs = env,
       argv = opts.argv and opts.argv[1] and quoted_all(opts.argv) or nil,
@@ -379,9 +416,14 @@ function process.run(self, code, opts)
     },
     timeout = timeout > 0 and timeout + GRACE or 0, max_bytes = opts.max_bytes,
     secrets = secrets, exec_id = env[MARKER], on_abandon = stop_remote,
-  }, opts.check)
-  if not result then return nil, answer end
-  result.artifacts = artifacts(answer or {}, result)
+  })
+  if response then
+    result, err = conclude(self, "run", secrets, response.json, opts.check)
+  else
+    result, err = failed(err, opts.check)
+  end
+  if not result then return nil, err end
+  result.artifacts = artifacts(response and response.json or {}, result)
   return result
 end
 

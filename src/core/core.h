@@ -60,6 +60,9 @@ int dt_global_init(void);
 /* "libcurl/7.88.1 OpenSSL/3.0.15 ..." */
 const char *dt_curl_version(void);
 
+/* The process id, without a system call; dt_global_init comes first. */
+long dt_pid(void);
+
 /* Monotonic clock, seconds. */
 double dt_now(void);
 
@@ -139,7 +142,7 @@ void dt_engine_get_stats(const struct dt_engine *e, struct dt_engine_stats *out)
 struct dt_profile_options {
   const char *const *headers; /* "Name: value" lines, NULL-terminated array */
   const char *user_agent;
-  const char *proxy;          /* NULL: as the environment says; "": none */
+  const char *proxy;          /* NULL: as the environment says now; "": none */
   const char *no_proxy;
   const char *ca_file;        /* NULL: libcurl's default */
   const char *ca_path;
@@ -228,6 +231,11 @@ void dt_transfer_free(struct dt_transfer *t);
 /* Ends the transfer with DT_CANCELED unless it is done. Does not block, not
    even while a name is being resolved. */
 void dt_transfer_cancel(struct dt_transfer *t);
+
+/* For somebody who waits for this transfer only: polls until it is over, for at
+   most `seconds`. 1 when it is over; its events are then taken. 0 when a signal
+   came, when there are other events, or when the time was over. */
+int dt_transfer_await(struct dt_transfer *t, double seconds);
 
 /* A number that is unique in the process, for mapping events to objects. */
 uint64_t dt_transfer_id(const struct dt_transfer *t);

@@ -250,6 +250,7 @@ void dt_engine_free(struct dt_engine *e)
   } else
     dt_engine_abandon(e);
   dt_origins_free(e);
+  dt_transfers_free(e);
   dt_deadlines_free(&e->deadlines);
   free(e->socket_at);
   if(dt_engine_is_ours(e)) {
@@ -272,7 +273,7 @@ static int is_due(const struct dt_engine *e)
          (e->curl_due >= 0 && e->curl_due <= e->now);
 }
 
-static int has_events(const struct dt_engine *e)
+int dt_engine_has_events(const struct dt_engine *e)
 {
   return !dt_link_alone(&e->events) || !dt_link_alone(&e->socket_events);
 }
@@ -292,14 +293,12 @@ static double next_moment(const struct dt_engine *e)
   return earlier(earlier(e->curl_due, e->alarm), first ? first->when : 0);
 }
 
-double dt_engine_timeout(struct dt_engine *e)
+/* Seconds from e->now until a step is needed; negative: never. */
+static double until_due(const struct dt_engine *e)
 {
   double when;
 
-  if(!dt_engine_is_ours(e))
-    return -1;
-  e->now = dt_now();
-  if(has_events(e) || is_due(e))
+  if(dt_engine_has_events(e) || is_due(e))
     return 0;
   when = next_moment(e);
   if(when <= 0)
@@ -307,10 +306,18 @@ double dt_engine_timeout(struct dt_engine *e)
   return when > e->now ? when - e->now : 0;
 }
 
+double dt_engine_timeout(struct dt_engine *e)
+{
+  if(!dt_engine_is_ours(e))
+    return -1;
+  e->now = dt_now();
+  return until_due(e);
+}
+
 static void update_kick(struct dt_engine *e)
 {
   if(e->watched)
-    dt_pollset_kick(e->pollset, has_events(e) || is_due(e));
+    dt_pollset_kick(e->pollset, dt_engine_has_events(e) || is_due(e));
 }
 
 void dt_engine_sync(struct dt_engine *e)
@@ -564,13 +571,13 @@ int dt_engine_step(struct dt_engine *e, double budget)
 }
 
 /* How long a poll of `seconds` may wait; negative: no limit. */
-static double wait_time(struct dt_engine *e, double seconds)
+static double wait_time(const struct dt_engine *e, double seconds)
 {
-  double until_due = dt_engine_timeout(e);
+  double due = until_due(e);
 
-  if(until_due < 0)
+  if(due < 0)
     return seconds;
-  return seconds < 0 || until_due < seconds ? until_due : seconds;
+  return seconds < 0 || due < seconds ? due : seconds;
 }
 
 void dt_engine_hold(struct dt_engine *e, int sig)
@@ -608,7 +615,7 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
   e->now = dt_now();
   if(is_due(e))
     code = work(e, 0);
-  if(!code && !has_events(e)) {
+  if(!code && !dt_engine_has_events(e)) {
     double wait = wait_time(e, seconds);
 
     signal_came = look(e, wait);

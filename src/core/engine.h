@@ -35,6 +35,8 @@
 
 #define DT_BATCH       64 /* descriptors asked for at once */
 #define DT_POOLED      64 /* easy handles kept for reuse */
+#define DT_SPARE_SIZE  2048 /* of transfers kept for reuse: with small requests, */
+#define DT_SPARE_ROOM  8192 /* after small answers */
 #define DT_ORIGINS     64 /* buckets of the table of origins */
 #define DT_QUEUE_HIGH  (1024 * 1024) /* a chunk queue is full */
 #define DT_QUEUE_LOW   (256 * 1024)  /* and has room again */
@@ -65,6 +67,8 @@ struct dt_handle {
   struct dt_transfer *transfer;
   struct dt_ws *ws;           /* instead of a transfer */
   struct dt_profile *profile; /* whose options are set; NULL: none */
+  CURLU *parsed;              /* what CURLOPT_CURLU points at */
+  char *url;                  /* the text of the URL that is set, or NULL */
   int tls;                    /* options for https are set */
   int custom;                 /* CURLOPT_CUSTOMREQUEST is set */
   int dirty;                  /* carries what only a reset removes */
@@ -106,6 +110,8 @@ struct dt_engine {
   struct dt_ws **socket_at;     /* by descriptor */
   int sockets_room;
   unsigned pooled;
+  struct dt_transfer *spare; /* up to DT_POOLED of them */
+  unsigned nspare;
   struct dt_origin *origins[DT_ORIGINS];
   unsigned norigins;
   int holding;       /* dt_engine_hold: `unheld` is the mask to go back to */
@@ -161,6 +167,8 @@ struct dt_order {
 
 struct dt_transfer {
   struct dt_engine *engine; /* NULL once the engine is gone */
+  size_t size;              /* with what is packed behind it */
+  struct dt_transfer *next_spare;
   uint64_t id;
   enum dt_state state;
   struct dt_link all;    /* engine.transfers */
@@ -236,6 +244,10 @@ void dt_engine_touch(struct dt_transfer *t);
 /* Stops watching a descriptor that is not libcurl's to watch. */
 void dt_engine_unwatch(struct dt_engine *e, int fd);
 
+/* There is something to be taken with dt_engine_next_event or
+   dt_engine_next_ws_event. */
+int dt_engine_has_events(const struct dt_engine *e);
+
 /* A number that is unique in the process. */
 uint64_t dt_engine_new_id(void);
 
@@ -247,6 +259,9 @@ int dt_engine_is_spent(struct dt_engine *e);
 /* A handle for the profile, from the pool if possible. NULL without memory. */
 struct dt_handle *dt_handle_acquire(struct dt_engine *e,
                                     struct dt_profile *profile);
+
+/* Gives the handle its URL. */
+CURLcode dt_handle_set_url(struct dt_handle *h, const char *url);
 
 /* Takes the handle out of the multi handle and keeps it for reuse. */
 void dt_handle_release(struct dt_handle *h, int in_multi);
@@ -281,6 +296,9 @@ void dt_origins_free(struct dt_engine *e);
 /* Gives a transfer that has got its slot to libcurl, or ends it. */
 void dt_transfer_begin(struct dt_transfer *t);
 
+/* Frees the spare transfers. */
+void dt_transfers_free(struct dt_engine *e);
+
 /* In a forked child: drops the transfer's ties to the parent's engine without
    touching libcurl. */
 void dt_transfer_forget(struct dt_transfer *t);
@@ -296,12 +314,12 @@ void dt_transfer_complete(struct dt_transfer *t, CURLcode rc);
 
 /* Checks the request and copies it into a new transfer that belongs nowhere
    yet; freed by free() after the profile's reference was dropped. */
-int dt_request_copy(const struct dt_request *r, struct dt_profile *profile,
-                    struct dt_transfer **out, struct dt_span *origin,
-                    const char **what);
+int dt_request_copy(struct dt_engine *e, const struct dt_request *r,
+                    struct dt_profile *profile, struct dt_transfer **out,
+                    struct dt_span *origin, const char **what);
 
-/* Sets the transfer's handle up for its request. DT_OK, DT_NOMEM or
-   DT_INTERNAL. */
+/* Sets the transfer's handle up for its request. DT_OK, DT_NOMEM,
+   DT_BAD_ARGUMENT or DT_INTERNAL. */
 int dt_request_apply(struct dt_transfer *t);
 
 /* --- source.c --- */

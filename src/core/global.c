@@ -9,21 +9,29 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int global_code;
 static volatile unsigned generation;
+static volatile pid_t pid;
+static char version[128];
 
 static void in_child(void)
 {
   generation++;
+  pid = getpid();
 }
 
 unsigned dt_generation(void)
 {
   return generation;
 }
-static char version[128];
+
+long dt_pid(void)
+{
+  return (long)pid;
+}
 
 /* libcurl's resolver threads may still run when a Lua state is closed and its
    modules are unloaded, so this object stays. In a program that the engine is
@@ -50,6 +58,7 @@ static void init(void)
   CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
 
   describe();
+  pid = getpid();
   if(pthread_atfork(NULL, NULL, in_child))
     global_code = DT_NOMEM;
   else if(rc == CURLE_OUT_OF_MEMORY)

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,9 +29,18 @@ static curl_socket_t on_open_socket(void *handle, curlsocktype purpose,
   if(h->transfer)
     dt_engine_touch(h->transfer);
   fd = socket(address->family, address->socktype, address->protocol);
-  if(fd >= 0)
+  if(fd >= 0) {
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    dt_pollset_opened(h->engine->pollset, fd);
+  }
   return fd;
+}
+
+/* A connection may outlive the handle that opened it. */
+static int on_close_socket(void *engine, curl_socket_t fd)
+{
+  dt_pollset_closing(((struct dt_engine *)engine)->pollset, fd);
+  return close(fd);
 }
 
 /* Called each time before libcurl sends the request. When a kept connection
@@ -92,6 +102,8 @@ static void set_base(struct dt_handle *h)
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, h);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, h);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, h->engine);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, h);
 #if LIBCURL_VERSION_NUM >= 0x075700
@@ -109,7 +121,10 @@ static struct dt_handle *handle_new(struct dt_engine *e)
   if(!h)
     return NULL;
   h->easy = curl_easy_init();
-  if(!h->easy) {
+  h->parsed = curl_url();
+  if(!h->easy || !h->parsed) {
+    curl_easy_cleanup(h->easy);
+    curl_url_cleanup(h->parsed);
     free(h);
     return NULL;
   }
@@ -119,10 +134,40 @@ static struct dt_handle *handle_new(struct dt_engine *e)
   return h;
 }
 
+static void forget_url(struct dt_handle *h)
+{
+  free(h->url);
+  h->url = NULL;
+}
+
+/* A URL given as text would be taken apart and put together again by every
+   request; most are for the URL of the one before. libcurl wants the text, too:
+   when it has to send the request again it reads that. */
+CURLcode dt_handle_set_url(struct dt_handle *h, const char *url)
+{
+  CURLUcode refused;
+  CURLcode rc;
+
+  if(h->url && !strcmp(h->url, url))
+    return CURLE_OK;
+  forget_url(h);
+  refused = curl_url_set(h->parsed, CURLUPART_URL, url, 0);
+  if(refused)
+    return refused == CURLUE_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
+                                           : CURLE_URL_MALFORMAT;
+  rc = curl_easy_setopt(h->easy, CURLOPT_URL, url);
+  if(!rc)
+    rc = curl_easy_setopt(h->easy, CURLOPT_CURLU, h->parsed);
+  if(!rc)
+    h->url = strdup(url);
+  return rc;
+}
+
 /* Back to a handle that carries the base options only. */
 static void handle_reset(struct dt_handle *h)
 {
   curl_easy_reset(h->easy);
+  forget_url(h);
   dt_profile_free(h->profile);
   h->profile = NULL;
   set_base(h);
@@ -132,6 +177,8 @@ void dt_handle_free(struct dt_handle *h)
 {
   dt_link_remove(&h->link);
   curl_easy_cleanup(h->easy);
+  curl_url_cleanup(h->parsed);
+  forget_url(h);
   dt_profile_free(h->profile);
   free(h);
 }

@@ -34,6 +34,12 @@ void dt_pollset_free(struct dt_pollset *p);
 /* Watches fd for `interest`, 0 for no longer. 0, or -1 with errno. */
 int dt_pollset_set(struct dt_pollset *p, int fd, unsigned interest);
 
+/* The descriptor was opened just now, and dt_pollset_closing will be called
+   before it is closed. So what the system knows of it can be relied upon, and
+   need not be taken back whenever nobody is interested for a moment. */
+void dt_pollset_opened(struct dt_pollset *p, int fd);
+void dt_pollset_closing(struct dt_pollset *p, int fd);
+
 /* Waits for at most `seconds` (0: looks only; negative: no limit) and fills in
    up to `max` ready descriptors; `mask`, if not NULL, is the thread's signal
    mask meanwhile. Returns how many; -1 with errno on failure, which is EINTR

@@ -4,7 +4,9 @@
  *
  * Setting a timerfd is by far the dearest call here, so it is set only when
  * the alarm comes nearer. An alarm that is no longer wanted is left to run out
- * while the timerfd is not being listened to.
+ * while the timerfd is not being listened to. Likewise a kept connection, which
+ * libcurl lets go after each request, stays in the set until it says something
+ * that nobody wants to hear.
  */
 #if defined(__linux__)
 
@@ -23,6 +25,12 @@
 
 #define BATCH 64
 
+struct watch {
+  unsigned char wanted;
+  unsigned char known;   /* what epoll was told; 0: not in the set */
+  unsigned char lasting; /* its closing will be told */
+};
+
 struct dt_pollset {
   int epoll;
   int timer;       /* -1 until watched */
@@ -30,7 +38,7 @@ struct dt_pollset {
   int kicked;
   int listening;   /* the timerfd counts */
   double armed;    /* when the timerfd expires; 0: not armed */
-  unsigned char *interest; /* by descriptor */
+  struct watch *watches; /* by descriptor */
   int nfds;
 };
 
@@ -65,7 +73,7 @@ void dt_pollset_free(struct dt_pollset *p)
   close_fd(&p->timer);
   close_fd(&p->kick);
   close_fd(&p->epoll);
-  free(p->interest);
+  free(p->watches);
   free(p);
 }
 
@@ -73,19 +81,19 @@ void dt_pollset_free(struct dt_pollset *p)
 static int table_reserve(struct dt_pollset *p, int fd)
 {
   int n = p->nfds ? p->nfds : 64;
-  unsigned char *table;
+  struct watch *table;
 
   if(fd < p->nfds)
     return 0;
   while(n <= fd)
     n *= 2;
-  table = realloc(p->interest, (size_t)n);
+  table = realloc(p->watches, (size_t)n * sizeof(*table));
   if(!table) {
     errno = ENOMEM;
     return -1;
   }
-  memset(table + p->nfds, 0, (size_t)(n - p->nfds));
-  p->interest = table;
+  memset(table + p->nfds, 0, (size_t)(n - p->nfds) * sizeof(*table));
+  p->watches = table;
   p->nfds = n;
   return 0;
 }
@@ -104,7 +112,7 @@ static int control(struct dt_pollset *p, int op, int fd, uint32_t events)
    anew, without a word: the kernel then says so, and the other way is right. */
 static int add_or_modify(struct dt_pollset *p, int fd, uint32_t events)
 {
-  int known = p->interest[fd] != 0;
+  int known = p->watches[fd].known != 0;
   int rc = control(p, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, events);
 
   if(rc && known && errno == ENOENT)
@@ -114,25 +122,52 @@ static int add_or_modify(struct dt_pollset *p, int fd, uint32_t events)
   return rc;
 }
 
+/* Fails if the descriptor is closed by now. */
+static void forget(struct dt_pollset *p, int fd)
+{
+  (void)control(p, EPOLL_CTL_DEL, fd, 0);
+  p->watches[fd].known = 0;
+}
+
 int dt_pollset_set(struct dt_pollset *p, int fd, unsigned interest)
 {
+  struct watch *w;
   uint32_t events = 0;
 
   if(table_reserve(p, fd))
     return -1;
-  if(interest == p->interest[fd] && !interest)
+  w = &p->watches[fd];
+  w->wanted = (unsigned char)interest;
+  if(interest ? w->lasting && interest == w->known : w->lasting || !w->known)
     return 0;
   if(interest & DT_POLL_IN)
     events |= EPOLLIN;
   if(interest & DT_POLL_OUT)
     events |= EPOLLOUT;
-  if(interest) {
-    if(add_or_modify(p, fd, events))
-      return -1;
-  } else
-    (void)control(p, EPOLL_CTL_DEL, fd, 0); /* fails if fd is closed by now */
-  p->interest[fd] = (unsigned char)interest;
+  if(!interest)
+    forget(p, fd);
+  else if(add_or_modify(p, fd, events))
+    return -1;
+  w->known = (unsigned char)interest;
   return 0;
+}
+
+void dt_pollset_opened(struct dt_pollset *p, int fd)
+{
+  if(table_reserve(p, fd))
+    return;
+  p->watches[fd].wanted = p->watches[fd].known = 0;
+  p->watches[fd].lasting = 1;
+}
+
+/* To close it would not be enough where a forked process has it too. */
+void dt_pollset_closing(struct dt_pollset *p, int fd)
+{
+  if(fd >= p->nfds)
+    return;
+  if(p->watches[fd].known)
+    forget(p, fd);
+  p->watches[fd].wanted = p->watches[fd].lasting = 0;
 }
 
 /* In milliseconds, rounded up: waking too early would only mean to wait
@@ -170,10 +205,15 @@ int dt_pollset_wait(struct dt_pollset *p, double seconds, const sigset_t *mask,
                   milliseconds(seconds), mask);
   for(i = 0; i < n; i++) {
     uint32_t what = events[i].events;
+    int fd = events[i].data.fd;
 
-    if(own_event(p, events[i].data.fd))
+    if(own_event(p, fd))
       continue;
-    ready[count].fd = events[i].data.fd;
+    if(!p->watches[fd].wanted) {
+      forget(p, fd);
+      continue;
+    }
+    ready[count].fd = fd;
     ready[count].what = (what & EPOLLIN ? DT_POLL_IN : 0) |
                         (what & EPOLLOUT ? DT_POLL_OUT : 0) |
                         (what & (EPOLLERR | EPOLLHUP) ? DT_POLL_ERROR : 0);

@@ -115,6 +115,18 @@ int dt_pollset_set(struct dt_pollset *p, int fd, unsigned interest)
   return 0;
 }
 
+void dt_pollset_opened(struct dt_pollset *p, int fd)
+{
+  (void)p;
+  (void)fd;
+}
+
+void dt_pollset_closing(struct dt_pollset *p, int fd)
+{
+  (void)p;
+  (void)fd;
+}
+
 /* kevent takes no signal mask: a signal may slip in just before it. */
 int dt_pollset_wait(struct dt_pollset *p, double seconds, const sigset_t *mask,
                     struct dt_ready *ready, int max)

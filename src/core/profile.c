@@ -77,7 +77,29 @@ static int copy_headers(struct dt_profile *p, const char *const *lines)
     else
       rc = add_header(p, *lines);
   }
-  return rc ? rc : add_header(p, "Expect:");
+  return rc;
+}
+
+static int is_https(const char *url)
+{
+  return url && !strncasecmp(url, "https:", 6);
+}
+
+/* Without a proxy libcurl would look through the environment in each request. */
+static int find_proxy(struct dt_profile *p, const struct dt_profile_options *o)
+{
+  static const char *const names[] = { "http_proxy", "https_proxy",
+                                       "HTTPS_PROXY", "all_proxy",
+                                       "ALL_PROXY" };
+  int found = o->proxy && *o->proxy;
+  size_t i;
+
+  p->tls_proxy = is_https(o->proxy);
+  for(i = 0; i < sizeof(names) / sizeof(names[0]) && !o->proxy; i++) {
+    found |= getenv(names[i]) != NULL;
+    p->tls_proxy |= is_https(getenv(names[i]));
+  }
+  return copy(&p->no_proxy, found ? o->no_proxy : "*");
 }
 
 static int copy_options(struct dt_profile *p,
@@ -86,33 +108,12 @@ static int copy_options(struct dt_profile *p,
   p->insecure = o->insecure;
   p->http1 = o->http1;
   if(copy_headers(p, o->headers) || copy(&p->user_agent, o->user_agent) ||
-     copy(&p->proxy, o->proxy) || copy(&p->no_proxy, o->no_proxy) ||
+     copy(&p->proxy, o->proxy) || find_proxy(p, o) ||
      copy(&p->ca_file, o->ca_file) || copy(&p->ca_path, o->ca_path) ||
      copy(&p->client_cert, o->client_cert) ||
      copy(&p->client_key, o->client_key))
     return DT_NOMEM;
   return DT_OK;
-}
-
-static int is_https(const char *url)
-{
-  return url && !strncasecmp(url, "https:", 6);
-}
-
-static int has_tls_proxy(const struct dt_profile_options *o)
-{
-  static const char *const names[] = { "http_proxy", "https_proxy",
-                                       "HTTPS_PROXY", "all_proxy",
-                                       "ALL_PROXY" };
-  size_t i;
-
-  if(o->proxy)
-    return is_https(o->proxy);
-  for(i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-    if(is_https(getenv(names[i])))
-      return 1;
-  }
-  return 0;
 }
 
 int dt_profile_new(struct dt_profile **out, const struct dt_profile_options *o)
@@ -135,7 +136,6 @@ int dt_profile_new(struct dt_profile **out, const struct dt_profile_options *o)
     dt_profile_free(p);
     return code;
   }
-  p->tls_proxy = has_tls_proxy(o);
   *out = p;
   return DT_OK;
 }

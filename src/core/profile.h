@@ -14,7 +14,7 @@
 
 struct dt_profile {
   unsigned refs;
-  struct curl_slist *headers; /* the lines, and "Expect:", which removes it */
+  struct curl_slist *headers;
   int has_type;               /* a Content-Type is among them */
   char *user_agent;
   char *proxy;

@@ -186,6 +186,15 @@ static int wants_no_type(const struct dt_request *r, const struct dt_profile *p)
          !names(r->headers, "Content-Type:");
 }
 
+/* Where libcurl would ask for leave with "Expect: 100-continue" (from 1 MiB on)
+   and wait for it. */
+static int is_large(const struct dt_request *r)
+{
+  if(r->body == DT_BODY_MEMORY)
+    return r->size > FIELDS_MAX;
+  return r->body != DT_BODY_NONE;
+}
+
 /* The request's headers, then the profile's: the profile's own list where none
    is overridden, else nodes for those that are left. */
 static struct curl_slist *pack_headers(struct packer *p,
@@ -200,6 +209,8 @@ static struct curl_slist *pack_headers(struct packer *p,
     add_node(p, &list, pack_header(p, *line));
   if(wants_no_type(r, profile))
     add_node(p, &list, pack_text(p, "Content-Type:"));
+  if(is_large(r) && !names(r->headers, "Expect:"))
+    add_node(p, &list, pack_text(p, "Expect:"));
   if(overrides(r, profile)) {
     for(l = profile->headers; l; l = l->next) {
       if(!names(r->headers, l->data))
@@ -308,9 +319,33 @@ static void own_sources(struct dt_transfer *t)
     t->order.sources[i].transfer = t;
 }
 
-int dt_request_copy(const struct dt_request *r, struct dt_profile *profile,
-                    struct dt_transfer **out, struct dt_span *origin,
-                    const char **what)
+/* A zeroed transfer with `size` bytes in all, from the engine's spare ones if
+   possible: these keep the memory of their answers. NULL without memory. */
+static struct dt_transfer *transfer_new(struct dt_engine *e, size_t size)
+{
+  struct dt_transfer *t = e->spare;
+  struct dt_transfer kept;
+
+  memset(&kept, 0, sizeof(kept));
+  if(t && size <= DT_SPARE_SIZE) {
+    e->spare = t->next_spare;
+    e->nspare--;
+    kept.header_block = t->header_block;
+    kept.header_room = t->header_room;
+    kept.memory = t->memory;
+    kept.memory_room = t->memory_room;
+  } else
+    t = malloc(size < DT_SPARE_SIZE ? DT_SPARE_SIZE : size);
+  if(!t)
+    return NULL;
+  *t = kept;
+  t->size = size < DT_SPARE_SIZE ? DT_SPARE_SIZE : size;
+  return t;
+}
+
+int dt_request_copy(struct dt_engine *e, const struct dt_request *r,
+                    struct dt_profile *profile, struct dt_transfer **out,
+                    struct dt_span *origin, const char **what)
 {
   struct packer p = { NULL, 0 };
   struct dt_order order;
@@ -323,10 +358,9 @@ int dt_request_copy(const struct dt_request *r, struct dt_profile *profile,
     return DT_BAD_ARGUMENT;
   p.used = sizeof(*t);
   pack_order(&p, &order, r, profile);
-  t = malloc(p.used);
+  t = transfer_new(e, p.used);
   if(!t)
     return DT_NOMEM;
-  memset(t, 0, sizeof(*t));
   p.base = (char *)t;
   p.used = sizeof(*t);
   pack_order(&p, &t->order, r, profile);
@@ -512,7 +546,7 @@ int dt_request_apply(struct dt_transfer *t)
 
   h->error[0] = 0;
   set_version(h, t);
-  rc = curl_easy_setopt(h->easy, CURLOPT_URL, t->order.url);
+  rc = dt_handle_set_url(h, t->order.url);
   if(!rc)
     rc = curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, t->order.headers);
   if(!rc)
@@ -521,7 +555,9 @@ int dt_request_apply(struct dt_transfer *t)
     rc = set_body(t);
   set_buffer_size(h, t->order.sink == DT_SINK_MEMORY ? BUFFER_MEMORY
                                                      : BUFFER_STREAM);
-  if(rc)
-    return rc == CURLE_OUT_OF_MEMORY ? DT_NOMEM : DT_INTERNAL;
-  return DT_OK;
+  if(rc == CURLE_OUT_OF_MEMORY)
+    return DT_NOMEM;
+  if(rc == CURLE_URL_MALFORMAT)
+    return DT_BAD_ARGUMENT;
+  return rc ? DT_INTERNAL : DT_OK;
 }

@@ -15,15 +15,17 @@ int dt_text_is_clean(const char *s)
   return 1;
 }
 
+static int is_letter(char c)
+{
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 int dt_text_is_token(const char *s, size_t size)
 {
-  static const char allowed[] = "!#$%&'*+-.^_`|~0123456789"
-                                "abcdefghijklmnopqrstuvwxyz"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
   size_t i;
 
   for(i = 0; i < size; i++) {
-    if(!s[i] || !strchr(allowed, s[i]))
+    if(!is_letter(s[i]) && (!s[i] || !strchr("-_.0123456789!#$%&'*+^`|~", s[i])))
       return 0;
   }
   return size > 0;
@@ -57,8 +59,11 @@ int dt_text_is_empty_header(const char *line)
 
 int dt_text_same_name(const char *a, const char *b)
 {
-  size_t n = dt_text_name_length(a);
+  size_t n;
 
+  if((*a | 32) != (*b | 32)) /* most differ here */
+    return 0;
+  n = dt_text_name_length(a);
   return n == dt_text_name_length(b) && !strncasecmp(a, b, n);
 }
 

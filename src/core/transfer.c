@@ -100,8 +100,8 @@ static int start(struct dt_engine *e, const struct dt_request *r,
 
   if(dt_deadlines_reserve(&e->deadlines))
     return DT_NOMEM;
-  code = dt_request_copy(r, r->profile ? r->profile : e->profile, out, &span,
-                         what);
+  code = dt_request_copy(e, r, r->profile ? r->profile : e->profile, out,
+                         &span, what);
   if(code) {
     dt_deadlines_release(&e->deadlines);
     return code;
@@ -223,7 +223,8 @@ static void end(struct dt_transfer *t, int code, const char *message,
   t->state = DT_DONE;
   t->ended = dt_now();
   t->code = code;
-  snprintf(t->message, sizeof(t->message), "%s", message ? message : "");
+  if(message)
+    snprintf(t->message, sizeof(t->message), "%s", message);
   e->stats.finished++;
   dt_engine_post(e, t, DT_EVENT_DONE | (t->order.sink == DT_SINK_QUEUE
                                           ? DT_EVENT_READABLE
@@ -244,7 +245,7 @@ void dt_transfer_complete(struct dt_transfer *t, CURLcode rc)
   dt_failure_message(t, code, rc, text, sizeof(text));
   if(code == DT_CONNECT)
     t->os_error = (int)info_long(t, CURLINFO_OS_ERRNO);
-  end(t, code, text, 1);
+  end(t, code, code ? text : NULL, 1);
 }
 
 void dt_transfer_cancel(struct dt_transfer *t)
@@ -279,27 +280,85 @@ void dt_transfer_forget(struct dt_transfer *t)
   dt_link_remove(&t->event);
 }
 
+static void transfer_delete(struct dt_transfer *t)
+{
+  free(t->header_block);
+  free(t->memory);
+  free(t);
+}
+
+void dt_transfers_free(struct dt_engine *e)
+{
+  while(e->spare) {
+    struct dt_transfer *t = e->spare;
+
+    e->spare = t->next_spare;
+    transfer_delete(t);
+  }
+}
+
+/* Memory checkers want to see each transfer freed. */
+static int may_keep(const struct dt_engine *e, const struct dt_transfer *t)
+{
+#if defined(__SANITIZE_ADDRESS__)
+  return 0 * (e->nspare + t->size);
+#else
+  return e && e->nspare < DT_POOLED && t->size == DT_SPARE_SIZE &&
+         t->memory_room <= DT_SPARE_ROOM && t->header_room <= DT_SPARE_ROOM;
+#endif
+}
+
 void dt_transfer_free(struct dt_transfer *t)
 {
+  struct dt_engine *e;
+
   if(!t)
     return;
+  e = t->engine;
   dt_transfer_cancel(t);
-  if(t->engine) {
-    dt_deadlines_release(&t->engine->deadlines);
+  if(e) {
+    dt_deadlines_release(&e->deadlines);
     dt_transfer_forget(t);
   }
   dt_chunk_queue_clear(&t->out);
   dt_chunk_queue_clear(&t->in);
   free(t->held);
-  free(t->header_block);
-  free(t->memory);
   dt_profile_free(t->profile);
-  free(t);
+  if(may_keep(e, t)) {
+    t->next_spare = e->spare;
+    e->spare = t;
+    e->nspare++;
+  } else
+    transfer_delete(t);
 }
 
 uint64_t dt_transfer_id(const struct dt_transfer *t)
 {
   return t->id;
+}
+
+/* --- waiting ----------------------------------------------------------------------- */
+
+int dt_transfer_await(struct dt_transfer *t, double seconds)
+{
+  double limit = dt_now() + seconds;
+  int interrupted = 0;
+
+  while(t->state != DT_DONE) {
+    struct dt_engine *e = t->engine;
+
+    if(interrupted || dt_engine_has_events(e) ||
+       dt_engine_poll(e, seconds, &interrupted))
+      return 0;
+    seconds = limit - e->now;
+    if(seconds <= 0 && t->state != DT_DONE)
+      return 0;
+  }
+  t->events = 0;
+  dt_link_remove(&t->event);
+  if(t->engine)
+    dt_engine_sync(t->engine);
+  return 1;
 }
 
 /* --- streaming --------------------------------------------------------------------- */

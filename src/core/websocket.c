@@ -507,7 +507,7 @@ void dt_ws_connected(struct dt_ws *ws, CURLcode rc)
 
 static int apply(struct dt_ws *ws, CURL *easy)
 {
-  CURLcode rc = curl_easy_setopt(easy, CURLOPT_URL, ws->url);
+  CURLcode rc = dt_handle_set_url(ws->handle, ws->url);
 
   if(!rc)
     rc = curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);

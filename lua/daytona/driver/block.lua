@@ -3,7 +3,7 @@
 
 local compat = require "daytona.compat"
 
-local block = { name = "block" }
+local block = { name = "block", blocks = true }
 
 local loop
 

@@ -101,6 +101,11 @@ function core.is_utf8(s) end
 ---@return boolean?
 function core.is_yieldable() end
 
+---A text as a JSON string, quotes included; nil when it is not valid UTF-8.
+---@param s string
+---@return string?
+function core.json_string(s) end
+
 ---SHA-256 and HMAC-SHA-256 as 32 bytes.
 ---@param s string
 ---@return string
@@ -381,6 +386,28 @@ function Doorbell:close() end
 ---@param request daytona.core.Request
 ---@return daytona.core.Transfer?, integer|string
 function Engine:start(request) end
+
+---A request from memory to memory without a table: starts it, and waits for its
+---end for at most `wait` seconds (0: not at all), until a signal comes or something
+---else happens. For short waits: a Ctrl-C that comes just before is noticed after.
+---
+---The status and the body, when an answer of 2xx came. Else `out[1]` is the
+---transfer and `out[2]` its id, and it returns nil and whether it is over (its
+---events are taken then). Nothing at all when `start` is to say why not. Raises on
+---arguments of the wrong type.
+---@param out table
+---@param wait number
+---@param profile daytona.core.Profile
+---@param method string
+---@param url string
+---@param header? string           one further "Name: value" line
+---@param body? string
+---@param timeout? number          as of daytona.core.Request; 0 is none
+---@param connect_timeout? number
+---@param max_bytes? integer
+---@return integer? status
+---@return string|boolean|nil body_or_over
+function Engine:exchange(out, wait, profile, method, url, header, body, timeout, connect_timeout, max_bytes) end
 
 ---@class daytona.core.WebSocketOptions
 ---@field url string                   ws, wss, http or https

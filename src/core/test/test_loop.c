@@ -327,6 +327,80 @@ static void test_rebuild(struct peer *p, struct peer *silent)
   dt_engine_free(e);
 }
 
+/* Answers one request, and closes the connection a moment later. */
+static void answers_and_goes(struct peer *p, int fd, int n)
+{
+  struct peer_request r;
+
+  (void)p;
+  (void)n;
+  if(peer_read(fd, &r)) {
+    free(r.body);
+    peer_answer(fd, 200, "one");
+    usleep(20000);
+  }
+}
+
+/* A kept connection that the peer closes is noticed once at the most, and not in
+   the way of the next one, which gets its descriptor's number. */
+static void test_kept_connection(struct peer *silent)
+{
+  struct peer *p = peer_open(answers_and_goes, NULL);
+  struct dt_engine *e = engine_open(0);
+  struct dt_request r = REQUEST(peer_url(p, "/")), rest;
+  struct dt_engine_stats before, after;
+  struct dt_transfer *t;
+  int i;
+
+  rest = r;
+  rest.url = peer_url(silent, "/");
+  rest.timeout = 0.2;
+  for(i = 0; i < 3; i++) {
+    CHECK(fetch(e, &r, NULL) == DT_OK);
+    dt_engine_get_stats(e, &before);
+    t = begin(e, &rest);
+    CHECK(finish(e, t)->code == DT_TIMEOUT);
+    dt_engine_get_stats(e, &after);
+    CHECK(after.polls <= before.polls + 6);
+    dt_transfer_free(t);
+  }
+  CHECK(peer_connections(p) == 3);
+  dt_engine_free(e);
+  peer_close(p);
+}
+
+static void test_await(struct peer *p, struct peer *silent)
+{
+  struct dt_engine *e = engine_open(0);
+  struct dt_request r = REQUEST(peer_url(p, "/")), rest;
+  struct dt_transfer *t, *other, *whose;
+  struct dt_result result;
+  double before;
+  unsigned what;
+
+  rest = r;
+  rest.url = peer_url(silent, "/");
+  t = begin(e, &r);
+  CHECK(dt_transfer_await(t, 10) == 1);
+  CHECK(dt_transfer_await(t, 10) == 1);
+  CHECK(!dt_engine_next_event(e, &whose, &what)); /* it was taken */
+  dt_transfer_result(t, &result);
+  CHECK(result.done && result.status == 200);
+  dt_transfer_free(t);
+  t = begin(e, &rest);
+  before = dt_now();
+  CHECK(dt_transfer_await(t, 0.05) == 0);
+  CHECK(dt_now() - before >= 0.05);
+  other = begin(e, &r);
+  CHECK(dt_transfer_await(t, 10) == 0);
+  CHECK(dt_engine_next_event(e, &whose, &what) && whose == other);
+  dt_transfer_cancel(t);
+  CHECK(dt_transfer_await(t, 10) == 1);
+  dt_transfer_free(t);
+  dt_transfer_free(other);
+  dt_engine_free(e);
+}
+
 void test_loop(void);
 
 void test_loop(void)
@@ -344,6 +418,8 @@ void test_loop(void)
   test_signal();
   test_budget();
   test_rebuild(p, silent);
+  test_kept_connection(silent);
+  test_await(p, silent);
   peer_close(p);
   peer_close(silent);
 }
