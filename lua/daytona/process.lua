@@ -247,11 +247,11 @@ end
 
 -- What a daemon's answer means: the result; nil, err when nothing was started,
 -- or (with check) the command was not successful.
-local function conclude(sandbox, operation, secrets, answer, check)
+local function conclude(sandbox, operation, secrets, status, answer, check)
   local result = read_result(answer)
   if not result then
     return failure(sandbox, operation, secrets, {
-      kind = "protocol", message = "the answer is not what a command gives",
+      kind = "protocol", status = status, message = "the answer is not what a command gives",
     })
   end
   local code, output = result.exit_code, result.result
@@ -352,9 +352,9 @@ function process.exec(self, command, opts)
       response, err = http.request(connection, request, op)
     end
     if not response then return failed(err, check) end
-    answer = response.json
+    status, answer = response.status, response.json
   end
-  return conclude(self, "exec", secrets, answer, check)
+  return conclude(self, "exec", secrets, status, answer, check)
 end
 
 local LANGUAGES = { python = true, javascript = true, typescript = true }
@@ -418,7 +418,7 @@ function process.run(self, code, opts)
     secrets = secrets, exec_id = env[MARKER], on_abandon = stop_remote,
   })
   if response then
-    result, err = conclude(self, "run", secrets, response.json, opts.check)
+    result, err = conclude(self, "run", secrets, response.status, response.json, opts.check)
   else
     result, err = failed(err, opts.check)
   end

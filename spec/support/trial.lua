@@ -311,7 +311,7 @@ end
 
 ---Ends the server; removes the local files.
 function Trial:stop()
-  loop.start = self.real_start
+  loop.start, loop.exchange = self.real_start, self.real_exchange
   self.good:close()
   self.patient:close()
   self.server:stop()
@@ -338,11 +338,19 @@ local function start(opts)
   assert(self.home.fs:upload(self.dir .. "/source.bin", "big.bin"))
   assert(self.home:exec "true")
   assert(self.server:stats())
-  self.real_start = loop.start
+  self.real_start, self.real_exchange = loop.start, loop.exchange
+  local function count(op, url)
+    if op and not url:find("//localhost", 1, true) then self.last, self.begun = op, self.begun + 1 end
+  end
   loop.start = function(request)
     local op, why = self.real_start(request)
-    if op and not request.url:find("//localhost", 1, true) then self.last, self.begun = op, self.begun + 1 end
+    count(op, request.url)
     return op, why
+  end
+  loop.exchange = function(profile, method, url, ...)
+    local status, body, op = self.real_exchange(profile, method, url, ...)
+    count(op, url)
+    return status, body, op
   end
   self.descriptors = descriptors()
   return self
