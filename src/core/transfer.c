@@ -301,7 +301,9 @@ void dt_transfers_free(struct dt_engine *e)
 static int may_keep(const struct dt_engine *e, const struct dt_transfer *t)
 {
 #if defined(__SANITIZE_ADDRESS__)
-  return 0 * (e->nspare + t->size);
+  (void)e;
+  (void)t;
+  return 0;
 #else
   return e && e->nspare < DT_POOLED && t->size == DT_SPARE_SIZE &&
          t->memory_room <= DT_SPARE_ROOM && t->header_room <= DT_SPARE_ROOM;
