@@ -19,16 +19,18 @@ local websocket = require "daytona.websocket"
 
 local M = {}
 
--- A connection may break so often without a new byte.
-local FAILURES = 5
+-- A connection may break so often without a new byte, unless it had held for so
+-- many seconds (some proxies end what is quiet).
+local FAILURES, HELD = 5, 10
 
 -- Seconds that the daemon's own end is awaited when the log's size is not known;
 -- then what is missing is fetched.
 local SETTLE = 2
 
--- Seconds between looks at a command that prints nothing, at most: after long
--- silences the daemon itself is soon enough, and looks are for dead shells.
-local LONGEST_LOOK = 60
+-- After the first seconds of a silence the daemon itself tells of the end soon
+-- enough, and looks are for dead shells: each when the silence has doubled, or
+-- after so many seconds.
+local LATER, LONGEST_LOOK = 1, 600
 
 local NAMES = { [0] = "stdout", "stdout", "stderr" }
 
@@ -61,7 +63,7 @@ function M.new(command, opts)
     command = command, snapshot = opts.snapshot, deadline = deadline_of(opts.timeout),
     idle_timeout = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil,
     demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
-    seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = session.watch(command, LONGEST_LOOK),
+    seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = session.watch(command, LONGEST_LOOK, LATER),
   }, Follow)
 end
 
@@ -149,6 +151,7 @@ end
 
 -- The connection is no more. Another one is due, soon.
 local function broken(self, err)
+  if self.socket and loop.now() - self.opened >= HELD then self.failures = 0 end
   let_go(self)
   self.failures = self.failures + 1
   if not err.retryable or self.failures > FAILURES then return fail(self, err) end
@@ -168,7 +171,7 @@ local function connect(self)
   end
   local socket, err = open(self)
   if not socket then return broken(self, err) end
-  self.socket, self.skip = socket, self.seen
+  self.socket, self.skip, self.opened = socket, self.seen, loop.now()
   return true
 end
 

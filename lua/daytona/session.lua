@@ -109,14 +109,18 @@ local FAILED_LOOKS = 5
 ---@class daytona.Watch
 ---@field next number  when to look again, on the clock of `loop.now`
 ---@field longest number  seconds between looks at most
+---@field later number    how much longer the silence gets between looks after its first seconds
 local Watch = {}
 Watch.__index = Watch
 
 ---@param command daytona.Command
 ---@param longest number
+---@param later? number  as much as at first
 ---@return daytona.Watch
-function M.watch(command, longest)
-  local self = setmetatable({ command = command, longest = longest, failures = 0 }, Watch)
+function M.watch(command, longest, later)
+  local self = setmetatable({
+    command = command, longest = longest, later = later or GROWTH, failures = 0,
+  }, Watch)
   self:active()
   return self
 end
@@ -174,7 +178,8 @@ function Watch:look()
     if command.session:is_alive() == false then return bury(command) end
   end
   silence = loop.now() - self.since
-  self.next = loop.now() + math.min(math.max(silence * GROWTH, FIRST_LOOK), self.longest)
+  local growth = silence < FIRST_PROBE and GROWTH or self.later
+  self.next = loop.now() + math.min(math.max(silence * growth, FIRST_LOOK), self.longest)
   return false
 end
 
@@ -589,8 +594,8 @@ local EXEC = { async = "boolean", timeout = "seconds", check = "boolean", echo =
 ---It returns when the command has ended, also when that ended the shell; its
 ---standard input is empty then. What is printed comes back in whole lines, without
 ---NUL bytes. After `timeout` (600 seconds, 0 for none) the error is of kind
----"timeout" and has the `command`, which goes on: only deleting the session ends
----it. With `check` another exit status than 0 is an error of kind "exit".
+---"timeout" and has the `command`, which goes on, as it does when its caller is
+---cancelled: only deleting the session ends it. With `check` another exit status than 0 is an error of kind "exit".
 ---
 ---With `async` it returns at once, with a command to follow, wait for and give
 ---input to; `echo = false` keeps that input out of the log.
