@@ -10,6 +10,9 @@ local loop = require "daytona.loop"
 local support = require "spec.support.box"
 local toolbox = require "spec.support.toolbox"
 
+-- A command that takes long and is not mistaken for that of another run of these.
+local SLEEP = ("sleep 6173.%d"):format(require("daytona.native").pid())
+
 describe("a job", function()
   local box, sb
 
@@ -37,7 +40,7 @@ describe("a job", function()
   end
 
   -- What is left of the commands of these specs.
-  local function sleepers() return sb:exec("pgrep -f '^sleep 6173'").result end
+  local function sleepers() return sb:exec("pgrep -f '^" .. SLEEP .. "'").result end
 
   local function ended(job)
     local result = assert(job:wait(20))
@@ -119,27 +122,27 @@ describe("a job", function()
     assert.same({ "exited", 127 }, ended(popen "no-such-program"))
     assert.same({ "signaled", 137, 9 }, ended(popen "kill -9 $$"))
     assert.same({ "signaled", 139, 11 }, ended(popen "kill -SEGV $$"))
-    local job = popen "echo up; sleep 6173"
+    local job = popen("echo up; " .. SLEEP)
     job:read()
     assert(job:kill "INT")
     assert.same({ "signaled", 130, 2 }, ended(job))
-    job = popen "sleep 6173 & sleep 6173"
+    job = popen(SLEEP .. " & " .. SLEEP)
     assert(job:kill())
     assert.same({ "canceled", 143, 15 }, ended(job))
-    job = popen "trap 'exit 5' TERM; echo up; sleep 6173 & wait"
+    job = popen("trap 'exit 5' TERM; echo up; " .. SLEEP .. " & wait")
     job:read()
     assert(job:kill "TERM")
     assert.same({ "exited", 5 }, ended(job))
-    job = popen "trap '' TERM; echo up; sleep 6173; sleep 6173"
+    job = popen("trap '' TERM; echo up; " .. SLEEP .. "; " .. SLEEP)
     job:read()
     assert(job:kill(nil, { grace = 0.2 }))
     assert.same({ "canceled", 137, 9 }, ended(job))
-    assert.same({ "timed_out", 143, 15 }, ended(popen("sleep 6173 | cat", { timeout = 0.5 })))
+    assert.same({ "timed_out", 143, 15 }, ended(popen(SLEEP .. " | cat", { timeout = 0.5 })))
     assert.equal("", sleepers())
   end)
 
   it("waits no longer than it is told to", function()
-    local job = popen "sleep 6173"
+    local job = popen(SLEEP)
     for _, seconds in ipairs { 0.05, 1.1 } do
       local before = loop.now()
       local none, err = job:wait(seconds)
@@ -173,7 +176,7 @@ describe("a job", function()
   end)
 
   it("is listed until it is removed", function()
-    local running = popen("sleep 6173", { id = "b" })
+    local running = popen(SLEEP, { id = "b" })
     popen("echo h\195\169; exit 2", { id = "a" }):wait()
     local jobs, by_id = assert(sb:jobs()), {}
     for _, job in ipairs(jobs) do by_id[job.id] = job end
@@ -190,9 +193,9 @@ describe("a job", function()
   end)
 
   it("that lost its supervisor is lost, and nobody waits for it", function()
-    local job = popen "echo up; sleep 6173"
+    local job = popen("echo up; " .. SLEEP)
     job:read()
-    assert(sb:exec("kill -9 $(cat .daytona/lua-jobs/" .. job.id .. "/pid); pkill -9 -f '^sleep 6173'"))
+    assert(sb:exec("kill -9 $(cat .daytona/lua-jobs/" .. job.id .. "/pid); pkill -9 -f '^" .. SLEEP .. "'"))
     assert.same({ "lost", -1 }, ended(job))
   end)
 
@@ -216,7 +219,7 @@ describe("a job", function()
     job = popen("true", { stdin = true })
     job:wait()
     assert.equal("gone", select(2, job:write "x").kind)
-    job = popen("sleep 6173", { stdin = true })
+    job = popen(SLEEP, { stdin = true })
     assert.equal("timeout", select(2, job:write(big, { timeout = 1 })).kind)
   end)
 
@@ -261,7 +264,7 @@ describe("a job", function()
 
   it("that is not wanted any more before it was started never runs", function()
     fault { hold = 0.3, times = 1 }
-    local task = daytona.spawn(function() return sb:popen "sleep 6173" end)
+    local task = daytona.spawn(function() return sb:popen(SLEEP) end)
     loop.sleep(0.1)
     task:cancel()
     assert.equal("canceled", select(2, task:wait()).kind)
@@ -274,7 +277,7 @@ describe("a job", function()
   it("ends with its scope, in Lua 5.4", function()
     if _VERSION ~= "Lua 5.4" then return end
     local load = _G.load
-    load [[local job <close> = ...; job:read()]](popen "echo up; sleep 6173")
+    load [[local job <close> = ...; job:read()]](popen("echo up; " .. SLEEP))
     assert.equal("", sleepers())
     assert.same({}, sb:jobs())
   end)
@@ -287,7 +290,7 @@ describe("a job", function()
   end)
 
   it("of another answer than ours is an error", function()
-    local job = popen "sleep 6173"
+    local job = popen(SLEEP)
     for _, result in ipairs { "", "hello", "running\n1 1\n!\n!\n", 5 } do
       fault { status = 200, body = { exitCode = 0, result = result }, times = 1 }
       local _, err = job:read()
@@ -325,10 +328,10 @@ describe("a job's scripts", function()
         assert.equal("e\n", job.stderr:read "a")
         job = assert(job_module.popen(sandbox, "kill -9 $$"))
         assert.equal(9, job:wait(20).signal)
-        job = assert(job_module.popen(sandbox, "sleep 6173"))
+        job = assert(job_module.popen(sandbox, SLEEP))
         assert(job:kill())
         assert.equal("canceled", job:wait(20).reason)
-        job = assert(job_module.popen(sandbox, "sleep 6173", { timeout = 1 }))
+        job = assert(job_module.popen(sandbox, SLEEP, { timeout = 1 }))
         assert.equal("timed_out", job:wait(20).reason)
         local jobs = assert(job_module.jobs(sandbox))
         assert.equal(4, #jobs)
