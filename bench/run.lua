@@ -325,6 +325,24 @@ local function in_nginx()
   end
 end
 
+-- Against the local server, which the program starts; both may use all processors.
+local function trees()
+  local saved = rounds
+  rounds = math.min(rounds, 3)
+  local contenders = {}
+  local everywhere = processors > 1 and ("taskset -c 0-%d "):format(processors - 1) or ""
+  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], everywhere .. on(lua[2], "tree") } end
+  local field = compete(contenders)
+  for _, lua in ipairs(luas) do
+    local alone, first, nothing = field(lua[1], "single"), field(lua[1], "first"), field(lua[1], "nothing")
+    row("5,000 small files, sync: " .. lua[1], ("%.0f ms"):format(first * 1e3),
+      ("one by one %.0f ms"):format(alone * 1e3), ratio(alone / first), "≥ 20 ×", alone >= 20 * first)
+    row("5,000 small files, nothing changed: " .. lua[1], ("%.0f ms"):format(nothing * 1e3), nil, nil,
+      "≤ 150 ms", nothing <= 0.15)
+  end
+  rounds = saved
+end
+
 local function logs()
   local text = output(("%s%s 100"):format(pinned(processors - 1), compile("demux", "src/core/demux.c")))
   for _, case in ipairs { { "1", "tiny lines" }, { "80", "lines of 80 bytes" } } do
@@ -369,6 +387,7 @@ local ok, message = xpcall(function()
   frames()
   idle()
   in_nginx()
+  trees()
   logs()
   if write then write_table() end
 end, debug.traceback)
