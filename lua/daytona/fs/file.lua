@@ -2,6 +2,7 @@
 -- ranges, as it is needed; what is written to is kept in a temporary file on this
 -- machine and sent as a whole by `flush` and `close`.
 
+local compat = require "daytona.compat"
 local errors = require "daytona.errors"
 local fs = require "daytona.fs"
 local options = require "daytona.options"
@@ -134,6 +135,13 @@ local function read_each(self, n, format, ...)
   return value, read_each(self, n - 1, ...)
 end
 
+-- Formats as every Lua's own files take them. (PUC Lua 5.1 knows no "*L".)
+local function with_star(format, ...)
+  if type(format) == "string" and format:sub(1, 1) ~= "*" then format = "*" .. format end
+  if select("#", ...) == 0 then return format end
+  return format, with_star(...)
+end
+
 ---As `file:read` of Lua: "l" (a line, which is what nothing means), "L" (with its
 ---end), "n" (a number), "a" (all) or a number of bytes. nil at the end; nil and an
 ---error when it cannot be read.
@@ -141,9 +149,9 @@ end
 ---@return string|number|nil ...
 function File:read(...)
   check_open(self)
-  if self.spool then return self.spool:read(...) end
   local n = select("#", ...)
-  if n == 0 then return read_one(self, "l") end
+  if n == 0 then return self:read("l") end
+  if self.spool then return self.spool:read(with_star(...)) end
   return read_each(self, n, ...)
 end
 
@@ -154,10 +162,12 @@ end
 function File:lines(...)
   check_open(self)
   local formats, n = { ... }, select("#", ...)
-  return function()
-    local value, err = self:read((table.unpack or unpack)(formats, 1, n))
+  local function checked(value, err, ...)
     if value == nil and err then errors.assert(nil, err) end
-    return value
+    return value, err, ...
+  end
+  return function()
+    return checked(self:read(compat.unpack(formats, 1, n)))
   end
 end
 
