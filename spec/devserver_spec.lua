@@ -125,7 +125,7 @@ describe("the local server", function()
     it("one is created, has every required field, and is gone after its deletion", function()
       local sandbox = must("POST", "/sandbox", { name = "ünï code/1", env = { A = "b" } })
       for _, field in ipairs { "id", "organizationId", "name", "user", "env", "labels", "public",
-        "networkBlockAll", "target", "cpu", "gpu", "memory", "disk", "toolboxProxyUrl" } do
+        "networkBlockAll", "target", "cpu", "gpu", "memory", "disk", "kvm", "toolboxProxyUrl" } do
         assert.is_not_nil(sandbox[field], field)
       end
       assert.equal("started", sandbox.state)

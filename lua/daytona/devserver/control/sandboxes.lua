@@ -156,7 +156,7 @@ function Store:item(box)
     cpu = box.cpu, gpu = box.gpu, memory = box.memory, disk = box.disk,
     state = box.state, desiredState = box.desired,
     errorReason = box.error_reason, recoverable = box.recoverable,
-    snapshot = box.snapshot, sandboxClass = "container", daemonVersion = sandboxes.VERSION,
+    snapshot = box.snapshot, sandboxClass = "container", kvm = false, daemonVersion = sandboxes.VERSION,
     runnerId = sandboxes.RUNNER, backupState = "None",
     autoStopInterval = box.auto_stop, autoPauseInterval = box.auto_pause,
     autoArchiveInterval = box.auto_archive, autoDeleteInterval = box.auto_delete,

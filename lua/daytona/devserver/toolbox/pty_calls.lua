@@ -15,6 +15,7 @@ local calls = {}
 local MOST_CELLS = 1000          -- columns or rows
 local LARGEST_INPUT = 65536      -- bytes of one message
 local DEFAULT_COLS, DEFAULT_ROWS = 80, 24
+local EXIT_CONTROL = "X-Daytona-Pty-Exit-Control"
 
 local function describe(each)
   return {
@@ -127,8 +128,13 @@ local function converse(socket, terminal)
   socket:abort()
 end
 
+-- Of the offered subprotocols one is chosen, because clients may insist on that.
 local function open_channel(req)
   local _, token = version.of(req)
+  local offered = req.headers["sec-websocket-protocol"] or ""
+  if not token and not pty.legacy and offered:find(EXIT_CONTROL, 1, true) then
+    token = EXIT_CONTROL
+  end
   return channel.open(req, { protocols = token and { token }, largest = LARGEST_INPUT })
 end
 

@@ -1,0 +1,36 @@
+// The official TypeScript SDK does its daily work against the local server:
+// DAYTONA_API_URL and DAYTONA_API_KEY say where. Whatever it complains about is
+// a defect of the server. One file a noun; all of it happens in one sandbox.
+// Ends with the line "N passed, N failed[, N skipped]".
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Daytona } from '@daytona/sdk'
+import files from './files.js'
+import git from './git.js'
+import interpreter from './interpreter.js'
+import lsp from './lsp.js'
+import machine from './machine.js'
+import processes from './process.js'
+import pty from './pty.js'
+import { serveRepository } from './repository.js'
+import { begin, end, strangers } from './sandbox.js'
+import session from './session.js'
+import { summary } from './steps.js'
+
+const scratch = mkdtempSync(join(tmpdir(), 'interop-'))
+const repository = await serveRepository(scratch)
+const client = new Daytona()
+
+const sandbox = await begin(client)
+if (sandbox) {
+  for (const noun of [processes, session, pty, interpreter, files, git, lsp, machine]) {
+    await noun(sandbox, { scratch, repository: repository.url })
+  }
+  await end(client, sandbox)
+}
+await strangers()
+
+repository.close()
+rmSync(scratch, { recursive: true })
+process.exit(summary() ? 0 : 1)
