@@ -289,6 +289,25 @@ describe("sync down", function()
   end)
 end)
 
+describe("an old server", function()
+  it("gets trees and many files, and gives them", function()
+    local old = require("spec.support.service").start { legacy = "0.190" }
+    local sandbox = assert(old.client:create())
+    sh "mkdir -p t/d; echo 1 >t/d/a; echo 2 >t/b; ln -s b t/l"
+    assert.equal(3, assert(sandbox.fs:sync(folder .. "/t", "t")).uploaded)
+    assert.equal(3, assert(sandbox.fs:download_dir("t", folder .. "/u")).downloaded)
+    assert.equal("", sh "diff -r t u")
+    local _, err = sandbox.fs:download_many { "t/b", "none" }
+    assert.equal("2\n", err.results[1].data)
+    assert.equal("not_found", err.results[2].error.kind)
+    assert.equal(1, #assert(sandbox.fs:upload_many { { { data = "x" }, "y" } }))
+    assert.equal("2\n", assert(sandbox.fs:tail "t/b"))
+    _, err = sandbox.fs:grep("none", "x")
+    assert.equal("not_found", err.kind)
+    old:stop()
+  end)
+end)
+
 describe("sync", function()
   it("is refused where it makes no sense", function()
     for _, call in ipairs {
