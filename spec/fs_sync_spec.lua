@@ -181,7 +181,7 @@ describe("sync up", function()
     end)
     task:wait()
     assert(service.server:clear_faults())
-    assert.equal("canceled", err.kind)
+    assert.equal("canceled sync", err.kind .. " " .. err.operation)
     assert.equal("", there "find . -mindepth 1")
   end)
 

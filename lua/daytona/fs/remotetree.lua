@@ -110,7 +110,10 @@ function remotetree.scan(sandbox, operation, root, wanted)
   local script = LIST:format(place, place) .. (wanted.rules and RULES or "echo\n")
     .. (wanted.hashes and HASHES or "echo\n")
   local result, err = sandbox:exec(script, { check = true, timeout = wanted.timeout, max_bytes = 1024 * 1024 * 1024 })
-  if not result then return nil, err end
+  if not result then
+    err.operation, err.what = operation, root
+    return nil, err
+  end
   local said, entries, links, rules, hashes = result.result:match("^(%a+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n$")
   if not said then
     said = result.result:match("^(%a+)\n$")

@@ -284,6 +284,7 @@ local function up(self, run, result)
       return nil, errors.new { kind = "io", operation = run.operation, what = run.remote, sandbox = self.sandbox,
                                message = "over there: " .. err.message, cause = err }
     end
+    err.operation, err.what = run.operation, run.remote
     return nil, err
   end
   return result
