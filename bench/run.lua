@@ -326,12 +326,39 @@ local function in_nginx()
 end
 
 -- Against the local server, which the program starts; both may use all processors.
+local function with_server(lua, ...)
+  local everywhere = processors > 1 and ("taskset -c 0-%d "):format(processors - 1) or ""
+  return everywhere .. on(lua, ...)
+end
+
+local function live_output()
+  local contenders = {}
+  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], with_server(lua[2], "live") } end
+  local field = compete(contenders)
+  for _, lua in ipairs(luas) do
+    local age, few, many = field(lua[1], "age"), field(lua[1], "few"), field(lua[1], "many")
+    row("Live output, printed to callback: " .. lua[1], ("%.2f ms"):format(age * 1e3),
+      ("of 100 the longest %.2f ms"):format(field(lua[1], "oldest") * 1e3), nil, "≤ 10 ms", age <= 0.01)
+    row("CPU of a followed chunk, of 10,000: " .. lua[1], ("%.1f µs"):format(many * 1e6),
+      ("of 1,000 %.1f µs"):format(few * 1e6), ratio(many / few), "≤ 1.20 ×", many <= 1.2 * few)
+  end
+end
+
+local function open_and_idle()
+  for _, what in ipairs { "terminals", "follows" } do
+    for _, lua in ipairs(luas) do
+      local woken = math.tointeger(run(with_server(lua[2], "open", what)).woken)
+      row(("Wake-ups in 5 idle seconds, 250 %s: %s"):format(what, lua[1]), ("%d"):format(woken), nil, nil, "0",
+        woken <= 0)
+    end
+  end
+end
+
 local function trees()
   local saved = rounds
   rounds = math.min(rounds, 3)
   local contenders = {}
-  local everywhere = processors > 1 and ("taskset -c 0-%d "):format(processors - 1) or ""
-  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], everywhere .. on(lua[2], "tree") } end
+  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], with_server(lua[2], "tree") } end
   local field = compete(contenders)
   for _, lua in ipairs(luas) do
     local alone, first, nothing = field(lua[1], "single"), field(lua[1], "first"), field(lua[1], "nothing")
@@ -386,7 +413,9 @@ local ok, message = xpcall(function()
   in_flight()
   frames()
   idle()
+  open_and_idle()
   in_nginx()
+  live_output()
   trees()
   logs()
   if write then write_table() end
