@@ -40,6 +40,7 @@ int main(int argc, char **argv)
   set_arg(L, argc, argv);
   ok = luaL_loadfile(L, argv[1]) == 0;
   if(ok) {
+    luaL_checkstack(L, argc, "too many arguments");
     for(i = 2; i < argc; i++)
       lua_pushstring(L, argv[i]);
     ok = lua_pcall(L, argc - 2, 0, 0) == 0;
