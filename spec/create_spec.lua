@@ -254,6 +254,11 @@ describe("a create that is abandoned", function()
     end
   end)
 
+  it("looks again when what was found could not be deleted just then", function()
+    expect({ POST, abandoned "timeout" }, { GET, ok() }, { DELETE, lost "reset" }, { GET, ok() }, { DELETE, ok() })
+    assert.is_nil((client:create { timeout = 5 }))
+  end)
+
   it("never touches a sandbox of that name that is not ours", function()
     local tries = 0
     http.request = function(connection, request)

@@ -304,18 +304,25 @@ local function find_ours(creation, timeout)
   return raw
 end
 
--- How long, and how often, an abandoned creation is looked for, seconds.
-local SEARCH, SEARCH_STEP = 3, 0.25
+-- How long an abandoned creation is looked for while the service says that there
+-- is none, and while it says nothing; a single look; between looks. Seconds.
+local SEARCH, PATIENCE, LOOK, SEARCH_STEP = 3, 30, 10, 0.25
 
 -- Nobody waits for this creation any more, but the service may be at it. Called
 -- shielded.
 local function undo(creation)
-  local limit = loop.now() + SEARCH
+  local begun = loop.now()
   local raw, err
   repeat
-    raw, err = find_ours(creation, SEARCH)
-    if raw then return sandbox.new(creation.client, raw):delete { timeout = 30 } end
-    if not errors.is(err, "not_found") and not err.retryable then return nil, err end
+    raw, err = find_ours(creation, LOOK)
+    if raw then
+      local gone
+      gone, err = sandbox.new(creation.client, raw):delete { timeout = PATIENCE }
+      if gone then return gone end
+    end
+    local missing = errors.is(err, "not_found")
+    if not missing and not err.retryable then return nil, err end
+    local limit = begun + (missing and SEARCH or PATIENCE)
   until loop.now() >= limit or not loop.sleep(SEARCH_STEP)
   return nil, err
 end

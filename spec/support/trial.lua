@@ -303,7 +303,8 @@ function Trial:after(err, expected)
   end, function() return ("in the sandbox %q, but %q"):format(wanted, inside) end)
   check.equal((expected.here or "") .. "source.bin\n", output_of("ls -A " .. shell.quote(self.dir)))
   if inside ~= "" or times > 0 or expected.here then sweep(self) end
-  self.eventually(function() return states_of(self.server) == "started 1" end, "no sandbox left behind")
+  self.eventually(function() return states_of(self.server) == "started 1" end,
+    function() return "no sandbox left behind, but " .. states_of(self.server) end)
   self.eventually(function() return not leaked(self.descriptors) end, function() return leaked(self.descriptors) end)
   self.clean = true
   return times
