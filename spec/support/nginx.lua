@@ -132,6 +132,13 @@ local function modules()
   return output "ls -d /usr/lib/nginx/modules /usr/lib64/nginx/modules 2>/dev/null | head -n 1"
 end
 
+---Whether workers that may do nothing can read this checkout: one in root's home
+---they cannot.
+local function nobody_reads()
+  return output(("setpriv --reuid nobody --clear-groups test -r %s && echo yes")
+    :format(shell.quote(ROOT .. "/lua/daytona/init.lua"))) == "yes"
+end
+
 --- Asking ------------------------------------------------------------------------------
 
 -- A connection of its own, with a request on it; nil when nobody listens.
@@ -286,10 +293,14 @@ local function start(opts)
   local given, kept = assignments(env)
   write(dir .. "/nginx.conf", opts.config and configuration_of(opts.config, dir, port)
     or configuration(opts, dir, port, kept))
-  local prefix = dir
-  if opts.config then prefix = opts.prefix and ROOT .. "/" .. opts.prefix end
-  local command = ("env -u LUA_INIT %s sh -c 'echo $$; exec %s nginx %s -e %s/error.log -c %s/nginx.conf'")
-    :format(given, SANITIZE and sanitized(dir) or "", prefix and "-p " .. prefix or "", dir, dir) .. " </dev/null 2>&1"
+  local prefix, more = dir, ""
+  if opts.config then
+    prefix = opts.prefix and ROOT .. "/" .. opts.prefix
+    if output "id -u" == "0" and not nobody_reads() then more = '-g "user root;"' end
+  end
+  local command = ("env -u LUA_INIT %s sh -c 'echo $$; exec %s nginx %s %s -e %s/error.log -c %s/nginx.conf'")
+    :format(given, SANITIZE and sanitized(dir) or "", prefix and "-p " .. prefix or "", more, dir, dir)
+    .. " </dev/null 2>&1"
   self.out = assert(io.popen("PATH=$PATH:/usr/sbin:/sbin " .. command, "r"))
   self.pid = tonumber(self.out:read "*l")
   if not self:wait_until(function() return is_listening(port) end) then
@@ -298,4 +309,4 @@ local function start(opts)
   return self
 end
 
-return { start = start, wait_until = Server.wait_until }
+return { start = start, nobody_reads = nobody_reads, wait_until = Server.wait_until }
