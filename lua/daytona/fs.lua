@@ -476,13 +476,13 @@ local function download_to_special(self, path, target, opts)
   local file, why = io.open(target, "wb")
   if not file then return failure("download", "io", why, target) end
   local function go()
-    return download_to_handle(self, path, file, opts)
+    return fetch(self, path, { sink_file = file }, opts)
   end
   local function close() file:close() end
-  local info, err = loop.guard(go, close)
-  local fine, problem = file:close()
-  if not info then return nil, err end
-  if not fine then return failure("download", "io", problem, target) end
+  local response, err = loop.guard(go, close)
+  close()
+  if not response then return nil, err end
+  local info = received(response, path, tonumber(response.headers["content-length"]) or 0)
   info.saved_as = target
   return info
 end
