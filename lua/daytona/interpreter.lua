@@ -9,7 +9,6 @@ local inside = require "daytona.inside"
 local json = require "daytona.json"
 local loop = require "daytona.loop"
 local options = require "daytona.options"
-local shell = require "daytona.shell"
 local websocket = require "daytona.websocket"
 local wire = require "daytona.wire"
 
@@ -272,17 +271,6 @@ local RUN = {
   on_error = "callable", check = "boolean", max_bytes = "positive",
 }
 
-local function check_env(env)
-  local secrets = {}
-  for name, value in pairs(env or {}) do
-    if not shell.is_name(name) then
-      errors.misuse(1, "run: '%s' cannot be the name of an environment variable", name)
-    end
-    secrets[#secrets + 1] = value
-  end
-  return secrets
-end
-
 local function request_text(code, opts, context_id, timeout)
   local text, problem = json.encode {
     code = code, contextId = context_id, timeout = timeout, envs = opts.env,
@@ -332,7 +320,7 @@ function Interpreter:run(code, opts)
   local context_id = opts.context and id_of("run: option 'context'", opts.context) or nil
   local timeout = math.ceil(opts.timeout or DEFAULT_TIMEOUT)
   if timeout > LONGEST_TIMEOUT then errors.misuse(1, "run: the timeout is longer than %d seconds", LONGEST_TIMEOUT) end
-  local secrets = check_env(opts.env)
+  local secrets = options.environment("run", opts.env)
   local run = {
     opts = opts, sandbox = self.sandbox, context_id = context_id, secrets = secrets, timeout = timeout,
     request = request_text(code, opts, context_id, timeout), out = { stdout = {}, stderr = {} }, size = 0,

@@ -5,6 +5,7 @@
 -- only read: they may be constants of the caller.
 
 local errors = require "daytona.errors"
+local shell = require "daytona.shell"
 
 local options = {}
 
@@ -179,6 +180,22 @@ function options.range(least, most)
   return function(value)
     return is_integer(value) and value >= least and value <= most, text
   end
+end
+
+---Checks the names of environment variables, and lists the values, which errors
+---must not show.
+---@param operation string
+---@param env? table<string, string>
+---@return string[] secrets
+function options.environment(operation, env)
+  local secrets = {}
+  for name, value in pairs(env or EMPTY) do
+    if not shell.is_name(name) then
+      errors.misuse(1, "%s: '%s' cannot be the name of an environment variable", operation, name)
+    end
+    secrets[#secrets + 1] = value
+  end
+  return secrets
 end
 
 ---A copy of a table, one level deep; a new table for nil.

@@ -99,13 +99,9 @@ end
 -- Splits `env` into what JSON can carry and shell lines for the rest, and lists
 -- its values, which errors must not show.
 local function environment(operation, env)
-  local plain, exports, secrets = {}, "", {}
+  local plain, exports, secrets = {}, "", options.environment(operation, env)
   for name, value in pairs(env) do
-    if not shell.is_name(name) then
-      errors.misuse(1, "%s: '%s' cannot be the name of an environment variable", operation, name)
-    end
     refuse_nul(operation .. ": the environment variable " .. name, value)
-    secrets[#secrets + 1] = value
     if is_utf8(value) then plain[name] = value else exports = exports .. export_line(name, value) end
   end
   return plain, exports, secrets

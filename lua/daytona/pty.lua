@@ -10,7 +10,6 @@ local inside = require "daytona.inside"
 local json = require "daytona.json"
 local loop = require "daytona.loop"
 local options = require "daytona.options"
-local shell = require "daytona.shell"
 local url = require "daytona.url"
 local websocket = require "daytona.websocket"
 local wire = require "daytona.wire"
@@ -286,13 +285,7 @@ end
 -- Checks the variables. Their token, or nil when it would be too long for a
 -- header; and their values, which errors must not show.
 local function pack_env(env)
-  local secrets = {}
-  for name, value in pairs(env or {}) do
-    if not shell.is_name(name) then
-      errors.misuse(1, "pty: '%s' cannot be the name of an environment variable", name)
-    end
-    secrets[#secrets + 1] = value
-  end
+  local secrets = options.environment("pty", env)
   if not secrets[1] then return nil, secrets end
   local text, problem = json.encode(env)
   if not text then errors.misuse(1, "pty: option 'env': %s", problem) end
