@@ -1,5 +1,6 @@
 -- Output handler for busted: says what failed, where and why, what was skipped,
--- and ends with the line "N passed, N failed" that scripts/test adds up.
+-- and ends with the line "N passed, N failed" that scripts/test adds up. For it
+-- the files in which something failed are listed as well.
 
 local function describe(kind, entry)
   local at = entry.trace or entry.element.trace or {}
@@ -16,6 +17,17 @@ local function describe(kind, entry)
     text[#text + 1] = "  " .. at.traceback:gsub("\n", "\n  ")
   end
   return table.concat(text, "\n") .. "\n"
+end
+
+local function list_files(mark, ...)
+  local out = assert(io.open(mark .. ".specs", "w"))
+  for _, entries in ipairs { ... } do
+    for _, entry in ipairs(entries) do
+      local trace = entry.element.trace
+      if trace then out:write(trace.short_src, "\n") end
+    end
+  end
+  out:close()
 end
 
 return function(options)
@@ -43,6 +55,8 @@ return function(options)
     end
     show(handler.failures, "failed")
     show(handler.errors, "error")
+    local mark = os.getenv "DAYTONA_TEST_RUN"
+    if mark then list_files(mark, handler.failures, handler.errors) end
     local line = ("%d passed, %d failed"):format(handler.successesCount,
       handler.failuresCount + handler.errorsCount)
     if handler.pendingsCount > 0 then
