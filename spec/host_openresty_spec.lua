@@ -9,6 +9,8 @@ local cqueues = require "cqueues"
 local hosts = require "spec.support.hosts"
 local nginx = require "spec.support.nginx"
 
+local complaints = nginx.complaints
+
 local INIT = [[
   daytona = require "daytona"
   loop = require "daytona.loop"
@@ -73,17 +75,6 @@ local function count(results, body)
     if result.status == 200 and result.body == body then n = n + 1 end
   end
   return n
-end
-
--- What nginx should never have to say.
-local function complaints(log)
-  local found = {}
-  for line in log:gmatch "[^\n]+" do
-    if line:find "%[error%]" or line:find "%[crit%]" or line:find "%[alert%]" or line:find "%[emerg%]" then
-      found[#found + 1] = line
-    end
-  end
-  return table.concat(found, "\n")
 end
 
 local function bells()
@@ -425,6 +416,7 @@ describe("the example for OpenResty #host", function()
   end)
 
   it("stops the program of a client that hangs up, and goes on", function()
+    assert.equal("first\n", (server:get("/run", "print('first')")))
     local before = sandboxes()
     server:all({}, function()
       server:hang_up("/run", 1.5, "import time\ntime.sleep(1103)")

@@ -4,8 +4,11 @@ local loop = require "daytona.loop"
 
 local closing = {}
 
+-- What `<close>` calls: of a job, for example, another thing than `close`.
 local function close(object)
-  return object:close()
+  local meta = getmetatable(object)
+  local at_end = type(meta) == "table" and meta.__close or object.close
+  return at_end(object)
 end
 
 local function closed(object, ...)

@@ -531,9 +531,9 @@ end
 ---there, also when nobody is watching. `id` (letters, digits, "._-") is for
 ---`sandbox:job(id)`; one that is taken is an error of kind "conflict".
 ---
----A job that has ended is kept until `job:close()` or `job:remove()`; in Lua 5.4 the
----end of a scope (`local job <close> = ...`) ends and removes it. What it prints is
----stored in the sandbox until then.
+---A job that has ended is kept until `job:close()` or `job:remove()`; the end of a
+---scope (`local job <close> = ...` in Lua 5.4, or `daytona.using`) ends and removes it.
+---What it prints is stored in the sandbox until then.
 ---@param command string|string[]
 ---@param opts? { cwd?: string, env?: table<string, string>, id?: string, stdin?: boolean|string, timeout?: number, stderr?: "stdout"|"apart" }
 ---@return daytona.Job?

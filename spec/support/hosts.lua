@@ -5,10 +5,12 @@
 --   local stage = hosts.stage()          a server and a started sandbox
 --   local said = stage:run("luv", [[ say("answer", 42) ]])
 --   said.answer, said.exit, said.text
+--   local said = stage:work("nginx", "spec/support/host_calls.lua")
 --   stage:close()
 --
 -- A program finds `daytona`, `loop` and `say(name, value)`; the environment holds
--- the server's address and key, and SANDBOX the sandbox's id.
+-- the server's address and key, and SANDBOX the sandbox's id. `work` runs one file,
+-- the same in every host, in a task of the host.
 
 local devserver = require "daytona.devserver"
 local shell = require "daytona.shell"
@@ -45,8 +47,10 @@ local COMMAND = {
   neovim = sanitized("luajit", 0) .. "nvim --headless -u NONE -i NONE -n --cmd "
     .. shell.quote("set rtp^=" .. ROOT) .. " -c 'luafile %s'",
   love = "xvfb-run -a love %s",
+  plain = sanitized("lua5.4", 1) .. "lua5.4 %s",
   luv = sanitized("lua5.4", 1) .. "lua5.4 %s",
   cqueues = sanitized("lua5.4", 1) .. "lua5.4 %s",
+  ["plain-luajit"] = sanitized("luajit", 0) .. "luajit %s",
   ["luv-luajit"] = sanitized("luajit", 0) .. "luajit %s",
   ["cqueues-luajit"] = sanitized("luajit", 0) .. "luajit %s",
 }
@@ -57,6 +61,7 @@ local BEFORE = {
   -- An error would leave the editor open.
   neovim = COMMON .. "local uv = vim.uv or vim.loop\nlocal function program()\n",
   love = PATH .. COMMON,
+  plain = PATH .. COMMON,
   luv = PATH .. COMMON .. 'local uv = require "luv"\n',
   cqueues = PATH .. COMMON .. 'local cqueues = require "cqueues"\n',
 }
@@ -130,8 +135,8 @@ function Stage:env(more)
   return env
 end
 
----Runs a program's text in a host ("neovim", "love", "luv", "cqueues", the last two
----also with "-luajit"); `before` is put before the command. What it said.
+---Runs a program's text in a host ("neovim", "love", "plain", "luv", "cqueues", the
+---last three also with "-luajit"); `before` is put before the command. What it said.
 function Stage:run(host, program, env, before)
   local kind = host:gsub("%-luajit$", "")
   local text = BEFORE[kind] .. program .. (AFTER[kind] or "")
@@ -145,6 +150,106 @@ function Stage:run(host, program, env, before)
   end
   return hosts.command((before or "") .. COMMAND[host]:format(shell.quote(path)), self:env(env))
 end
+
+--- One file in every host ---------------------------------------------------------------
+
+-- `beats()` tells how often the host's own work came round.
+local WORK = [[
+local rounds = 0
+local function beat() rounds = rounds + 1 end
+local function beats() return rounds end
+local work = assert(loadfile(os.getenv "WORK"))(daytona, loop, say)
+local function finish(task)
+  local _, err = task:wait()
+  if err then say("failure", err.traceback or err) end
+end
+]]
+
+-- Runs `work` in a task, beside the host's own work, and leaves.
+local IN_A_TASK = {
+  plain = [[
+    local task = daytona.spawn(work, beats)
+    while not task:done() do daytona.sleep(0.005) beat() end
+    finish(task)
+  ]],
+  neovim = [[
+    uv.new_timer():start(5, 5, beat)
+    daytona.spawn(function()
+      finish(daytona.spawn(work, beats))
+      vim.cmd "qa!"
+    end)
+  ]],
+  love = [[
+    local task
+    function love.load() task = daytona.spawn(work, beats) end
+    function love.update()
+      daytona.update(0.002)
+      beat()
+      if task:done() then finish(task) love.event.quit() end
+    end
+    function love.draw() love.timer.sleep(0.002) end
+    function love.errorhandler(message) say("failure", message) os.exit(1) end
+  ]],
+  luv = [[
+    local timer = uv.new_timer()
+    timer:start(5, 5, beat)
+    daytona.spawn(function()
+      finish(daytona.spawn(work, beats))
+      timer:close()
+    end)
+    uv.run()
+  ]],
+  cqueues = [[
+    local controller, over = cqueues.new(), false
+    controller:wrap(function()
+      finish(daytona.spawn(work, beats))
+      over = true
+    end)
+    controller:wrap(function()
+      while not over do cqueues.sleep(0.005) beat() end
+    end)
+    assert(controller:loop())
+  ]],
+}
+
+-- In nginx the file's globals are the worker's, and each request gets its own `say`.
+local IN_NGINX = [[
+local daytona, loop = require "daytona", require "daytona.loop"
+local function say(name, value) ngx.say("@", name, " ", tostring(value)) end
+]] .. WORK .. [[
+in_a_task = function() finish(daytona.spawn(work, beats)) end
+one_beat = beat
+require("daytona.driver.ngx").use_doorbell(%s)
+]]
+
+-- The host's own work are other requests.
+local function work_in_nginx(stage, host, env)
+  local nginx = require "spec.support.nginx"
+  env.HOME = "/"
+  local server = nginx.start {
+    env = stage:env(env), patience = hosts.limit, init = IN_NGINX:format(host == "nginx"),
+    locations = { work = "in_a_task()", beat = "one_beat() ngx.print 'beat'" },
+  }
+  local text, status = server:beside("/work", "/beat", 0.005)
+  local log = server:stop()
+  local said = hosts.parse(text or "", status == 200 and 0 or 1)
+  local complaints = nginx.complaints(log)
+  if said.exit ~= 0 then said.failure = log:sub(-2000) end
+  if complaints ~= "" then said.failure = complaints end
+  return said
+end
+
+---Runs a file in a task of a host: a host of `run`, "nginx", or "nginx-sleep", where
+---there is no doorbell. The file is a chunk that gets `daytona`, `loop` and `say`, and
+---returns work(beats). What it said; `failure` is what it raised.
+function Stage:work(host, path, env)
+  env = env or {}
+  env.WORK = self.root .. "/" .. path
+  if host:find "^nginx" then return work_in_nginx(self, host, env) end
+  return self:run(host, WORK .. IN_A_TASK[host:gsub("%-luajit$", "")], env)
+end
+
+--- Judging ------------------------------------------------------------------------------
 
 ---Whether a command with this text runs in the sandbox.
 function Stage:is_running(text)

@@ -10,11 +10,12 @@
 --                                              a file, of which port and folder are changed
 --   server:get "/run"                          body, status, seconds
 --   server:all { "/run", "/run" }              a list of these, all at once
+--   server:beside("/run", "/plain", 0.01)      one, and others meanwhile
 --   server:hang_up("/run", seconds)            a client that goes away
 --   server:stream("/run", "body", on_line)
 --   server:workers()                           their process ids
 --   server:stop()                              what its error log says
-
+--   nginx.complaints(log)                      what of it is an error
 --
 -- With NGINX_SANITIZE=1 it gets the module of `make SANITIZE=1 LUA=luajit` and the
 -- sanitizers' libraries; what these have to say is in the error log, and fails the
@@ -189,6 +190,20 @@ end
 ---The same for use in `meanwhile`.
 Server.ask = ask
 
+---One request, and others at an interval until it is answered; the others must be,
+---too. body, status, seconds of the one.
+function Server:beside(path, other, interval)
+  local result
+  self:all({}, function()
+    cqueues.running():wrap(function() result = { ask(self, path) } end)
+    while not result do
+      assert(ask(self, other))
+      cqueues.sleep(interval)
+    end
+  end)
+  return (table.unpack or unpack)(result, 1, 3)
+end
+
 ---Asks, and closes the connection after so many seconds.
 function Server:hang_up(path, seconds, body)
   local sock = send(self, path, body)
@@ -309,4 +324,15 @@ local function start(opts)
   return self
 end
 
-return { start = start, nobody_reads = nobody_reads, wait_until = Server.wait_until }
+-- What nginx should never have to say.
+local function complaints(log)
+  local found = {}
+  for line in log:gmatch "[^\n]+" do
+    if line:find "%[error%]" or line:find "%[crit%]" or line:find "%[alert%]" or line:find "%[emerg%]" then
+      found[#found + 1] = line
+    end
+  end
+  return table.concat(found, "\n")
+end
+
+return { start = start, nobody_reads = nobody_reads, wait_until = Server.wait_until, complaints = complaints }
