@@ -97,6 +97,7 @@ build = {
     ["daytona.devserver.control.lifecycle"] = "lua/daytona/devserver/control/lifecycle.lua",
     ["daytona.devserver.control.list"] = "lua/daytona/devserver/control/list.lua",
     ["daytona.devserver.control.main"] = "lua/daytona/devserver/control/main.lua",
+    ["daytona.devserver.control.previews"] = "lua/daytona/devserver/control/previews.lua",
     ["daytona.devserver.control.routes"] = "lua/daytona/devserver/control/routes.lua",
     ["daytona.devserver.control.sandboxes"] = "lua/daytona/devserver/control/sandboxes.lua",
     ["daytona.devserver.control.tls"] = "lua/daytona/devserver/control/tls.lua",

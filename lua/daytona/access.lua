@@ -1,5 +1,5 @@
--- Ways into a sandbox for others: signed file URLs and SSH. Methods of
--- sandboxes, kept apart from their life in sandbox.lua.
+-- Ways into a sandbox for others: signed file URLs, SSH, and the end of signed
+-- previews. Methods of sandboxes, kept apart from their life in sandbox.lua.
 
 local core = require "daytona.native"
 local errors = require "daytona.errors"
@@ -17,12 +17,14 @@ local CALLS = {
   rotate_signing_key = { "POST",   "/sandbox/{}/signing-key/rotate", "string" },
   ssh_access         = { "POST",   "/sandbox/{}/ssh-access", "object" },
   revoke_ssh_access  = { "DELETE", "/sandbox/{}/ssh-access" },
+  expire_preview_url = { "POST",   "/sandbox/{}/ports/{}/signed-preview-url/{}/expire", safe = true },
 }
 
-local function call(self, operation, request)
+local function call(self, operation, request, ...)
   local spec = CALLS[operation]
   request = request or {}
-  request.method, request.path, request.answer = spec[1], url.path(spec[2], self.id), spec[3]
+  request.method, request.path, request.answer = spec[1], url.path(spec[2], self.id, ...), spec[3]
+  request.safe = spec.safe
   request.operation, request.sandbox = operation, self
   local response, err = http.request(self.client:connection_of(operation), request)
   if not response then return nil, err end
@@ -112,6 +114,23 @@ function access.rotate_signing_key(self)
   local key, err = call(self, "rotate_signing_key")
   if not key then return nil, err end
   keys[self] = { key = key, at = loop.now() }
+  return true
+end
+
+--- Previews ------------------------------------------------------------------------------
+
+---Ends a signed preview before its time: the token of what `preview_url` with
+---`signed` or `expires_in` returned, and its port.
+---@param self daytona.Sandbox
+---@param port integer
+---@param token string
+---@return true?
+---@return daytona.Error?
+function access.expire_preview_url(self, port, token)
+  options.argument("expire_preview_url: the port", options.range(1, 65535), port)
+  options.argument("expire_preview_url: the token", "text", token)
+  local done, err = call(self, "expire_preview_url", { secrets = { token } }, port, token)
+  if not done then return nil, err end
   return true
 end
 

@@ -82,6 +82,7 @@ Sandbox.upload_url = later("daytona.access", "upload_url")
 Sandbox.rotate_signing_key = later("daytona.access", "rotate_signing_key")
 Sandbox.ssh_access = later("daytona.access", "ssh_access")
 Sandbox.revoke_ssh_access = later("daytona.access", "revoke_ssh_access")
+Sandbox.expire_preview_url = later("daytona.access", "expire_preview_url")
 
 local Meta = { __name = "daytona.Sandbox" }
 

@@ -12,12 +12,18 @@ local CONNECT_SECONDS = 5
 local LARGEST_HEAD = 256 * 1024
 local BLOCK = 65536
 
--- Headers that concern one connection, or only us.
-local DROPPED = {
+-- Headers that concern one connection.
+local HOP = {
   connection = true, ["keep-alive"] = true, ["proxy-connection"] = true, te = true,
   trailer = true, ["transfer-encoding"] = true, upgrade = true, expect = true,
-  authorization = true, ["x-daytona-preview-token"] = true,
 }
+
+-- What opened the way here, and is not the other server's business.
+local KEYS = { authorization = true, ["x-daytona-preview-token"] = true }
+
+local function without_keys(name, value)
+  return not KEYS[name] and value or nil
+end
 
 local function quiet(_, _, why) return why end
 
@@ -46,26 +52,29 @@ local function is_upgrade(req)
   return (req.headers.upgrade or "") ~= "" and (req.headers.connection or ""):lower():find "upgrade"
 end
 
-local function request_head(req, target)
+local function request_head(req, target, o)
   local lines = { ("%s %s HTTP/1.1"):format(req.method, target) }
+  local chunked = req.headers["transfer-encoding"] ~= nil
   for name, value in req.raw_headers:each() do
     if name == ":authority" then name = "host" end
-    if name:sub(1, 1) ~= ":" and not DROPPED[name] then
-      lines[#lines + 1] = name .. ": " .. value
+    if name:sub(1, 1) ~= ":" and not HOP[name] and not (chunked and name == "content-length") then
+      value = (o.pass or without_keys)(name, value)
+      if value then lines[#lines + 1] = name .. ": " .. value end
     end
   end
+  for name, value in pairs(o.headers or {}) do lines[#lines + 1] = name .. ": " .. value end
   if is_upgrade(req) then
     lines[#lines + 1] = "connection: Upgrade"
     lines[#lines + 1] = "upgrade: " .. req.headers.upgrade
   else
     lines[#lines + 1] = "connection: close"
-    if req.headers["transfer-encoding"] then lines[#lines + 1] = "transfer-encoding: chunked" end
+    if chunked then lines[#lines + 1] = "transfer-encoding: chunked" end
   end
   return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
-local function send_request(req, peer, target)
-  if not peer:xwrite(request_head(req, target), "bn") then return nil end
+local function send_request(req, peer, target, o)
+  if not peer:xwrite(request_head(req, target, o), "bn") then return nil end
   local chunked = req.headers["transfer-encoding"] ~= nil
   if not chunked and not req.headers["content-length"] then return true end
   while true do
@@ -115,10 +124,14 @@ local function copy_chunks(peer, write)
   end
 end
 
-local function answer(req, peer, status, headers)
+local function answer(req, peer, status, headers, more)
   local length = headers["content-length"] and tonumber(headers["content-length"][1])
   local chunked = headers["transfer-encoding"] ~= nil
-  for name in pairs(DROPPED) do headers[name] = nil end
+  for name in pairs(HOP) do headers[name] = nil end
+  for name, value in pairs(more or {}) do
+    headers[name] = headers[name] or {}
+    table.insert(headers[name], value)
+  end
   if length then headers["content-length"] = ("%d"):format(length) end
   local empty = req.method == "HEAD" or status == 204 or status == 304
   return status, function(write)
@@ -165,10 +178,12 @@ end
 ---@param req table
 ---@param port integer
 ---@param target string # path and query, as they are to be sent
-function forward.to(req, port, target)
+---@param o { pass: (fun(name: string, value: string): string?)?, headers: table<string, string>?, answer: table<string, string>? }? # pass: what of a header goes on (default: all but credentials); headers: further ones; answer: further ones of the answer
+function forward.to(req, port, target, o)
+  o = o or {}
   local peer = connect(port)
   local status, headers
-  if peer and send_request(req, peer, target) then
+  if peer and send_request(req, peer, target, o) then
     repeat
       status, headers = read_head(peer)
     until not status or status == 101 or status >= 200
@@ -179,7 +194,7 @@ function forward.to(req, port, target)
       or ("proxy upstream error: dial tcp 127.0.0.1:%d: connect: connection refused"):format(port))
   end
   if status == 101 then return switch(req, peer, headers) end
-  return answer(req, peer, status, headers)
+  return answer(req, peer, status, headers, o.answer)
 end
 
 return forward

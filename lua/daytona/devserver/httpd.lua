@@ -12,6 +12,9 @@
 --     authenticate = function(req) return ok end,       -- optional, replaces the key
 --     envelope = function(req, failure) return status, body, headers end, -- optional
 --     not_found = function(req) return status, body, headers end,         -- optional
+--     divert = function(req) return handler end,         -- optional: takes requests that are
+--                                    -- not for the routes, and not for the key (nil: it is);
+--                                    -- req.source is what their envelopes name
 --     faults = faults,            -- optional, from daytona.devserver.faults
 --     clock = clock,              -- optional, from daytona.devserver.clock
 --     tls = context,              -- optional: HTTPS (HTTP/2 when the client offers it)
@@ -116,13 +119,13 @@ function httpd.timestamp(t)
 end
 
 local function default_envelope(req, failure)
-  local new = not req.app.legacy
+  local new, source = not req.app.legacy, req.source or req.app.source
   return failure.status, {
     statusCode = failure.status,
-    error = req.app.source == "DAYTONA_API" and reasons[tostring(failure.status)] or nil,
+    error = source == "DAYTONA_API" and reasons[tostring(failure.status)] or nil,
     message = failure.message,
     code = new and failure.code or nil,
-    source = new and req.app.source or nil,
+    source = new and source or nil,
     timestamp = httpd.timestamp(),
     path = req.full_path,
     method = req.method,
@@ -564,6 +567,8 @@ local function missing(req)
 end
 
 local function run(app, req)
+  local other = app.divert and app.divert(req)
+  if other then return other() end
   local route = find_route(app, req)
   if not authorized(app, route, req) then
     local daemon = app.source == "DAYTONA_DAEMON"
@@ -773,6 +778,7 @@ function httpd.new(options)
     authenticate = options.authenticate,
     envelope = options.envelope,
     not_found = options.not_found,
+    divert = options.divert,
     faults = options.faults,
     clock = options.clock,
     on_request = options.on_request,

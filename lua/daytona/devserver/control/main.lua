@@ -184,7 +184,7 @@ local function make_context(options, dir, temporary)
   }
   local listener, port = httpd.listen(options.port)
   if not listener then return nil, ("cannot listen on 127.0.0.1:%d: %s"):format(options.port, port) end
-  context.listener, context.port = listener, port
+  context.listener, context.port, context.scheme = listener, port, scheme
   context.api_url = ("%s://127.0.0.1:%d/api"):format(scheme, port)
   context.store.proxy_url = ("%s://127.0.0.1:%d/toolbox"):format(scheme, port)
   context.store.legacy = options.legacy

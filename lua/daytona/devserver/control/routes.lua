@@ -6,6 +6,7 @@ local build = require "daytona.devserver.control.build"
 local checks = require "daytona.devserver.control.checks"
 local files = require "daytona.devserver.control.files"
 local list = require "daytona.devserver.control.list"
+local previews = require "daytona.devserver.control.previews"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 local json = require "daytona.devserver.json"
 
@@ -279,26 +280,13 @@ end
 
 -- Addresses and keys ----------------------------------------------------------------------
 
-local function port_of(req)
-  local port = checks.number(req.params.port, "port", 1)
-  if port > 65535 then checks.bad("Invalid port") end
-  return port
-end
-
-local function preview_url(context, port, name)
-  return ("http://%d-%s.localhost:%d"):format(port, name, context.port)
-end
-
 local function add_addresses(context)
   local app = context.app
   app:route("GET", "/sandbox/:id/toolbox-proxy-url", function(req)
     return 200, { url = context.store:address(found_by_id(context, req)) }
   end)
-  app:route("GET", "/sandbox/:id/ports/:port/preview-url", function(req)
-    local box, port = found(context, req), port_of(req)
-    return 200, {
-      sandboxId = box.id, url = preview_url(context, port, box.id), token = box.preview_token,
-    }
+  previews.add(context, function(method, path, handler)
+    app:route(method, "/sandbox/:id" .. path, function(req) return 200, handler(found(context, req), req) end)
   end)
   local function key(rotate)
     return function(req)
@@ -363,7 +351,7 @@ local function config_of(context)
     version = sandboxes.VERSION, environment = "local", linkedAccountsEnabled = false,
     announcements = {}, maintananceMode = false,
     oidc = { issuer = context.api_url, clientId = "daytona-local", audience = "daytona-local" },
-    proxyTemplateUrl = ("http://{{PORT}}-{{sandboxId}}.localhost:%d"):format(context.port),
+    proxyTemplateUrl = ("%s://{{PORT}}-{{sandboxId}}.localhost:%d"):format(context.scheme, context.port),
     proxyToolboxUrl = context.store.proxy_url, defaultSnapshot = sandboxes.SNAPSHOT,
     dashboardUrl = context.api_url, maxAutoArchiveInterval = sandboxes.MAX_ARCHIVE,
   }
@@ -406,8 +394,8 @@ end
 
 routes.snapshot_id = "8f4a1c52-0000-4000-8000-000000000003"
 
----Adds every route. The context: app, store, life, clock, port, api_url, started,
----legacy, push(box, method, path, body) to reach a running daemon.
+---Adds every route. The context: app, store, life, clock, scheme, port, api_url, key,
+---started, legacy, push(box, method, path, body) to reach a running daemon.
 ---@param context table
 function routes.add(context)
   add_service(context)

@@ -26,7 +26,7 @@ local PERSISTENT = {
   "disk", "state", "desired", "error_reason", "recoverable", "auto_stop", "auto_pause",
   "auto_archive", "auto_delete", "destroy_at", "created", "updated", "activity", "stopped_at",
   "network_block_all", "network_allow_list", "domain_allow_list", "outbound_proxy_url",
-  "otel_endpoint", "build_info", "signing_key", "preview_token", "linked", "port",
+  "otel_endpoint", "build_info", "signing_key", "preview_token", "signed_previews", "linked", "port",
 }
 
 ---A random name of `n` bytes, in hexadecimal.
@@ -47,7 +47,7 @@ end
 ---@param clock table
 function sandboxes.new(dir, clock)
   local self = setmetatable({
-    dir = dir, clock = clock, by_id = {}, by_name = {}, version = 0, count = 0, proxy_url = "",
+    dir = dir, clock = clock, by_id = {}, by_name = {}, by_token = {}, version = 0, count = 0, proxy_url = "",
   }, Store)
   assert(files.mkdir(dir .. "/sandboxes"))
   return self
@@ -85,6 +85,7 @@ end
 function Store:insert(box)
   self.by_id[box.id] = box
   if box.state ~= "destroyed" then self.by_name[box.name] = box end
+  for token in pairs(box.signed_previews or {}) do self.by_token[token] = box end
   self.count = self.count + 1
   self.version = self.version + 1
 end
@@ -94,6 +95,7 @@ function Store:remove(box)
   if self.by_id[box.id] then self.count = self.count - 1 end
   self.by_id[box.id] = nil
   if self.by_name[box.name] == box then self.by_name[box.name] = nil end
+  for token in pairs(box.signed_previews or {}) do self.by_token[token] = nil end
   self.version = self.version + 1
   if not box.synthetic then files.remove(self:folder(box)) end
 end
@@ -103,6 +105,24 @@ function Store:rename(box, name)
   if self.by_name[box.name] == box then self.by_name[box.name] = nil end
   box.name = name
   self.by_name[name] = box
+end
+
+---Keeps a token of a signed preview: `facts` are its port and when it expires.
+function Store:sign(box, token, facts)
+  box.signed_previews = box.signed_previews or {}
+  box.signed_previews[token], self.by_token[token] = facts, box
+  self:save(box)
+end
+
+function Store:unsign(box, token)
+  box.signed_previews[token], self.by_token[token] = nil, nil
+  self:save(box)
+end
+
+---The sandbox of a signed preview's token.
+---@return table?
+function Store:signer(token)
+  return self.by_token[token]
 end
 
 ---By id first, then by name; nil for one that is destroyed, or failed and is

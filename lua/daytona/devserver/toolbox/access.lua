@@ -8,9 +8,11 @@ local failures = require "daytona.devserver.toolbox.failures"
 
 local access = {}
 
---- Whether a request carries the sandbox's key.
+--- Whether a request carries the sandbox's key. The control plane, when it passes
+-- on what belongs to a program in the sandbox, says so in a header of its own.
 function access.has_key(req)
-  local bearer = (req.headers.authorization or ""):match "^[Bb]earer%s+(.+)$"
+  local inner = req.headers["x-daytona-authorization"]
+  local bearer = (inner or req.headers.authorization or ""):match "^[Bb]earer%s+(.+)$"
   local given = bearer or req.headers["x-daytona-preview-token"]
     or req.query.DAYTONA_SANDBOX_AUTH_KEY
   return given ~= nil and httpd.same(given, req.app.key)

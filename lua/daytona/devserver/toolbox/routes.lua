@@ -37,12 +37,23 @@ local function work_dir()
   return 200, { dir = unistd.getcwd() }
 end
 
--- The path after the port goes on as it came, still encoded.
+-- A preview comes through the control plane, which has taken its own credentials out.
+local function of_preview(name, value)
+  return name ~= "x-daytona-authorization" and value or nil
+end
+
+-- The path after the port goes on as it came, still encoded. The network is the
+-- machine's, so the way leads only to what the sandbox itself listens on.
 local function proxy(req)
   local port = tonumber(req.params.port:match "^%d+$")
   if not port or port < 1 or port > 65535 then failures.raise(400, "invalid port") end
+  if not system.listens(port) then
+    failures.raise(502, ("proxy upstream error: nothing in the sandbox listens on port %d"):format(port))
+  end
   local rest = req.target:match "/proxy/%d+(.*)$"
-  return forward.to(req, port, rest:sub(1, 1) == "/" and rest or "/" .. rest)
+  return forward.to(req, port, rest:sub(1, 1) == "/" and rest or "/" .. rest, {
+    pass = req.headers["x-daytona-authorization"] and of_preview or nil,
+  })
 end
 
 -- { method, path, handler, shape of a failure in 0.190 (default: its envelope),

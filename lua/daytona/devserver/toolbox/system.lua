@@ -29,10 +29,13 @@ end
 
 -- Ports --------------------------------------------------------------------
 
--- The inodes of every socket that the sandbox's processes hold.
-local function own_sockets()
+-- The inodes of every socket that the sandbox's processes hold; with those of the
+-- daemon itself if wanted.
+local function own_sockets(and_mine)
   local found = {}
-  for _, pid in ipairs(spawn.descendants(unistd.getpid())) do
+  local pids = spawn.descendants(unistd.getpid())
+  if and_mine then pids[#pids + 1] = unistd.getpid() end
+  for _, pid in ipairs(pids) do
     local dir = "/proc/" .. pid .. "/fd/"
     local ok, names = pcall(dirent.dir, dir)
     for _, name in ipairs(ok and names or {}) do
@@ -53,14 +56,21 @@ local function each_listener(path, each)
   end
 end
 
-local function listening()
-  local own, seen = own_sockets(), {}
+local function listening(and_mine)
+  local own, seen = own_sockets(and_mine), {}
   for _, path in ipairs { "/proc/net/tcp", "/proc/net/tcp6" } do
     each_listener(path, function(port, inode)
       if own[inode] then seen[port] = true end
     end)
   end
   return seen
+end
+
+--- Whether a process of the sandbox, or the daemon, listens on a port.
+---@param port integer
+---@return boolean
+function system.listens(port)
+  return listening(true)[port] == true
 end
 
 --- GET /port
