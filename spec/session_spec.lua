@@ -424,6 +424,46 @@ describe("an entrypoint", function()
     assert.equal("not_found", err.kind)
     box:stop()
   end)
+
+  it("is what the image's Dockerfile says, runs with the sandbox, and is followed live", function()
+    local service = require("spec.support.service").start()
+    local function built(dockerfile)
+      local made = assert(service.client:request("POST", "/sandbox", { json = {
+        buildInfo = { dockerfileContent = dockerfile },
+      } })).json
+      return assert(service.client:attach(made.id):wait())
+    end
+    local script = "echo one; until [ -e go ]; do sleep 0.02; done; echo two; exit 3"
+    local sandbox = built('FROM x\nENTRYPOINT ["never"]\nFROM y\nENTRYPOINT ["sh", "-c"]\nCMD ["' .. script .. '"]\n')
+    local command = assert(sandbox:entrypoint())
+    assert.equal("sh -c '" .. script .. "'", command.command)
+    local reader = command:follow()
+    assert.same({ "stdout", "one\n" }, { reader:read(10) })
+    assert(sandbox.fs:write("go", ""))
+    assert.same({ "stdout", "two\n" }, { reader:read(10) })
+    assert.is_nil((reader:read(10)))
+    assert.equal(3, reader.exit_code)
+    -- without being asked for, and again with each start
+    sandbox = built "FROM x\nCMD echo here >>started\n"
+    local seen = service.server.dir .. "/sandboxes/" .. sandbox.id .. "/home/started"
+    local tries = 0
+    repeat
+      daytona.sleep(0.02)
+      tries = tries + 1
+      local file = io.open(seen)
+      local text = file and file:read "*a" or ""
+      if file then file:close() end
+    until text ~= "" or tries > 1000
+    assert(sandbox:stop())
+    assert(sandbox:start())
+    command = assert(sandbox:entrypoint())
+    assert.equal(0, assert(command:wait(10)))
+    assert.equal("here\nhere\n", (assert(sandbox.fs:read "started")))
+    local none, err = built("FROM x\nRUN make\n"):entrypoint()
+    assert.is_nil(none)
+    assert.equal("not_found", err.kind)
+    service:stop()
+  end)
 end)
 
 describe("a log", function()

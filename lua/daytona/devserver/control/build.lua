@@ -1,8 +1,10 @@
 -- The simulated image build: a Dockerfile is read and its steps are logged, and
--- nothing is installed; the log says so. It knows no sandboxes.
+-- nothing is installed; the log says so. What the Dockerfile says to start is
+-- started, though. It knows no sandboxes.
 
 local httpd = require "daytona.devserver.httpd"
 local files = require "daytona.devserver.control.files"
+local json = require "daytona.devserver.json"
 
 local build = {}
 
@@ -39,6 +41,51 @@ function build.parse(text)
   return list
 end
 
+-- The words of an instruction in JSON form; nil of one in shell form.
+local function words_of(text)
+  local list = text:find("^%[") and json.decode(text)
+  if type(list) ~= "table" then return nil end
+  for _, word in ipairs(list) do
+    if type(word) ~= "string" then return nil end
+  end
+  return list
+end
+
+local function script_of(words)
+  local quoted = {}
+  for i, word in ipairs(words) do
+    quoted[i] = word:find("^[%w@%%+=:,./_-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+  end
+  return table.concat(quoted, " ")
+end
+
+-- The last ENTRYPOINT and CMD of the last stage.
+local function last_of(list)
+  local last = {}
+  for _, instruction in ipairs(list) do
+    local word, rest = instruction:match("^(%a+)%s+(.*)$")
+    word = word and word:upper()
+    if word == "FROM" then last = {} end
+    if word == "ENTRYPOINT" or word == "CMD" then last[word] = rest end
+  end
+  return last.ENTRYPOINT, last.CMD
+end
+
+---What a Dockerfile says to start, as shell text: ENTRYPOINT, with CMD as its
+---arguments, or CMD alone. nil when it says nothing.
+---@param list string[]  its instructions
+---@return string?
+function build.entrypoint(list)
+  local entrypoint, command = last_of(list)
+  local words = entrypoint and words_of(entrypoint)
+  if entrypoint and not words then return entrypoint end
+  local more = command and words_of(command)
+  if not words or #words == 0 then return more and more[1] and script_of(more) or not more and command or nil end
+  more = more or command and { "/bin/sh", "-c", command } or {}
+  for _, word in ipairs(more) do words[#words + 1] = word end
+  return script_of(words)
+end
+
 ---The record of a build, as the service publishes it.
 ---@param info table  dockerfileContent, contextHashes
 ---@param now number
@@ -65,6 +112,7 @@ function build.run(clock, folder, info)
     log:write(("Step %d/%d : %s\n"):format(i, #list, instruction))
     clock:sleep(STEP)
   end
+  if build.entrypoint(list) then log:write("what ENTRYPOINT and CMD say is run when the sandbox starts\n") end
   log:write("simulated build finished\n")
   log:close()
 end

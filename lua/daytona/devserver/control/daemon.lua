@@ -2,7 +2,7 @@
 -- bubblewrap where possible) and its end. It knows no HTTP route.
 --
 -- The start protocol. The control plane binds 127.0.0.1:0 for each started
--- sandbox and spawns, at the first connection,
+-- sandbox and spawns, at the first connection (at once where it has an entrypoint),
 --
 --   luajit lua/daytona/devserver/toolbox/main.lua --config-fd N
 --
@@ -201,9 +201,9 @@ end
 local Daemon = {}
 Daemon.__index = Daemon
 
----Binds the sandbox's port; the daemon starts with the first connection.
+---Binds the sandbox's port; the daemon starts with the first connection, or `at_once`.
 ---`port` is tried first, so that a sandbox keeps its address.
----@param options { id: string, port?: integer, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, config: fun(): table, on_activity: fun() }
+---@param options { at_once?: boolean, id: string, port?: integer, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, config: fun(): table, on_activity: fun() }
 ---@return daytona.devserver.Daemon? daemon, string? message
 function daemon.new(options)
   local self = setmetatable({}, Daemon)
@@ -307,12 +307,12 @@ function Daemon:spawn()
   return child
 end
 
--- Starts the daemon whenever somebody connects and none runs.
+-- Starts the daemon whenever somebody connects, or it is to run anyway, and none runs.
 function Daemon:watch()
   local pause = 0
   local somebody = { pollfd = self.socket:pollfd(), events = "r" }
   while not self.closed do
-    cqueues.poll(somebody, self.changed)
+    if not self.at_once then cqueues.poll(somebody, self.changed) end
     if self.closed then break end
     local born = cqueues.monotime()
     local child, message = self:spawn()

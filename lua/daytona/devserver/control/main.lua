@@ -15,6 +15,7 @@ local httpd = require "daytona.devserver.httpd"
 local json = require "daytona.devserver.json"
 local Lifecycle = require "daytona.devserver.control.lifecycle"
 local admin = require "daytona.devserver.control.admin"
+local build = require "daytona.devserver.control.build"
 local children = require "daytona.devserver.control.children"
 local daemon = require "daytona.devserver.control.daemon"
 local files = require "daytona.devserver.control.files"
@@ -146,15 +147,16 @@ end
 local function daemon_maker(context)
   local lua_dir, luajit = lua_folder(), interpreter()
   return function(box)
+    local entrypoint = box.build_info and build.entrypoint(build.parse(box.build_info.dockerfileContent))
     return daemon.new {
       id = box.id, port = box.port, folder = context.store:folder(box), lua_dir = lua_dir, luajit = luajit,
-      hostname = box.id:sub(1, 12), isolation = context.isolation,
+      hostname = box.id:sub(1, 12), isolation = context.isolation, at_once = entrypoint ~= nil,
       on_activity = function() context.store:touch(box) end,
       config = function()
         return {
           sandbox_id = box.id, key = context.key, user = box.user, env = box.env,
           labels = box.labels, signing_key = box.signing_key,
-          cpu = box.cpu, memory = box.memory, disk = box.disk,
+          cpu = box.cpu, memory = box.memory, disk = box.disk, entrypoint = entrypoint,
           time_scale = context.clock.scale, legacy = context.legacy,
           faults = json.array(context.faults:all()),
         }

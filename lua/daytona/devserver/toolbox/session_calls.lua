@@ -3,6 +3,7 @@
 local json = require "daytona.devserver.json"
 local channel = require "daytona.devserver.toolbox.channel"
 local environment = require "daytona.devserver.toolbox.environment"
+local files = require "daytona.devserver.toolbox.files"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"
 local session = require "daytona.devserver.toolbox.session"
@@ -201,6 +202,7 @@ end
 --- Runs the program a sandbox was started with.
 ---@param script string
 function calls.start_entrypoint(script)
+  files.remove_tree(environment.get "HOME" .. "/.daytona/sessions/" .. ENTRYPOINT)   -- of the start before
   local found = session.create(ENTRYPOINT)
   local command = found and found:add(script, { async = false, echo = false })
   if command then
