@@ -2,12 +2,10 @@
 -- sandboxes, kept apart from their life in sandbox.lua.
 
 local errors = require "daytona.errors"
-local http = require "daytona.http"
 local inside = require "daytona.inside"
 local loop = require "daytona.loop"
 local options = require "daytona.options"
 local shell = require "daytona.shell"
-local url = require "daytona.url"
 local wire = require "daytona.wire"
 
 local machine = {}
@@ -196,65 +194,6 @@ function machine.metrics_latest(self)
   local answer, err = call(self, "metrics_latest")
   if not answer then return nil, inside.explain_missing(err) end
   return wire.to_lua(answer)
-end
-
--- Name of a series -> field.
-local SERIES = {
-  ["daytona.sandbox.cpu.utilization"] = "cpu_used_pct",
-  ["daytona.sandbox.cpu.limit"] = "cpu_count",
-  ["daytona.sandbox.memory.usage"] = "mem_used",
-  ["daytona.sandbox.memory.limit"] = "mem_total",
-  ["daytona.sandbox.memory.cache"] = "mem_cache",
-  ["daytona.sandbox.filesystem.usage"] = "disk_used",
-  ["daytona.sandbox.filesystem.total"] = "disk_total",
-}
-
--- Series of points, as the service keeps them, turned into one row a moment.
-local function rows_of(series)
-  local rows, by_time = {}, {}
-  for _, each in ipairs(series) do
-    local field = SERIES[each.metricName]
-    for _, point in ipairs(field and type(each.dataPoints) == "table" and each.dataPoints or {}) do
-      local time = tostring(point.timestamp)
-      local row = by_time[time]
-      if not row then
-        row = { timestamp = time }
-        for _, name in pairs(SERIES) do row[name] = 0 end
-        by_time[time], rows[#rows + 1] = row, row
-      end
-      row[field] = tonumber(point.value) or 0
-    end
-  end
-  table.sort(rows, function(a, b) return a.timestamp < b.timestamp end)
-  return rows
-end
-
-local function moment(value)
-  return type(value) == "number" or type(value) == "string" and value ~= "", "a time: seconds since 1970, or ISO 8601"
-end
-
-local function as_text(value)
-  if type(value) == "string" then return value end
-  return os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(value))
-end
-
-local METRICS = { from = moment, to = moment }
-
----What the sandbox used, as the service has noted it, oldest first.
----@param self daytona.Sandbox
----@param opts? { from?: number|string, to?: number|string }  seconds since 1970, or ISO 8601: its creation; now
----@return daytona.Metrics[]?
----@return daytona.Error?
-function machine.metrics(self, opts)
-  opts = options.check("metrics", METRICS, opts)
-  local to = as_text(opts.to or os.time())
-  local response, err = http.request(self.client:connection_of "metrics", {
-    path = url.path("/sandbox/{}/telemetry/metrics", self.id), answer = "object", operation = "metrics", sandbox = self,
-    query = { from = as_text(opts.from or self.created_at or to), to = to },
-  })
-  if not response then return nil, err end
-  local series = response.json.series
-  return rows_of(type(series) == "table" and series or {})
 end
 
 --- Staying alive -----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 -- A sandbox: its fields, its life (start, stop, delete, waiting) and its
 -- settings. What runs or is stored inside it is in process.lua, session.lua, job.lua,
--- pty.lua, interpreter.lua, fs.lua, git.lua, lsp.lua, computer.lua, machine.lua, access.lua.
+-- pty.lua, interpreter.lua, fs.lua, git.lua, lsp.lua, computer.lua, machine.lua, telemetry.lua,
+-- access.lua.
 
 local errors = require "daytona.errors"
 local http = require "daytona.http"
@@ -74,9 +75,12 @@ Sandbox.ports = later("daytona.machine", "ports")
 Sandbox.port_in_use = later("daytona.machine", "port_in_use")
 Sandbox.wait_for_port = later("daytona.machine", "wait_for_port")
 Sandbox.set_env = later("daytona.machine", "set_env")
-Sandbox.metrics = later("daytona.machine", "metrics")
 Sandbox.metrics_latest = later("daytona.machine", "metrics_latest")
 Sandbox.keep_alive = later("daytona.machine", "keep_alive")
+Sandbox.metrics = later("daytona.telemetry", "metrics")
+Sandbox.logs = later("daytona.telemetry", "logs")
+Sandbox.traces = later("daytona.telemetry", "traces")
+Sandbox.trace = later("daytona.telemetry", "trace")
 Sandbox.download_url = later("daytona.access", "download_url")
 Sandbox.upload_url = later("daytona.access", "upload_url")
 Sandbox.rotate_signing_key = later("daytona.access", "rotate_signing_key")

@@ -4,7 +4,10 @@
 local wire = {}
 
 -- Fields whose keys belong to the user, on either side.
-local USERS_OWN = { labels = true, env = true, envs = true, secrets = true, set = true }
+local USERS_OWN = {
+  labels = true, env = true, envs = true, secrets = true, set = true,
+  resourceAttributes = true, logAttributes = true, spanAttributes = true,
+}
 
 -- Names seen before; first those that follow no rule.
 local snake, camel = {}, {}
@@ -47,7 +50,7 @@ local function translated(value, rename)
     if type(key) ~= "string" then
       out[key] = translated(item, rename)
     elseif USERS_OWN[key] then
-      out[key] = item
+      out[rename(key)] = item
     else
       out[rename(key)] = translated(item, rename)
     end

@@ -9,6 +9,7 @@
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local build = require "daytona.devserver.control.build"
+local telemetry = require "daytona.devserver.control.telemetry"
 
 local Lifecycle = {}
 Lifecycle.__index = Lifecycle
@@ -51,6 +52,7 @@ local function set_state(self, box, state)
   box.state = state
   box.entered = self.clock:now()
   if state == "stopped" then box.stopped_at = self.clock:now() end
+  telemetry.note(box, box.entered)
   self.store:changed(box)
   if box.moved then box.moved:signal() end
   self:schedule(box)

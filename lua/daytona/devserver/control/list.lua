@@ -5,9 +5,12 @@
 -- pages costs linear time.
 
 local checks = require "daytona.devserver.control.checks"
+local params = require "daytona.devserver.control.params"
 local json = require "daytona.devserver.json"
 
 local list = {}
+
+local integer, boolean, choice, set, time = params.integer, params.boolean, params.choice, params.set, params.time
 
 local STATES = {}
 for state in ([[creating restoring destroying started stopped starting stopping error
@@ -57,71 +60,6 @@ local function decode64(text)
 end
 
 -- Parameters ----------------------------------------------------------------------
-
-local function integer(req, name, least, most)
-  local text = req.query[name]
-  if text == nil or text == "" then return nil end
-  local value = text:find("^%d+$") and tonumber(text)
-  if not value or value < least or (most and value > most) then
-    checks.bad("%s must be an integer number %s", name,
-      most and ("from %d to %d"):format(least, most) or ("not less than " .. least))
-  end
-  return value
-end
-
-local function boolean(req, name)
-  local text = req.query[name]
-  if text == nil or text == "" then return nil end
-  if text ~= "true" and text ~= "false" then checks.bad("%s must be a boolean value", name) end
-  return text == "true"
-end
-
-local function choice(req, name, allowed, default)
-  local text = req.query[name]
-  if text == nil or text == "" then return default end
-  if not allowed[text] then checks.bad("%s must be one of the following values", name) end
-  return text
-end
-
-local function set(req, name, allowed)
-  local values = req:values(name)
-  if #values == 0 then return nil end
-  local wanted = {}
-  for _, value in ipairs(values) do
-    if allowed and not allowed[value] then
-      checks.bad("each value in %s must be one of the following values", name)
-    end
-    wanted[value] = true
-  end
-  return wanted
-end
-
--- Seconds since the epoch of an ISO 8601 time.
-local function parse_time(text)
-  local y, mo, d, rest = text:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
-  if not y then return nil end
-  local h, mi, s, zone = rest:match("^[T ](%d%d):(%d%d):?([%d%.]*)(.*)$")
-  if rest ~= "" and not h then return nil end
-  y, mo, d = tonumber(y), tonumber(mo), tonumber(d)
-  if mo < 1 or mo > 12 or d < 1 or d > 31 then return nil end
-  local shifted = mo <= 2 and y - 1 or y
-  local era = math.floor(shifted / 400)
-  local yoe = shifted - era * 400
-  local doy = math.floor((153 * (mo + (mo > 2 and -3 or 9)) + 2) / 5) + d - 1
-  local days = era * 146097 + yoe * 365 + math.floor(yoe / 4) - math.floor(yoe / 100) + doy - 719468
-  local t = days * 86400 + (tonumber(h) or 0) * 3600 + (tonumber(mi) or 0) * 60 + (tonumber(s) or 0)
-  local sign, zh, zm = (zone or ""):match("^([%+%-])(%d%d):?(%d%d)$")
-  if sign then t = t - (sign == "+" and 1 or -1) * (zh * 3600 + zm * 60) end
-  return t
-end
-
-local function time(req, name)
-  local text = req.query[name]
-  if text == nil or text == "" then return nil end
-  local t = parse_time(text)
-  if not t then checks.bad("%s must be a valid ISO 8601 date string", name) end
-  return t
-end
 
 local function labels(req)
   local text = req.query.labels

@@ -21,6 +21,7 @@ local daemon = require "daytona.devserver.control.daemon"
 local files = require "daytona.devserver.control.files"
 local routes = require "daytona.devserver.control.routes"
 local sandboxes = require "daytona.devserver.control.sandboxes"
+local telemetry = require "daytona.devserver.control.telemetry"
 local tls = require "daytona.devserver.control.tls"
 
 local main = {}
@@ -254,6 +255,7 @@ local function serve(context)
   admin.add(context)
   for _, box in ipairs(context.store:load()) do context.life:resume(box) end
   cq:wrap(function() context.life:run_timers() end)
+  cq:wrap(telemetry.run, context)
   cq:wrap(function() context.app:serve(context.listener) end)
   announce(context)
   while not context.why do context.quit:wait() end

@@ -8,6 +8,8 @@ local files = require "daytona.devserver.control.files"
 local list = require "daytona.devserver.control.list"
 local previews = require "daytona.devserver.control.previews"
 local sandboxes = require "daytona.devserver.control.sandboxes"
+local ssh = require "daytona.devserver.control.ssh"
+local telemetry = require "daytona.devserver.control.telemetry"
 local json = require "daytona.devserver.json"
 
 local routes = {}
@@ -112,6 +114,7 @@ local function create(context, req)
     error("cannot make the sandbox's folder: " .. tostring(message))
   end
   context.store:changed(box)
+  telemetry.note(box, box.created)
   context.life:go(box)
   if not box.build_info then context.life:await(box, { started = true }, HOLD, req) end
   return 200, context.store:dto(box)
@@ -285,9 +288,6 @@ local function add_addresses(context)
   app:route("GET", "/sandbox/:id/toolbox-proxy-url", function(req)
     return 200, { url = context.store:address(found_by_id(context, req)) }
   end)
-  previews.add(context, function(method, path, handler)
-    app:route(method, "/sandbox/:id" .. path, function(req) return 200, handler(found(context, req), req) end)
-  end)
   local function key(rotate)
     return function(req)
       local box = found_by_id(context, req)
@@ -394,6 +394,18 @@ end
 
 routes.snapshot_id = "8f4a1c52-0000-4000-8000-000000000003"
 
+-- What others answer about a sandbox.
+local function add_others(context)
+  local function on_box(method, path, handler)
+    context.app:route(method, "/sandbox/:id" .. path, function(req)
+      return 200, handler(found(context, req), req)
+    end)
+  end
+  previews.add(context, on_box)
+  ssh.add(context, on_box)
+  telemetry.add(context, on_box)
+end
+
 ---Adds every route. The context: app, store, life, clock, scheme, port, api_url, key,
 ---started, legacy, push(box, method, path, body) to reach a running daemon.
 ---@param context table
@@ -409,6 +421,7 @@ function routes.add(context)
   add_actions(context)
   add_settings(context)
   add_addresses(context)
+  add_others(context)
   add_builds(context)
   add_toolbox(context)
 end

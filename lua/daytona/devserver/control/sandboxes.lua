@@ -26,7 +26,7 @@ local PERSISTENT = {
   "disk", "state", "desired", "error_reason", "recoverable", "auto_stop", "auto_pause",
   "auto_archive", "auto_delete", "destroy_at", "created", "updated", "activity", "stopped_at",
   "network_block_all", "network_allow_list", "domain_allow_list", "outbound_proxy_url",
-  "otel_endpoint", "build_info", "signing_key", "preview_token", "signed_previews", "linked", "port",
+  "otel_endpoint", "build_info", "signing_key", "preview_token", "signed_previews", "ssh", "linked", "port",
 }
 
 ---A random name of `n` bytes, in hexadecimal.

@@ -31,6 +31,7 @@ local pty = require "daytona.devserver.toolbox.pty"
 local routes = require "daytona.devserver.toolbox.routes"
 local session = require "daytona.devserver.toolbox.session"
 local session_calls = require "daytona.devserver.toolbox.session_calls"
+local spans = require "daytona.devserver.toolbox.spans"
 local spawn = require "daytona.devserver.toolbox.spawn"
 local sys = require "daytona.devserver.toolbox.sys"
 local system = require "daytona.devserver.toolbox.system"
@@ -92,6 +93,12 @@ local function admin(app, config)
     app.signing_key = req:json().key
     return 204
   end)
+  app:route("GET", prefix .. "/__devserver/spans", function() return 200, spans.all() end)
+end
+
+local function finish(req)
+  spans.note(req)
+  activity.finish(req)
 end
 
 local function main(config)
@@ -99,7 +106,7 @@ local function main(config)
   local app = httpd.new {
     key = config.key, source = "DAYTONA_DAEMON", authenticate = access.has_key,
     envelope = config.legacy and failures.legacy or nil,
-    clock = Clock.new(config.time_scale), on_request = activity.finish,
+    clock = Clock.new(config.time_scale), on_request = finish,
   }
   app.legacy, app.signing_key = config.legacy, config.signing_key
   routes.install(app, config)
