@@ -228,7 +228,7 @@ describe("a transfer that stands still", function()
 
     it("goes on while anything moves, until its time is over, in a " .. name, function()
       trial:fault(trials.operation(name), { slow = 100 })
-      local result, err = trial:run(trials.operation(name), { idle_timeout = 0.4, timeout = 0.8 })
+      local result, err = trial:run(trials.operation(name), { idle_timeout = 0.8, timeout = 1.2 })
       fails("timeout timeout", name, result, err)
       trial:after(err)
     end)

@@ -154,7 +154,7 @@ static void trickle(struct peer *p, int fd, int n)
   if(peer_read(fd, r)) {
     peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n");
     for(i = 0; i < 20; i++) {
-      usleep(20000);
+      usleep(50000);
       peer_send(fd, "x");
     }
   }
@@ -168,9 +168,9 @@ static void test_slow_is_not_idle(struct dt_engine *e)
   struct dt_request r = REQUEST(peer_url(p, "/"));
   struct dt_result result;
 
-  r.idle_timeout = 0.25; /* in all it takes 0.4 s */
+  r.idle_timeout = 0.7; /* in all it takes 1 s */
   CHECK(fetch(e, &r, &result) == DT_OK);
-  CHECK(result.seconds > 0.35);
+  CHECK(result.seconds > 0.9);
   peer_close(p);
 }
 
@@ -185,9 +185,9 @@ static void test_waiting_for_the_user(struct dt_engine *e)
   r.method = "POST";
   r.body = DT_BODY_QUEUE;
   r.length = -1;
-  r.idle_timeout = 0.1;
+  r.idle_timeout = 0.5;
   t = begin(e, &r);
-  until = dt_now() + 0.35;
+  until = dt_now() + 0.8;
   while(dt_now() < until)
     dt_engine_poll(e, until - dt_now(), NULL);
   CHECK(dt_transfer_finish(t) == DT_OK);

@@ -866,11 +866,11 @@ static void test_slow_receiver(void)
   struct dt_ws_result r;
   int count = 0, i;
 
-  o.idle_timeout = 0.2; /* does not count while we are the slow ones */
+  o.idle_timeout = 1; /* does not count while we are the slow ones */
   ws = open_ws(e, &o);
   await(e, ws, DT_EVENT_READABLE);
   for(i = 0; i < 10; i++)
-    dt_engine_poll(e, 0.03, NULL);
+    dt_engine_poll(e, 0.12, NULL);
   dt_ws_result(ws, &r);
   CHECK(!r.done && r.received < DT_WS_QUEUE_HIGH + 4 * BLOCK);
   while(next(e, ws, &m) == 1) {
