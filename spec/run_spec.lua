@@ -105,3 +105,49 @@ describe("a chart", function()
     assert.equal("io", err.kind)
   end)
 end)
+
+describe("code for a daemon that knows commands only", function()
+  local old
+
+  before_each(function()
+    assert(service.server:faults { path = "/process/code-run", status = 404, body = "404 page not found" })
+    assert(service.server:forget_requests())
+    old = service.client:attach(box.id)
+  end)
+
+  it("runs by its interpreter all the same", function()
+    local code = "import sys, os\nprint(sys.argv[1:], os.environ['A'], sys.stdin.read() == '')\nraise SystemExit(3)"
+    local result = assert(old:run(code, { argv = { "a b", "$(x)", "it's", "" }, env = { A = "é" } }))
+    assert.same({ 3, "['a b', '$(x)', \"it's\", ''] é True\n" }, { result.exit_code, result.result })
+    assert.same({ stdout = result.result, charts = {} }, result.artifacts)
+    assert.equal("js 3 x y\n", assert(old:run("console.log('js', 1 + 2, process.argv[1])",
+      { language = "javascript", argv = { "x y" } })).result)
+    -- the daemon was asked for the call once, and knows no better since
+    assert.equal(1, service:count("POST", "/process/code-run"))
+  end)
+
+  it("runs TypeScript by ts-node", function()
+    assert(old.fs:write("bin/npx", '#!/bin/sh\nfor word; do case $word in *.ts) file=$word; esac; last=$word; done\n'
+      .. 'echo "$last"; cat "$file"; echo "$file" >file; exit 4\n'))
+    assert(old.fs:chmod("bin/npx", "755"))
+    local home = assert(old:home_dir())
+    local result = assert(old:run("let a: number = 1", { language = "typescript", argv = { "it's" },
+      env = { PATH = home .. "/bin:/usr/bin:/bin" } }))
+    assert.same({ 4, "it's\nprocess.argv.splice(1, 1);\nlet a: number = 1" }, { result.exit_code, result.result })
+    assert.is_false((old.fs:exists((assert(old.fs:read "file"):gsub("%s+$", "")))))
+  end)
+
+  it("fails, and is ended, as it does elsewhere", function()
+    local _, err = old:run("1/0", { check = true })
+    assert.same({ "exit", "run" }, { err.kind, err.operation })
+    assert.is_true(assert(old:run("import time\ntime.sleep(60)", { timeout = 1 })).timed_out)
+  end)
+
+  it("is not taken for such where the sandbox is gone", function()
+    assert(service.server:clear_faults())
+    assert(service.server:faults { path = "/process/code-run", status = 404, code = "NOT_FOUND" })
+    local _, err = old:run "print(1)"
+    assert.same({ "not_found", "NOT_FOUND", "run" }, { err.kind, err.code, err.operation })
+    assert.equal(0, service:count("POST", "/process/execute"))
+  end)
+end)

@@ -114,6 +114,22 @@ function Client:connection_of(operation)
   return self.connection
 end
 
+---Whether the key may go to an address that the service names for a sandbox: not in
+---the clear over a network, when the way to the service itself is safe.
+---@param address any
+---@param id string
+---@return true?
+---@return daytona.Error?
+function Client:check_address(address, id)
+  local parts = type(address) == "string" and url.parse(address)
+  local plain = parts and parts.scheme == "http" and not url.is_loopback(parts.host)
+  if parts and not (plain and self.api_url:sub(1, 6) == "https:" and not self.insecure_http) then return true end
+  return nil, errors.new {
+    kind = "protocol", operation = "connect", what = id,
+    message = "the service names an address for this sandbox that the key must not go to: " .. tostring(address),
+  }
+end
+
 ---The way to a sandbox's daemon, of the address the service names.
 ---@param address string
 ---@param id string
@@ -121,14 +137,8 @@ end
 ---@return daytona.Error?
 function Client:toolbox_connection(address, id)
   local connection = self:connection_of("toolbox")
-  local parts = url.parse(address)
-  local plain = parts and parts.scheme == "http" and not url.is_loopback(parts.host)
-  if not parts or (plain and self.api_url:sub(1, 6) == "https:" and not self.insecure_http) then
-    return nil, errors.new {
-      kind = "protocol", operation = "connect", what = id,
-      message = "the service names an address for this sandbox that the key must not go to: " .. address,
-    }
-  end
+  local fine, err = self:check_address(address, id)
+  if not fine then return nil, err end
   return http.rebase(connection, (address:gsub("/+$", "")) .. "/" .. url.escape(id))
 end
 
@@ -197,6 +207,7 @@ end
 ---@field linked_sandbox? string
 ---@field timeout? number         seconds until it must be started; 60, 0 for none
 ---@field wait? boolean           until it is started; true
+---@field on_build_log? fun(line: string)  with image: gets each line of the build's log meanwhile
 ---@field keep? boolean           a sandbox that fails to start is not deleted
 local CREATE = {
   snapshot = "text", image = image_text, name = "text", language = { "python", "javascript", "typescript" },
@@ -207,7 +218,7 @@ local CREATE = {
   volumes = volume_list, secrets = "map", network_block_all = "boolean",
   network_allow_list = text_or_list, domain_allow_list = text_or_list,
   outbound_proxy_url = "text", otel_endpoint_override = "text", linked_sandbox = "text",
-  timeout = "seconds", wait = "boolean", keep = "boolean",
+  timeout = "seconds", wait = "boolean", keep = "boolean", on_build_log = "callable",
 }
 
 -- Options that go to the service as they are, under its name.
@@ -223,6 +234,8 @@ local function refuse_contradictions(opts)
     errors.misuse(1, "create: either image or snapshot")
   elseif opts.snapshot and (opts.cpu or opts.memory or opts.disk) then
     errors.misuse(1, "create: a snapshot brings its own cpu, memory and disk; these go with image")
+  elseif opts.on_build_log and opts.wait == false then
+    errors.misuse(1, "create: on_build_log hears the log while create waits; wait = false says otherwise")
   elseif opts.ephemeral and (opts.auto_delete_interval or 0) ~= 0 then
     errors.misuse(1, "create: an ephemeral sandbox is deleted when it stops; auto_delete_interval says otherwise")
   elseif pauses and (opts.auto_stop_interval or 0) > 0 then
@@ -287,6 +300,8 @@ end
 ---@field deadline? number
 ---@field secrets string[]
 ---@field keep boolean
+---@field on_build_log? fun(line: string)
+---@field log? daytona.BuildLog      while it is followed
 ---@field sandbox? daytona.Sandbox  once the service has made it
 ---@field unsure? boolean the service may have made it: nobody has looked, or could look, since
 
@@ -391,6 +406,7 @@ end
 -- is to be kept. Called shielded.
 local function dispose(creation, err)
   local box = creation.sandbox
+  if creation.log then creation.log:stop() end
   if creation.keep then return end
   if not box then
     if creation.unsure then undo(creation) end
@@ -413,8 +429,12 @@ local function create_and_wait(creation)
   local box = sandbox.new(creation.client, raw)
   creation.sandbox = box
   if not creation.wait then return box end
+  if creation.on_build_log and raw.buildInfo then
+    creation.log = require("daytona.build_log").follow(box, creation.on_build_log)
+  end
   local fine
   fine, err = sandbox.wait_until(box, "create", STARTED, creation.deadline, nil, false)
+  if creation.log and not errors.is(err, "canceled") then creation.log:finish() end
   if fine then return box end
   loop.shield(dispose, creation, err)
   err.operation, err.sandbox = "create", box
@@ -426,6 +446,7 @@ end
 ---It is made once, whatever happens to the answer. When it is there but does not
 ---start, or the caller is cancelled or interrupted meanwhile, it is deleted
 ---again, unless `keep`; the error then carries it in `err.sandbox`.
+---What `on_build_log` raises is raised here, after the same.
 ---@param opts? daytona.CreateOptions
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
@@ -437,6 +458,7 @@ function Client:create(opts)
   return loop.guard(create_and_wait, dispose, {
     client = self, body = body, nonce = nonce, secrets = values_of(opts.env),
     deadline = sandbox.deadline_after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
+    on_build_log = opts.on_build_log,
   })
 end
 

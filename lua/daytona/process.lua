@@ -381,11 +381,31 @@ local function artifacts(answer, result)
   return { stdout = result.result, charts = out }
 end
 
+-- A daemon that does not know the call answers 404 without a code.
+local function is_unknown(err)
+  return err.status == 404 and err.code == nil and errors.is(err, "not_found")
+end
+
+-- Old daemons: the code goes to its interpreter by a command.
+local function run_by_exec(self, language, code, arguments, opts)
+  local script = require "daytona.run_script"(language, code, arguments)
+  local result, err = process.exec(self, script, {
+    env = opts.env, timeout = opts.timeout, check = opts.check, max_bytes = opts.max_bytes,
+  })
+  if not result then
+    err.operation = "run"
+    return nil, err
+  end
+  result.artifacts = artifacts({}, result)
+  return result
+end
+
 ---Runs source text and waits until it has ended.
 ---
 ---The language is the option, else the one the sandbox was made for, else
 ---python. `argv` arrives in the program exactly as given. Charts drawn with
----matplotlib are in `result.artifacts.charts`. Otherwise as `exec`.
+---matplotlib are in `result.artifacts.charts` (old daemons know neither this call, for
+---which `exec` stands in, nor charts). Otherwise as `exec`.
 ---@param code string
 ---@param opts? { language?: "python"|"javascript"|"typescript", argv?: string[], env?: table<string, string>, timeout?: number, check?: boolean, max_bytes?: integer }
 ---@return daytona.ExecResult?
@@ -400,6 +420,8 @@ function process.run(self, code, opts)
   local timeout = opts.timeout or DEFAULT_TIMEOUT
   local seconds = whole_seconds("run", timeout)
   env[MARKER] = new_id()
+  local arguments = quoted_all(opts.argv or {})
+  if rawget(self, "_runs_by_exec") then return run_by_exec(self, language, code, arguments, opts) end
   local connection, err = self:toolbox()
   if not connection then return nil, err end
   local response, result
@@ -407,12 +429,16 @@ function process.run(self, code, opts)
     method = "POST", path = RUN_PATH, answer = "object", operation = "run", sandbox = self, connection = connection,
     json = {
       code = code, language = language, envs = env,
-      argv = opts.argv and opts.argv[1] and quoted_all(opts.argv) or nil,
+      argv = arguments[1] and arguments or nil,
       timeout = seconds > 0 and seconds or nil,
     },
     timeout = timeout > 0 and timeout + GRACE or 0, max_bytes = opts.max_bytes,
     secrets = secrets, exec_id = env[MARKER], on_abandon = stop_remote,
   })
+  if err and is_unknown(err) then
+    rawset(self, "_runs_by_exec", true)
+    return run_by_exec(self, language, code, arguments, opts)
+  end
   if response then
     result, err = conclude(self, "run", secrets, response.status, response.json, opts.check)
   else

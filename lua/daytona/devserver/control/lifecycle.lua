@@ -124,12 +124,10 @@ local function enter(self, box, state)
 end
 
 local function transit(self, box)
+  local building = box.state == "building_snapshot"
+  if building then build.run(self.clock, self.store:folder(box), box.build_info) end
   if not obey_rules(self, box) then return false end
-  if box.state == "building_snapshot" then
-    build.run(self.clock, self.store:folder(box), box.build_info)
-  else
-    self.clock:sleep(STEP)
-  end
+  if not building then self.clock:sleep(STEP) end
   return true
 end
 
