@@ -2,50 +2,18 @@
 
 local daytona = require "daytona"
 
+local files = require("spec.support.files").new()
 local service, box, fs, folder
 
-setup(function()
-  service = require("spec.support.service").start()
-  box = assert(service.client:create())
-  fs = box.fs
-end)
+setup(function() service, box, fs = files:open() end)
+teardown(function() files:close() end)
+before_each(function() folder = files:fresh() end)
+after_each(function() files:sweep() end)
 
-teardown(function() service:stop() end)
-
-before_each(function()
-  assert(service.server:clear_faults())
-  folder = os.tmpname()
-  os.remove(folder)
-  assert(os.execute("mkdir " .. folder))
-end)
-
-after_each(function() os.execute("rm -rf " .. folder) end)
-
-local function here(name, data)
-  local path = folder .. "/" .. name
-  if data then
-    local file = assert(io.open(path, "wb"))
-    file:write(data)
-    file:close()
-  end
-  return path
-end
-
-local function content(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local data = file:read "*a"
-  file:close()
-  return data
-end
-
+local content = files.content
+local function here(name, data) return files:here(name, data) end
 -- What is in the local folder, which must never hold half a file.
-local function listing()
-  local pipe = io.popen("ls -A " .. folder)
-  local names = pipe:read "*a"
-  pipe:close()
-  return names
-end
+local function listing() return files:listing() end
 
 local BYTES = ("\0\1\r\n\255é"):rep(50000)
 

@@ -3,53 +3,18 @@
 local daytona = require "daytona"
 local core = require "daytona.native"
 
-local service, box, fs, folder, remote
+local files = require("spec.support.files").new()
+local service, fs, folder, remote, _
 
-setup(function()
-  service = require("spec.support.service").start()
-  box = assert(service.client:create())
-  fs = box.fs
-end)
+setup(function() service, _, fs = files:open() end)
+teardown(function() files:close() end)
+before_each(function() folder, remote = files:fresh() end)
+after_each(function() files:sweep() end)
 
-teardown(function() service:stop() end)
-
-local turn = 0
-
-before_each(function()
-  assert(service.server:clear_faults())
-  folder = os.tmpname()
-  os.remove(folder)
-  assert(os.execute("mkdir " .. folder))
-  turn = turn + 1
-  remote = "tree" .. turn
-end)
-
-after_each(function() os.execute("chmod -R u+rwX " .. folder .. "; rm -rf " .. folder) end)
-
-local function sh(command)
-  local pipe = io.popen("cd " .. folder .. " && { " .. command .. "\n} 2>&1")
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
-end
-
-local function put(name, data)
-  local file = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(data or name)
-  file:close()
-end
-
-local LOOK = [[find . -mindepth 1 ! -name .daytona-sync-x -printf '%p %y %m %l\n' | LC_ALL=C sort | cat -v]]
-local SUMS = [[find . -type f -exec sha256sum {} + | LC_ALL=C sort | cat -v]]
-
-local function there(command)
-  return assert(box:exec(command, { cwd = remote, check = true })).result
-end
-
-local function assert_alike()
-  assert.equal(sh(LOOK), there(LOOK))
-  assert.equal(sh(SUMS), there(SUMS))
-end
+local function sh(command) return files:sh(command) end
+local function put(name, data) return files:put(name, data) end
+local function there(command) return files:there(command) end
+local function assert_alike() files:assert_alike() end
 
 local function summary(result)
   return ("%d up, %d down, %d deleted, %d unchanged, %d bytes"):format(result.uploaded, result.downloaded,
@@ -207,6 +172,7 @@ describe("sync down", function()
     assert(fs:sync(folder, remote))
     local up = folder
     folder = up .. "/../" .. up:match "[^/]+$" .. ".down"
+    files.folder = folder
     local result = assert(fs:download_dir(remote, folder))
     assert.equal(16, result.downloaded)
     assert_alike()
@@ -215,7 +181,7 @@ describe("sync down", function()
     assert.equal("0 up, 0 down, 0 deleted, 16 unchanged, 0 bytes", summary(result))
     assert.equal(before + 1, requests())
     os.execute("rm -rf " .. folder)
-    folder = up
+    folder, files.folder = up, up
   end)
 
   it("takes over changes, and removes with delete", function()

@@ -111,6 +111,23 @@ local function failure(operation, kind, message, path, code)
   return nil, errors.new { kind = kind, code = code, operation = operation, message = message, what = path }
 end
 
+-- What the daemon, or a program over there, says of a file that could not be
+-- changed: text, kind, code.
+local PROBLEMS = {
+  { "no space left on device", "io", "FILE_NO_SPACE" },
+  { "quota exceeded", "io", "FILE_NO_SPACE" },
+  { "permission denied", "forbidden" },
+  { "read-only file system", "forbidden" },
+}
+
+-- The kind of that, and its code; nil where the text says nothing we know.
+local function problem_of(text)
+  text = text:lower()
+  for _, row in ipairs(PROBLEMS) do
+    if text:find(row[1], 1, true) then return row[2], row[3] end
+  end
+end
+
 -- "b" of "a/b" and "a/b/"; nil where there is none to be used.
 local function base_name(path)
   local name = path:match("([^/]+)/*$")
@@ -119,7 +136,7 @@ local function base_name(path)
 end
 
 -- What the files of daytona.fs.* build upon.
-M.call, M.check_path, M.failure, M.base_name = call, check_path, failure, base_name
+M.call, M.check_path, M.failure, M.base_name, M.problem = call, check_path, failure, base_name, problem_of
 
 --- Looking and changing -----------------------------------------------------------------
 
@@ -322,6 +339,15 @@ end
 
 M.content_of, M.transfer_fields = content_of, transfer_fields
 
+-- The daemon answers 400 whatever kept it from writing a file.
+local function explain_refusal(err, path)
+  if err.status ~= 400 then return err end
+  local kind, code = problem_of(err.message)
+  if kind then err.kind, err.code = kind, code or err.code end
+  if err.message:sub(1, #path + 2) == path .. ": " then err.message = err.message:sub(#path + 3) end
+  return err
+end
+
 local function send_multipart(self, content, path, opts)
   local response, err = call(self, "upload", transfer_fields({
     what = path,
@@ -363,7 +389,7 @@ end
 local function send(self, content, path, opts)
   local trimmed = path:find("^%s") or path:find("%s$")
   local written, err = (trimmed and send_raw or send_multipart)(self, content, path, opts)
-  if not written then return nil, err end
+  if not written then return nil, explain_refusal(err, path) end
   if content.length and written ~= content.length then
     return failure("upload", "connection", string.format("%d of %d bytes arrived", written, content.length),
       path, "truncated")

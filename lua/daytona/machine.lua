@@ -41,18 +41,21 @@ end
 -- tables, which every Linux has.
 local LISTENS = "grep -qs ':%04X [0-9A-Fa-f]*:0000 0A ' /proc/net/tcp /proc/net/tcp6"
 
--- Whether a host accepts connections, with what there is in the sandbox.
+-- Whether a host accepts connections, with what there is in the sandbox. The nc
+-- of busybox may not know -z; it runs a program when it is connected.
 local REACHES = [[
-if command -v nc >/dev/null 2>&1; then nc -z -w 2 %s %d
-elif command -v bash >/dev/null 2>&1; then timeout 2 bash -c ': </dev/tcp/"$0"/"$1"' %s %d
-elif command -v python3 >/dev/null 2>&1; then
+has() { command -v "$1"; }
+{ if has nc && nc -h 2>&1 </dev/null | grep -q -e -z; then nc -z -w 2 %s %d
+elif has bash && has timeout; then timeout 2 bash -c ': </dev/tcp/"$0"/"$1"' %s %d
+elif has python3; then
   python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' %s %d
-else echo 'neither nc nor bash nor python3 is here' >&2; exit 126; fi >/dev/null 2>&1]]
+elif has nc; then nc -w 2 %s %d -e true
+else exit 126; fi; } >/dev/null 2>&1]]
 
 local function probe_script(port, host)
   if not host then return LISTENS:format(port) end
   local name = shell.quote(host)
-  return REACHES:format(name, port, name, port, name, port)
+  return (REACHES:gsub("%%s %%d", function() return name .. " " .. string.format("%d", port) end))
 end
 
 -- Runs a probe; whether it succeeded, or nil, err.

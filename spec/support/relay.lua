@@ -1,4 +1,4 @@
--- A TCP relay in a process of its own that cuts WebSockets where a spec says: the
+-- A TCP relay in a process of its own that cuts connections where a spec says: the
 -- server behind it is the real one. LuaJIT runs it; the same file is what specs
 -- load.
 --
@@ -6,6 +6,7 @@
 --   relay:cut { 0, 700, 1 }   the next three WebSockets end after so many bytes of
 --                             what the server says once they are open; later ones pass
 --   relay:cuts()              how many of these have not happened
+--   relay:cut_sent(n)         the next connection ends after n bytes of what we say
 --   relay.url  relay:close()
 
 if not ... or ... == "spec.support.relay" then
@@ -32,6 +33,10 @@ if not ... or ... == "spec.support.relay" then
     write(self.plan, table.concat(limits, "\n") .. "\n")
   end
 
+  function Relay:cut_sent(limit)
+    write(self.plan, ("sent %d\n"):format(limit))
+  end
+
   function Relay:cuts()
     local n = 0
     for _ in io.lines(self.plan) do n = n + 1 end
@@ -52,16 +57,18 @@ local socket = require "cqueues.socket"
 local target, plan = arg[2], arg[3]
 local loop = cqueues.new()
 
--- The next limit of the plan, or nil.
-local function next_limit()
+-- The next limit of the plan, where it is one of that kind, or nil.
+local function next_limit(pattern)
   local file = io.open(plan)
   local first, rest = file:read "*l", file:read "*a"
   file:close()
+  local limit = first and first:match(pattern)
+  if not limit then return nil end
   file = io.open(plan .. ".rest", "w")
-  file:write(first and rest or "")
+  file:write(rest)
   file:close()
   os.rename(plan .. ".rest", plan)
-  return tonumber(first)
+  return tonumber(limit)
 end
 
 local function raw(s)
@@ -103,7 +110,9 @@ local function serve(client)
     server:close()
   end
   local head = head_of(client)
-  local limit = head and head:lower():find("\r\nupgrade: websocket", 1, true) and next_limit()
+  local is_socket = head and head:lower():find("\r\nupgrade: websocket", 1, true)
+  local limit = is_socket and next_limit "^%d+$"
+  local sent_limit = head and not is_socket and next_limit "^sent (%d+)$"
   if head and server:write(head) and server:flush() then
     pending = 2
     loop:wrap(function()
@@ -116,7 +125,7 @@ local function serve(client)
       pump(server, client, limit)
       done()
     end)
-    pump(client, server)
+    pump(client, server, sent_limit or nil)
   end
   done()
 end

@@ -47,7 +47,8 @@ function toolbox.encode(s)
 end
 
 --- Starts a daemon over an empty folder.
----@param options table? # more configuration, such as legacy
+---@param options table? # more configuration, such as legacy; `small_disk`: a
+--- file system of that size ("2m") for its home
 function toolbox.start(options)
   local self = setmetatable({}, Daemon)
   self.scratch = toolbox.sh "mktemp -d":match "%S+"
@@ -58,9 +59,12 @@ function toolbox.start(options)
     env = { PATH = os.getenv "PATH", TERM = "dumb" },
   }
   for name, value in pairs(options or {}) do config[name] = value end
+  local disk = config.small_disk
+  config.small_disk = nil
   toolbox.write(self.scratch .. "/config.json", json.encode(config))
-  self.pipe = assert(io.popen(("exec luajit %sspec/support/toolboxd.lua %s"):format(
-    here, self.scratch .. "/config.json"), "r"))
+  local command = ("exec luajit %sspec/support/toolboxd.lua %s"):format(here, self.scratch .. "/config.json")
+  if disk then command = "exec " .. require("spec.support.small_disk").command(self.dir, disk, command) end
+  self.pipe = assert(io.popen(command, "r"))
   local port, pid = self.pipe:read "*l":match "(%d+) (%d+)"
   self.port, self.pid = port, pid
   self.url = "http://127.0.0.1:" .. port

@@ -46,6 +46,10 @@ function localtree.scan(root, ignore, read_rules)
   local tree, breathe = {}, breather()
   local function look(folder)
     local names, why = core.list_directory(folder == "" and root or root .. "/" .. folder)
+    if not names and folder ~= "" and not core.lstat(root .. "/" .. folder) then -- gone meanwhile
+      tree[folder] = nil
+      return true
+    end
     if not names then return nil, why .. ": " .. root .. "/" .. folder end
     local prefix = folder == "" and "" or folder .. "/"
     if read_rules and core.lstat(root .. "/" .. prefix .. ".gitignore") == "file" then

@@ -199,9 +199,10 @@ local function take_answer(entries, answer)
       end
     elseif is_problem then
       p = p + 1
+      local kind, code = fs.problem(problem)
       result.error = errors.new {
-        kind = problem:find("permission denied", 1, true) and "forbidden" or "invalid", status = 400,
-        operation = "upload_many", what = entry.path, message = problem:sub(#entry.path + 3),
+        kind = kind or "invalid", code = code, status = 400, operation = "upload_many", what = entry.path,
+        message = problem:sub(#entry.path + 3),
       }
     end
   end

@@ -4,6 +4,7 @@
 
 local base64 = require "daytona.base64"
 local errors = require "daytona.errors"
+local fs = require "daytona.fs"
 local shell = require "daytona.shell"
 
 local remotetree = {}
@@ -12,14 +13,21 @@ local remotetree = {}
 remotetree.STAGING = ".daytona-sync-"
 
 -- Everything is encoded, because output is text to the daemon. A record ends
--- with "//" and a line end, which no path holds.
+-- with "//" and a line end, which no path holds. The last one says whether all
+-- folders could be looked into: what is gone when its turn comes is no failure.
 local LIST = [[
-CDPATH=
-cd -P -- %s 2>/dev/null || { if [ -e %s ]; then echo other; else echo none; fi; exit 0; }
+CDPATH= root=%s
+cd -P -- "$root" 2>/dev/null || {
+  if [ -d "$root" ]; then echo closed; elif [ -e "$root" ]; then echo other; else echo none; fi
+  exit 0
+}
 echo tree
 case $(stat -c %%.9Y . 2>/dev/null) in *.?????????) time=%%.9Y ;; *) time=%%Y ;; esac
 { find . -name '.daytona-sync-*' -prune -o ! -name . -exec stat -c "%%f %%s $time %%n//" -- {} + 2>/dev/null
-  echo "$?"; } | base64 | tr -d '\n'
+  if [ $? = 0 ]; then echo 0; else
+    find . -name '.daytona-sync-*' -prune -o -type d -exec sh -c '
+      for f; do [ ! -d "$f" ] || { [ -r "$f" ] && [ -x "$f" ]; } || echo closed; done' sh {} + 2>/dev/null | wc -l
+  fi; } | base64 | tr -d '\n'
 echo
 find . -name '.daytona-sync-*' -prune -o -type l -exec sh -c '
   for f; do printf "%%s\0" "$f"; readlink -- "$f"; printf "\0"; done' sh {} + 2>/dev/null | base64 | tr -d '\n'
@@ -65,7 +73,7 @@ local function read_entries(text)
     }
     stop = after
   end
-  return tree, tonumber(text:match("^(%d+)\n$", stop))
+  return tree, tonumber(text:match("^ *(%d+)\n$", stop))
 end
 
 -- Whatever lies below something that is no directory is a lie.
@@ -81,13 +89,24 @@ local function pairs_of(text)
   return text:gmatch("%./([^%z]*)%z([^%z]*)%z")
 end
 
+-- Coreutils escape line ends in names, and say so by a backslash; busybox goes on
+-- in the next line.
 local function read_hashes(tree, text)
-  for escaped, hash, path in text:gmatch("(\\?)(%x+) [ *]%./([^\n]*)\n") do
-    if escaped ~= "" then
-      path = path:gsub("\\(.)", { n = "\n", r = "\r", ["\\"] = "\\" })
-    end
-    if tree[path] and #hash == 64 then tree[path].hash = hash end
+  local hash, escaped, path
+  local function done()
+    if escaped == "\\" then path = path:gsub("\\(.)", { n = "\n", r = "\r", ["\\"] = "\\" }) end
+    if tree[path] then tree[path].hash = hash end
   end
+  for line in text:gmatch("([^\n]*)\n") do
+    local mark, digits, name = line:match("^(\\?)(%x+) [ *]%./(.*)$")
+    if digits and #digits == 64 then
+      if path then done() end
+      escaped, hash, path = mark, digits, name
+    elseif path then
+      path = path .. "\n" .. line
+    end
+  end
+  if path then done() end
 end
 
 local function broken(sandbox, operation, root, why)
@@ -98,7 +117,8 @@ end
 
 ---What is below `root` in the sandbox, by one command: entries by path, and
 ---whether all of it could be read. Entries are nil when there is no such
----directory: then what is there instead follows, "none" or "other".
+---directory: then what is there instead follows, "none", "other" or "closed" (one
+---that may not be entered).
 ---@param sandbox daytona.Sandbox
 ---@param operation string
 ---@param root string
@@ -106,8 +126,7 @@ end
 ---@return { entries: table<string, daytona.TreeEntry>?, complete: boolean, instead: string? }?
 ---@return daytona.Error?
 function remotetree.scan(sandbox, operation, root, wanted)
-  local place = remotetree.quoted(root)
-  local script = LIST:format(place, place) .. (wanted.rules and RULES or "echo\n")
+  local script = LIST:format(remotetree.quoted(root)) .. (wanted.rules and RULES or "echo\n")
     .. (wanted.hashes and HASHES or "echo\n")
   local result, err = sandbox:exec(script, { check = true, timeout = wanted.timeout, max_bytes = 1024 * 1024 * 1024 })
   if not result then
@@ -117,7 +136,7 @@ function remotetree.scan(sandbox, operation, root, wanted)
   local said, entries, links, rules, hashes = result.result:match("^(%a+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n$")
   if not said then
     said = result.result:match("^(%a+)\n$")
-    if said == "none" or said == "other" then return { complete = true, instead = said } end
+    if said == "none" or said == "other" or said == "closed" then return { complete = true, instead = said } end
     return broken(sandbox, operation, root, "it is not what was asked for")
   end
   local text = base64.decode(entries)
@@ -145,17 +164,74 @@ local function batches(lines, command, names, suffix)
   end
 end
 
----Changes a tree by one command.
+-- How the script ends when there is a folder where a file is to be, or the other
+-- way round.
+local CONFLICT = 73
+
+-- `put` moves things into a folder, over what is there. Another may have been at
+-- work since the tree was looked at: a folder that is gone is made again, in one
+-- that has come to be goes what belongs there, and modes of what is gone do not
+-- matter.
+local CHANGE = ([[
+[ -z "$ZSH_VERSION" ] || emulate sh
+CDPATH=
+set -e
+merge() (
+  to=$2/${1##*/}
+  a=$([ -L "$1" ] || [ ! -d "$1" ] || echo folder)
+  b=$([ -L "$to" ] || [ ! -d "$to" ] || echo folder)
+  if [ "$a$b" = folderfolder ]; then
+    for f in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+      if [ -e "$f" ] || [ -L "$f" ]; then merge "$f" "$to" || exit; fi
+    done
+  elif [ "$a" != "$b" ] && { [ -e "$to" ] || [ -L "$to" ]; }; then
+    echo "$to"
+    exit CONFLICT
+  else
+    mkdir -p -- "$2" && mv -f -- "$1" "$2/"
+  fi
+)
+put() {
+  to=$1; shift
+  mv -f -- "$@" "$to/" 2>/dev/null && return
+  for f; do
+    if [ -e "$f" ] || [ -L "$f" ]; then merge "$f" "$to" || exit; fi
+  done
+}
+mode() {
+  to=$1; shift
+  chmod "$to" -- "$@" 2>/dev/null && return
+  for f; do [ ! -e "$f" ] || chmod "$to" -- "$f" || exit; done
+}
+]]):gsub("CONFLICT", CONFLICT)
+
+-- What was left, more than a day ago, by a client that was killed.
+local STALE = "find . ! -name . -prune -name '" .. remotetree.STAGING
+  .. "*' -mtime +0 -exec rm -rf -- {} + 2>/dev/null || :"
+
+-- Kind, code and text of what a command complained of.
+local function reason_in(err)
+  for line in (err.result or ""):gmatch("[^\n]+") do
+    local kind, code = fs.problem(line)
+    if kind then return kind, code, line end
+  end
+  return "io", nil, err.message
+end
+
+---Changes a tree by one command. Of others at work on it at the same time the last
+---one wins, file by file. kind "conflict" when they made a folder where this has a
+---file, or the other way round; else "io", "forbidden" or what `exec` gives.
 ---@param sandbox daytona.Sandbox
 ---@param root string
 ---@param change { staging?: string, moves: table<string, string[]>, replaced: string[], modes: table<integer, string[]>, files: string[], folders: string[], timeout?: number }  staging: the name of the folder with tree.tar; moves: paths in the archive by the folder they go into; replaced, files, folders: what is removed
 ---@return true?
 ---@return daytona.Error?
 function remotetree.apply(sandbox, root, change)
-  local lines = { "CDPATH=", "set -e", "cd -P -- " .. remotetree.quoted(root) }
+  local lines = { CHANGE .. "cd -P -- " .. remotetree.quoted(root) }
   local staging = change.staging
   local function add(text) lines[#lines + 1] = text end
   if staging then
+    add(STALE)
     add("trap 'rm -rf " .. staging .. "' EXIT")
     add "trap 'exit 1' HUP INT TERM"
     add("mkdir " .. staging .. "/tree")
@@ -165,16 +241,22 @@ function remotetree.apply(sandbox, root, change)
   for folder, paths in pairs(change.moves) do
     local from = {}
     for i, path in ipairs(paths) do from[i] = staging .. "/tree/" .. path end
-    batches(lines, "mv -f --", from, shell.quote("./" .. folder .. "/"))
+    batches(lines, "put " .. shell.quote(folder == "" and "." or "./" .. folder), from)
   end
   for mode, paths in pairs(change.modes) do
-    batches(lines, ("chmod %o --"):format(mode), paths)
+    batches(lines, ("mode %o"):format(mode), paths)
   end
   batches(lines, "rm -f --", change.files)
   batches(lines, "rmdir -- ", change.folders, "2>/dev/null || :")
   local result, err = sandbox:exec(table.concat(lines, "\n"), { check = true, timeout = change.timeout })
-  if not result then return nil, err end
-  return true
+  if result then return true end
+  if not errors.is(err, "exit") then return nil, err end
+  if err.exit_code == CONFLICT then
+    return nil, errors.new { kind = "conflict", cause = err,
+                             message = "another made a folder where a file is to be, or the other way round" }
+  end
+  local kind, code, reason = reason_in(err)
+  return nil, errors.new { kind = kind, code = code, message = "over there: " .. reason, cause = err }
 end
 
 return remotetree

@@ -91,7 +91,7 @@ function search.replace(self, files, text, new)
       local message = tostring(said.error)
       results[i].error = errors.new {
         kind = message:find("no such file", 1, true) and "not_found"
-          or message:find("permission denied", 1, true) and "forbidden" or "invalid",
+          or fs.problem(message) or "invalid",
         operation = "replace", what = path, sandbox = self.sandbox, message = message,
       }
       first = first or results[i].error

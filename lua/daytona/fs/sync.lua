@@ -22,6 +22,13 @@ local FRESH = 4
 
 local CHUNK = 128 * 1024
 
+-- What is made again when files changed meanwhile, so often in all; the code of an
+-- error that says so.
+local TRIES, CHANGED = 3, "FILE_CHANGED"
+
+-- Seconds that a failure may take to tidy up over there.
+local CLEAN_TIMEOUT = 5
+
 ---@class daytona.SyncResult
 ---@field uploaded integer    files and links; of an upload
 ---@field downloaded integer  the same of a download
@@ -138,7 +145,7 @@ end
 --- Up -----------------------------------------------------------------------------------
 
 -- The archive of what is to be sent, in chunks; and its length.
-local function archive(root, paths, tree)
+local function archive(operation, root, paths, tree)
   local length = #tar.ENDING
   for _, path in ipairs(paths) do length = length + tar.size(path, tree[path]) end
   local turn, file, left, path = 0, nil, 0, nil
@@ -147,11 +154,11 @@ local function archive(root, paths, tree)
     if file then file:close() end
     file = nil
   end
-  local function changed()
+  local function fail(kind, code, message)
     self.close()
-    return nil, errors.new { kind = "io", code = "source", what = path, operation = "sync",
-                             message = "the file changed while it was sent" }
+    return nil, errors.new { kind = kind, code = code, operation = operation, what = path, message = message }
   end
+  local function changed() return fail("conflict", CHANGED, "the file changed while it was sent") end
   local function begin(pieces)
     turn = turn + 1
     path = paths[turn]
@@ -165,7 +172,8 @@ local function archive(root, paths, tree)
     if entry.type == "file" then
       local why
       file, why = io.open(root .. "/" .. path, "rb")
-      if not file then return nil, errors.new { kind = "io", code = "source", what = path, message = why } end
+      if not file and not core.lstat(root .. "/" .. path) then return changed() end
+      if not file then return fail("io", "source", why) end
       left = entry.size
     end
     return #piece
@@ -228,15 +236,29 @@ local function send_archive(self, run, plan, from, staging)
     local entry = from[path]
     entry.exact = entry.type == "file" and now - entry.seconds < FRESH and entry.nanoseconds > 0
   end
-  local source, length = archive(run.root, plan.send, from)
+  local source, length = archive(run.operation, run.root, plan.send, from)
   local info, err = self:upload(source.next, run.remote .. "/" .. staging .. "/tree.tar",
     { length = length, on_progress = run.on_progress, timeout = run.timeout })
   source.close()
-  if not info then
-    err.operation = run.operation
-    return nil, err
-  end
+  if not info then return nil, err end
   return true
+end
+
+local NOTHING_SENT = { resolve = true, connect = true, connect_timeout = true, tls = true }
+
+-- Away with what a failure left. What was on its way may arrive, and make the
+-- folder, after it was looked for.
+local function remove_staging(self, path, may_arrive)
+  local limit, pause = loop.now() + CLEAN_TIMEOUT, 0.05
+  while true do
+    local left = limit - loop.now()
+    local done, err = fs.call(self, "remove", {
+      query = { path = path, recursive = true }, what = path, timeout = math.max(left, 0.1),
+    })
+    if done or not may_arrive or not errors.is(err, "not_found") or pause > 1 then return end
+    loop.sleep(pause)
+    pause = pause * 2
+  end
 end
 
 local function up(self, run, result)
@@ -247,6 +269,8 @@ local function up(self, run, result)
   if not scan then return nil, err end
   if scan.instead == "other" then
     return failure(self, run.operation, "conflict", "there is no directory but something else", run.remote)
+  elseif scan.instead == "closed" then
+    return failure(self, run.operation, "forbidden", "the directory may not be entered", run.remote)
   end
   local to = scan.entries or {}
   hide(to, run.ignore)
@@ -267,38 +291,40 @@ local function up(self, run, result)
     staging = staging, moves = moves_of(plan, to), replaced = plan.replaced, modes = plan.modes,
     files = plan.files, folders = plan.folders, timeout = run.timeout,
   }
+  local sent = false
   local function clean()
-    if staging then loop.shield(self.remove, self, run.remote .. "/" .. staging, { recursive = true }) end
+    if staging then loop.shield(remove_staging, self, run.remote .. "/" .. staging, not sent) end
   end
   local function go()
+    local problem
     if staging then
-      local sent, problem = send_archive(self, run, plan, from, staging)
+      sent, problem = send_archive(self, run, plan, from, staging)
       if not sent then return nil, problem end
     end
     return remotetree.apply(self.sandbox, run.remote, change)
   end
   fine, err = loop.guard(go, clean)
-  if not fine then
-    clean()
-    if errors.is(err, "exit") then
-      return nil, errors.new { kind = "io", operation = run.operation, what = run.remote, sandbox = self.sandbox,
-                               message = "over there: " .. err.message, cause = err }
-    end
-    err.operation, err.what = run.operation, run.remote
-    return nil, err
-  end
-  return result
+  if fine then return result end
+  if not NOTHING_SENT[err.code] then clean() end
+  -- The staging folder is nobody's business.
+  if not err.what or err.what:find(remotetree.STAGING, 1, true) then err.what = run.remote end
+  return nil, err
 end
 
 --- Down ---------------------------------------------------------------------------------
 
--- Whether a link at `path` stays inside of the tree, as far as its text tells.
+-- Whether a link at `path` stays inside of the tree. The folders above it are no
+-- links, so going up counts; after a name that may be one, it does not.
 local function stays_inside(path, target)
   if target:sub(1, 1) == "/" then return false end
-  local depth = select(2, path:gsub("/", ""))
+  local depth, named = select(2, path:gsub("/", "")), false
   for part in target:gmatch("[^/]+") do
-    if part == ".." then depth = depth - 1 elseif part ~= "." then depth = depth + 1 end
-    if depth < 0 then return false end
+    if part == ".." then
+      depth = depth - 1
+      if named or depth < 0 then return false end
+    elseif part ~= "." then
+      named = true
+    end
   end
   return true
 end
@@ -314,6 +340,14 @@ local function drop_links(from, run)
   end
 end
 
+-- Whether nothing failed but what was there when it was looked.
+local function all_gone(results)
+  for _, result in ipairs(results) do
+    if result.error and not errors.is(result.error, "not_found") then return false end
+  end
+  return true
+end
+
 -- Fetches the files to be copied into the staging folder, under numbers.
 local function fetch(self, run, plan, from, staging)
   local list, places = {}, {}
@@ -325,17 +359,32 @@ local function fetch(self, run, plan, from, staging)
   end
   if not list[1] then return places end
   local fine, err = self:download_many(list, { on_progress = run.on_progress, timeout = run.timeout })
-  if not fine then
-    err.operation = run.operation
-    return nil, err
+  if fine then return places end
+  if err.results and all_gone(err.results) then err.code = CHANGED end
+  return nil, err
+end
+
+local function make_folder(path)
+  local fine, why = core.make_directory(path, 448)
+  if fine or core.lstat(path) == "directory" then return true end
+  return nil, why
+end
+
+-- Renames into the tree, in whose folder another may have been at work meanwhile.
+local function move(from, root, path)
+  local target = root .. "/" .. path
+  local fine, why = os.rename(from, target)
+  if fine or core.lstat(target) then return fine, why end
+  for stop in path:gmatch("()/") do
+    fine, why = make_folder(root .. "/" .. path:sub(1, stop - 1))
+    if not fine then return nil, why end
   end
-  return places
+  return os.rename(from, target)
 end
 
 -- Puts one entry into its place. true, or nil and why.
 local function place(root, path, entry, fetched, staging)
-  local target = root .. "/" .. path
-  if entry.type == "directory" then return core.make_directory(target, 448) end
+  if entry.type == "directory" then return make_folder(root .. "/" .. path) end
   local fine, why
   if entry.type == "link" then
     fetched = staging .. "/link"
@@ -344,7 +393,7 @@ local function place(root, path, entry, fetched, staging)
     fine, why = core.change_mode(fetched, entry.mode)
     if fine then fine, why = core.set_times(fetched, entry.seconds, entry.nanoseconds) end
   end
-  if fine then fine, why = os.rename(fetched, target) end
+  if fine then fine, why = move(fetched, root, path) end
   if not fine then return nil, why end
   return true
 end
@@ -387,8 +436,9 @@ local function down(self, run, result)
     { hashes = run.checksum, rules = run.gitignore and run.ignore or nil, timeout = run.timeout })
   if not scan then return nil, err end
   if not scan.entries then
-    local there = scan.instead == "none" and "not_found" or "invalid"
-    return failure(self, run.operation, there, "there is no such directory", run.remote)
+    local kinds = { none = "not_found", closed = "forbidden" }
+    return failure(self, run.operation, kinds[scan.instead] or "invalid",
+      scan.instead == "closed" and "the directory may not be entered" or "there is no such directory", run.remote)
   end
   if not scan.complete then
     return failure(self, run.operation, "forbidden", "a part of it cannot be read", run.remote)
@@ -419,8 +469,10 @@ local function down(self, run, result)
   if places then fine, why, path = put_in_place(run.root, plan, from, places, staging) end
   clean()
   if not places then return nil, err end
-  if not fine then return failure(self, run.operation, "io", why, path) end
-  return result
+  if fine then return result end
+  local there = core.lstat(run.root .. "/" .. path)
+  local kind = there and (there == "directory") ~= (from[path].type == "directory") and "conflict" or "io"
+  return failure(self, run.operation, kind, why, path)
 end
 
 --- The calls ----------------------------------------------------------------------------
@@ -447,9 +499,19 @@ local function run_of(operation, root, remote, opts)
   }
 end
 
-local function perform(self, way, run)
-  local result = { uploaded = 0, downloaded = 0, deleted = 0, unchanged = 0, bytes = 0, skipped = run.skipped }
-  return way(self, run, result)
+-- What files that change meanwhile spoiled is done again, from the first look on.
+local function perform(self, way, operation, root, remote, opts)
+  local result, err
+  for _ = 1, TRIES do
+    local run = run_of(operation, root, remote, opts)
+    result, err = way(self, run, {
+      uploaded = 0, downloaded = 0, deleted = 0, unchanged = 0, bytes = 0, skipped = run.skipped,
+    })
+    if result then return result end
+    if err.code ~= CHANGED then break end
+  end
+  err.operation, err.what, err.sandbox = operation, err.what or remote, self.sandbox
+  return nil, err
 end
 
 ---Makes a folder in the sandbox like a local one ("up", which is the default), or
@@ -462,8 +524,11 @@ end
 ---name. Each file is replaced at once, by a rename; a failure or a cancel leaves no
 ---half file. When nothing has changed it is one request. Links are copied as links;
 ---on the way down those that lead out of the folder are skipped. A file in the
----place of a folder is a "conflict" without `delete`. On the way up the sandbox
----needs tar, stat and base64 (coreutils or busybox), on the way down all but tar.
+---place of a folder is a "conflict" without `delete`. Of several at work in one
+---place the last one wins, file by file. What files that change meanwhile spoil is
+---begun again; after three times it is a "conflict", code FILE_CHANGED. No room
+---over there is kind "io", code FILE_NO_SPACE. On the way up the sandbox needs tar,
+---stat and base64 (coreutils or busybox), on the way down all but tar.
 ---@param folder string  on this machine
 ---@param remote string  in the sandbox
 ---@param opts? { direction?: "up"|"down", delete?: boolean, exclude?: string[], gitignore?: boolean, checksum?: boolean, on_progress?: fun(done: integer, total?: integer), timeout?: number }
@@ -472,7 +537,7 @@ end
 function sync.sync(self, folder, remote, opts)
   opts = options.copy(options.check("sync", SYNC, opts))
   if opts.gitignore == nil then opts.gitignore = true end
-  return perform(self, opts.direction == "down" and down or up, run_of("sync", folder, remote, opts))
+  return perform(self, opts.direction == "down" and down or up, "sync", folder, remote, opts)
 end
 
 ---Copies a local folder, and what is in it, to a folder in the sandbox: as `sync`,
@@ -484,7 +549,7 @@ end
 ---@return daytona.Error?
 function sync.upload_dir(self, folder, remote, opts)
   opts = options.check("upload_dir", COPY, opts)
-  return perform(self, up, run_of("upload_dir", folder, remote, opts))
+  return perform(self, up, "upload_dir", folder, remote, opts)
 end
 
 ---Copies a folder in the sandbox, and what is in it, to a local folder: as `sync`,
@@ -496,7 +561,7 @@ end
 ---@return daytona.Error?
 function sync.download_dir(self, remote, folder, opts)
   opts = options.check("download_dir", COPY, opts)
-  return perform(self, down, run_of("download_dir", folder, remote, opts))
+  return perform(self, down, "download_dir", folder, remote, opts)
 end
 
 return sync

@@ -45,7 +45,7 @@ local function changes_between(old, new)
   return list
 end
 
-local STAMP = "find %s -exec stat -c '%%f %%s %%y %%n' -- {} + 2>/dev/null | cksum"
+local STAMP = "find %s -exec stat -c '%%f %%s %%y %%n' -- {} + 2>/dev/null | sha256sum"
 
 local function stamp_of(self, path)
   local result, err = self.sandbox:exec(STAMP:format(remotetree.quoted(path)), { check = true })

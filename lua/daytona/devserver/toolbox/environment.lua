@@ -7,17 +7,19 @@ local failures = require "daytona.devserver.toolbox.failures"
 
 local environment = {}
 
-local base = {}
+local base, shells = {}, "/etc/shells"
 
 -- Programs are looked for by the daemon, with its own PATH.
 local function apply_path()
   stdlib.setenv("PATH", base.PATH or "/usr/local/bin:/usr/bin:/bin")
 end
 
---- Sets the environment the sandbox was created with.
+--- Sets the environment the sandbox was created with, and where its shells are
+-- listed (/etc/shells).
 ---@param variables table<string, string>
-function environment.init(variables)
-  base = variables
+---@param shells_file string?
+function environment.init(variables, shells_file)
+  base, shells = variables, shells_file or shells
   apply_path()
 end
 
@@ -65,7 +67,7 @@ local PREFERRED = { "/usr/bin/zsh", "/bin/zsh", "/usr/bin/bash", "/bin/bash" }
 ---@return string
 function environment.shell()
   local listed = {}
-  local file = io.open "/etc/shells"
+  local file = io.open(shells)
   if file then
     for line in file:lines() do
       listed[line:match "^%s*([^#%s]*)"] = true

@@ -70,7 +70,7 @@ local function prepare(config)
   local env = stdlib.getenv()
   env.HOME = config.home
   for name, value in pairs(config.env or {}) do env[name] = value end
-  environment.init(env)
+  environment.init(env, config.shells)
   assert(unistd.chdir(config.work_dir or config.home))
   posix_signal.signal(posix_signal.SIGPIPE, posix_signal.SIG_IGN)
   sys.adopt_orphans()
