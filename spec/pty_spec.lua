@@ -241,33 +241,6 @@ describe("a terminal", function()
     assert(pty:write "echo ${#BIG}; exit\n")
     assert.is_truthy(all(pty):find "20000\r\n")
   end)
-
-  it("costs nothing while it is quiet, three hundred times", function()
-    local before = loop.engine():stats()
-    local list = assert(daytona.map((function()
-      local numbers = {}
-      for i = 1, 300 do numbers[i] = i end
-      return numbers
-    end)(), function(i)
-      -- Quiet, so that nothing is printed while it is watched.
-      return sandbox:pty { id = "t" .. i, lazy = false }
-    end, { concurrency = 8 }))
-    for i = 1, 300 do assert(list[i]:write "stty -echo; PS1=; echo re''ady\n") end
-    for i = 1, 300 do expect(list[i], "ready\r\n") end
-    collectgarbage()
-    daytona.sleep(0.3) -- the last prompt
-    for i = 1, 300 do
-      while list[i]:read { timeout = 0.001 } do end -- luacheck: ignore 542
-    end
-    local quiet = loop.engine():stats()
-    daytona.sleep(0.5)
-    local after = loop.engine():stats()
-    assert.is_true(after.steps - quiet.steps <= 3, "steps: " .. after.steps - quiet.steps)
-    assert(daytona.map(list, function(pty) return pty:close() end, { concurrency = 20 }))
-    assert.same({}, assert(sandbox:ptys()))
-    assert.equal(before.running, loop.engine():stats().running)
-    assert.is_false(loop.busy())
-  end)
 end)
 
 describe("a terminal of an old daemon", function()

@@ -263,6 +263,23 @@ describe("a WebSocket", function()
     assert.has_error(function() ws:receive() end)
   end)
 
+  it("is pinged together with all the others", function()
+    local ops, before = {}, {}
+    for i = 1, 5 do
+      ops[i] = open("/echo", { ping_interval = 0.2 })
+      assert(loop.wait(ops[i], core.HEADERS))
+      loop.sleep(0.02)
+    end
+    local function sent(i) return (select(2, ops[i].transfer:progress())) end
+    loop.sleep(0.06) -- the last one, too, has been silent for long enough
+    for i = 1, 5 do before[i] = sent(i) end
+    repeat loop.poll() until sent(1) > before[1]
+    for i = 1, 5 do
+      assert.is_true(sent(i) > before[i], "not pinged: " .. i)
+      loop.close(ops[i])
+    end
+  end)
+
   it("costs nothing while it is quiet, however many there are", function()
     local ops = {}
     for i = 1, 100 do ops[i] = open "/echo" end

@@ -3,8 +3,8 @@
 -- The daemon sends a log from its beginning, cut anywhere, says nothing of the
 -- exit code and closes about a second after the command's end. So bytes are
 -- counted: a connection that breaks is made again and what was seen is passed
--- over. And when the log is quiet the command is looked at (session.lua says how
--- often): once it has ended, and the log's size has arrived, there is nothing to
+-- over. And when the log becomes quiet the command is looked at (session.lua says
+-- how often): once it has ended, and the log's size has arrived, there is nothing to
 -- wait for. When that size cannot be had, the daemon's own end is awaited.
 
 local core = require "daytona.native"
@@ -26,11 +26,6 @@ local FAILURES, HELD = 5, 10
 -- Seconds that the daemon's own end is awaited when the log's size is not known;
 -- then what is missing is fetched.
 local SETTLE = 2
-
--- After the first seconds of a silence the daemon itself tells of the end soon
--- enough, and looks are for dead shells: each when the silence has doubled, or
--- after so many seconds.
-local LATER, LONGEST_LOOK = 1, 600
 
 local NAMES = { [0] = "stdout", "stdout", "stderr" }
 
@@ -63,7 +58,7 @@ function M.new(command, opts)
     command = command, snapshot = opts.snapshot, deadline = deadline_of(opts.timeout),
     idle_timeout = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil,
     demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
-    seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = session.watch(command, LONGEST_LOOK, LATER),
+    seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = session.watch(command, true),
   }, Follow)
 end
 
@@ -181,7 +176,7 @@ local PROPER = { [1000] = true, [1001] = true, [1005] = true }
 local function closed(self, code, reason)
   if PROPER[code] and (self.snapshot or self.has_ended) then return finish(self) end
   if PROPER[code] then
-    local over, err = self.watch:look()
+    local over, err = self.watch:has_ended()
     if over == nil then return fail(self, err) end
     if over then return finish(self) end
   end

@@ -7,9 +7,9 @@ local url = require "daytona.url"
 
 local inside = {}
 
----One call of the daemon: method, path (`{}` stands for an id), what comes back
----(see daytona.Request; nothing of interest without), and whether repeating it is
----harmless where the method does not say so.
+---One call of the daemon, by the name that errors give it: method, path (`{}`
+---stands for an id), what comes back (see daytona.Request; nothing of interest
+---without), and whether repeating it is harmless where the method does not say so.
 ---@class daytona.DaemonCall
 ---@field [1] string
 ---@field [2] string
@@ -17,11 +17,14 @@ local inside = {}
 ---@field safe? boolean
 
 ---A function that makes the calls of a table: of the sandbox, the call's name,
----further fields of the request and the ids in the path. It returns the decoded
----answer (the response where none is expected), or nil and an error.
+---further fields of the request (`what`, for errors, is the first id unless it is
+---among them) and the ids in the path. It returns the decoded
+---answer (the response where none is expected), or nil and an error, which `refine`
+---may have changed.
 ---@param calls table<string, daytona.DaemonCall>
+---@param refine? fun(err: daytona.Error): daytona.Error
 ---@return fun(sandbox: daytona.Sandbox, name: string, request?: table, ...): any, daytona.Error?
-function inside.caller(calls)
+function inside.caller(calls, refine)
   return function(sandbox, name, request, ...)
     local connection, err = sandbox:toolbox()
     if not connection then return nil, err end
@@ -29,11 +32,11 @@ function inside.caller(calls)
     request = request or {}
     request.method, request.path = spec[1], url.path(spec[2], ...)
     request.answer, request.safe = spec[3], spec.safe
-    request.operation = request.operation or name
+    request.operation, request.what = request.operation or name, request.what or (...)
     request.sandbox = sandbox
     local response
     response, err = http.request(connection, request)
-    if not response then return nil, err end
+    if not response then return nil, refine and refine(err) or err end
     return spec[3] and response.json or response
   end
 end

@@ -110,7 +110,7 @@ end
 ---@return daytona.Error?
 function Interpreter:delete_context(context)
   local id = id_of("delete_context: the context", context)
-  local done, err = call(self.sandbox, "delete_context", { what = id }, id)
+  local done, err = call(self.sandbox, "delete_context", nil, id)
   if not done then return nil, err end
   return true
 end

@@ -259,7 +259,7 @@ local CONNECT_OPTIONS = { timeout = "seconds", ping_interval = "seconds" }
 ---was printed meanwhile is not repeated; writing "\12" (Ctrl+L) makes most
 ---programs draw themselves again. Any number of connections may exist: all get
 ---the output. kind "not_found" or "gone" when it has ended.
----@param opts? { timeout?: number, ping_interval?: number }  seconds: 10; 25, 0 for no pings
+---@param opts? { timeout?: number, ping_interval?: number }  seconds: 10; 20, 0 for no pings
 ---@return daytona.Pty?
 ---@return daytona.Error?
 function Pty:connect(opts)
@@ -340,7 +340,7 @@ local function undo(self)
   hang_up(self)
   for i = 0, #LOOKS do
     if i > 0 then loop.sleep(LOOKS[i]) end
-    local done, err = call(self.sandbox, "kill", { what = self.id, timeout = CLOSE_TIMEOUT }, self.id)
+    local done, err = call(self.sandbox, "kill", { timeout = CLOSE_TIMEOUT }, self.id)
     if done or not errors.is(err, "not_found") then return end
   end
 end
@@ -364,7 +364,7 @@ local OPEN = {
 ---starts at the first `connect`. Fails with kind "conflict" when the id is
 ---taken, "not_found" when there is no such terminal or no such directory.
 ---@param self daytona.Sandbox
----@param which? string|{ cols?: integer, rows?: integer, cwd?: string, env?: table<string, string>, id?: string, lazy?: boolean, timeout?: number, ping_interval?: number }  timeout: seconds until it is there, 10; ping_interval: seconds, 25, 0 for none
+---@param which? string|{ cols?: integer, rows?: integer, cwd?: string, env?: table<string, string>, id?: string, lazy?: boolean, timeout?: number, ping_interval?: number }  timeout: seconds until it is there, 10; ping_interval: seconds, 20, 0 for none
 ---@return daytona.Pty?
 ---@return daytona.Error?
 function M.open(self, which)
@@ -489,7 +489,7 @@ end
 function Pty:resize(cols, rows)
   options.argument("resize: cols", OPEN.cols, cols)
   options.argument("resize: rows", OPEN.rows, rows)
-  local done, err = call(self.sandbox, "resize", { json = { cols = cols, rows = rows }, what = self.id }, self.id)
+  local done, err = call(self.sandbox, "resize", { json = { cols = cols, rows = rows } }, self.id)
   if not done then return nil, err end
   self.cols, self.rows = cols, rows
   return true
@@ -500,7 +500,7 @@ end
 ---@return daytona.Pty?
 ---@return daytona.Error?
 function Pty:info()
-  local raw, err = call(self.sandbox, "info", { what = self.id }, self.id)
+  local raw, err = call(self.sandbox, "info", nil, self.id)
   if not raw then return nil, err end
   return apply(self, raw)
 end
@@ -565,7 +565,7 @@ end
 function Pty:kill(opts)
   opts = options.check("kill", WRITE, opts)
   if self.ended then return true end
-  local done, err = call(self.sandbox, "kill", { what = self.id, timeout = opts.timeout }, self.id)
+  local done, err = call(self.sandbox, "kill", { timeout = opts.timeout }, self.id)
   if done or errors.is(err, "not_found") then return true end
   return nil, err
 end

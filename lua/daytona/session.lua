@@ -16,20 +16,6 @@ local process = require "daytona.process"
 
 local M = {}
 
--- The daemon's calls: method, path (`{}`: session, command), the answer's shape.
-local CALLS = {
-  create     = { "POST",   "/process/session", safe = true }, -- repeated, it is there
-  list       = { "GET",    "/process/session", "list" },
-  get        = { "GET",    "/process/session/{}", "object" },
-  delete     = { "DELETE", "/process/session/{}" },
-  exec       = { "POST",   "/process/session/{}/exec", "object" },
-  command    = { "GET",    "/process/session/{}/command/{}", "object" },
-  logs       = { "GET",    "/process/session/{}/command/{}/logs" },
-  input      = { "POST",   "/process/session/{}/command/{}/input" },
-  entrypoint      = { "GET", "/process/session/entrypoint", "object" },
-  entrypoint_logs = { "GET", "/process/session/entrypoint/logs" },
-}
-
 local ENTRYPOINT, ENTRYPOINT_COMMAND = "entrypoint", "entrypoint_command"
 
 -- Seconds: that a command of `exec` may take; that one request waits for it,
@@ -64,15 +50,18 @@ local function normalised(err)
   return err
 end
 
-local ask_daemon = inside.caller(CALLS)
-
--- Makes one of CALLS: what comes back, or nil, err.
-local function call(sandbox, name, request, session, command)
-  request.operation, request.what = "session " .. name, request.what or session
-  local answer, err = ask_daemon(sandbox, name, request, session, command)
-  if answer == nil then return nil, normalised(err) end
-  return answer
-end
+local call = inside.caller({
+  ["session create"]  = { "POST",   "/process/session", safe = true }, -- repeated, it is there
+  ["session list"]    = { "GET",    "/process/session", "list" },
+  ["session get"]     = { "GET",    "/process/session/{}", "object" },
+  ["session delete"]  = { "DELETE", "/process/session/{}" },
+  ["session exec"]    = { "POST",   "/process/session/{}/exec", "object" },
+  ["session command"] = { "GET",    "/process/session/{}/command/{}", "object" },
+  ["session logs"]    = { "GET",    "/process/session/{}/command/{}/logs" },
+  ["session input"]   = { "POST",   "/process/session/{}/command/{}/input" },
+  ["entrypoint"]      = { "GET",    "/process/session/entrypoint", "object" },
+  ["entrypoint logs"] = { "GET",    "/process/session/entrypoint/logs" },
+}, normalised)
 
 local function failure(sandbox, operation, what, kind, code, message)
   return nil, errors.new {
@@ -92,11 +81,8 @@ end
 --- Watching for the end of a command -----------------------------------------------------
 
 -- Seconds: the first look comes so long after the last sign of life; each later
--- one when the silence has lasted a quarter as long again.
-local FIRST_LOOK, GROWTH = 0.03, 0.25
-
--- Seconds that `wait`, who hears of the end from nobody else, lets pass at most.
-local LONGEST_WAIT = 1
+-- one when the silence has lasted a quarter as long again, but soon enough.
+local FIRST_LOOK, GROWTH, LONGEST_WAIT = 0.03, 0.25, 1
 
 -- Seconds of silence after which the shell itself is asked for, and again each
 -- time the silence has doubled.
@@ -105,22 +91,27 @@ local FIRST_PROBE = 2
 -- So many looks may fail in a row.
 local FAILED_LOOKS = 5
 
+-- Who follows a command hears of its end from the daemon. After FIRST_PROBE it is
+-- looked at only for its shell's sake, and all such looks of a program fall on the
+-- same moments, so many seconds apart: in between nothing wakes it.
+local MOMENTS = 20
+
+-- Nor is a shell asked by each of those who wonder at the same moment. Seconds
+-- after which others come for the answer; that it counts; that it may take.
+local COME_AGAIN, RECENT, PROBE_TIMEOUT = 1, 1.5, 10
+
 ---Looks whether a command has ended, seldomer and seldomer.
 ---@class daytona.Watch
 ---@field next number  when to look again, on the clock of `loop.now`
----@field longest number  seconds between looks at most
----@field later number    how much longer the silence gets between looks after its first seconds
+---@field told boolean  the daemon tells of the end, unless the shell died
 local Watch = {}
 Watch.__index = Watch
 
 ---@param command daytona.Command
----@param longest number
----@param later? number  as much as at first
+---@param told boolean
 ---@return daytona.Watch
-function M.watch(command, longest, later)
-  local self = setmetatable({
-    command = command, longest = longest, later = later or GROWTH, failures = 0,
-  }, Watch)
+function M.watch(command, told)
+  local self = setmetatable({ command = command, told = told, failures = 0 }, Watch)
   self:active()
   return self
 end
@@ -138,7 +129,7 @@ local function ask(command)
   if command.id == ENTRYPOINT_COMMAND then
     answer, err = call(command.sandbox, "entrypoint", { what = ENTRYPOINT })
   else
-    answer, err = call(command.sandbox, "command", { what = command.id }, command.session.id, command.id)
+    answer, err = call(command.sandbox, "session command", { what = command.id }, command.session.id, command.id)
   end
   if not answer then return nil, err end
   local raw = answer
@@ -156,30 +147,55 @@ local function bury(command)
   return true
 end
 
----Asks now. true when the command has ended (its `exit_code` is set), false when
----not or not known, nil and an error when that will not be known.
+---Asks whether the command has ended: as `look`.
+---@return boolean?
+---@return daytona.Error?
+function Watch:has_ended()
+  local code, err = ask(self.command)
+  if code then return true end
+  self.failures = code == false and 0 or self.failures + 1
+  -- An exit code that is just being written is a 500 of old daemons.
+  if code == false or (self.failures <= FAILED_LOOKS and (err.retryable or err.kind == "server")) then return false end
+  return nil, err
+end
+
+-- Whether the shell lives: true, false, or nil when somebody else is asking it.
+local function is_shell_alive(session)
+  local now = loop.now()
+  if session.ended then return false end
+  if session.alive_at and now - session.alive_at < RECENT then return true end
+  if session.asked_at and now - session.asked_at < PROBE_TIMEOUT then return nil end
+  session.asked_at = now
+  local alive = session:is_alive()
+  session.asked_at, session.alive_at = nil, alive and loop.now() or nil
+  return alive ~= false
+end
+
+local function next_look(self)
+  local now = loop.now()
+  local silence = now - self.since
+  if self.told and silence >= FIRST_PROBE then return math.ceil((now + silence) / MOMENTS) * MOMENTS end
+  return now + math.min(math.max(silence * GROWTH, FIRST_LOOK), LONGEST_WAIT)
+end
+
+---Does what is due. true when the command has ended (its `exit_code` is set), false
+---when not or not known, nil and an error when that will not be known.
 ---@return boolean?
 ---@return daytona.Error?
 function Watch:look()
   local command = self.command
-  local code, err = ask(command)
-  if code then return true end
-  if code == nil then
-    -- An exit code that is just being written is a 500 of old daemons.
-    self.failures = self.failures + 1
-    local passing = err.retryable or err.kind == "server"
-    if not passing or self.failures > FAILED_LOOKS then return nil, err end
-  else
-    self.failures = 0
-  end
+  local has_shell = command.id ~= ENTRYPOINT_COMMAND
   local silence = loop.now() - self.since
-  if code == false and silence >= self.probe_after and command.id ~= ENTRYPOINT_COMMAND then
-    self.probe_after = 2 * silence
-    if command.session:is_alive() == false then return bury(command) end
+  if not (self.told and has_shell and silence >= FIRST_PROBE) then
+    local over, err = self:has_ended()
+    if over ~= false then return over, err end
   end
-  silence = loop.now() - self.since
-  local growth = silence < FIRST_PROBE and GROWTH or self.later
-  self.next = loop.now() + math.min(math.max(silence * growth, FIRST_LOOK), self.longest)
+  self.next = next_look(self)
+  if has_shell and silence >= self.probe_after then
+    local alive = is_shell_alive(command.session)
+    if alive == false then return bury(command) end
+    if alive then self.probe_after = 2 * silence else self.next = loop.now() + COME_AGAIN end
+  end
   return false
 end
 
@@ -266,7 +282,7 @@ end
 
 -- The same, for what has been silent since that time.
 function M.wait(self, deadline, since)
-  local watch = M.watch(self, LONGEST_WAIT)
+  local watch = M.watch(self, false)
   watch.since = since
   while not self.exit_code do
     local ended, err = watch:look()
@@ -319,7 +335,7 @@ function Command:logs(opts)
   if opts.exact then return exact_logs(self, opts) end
   local request = { with_headers = true, max_bytes = opts.max_bytes, timeout = opts.timeout, what = self.id }
   local is_entrypoint = self.id == ENTRYPOINT_COMMAND
-  local response, err = call(self.sandbox, is_entrypoint and "entrypoint_logs" or "logs", request,
+  local response, err = call(self.sandbox, is_entrypoint and "entrypoint logs" or "session logs", request,
     self.session.id, self.id)
   if not response then return nil, err end
   if not (response.headers["content-type"] or ""):find("json", 1, true) then return split(response.body) end
@@ -336,6 +352,11 @@ end
 ---exit code; without, it returns a reader.
 ---
 ---    for stream, chunk in command:follow() do io[stream]:write(chunk) end
+---
+---It ends with the command: at once when that printed something in its last 2
+---seconds, else when the daemon says so, about a second later. Of a shell that died
+---with the command old daemons say nothing: that is noticed after 2 seconds of
+---silence, or in a longer one within 20 seconds of its doubling.
 ---@param opts? { on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), timeout?: number, idle_timeout?: number }
 ---@return daytona.Follow|integer|nil
 ---@return daytona.Error?
@@ -352,7 +373,7 @@ end
 function Command:input(text, opts)
   options.argument("input: the text", "text", text)
   opts = options.check("input", { timeout = "seconds" }, opts)
-  local answer, err = call(self.sandbox, "input", {
+  local answer, err = call(self.sandbox, "session input", {
     what = self.id, json = { data = text }, timeout = opts.timeout or INPUT_TIMEOUT,
   }, self.session.id, self.id)
   if answer then return true end
@@ -398,6 +419,8 @@ end
 ---@field sandbox daytona.Sandbox
 ---@field created boolean  this call has made it; false: it was there
 ---@field ended boolean    its shell is known to be dead; it takes no more commands
+---@field package asked_at? number  on the clock of `loop.now`: somebody is asking the shell
+---@field package alive_at? number  it answered
 local Session = { __name = "daytona.Session" }
 Session.__index = Session
 
@@ -422,11 +445,11 @@ function M.session(self, id, opts)
   if id == ENTRYPOINT then errors.misuse(1, "session: 'entrypoint' is had by sandbox:entrypoint()") end
   local session = new_session(self, id or "lua-" .. process.new_id():gsub("%.$", ""))
   if opts.create == false then
-    local answer, err = call(self, "get", {}, session.id)
+    local answer, err = call(self, "session get", nil, session.id)
     if not answer then return nil, err end
     return session
   end
-  local answer, err = call(self, "create", { json = { sessionId = session.id }, what = session.id })
+  local answer, err = call(self, "session create", { json = { sessionId = session.id }, what = session.id })
   if not answer and not errors.is(err, "conflict") then return nil, err end
   session.created = answer ~= nil
   return session
@@ -436,7 +459,7 @@ end
 ---@return daytona.Session[]?
 ---@return daytona.Error?
 function M.sessions(self)
-  local answer, err = call(self, "list", {})
+  local answer, err = call(self, "session list")
   if not answer then return nil, err end
   local list = {}
   for _, raw in ipairs(answer) do
@@ -464,7 +487,7 @@ end
 
 -- The session's commands as the daemon lists them.
 local function listed(self)
-  local answer, err = call(self.sandbox, "get", {}, self.id)
+  local answer, err = call(self.sandbox, "session get", nil, self.id)
   if not answer then return nil, err end
   return type(answer.commands) == "table" and answer.commands or {}
 end
@@ -498,7 +521,9 @@ end
 ---@return daytona.Error?
 function Session:is_alive()
   if self.ended then return false end
-  local answer, err = call(self.sandbox, "exec", { json = { command = PROBE, runAsync = true } }, self.id)
+  local answer, err = call(self.sandbox, "session exec", {
+    json = { command = PROBE, runAsync = true }, timeout = PROBE_TIMEOUT,
+  }, self.id)
   if answer then return true end
   if errors.is(err, "gone") or errors.is(err, "not_found") then
     self.ended = true
@@ -538,7 +563,7 @@ end
 -- or nil, err. It is never sent twice.
 local function send(self, text, opts, async, timeout)
   local mark = MARK .. process.new_id()
-  local answer, err = call(self.sandbox, "exec", {
+  local answer, err = call(self.sandbox, "session exec", {
     json = {
       command = text .. mark, runAsync = async, suppressInputEcho = opts.echo == false or nil,
     },
@@ -623,7 +648,7 @@ end
 ---@return daytona.Error?
 function Session:delete(opts)
   opts = options.check("delete", { timeout = "seconds" }, opts)
-  local answer, err = call(self.sandbox, "delete", { timeout = opts.timeout or DELETE_TIMEOUT }, self.id)
+  local answer, err = call(self.sandbox, "session delete", { timeout = opts.timeout or DELETE_TIMEOUT }, self.id)
   if not answer and not errors.is(err, "not_found") then return nil, err end
   self.ended = true
   return true

@@ -19,9 +19,10 @@ local websocket = {}
 
 local HEADERS, READABLE, WRITABLE, DONE = core.HEADERS, core.READABLE, core.WRITABLE, core.DONE
 
--- Seconds for the answer to the opening; between signs of life; for the other
--- side's part of closing.
-local OPEN_TIMEOUT, PING_INTERVAL, CLOSE_TIMEOUT = 30, 25, 2
+-- Seconds for the answer to the opening; between signs of life, which proxies want
+-- to see (of a peer that is gone the kernel's keep-alive would tell, too); for the
+-- other side's part of closing.
+local OPEN_TIMEOUT, PING_INTERVAL, CLOSE_TIMEOUT = 30, 20, 2
 
 ---@class daytona.SocketRequest
 ---@field path string             appended to the connection's base
@@ -30,7 +31,8 @@ local OPEN_TIMEOUT, PING_INTERVAL, CLOSE_TIMEOUT = 30, 25, 2
 ---@field protocols? string       offered, "a, b"
 ---@field timeout? number         seconds until it is open, 30; 0 none
 ---@field idle_timeout? number    seconds without a byte either way
----@field ping_interval? number   seconds, 25; an answer must come in as many; 0 none
+---@field ping_interval? number   seconds, 20; at its multiples, those of all sockets
+---together, silent peers are pinged, and must answer until the next one; 0 none
 ---@field max_message? integer    bytes; the connection's max_bytes
 ---@field safe? boolean           opening it twice is harmless
 ---@field retries? integer        the connection's max_retries

@@ -64,7 +64,7 @@ function toolbox.start(options)
   toolbox.write(self.scratch .. "/config.json", json.encode(config))
   local command = ("exec luajit %sspec/support/toolboxd.lua %s"):format(here, self.scratch .. "/config.json")
   if disk then command = "exec " .. require("spec.support.small_disk").command(self.dir, disk, command) end
-  self.pipe = assert(io.popen(command, "r"))
+  self.pipe = assert(io.popen("ulimit -n $(ulimit -Hn); " .. command, "r"))
   local port, pid = self.pipe:read "*l":match "(%d+) (%d+)"
   self.port, self.pid = port, pid
   self.url = "http://127.0.0.1:" .. port

@@ -225,12 +225,16 @@ static void check_end(struct dt_ws *ws, int now)
     end(ws, DT_OK, "");
 }
 
-/* When the peer is to be asked whether it is alive, or is taken for dead. */
+/* When the peer is to be asked whether it is alive, or is taken for dead: the
+   first multiple of the interval that is a quarter of it away, or more. */
 static double ping_due(const struct dt_ws *ws)
 {
+  double since = ws->pinged > 0 ? ws->pinged : ws->last_received;
+
   if(ws->state != OPEN || ws->ping_interval <= 0)
     return 0;
-  return (ws->pinged > 0 ? ws->pinged : ws->last_received) + ws->ping_interval;
+  return (double)((uint64_t)(since / ws->ping_interval + 0.25) + 1) *
+         ws->ping_interval;
 }
 
 static double idle_due(const struct dt_ws *ws)

@@ -44,9 +44,11 @@ struct dt_ws_options {
   double open_timeout;        /* until the answer to the opening */
   double timeout;             /* of all, counted from dt_ws_open */
   double idle_timeout;        /* no byte in either direction */
-  double ping_interval;       /* a ping after so long without a byte from the
-                                 peer; if nothing comes for as long again,
-                                 DT_IDLE_TIMEOUT. */
+  double ping_interval;       /* at its whole multiples, on the clock of dt_now,
+                                 a peer is pinged that was silent for a quarter
+                                 of it; if nothing comes until the next one,
+                                 DT_IDLE_TIMEOUT. All sockets' pings fall
+                                 together: one wake-up serves them. */
   double close_timeout;       /* that either side has for its part of closing;
                                  0: 5 s */
 };

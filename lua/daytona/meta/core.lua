@@ -420,8 +420,9 @@ function Engine:exchange(out, wait, profile, method, url, header, body, timeout,
 ---@field open_timeout? number         until the answer to the opening
 ---@field timeout? number              total, from now
 ---@field idle_timeout? number
----@field ping_interval? number        ping after so long without a byte; if none
----comes for as long again: "idle_timeout"
+---@field ping_interval? number        at its multiples (those of all sockets fall
+---together) a peer is pinged that was silent for a quarter of it; if nothing comes
+---until the next one: "idle_timeout"
 ---@field close_timeout? number        for the other side's part of closing, 5 s
 
 ---Starts opening a WebSocket. Returns it and its id (in the numbers of

@@ -699,7 +699,7 @@ static void test_alive(void)
   double begin = dt_now();
   struct dt_ws_result r;
 
-  o.ping_interval = 0.03;
+  o.ping_interval = 0.05;
   ws = open_ws(e, &o);
   await(e, ws, DT_EVENT_HEADERS);
   while(dt_now() < begin + 0.3)
