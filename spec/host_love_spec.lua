@@ -109,6 +109,26 @@ describe("in LÖVE #host", function()
     ]]
   end)
 
+  it("live output, terminals and cancels stay within budget + 1 ms", function()
+    within_budget([[
+      assert(loadfile(os.getenv "WORK"))(daytona, loop, say)(function() return frames end)
+    ]], { WORK = "spec/support/host_calls.lua" })
+  end)
+
+  it("10 MB of a job's lines and 10 MB that are followed stay within budget + 1 ms", function()
+    within_budget [[
+      local sb = assert(daytona.get(os.getenv "SANDBOX"))
+      local text = "yes 'a line of the output of a program' | head -c 10200000" -- whole lines
+      local job, size = assert(sb:popen(text)), 0
+      for line in job:lines "L" do size = size + #line end
+      job:close()
+      daytona.using(assert(sb:session()), function(session)
+        for _, chunk in assert(session:exec(text, { async = true })):follow() do size = size + #chunk end
+      end)
+      assert(size == 20400000, size)
+    ]]
+  end)
+
   -- A network of its own, whose only name server hears everything and says nothing.
   local SILENT_DNS = [[
     ip link set lo up

@@ -15,8 +15,7 @@ end
 ---@param text string
 ---@return string?
 function base64.decode(text)
-  if text:find("%s") then text = text:gsub("%s+", "") end
-  return core.unbase64(text)
+  return core.unbase64(text) or core.unbase64((text:gsub("%s+", "")))
 end
 
 return base64

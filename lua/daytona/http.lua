@@ -225,6 +225,8 @@ end
 -- and the chunk that was not taken; or nil, nil, err.
 local function feed(op, source, chunk)
   while true do
+    local rested, stopped = loop.breathe()
+    if not rested then return nil, nil, stopped end
     if chunk == nil then
       local reason
       chunk, reason = source()
@@ -254,6 +256,8 @@ local function drain(op, request)
   while chunk do
     local kept, reason = sink(chunk)
     if kept == false then return nil, give_up("sink", reason) end
+    local rested, stopped = loop.breathe()
+    if not rested then return nil, stopped end
     chunk = op.transfer:read()
   end
   return true

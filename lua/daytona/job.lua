@@ -25,7 +25,8 @@ local M = {}
 -- other calls may take; between a request to end and making it so.
 local LOOK, CALL_TIMEOUT, GRACE = 20, 30, 5
 
--- Bytes of output in one answer: first, and when there is more and more.
+-- Bytes of output in one answer: first, and when there is more and more; not in a
+-- frame loop, where decoding it must not hold up the frame.
 local FIRST_PIECE, LARGEST_PIECE = 64 * 1024, 1024 * 1024
 
 -- Bytes of input in one request; seconds that the job has to read them.
@@ -123,6 +124,15 @@ local function new_output(job, file, offset)
   }, JobOutput)
 end
 
+-- The four lines of an answer, two of which may be long: found, not matched.
+local function take_apart(answer)
+  local _, head, state, out_size, err_size = answer:find("^([^\n]+)\n(%d+) (%d+)\n")
+  local middle = head and answer:find("\n", head + 1, true)
+  local last = middle and (answer:find("\n", middle + 1, true) or #answer + 1)
+  if not last or last < #answer then return nil end
+  return state, out_size, err_size, answer:sub(head + 1, middle - 1), answer:sub(middle + 1, last - 1)
+end
+
 -- Looks once: the job's state, and news of `output`, if given. true, or nil, err.
 local function look(job, output, seconds, operation)
   local out = output and output.file == "out" and output.fetched or nil
@@ -131,8 +141,7 @@ local function look(job, output, seconds, operation)
   local answer, err = run(job.sandbox, operation, job.id,
     script.poll(job.id, out, err_offset, seconds, most), { seconds = seconds + 10 })
   if not answer then return nil, err end
-  local state, out_size, err_size, out_text, err_text =
-    answer:match("^([^\n]+)\n(%d+) (%d+)\n([^\n]*)\n([^\n]*)\n?$")
+  local state, out_size, err_size, out_text, err_text = take_apart(answer)
   if not state then return strange(job.sandbox, operation, job.id, answer) end
   job.result = outcome(state) or job.result
   if not output then return true end
@@ -142,7 +151,8 @@ local function look(job, output, seconds, operation)
   output.buffer:push(data)
   output.fetched = output.fetched + #data
   output.over = job.result ~= nil and output.fetched >= size
-  output.piece = size > output.fetched and math.min(output.piece * 2, LARGEST_PIECE) or FIRST_PIECE
+  local largest = loop.in_frame() and FIRST_PIECE or LARGEST_PIECE
+  output.piece = size > output.fetched and math.min(output.piece * 2, largest) or FIRST_PIECE
   return true
 end
 
@@ -205,6 +215,8 @@ local function without_newline(line, err)
 end
 
 local function read_one(self, format)
+  local rested, stopped = loop.breathe()
+  if not rested then return nil, stopped end
   if type(format) == "number" then
     options.argument("read: the number of bytes", "count", format)
     return READ.bytes(self, format)

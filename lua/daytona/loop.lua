@@ -53,6 +53,7 @@ local sure = false         -- the driver was chosen, or the host seen running
 local kick, notify, refuse -- the driver's, or nil
 local hosted               -- where tasks are threads of the host: those, by coroutine
 local deferred = false     -- the driver was asked to resume the ready tasks
+local frame                -- when the step of a frame loop that runs now is to be over
 local spare = {}           -- waiters of callers outside tasks, for the next ones
 local left = { false, 0 }  -- the transfer and id of an exchange that goes on
 local struck               -- the error that ended the wait of one
@@ -502,7 +503,25 @@ function loop.update(budget)
   if budget ~= nil and (type(budget) ~= "number" or budget < 0) then
     errors.misuse(2, "update: budget is a number of seconds, not %s", tostring(budget))
   end
+  frame = budget and now() + budget
   loop.step(budget)
+  frame = nil
+end
+
+---Whether a frame loop waits for what runs now: what cannot be interrupted is to be
+---small.
+---@return boolean
+function loop.in_frame()
+  return frame ~= nil
+end
+
+---For those who take what is there already without waiting for it: once the time of
+---a frame is over, goes on in the next one. nil, err when the task was cancelled.
+---@return boolean?
+---@return daytona.Error?
+function loop.breathe()
+  if not frame or now() < frame or not own_task() then return true end
+  return loop.sleep(0)
 end
 
 ---For drivers that block: waits until something happens, then as `step`. True

@@ -180,6 +180,8 @@ function Socket:receive(deadline)
   local op = self.op
   local transfer = op.transfer
   while true do
+    local rested, stopped = loop.breathe()
+    if not rested then return nil, explained(stopped, self.context) end
     if self.closed then return nil, errors.from_transport("canceled", nil, nil, self.context) end
     local data, more, message = transfer:receive()
     if data then return data, more end

@@ -44,10 +44,11 @@ size_t dt_base64_encode(enum dt_base64 kind, const void *data, size_t size,
 }
 
 /* The value of a digit in either alphabet, or BAD. */
-static unsigned value_of(unsigned char c)
+static unsigned value_of(char c)
 {
-  static const unsigned char values[128] = {
+  static const unsigned char values[256] = {
 #define X BAD
+#define XXXX X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X
     X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
     X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
     X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  62, X,  62, X,  63,
@@ -55,11 +56,13 @@ static unsigned value_of(unsigned char c)
     X,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14,
     15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, X,  X,  X,  X,  63,
     X,  26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
-    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, X,  X,  X,  X,  X
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, X,  X,  X,  X,  X,
+    XXXX, XXXX, XXXX, XXXX, XXXX, XXXX, XXXX, XXXX
+#undef XXXX
 #undef X
   };
 
-  return c < 128 ? values[c] : BAD;
+  return values[(unsigned char)c];
 }
 
 /* Without the padding: at most two "=", and only where they belong. */
@@ -78,23 +81,26 @@ size_t dt_base64_decode(const char *text, size_t size, char *to)
 {
   char *begin = to;
   uint32_t bits = 0;
-  size_t i, rest;
+  unsigned seen = 0; /* the values that came, or-ed: BAD alone has the top bit */
+  size_t rest;
 
   size = trimmed(text, size);
   rest = size % 4;
-  for(i = 0; i < size; i++) {
-    unsigned v = value_of((unsigned char)text[i]);
+  for(; size >= 4; size -= 4, text += 4) {
+    unsigned a = value_of(text[0]), b = value_of(text[1]);
+    unsigned c = value_of(text[2]), d = value_of(text[3]);
 
-    if(v == BAD)
-      return (size_t)-1;
-    bits = bits << 6 | v;
-    if(i % 4 == 3) {
-      *to++ = (char)(bits >> 16 & 255);
-      *to++ = (char)(bits >> 8 & 255);
-      *to++ = (char)(bits & 255);
-      bits = 0;
-    }
+    seen |= a | b | c | d;
+    *to++ = (char)(a << 2 | b >> 4);
+    *to++ = (char)((b & 15) << 4 | c >> 2);
+    *to++ = (char)((c & 3) << 6 | d);
   }
+  for(; size; size--, text++) {
+    seen |= value_of(*text);
+    bits = bits << 6 | value_of(*text);
+  }
+  if(seen & 128)
+    return (size_t)-1;
   if(rest == 1 || (rest == 2 && bits & 15) || (rest == 3 && bits & 3))
     return (size_t)-1;
   if(rest == 2) {
