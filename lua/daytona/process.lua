@@ -123,6 +123,7 @@ end
 -- never finds itself, because the marker is in its text alone. (Without -z the grep
 -- of busybox sees the first variable only.)
 local KILL_SCRIPT = [[
+[ -z "$ZSH_VERSION" ] || emulate sh
 signal=TERM; seen=; rounds=0
 while [ $rounds -lt 20 ]; do
   found=$(grep -lszF '%s' /proc/[0-9]*/environ 2>/dev/null)

@@ -13,7 +13,7 @@
 --   files:listing()          the names in the folder
 --   files.content(path)      what is in a file here, nil where there is none
 --   files:there(command)     what it prints in the folder `remote` of the sandbox
---   files:assert_alike()     both folders hold the same
+--   files:assert_alike()     both folders hold the same (or the one here and another here)
 
 local check = require "luassert"
 
@@ -83,9 +83,10 @@ end
 local LOOK = [[find . -mindepth 1 -printf '%p %y %m %l\n' | LC_ALL=C sort | cat -v]]
 local SUMS = [[find . -type f -exec sha256sum {} + | LC_ALL=C sort | cat -v]]
 
-function Files:assert_alike()
-  check.equal(self:sh(LOOK), self:there(LOOK))
-  check.equal(self:sh(SUMS), self:there(SUMS))
+function Files:assert_alike(other)
+  for _, command in ipairs { LOOK, SUMS } do
+    check.equal(self:sh(command), other and self:sh("cd " .. other .. " && " .. command) or self:there(command))
+  end
 end
 
 local function new()
