@@ -322,6 +322,20 @@ describe("the local server", function()
       must("DELETE", "/sandbox/" .. must("POST", "/sandbox", { name = "short" }).id)
     end)
 
+    it("signed addresses of files expire by it, in daemons that run and in those that start", function()
+      local sandbox = assert(client:create {})
+      assert(sandbox.fs:write("a", "kept"))
+      local url = assert(sandbox:download_url("a", { ttl = 3600 }))
+      local function fetch() return curl("-w ' %{http_code}' " .. shell.quote(url)) end
+      assert.equal("kept 200", fetch())
+      assert(server:advance(7200))
+      assert.truthy(fetch():find(" 401$"))
+      assert(sandbox:stop())
+      assert(sandbox:start())
+      assert.truthy(fetch():find(" 401$"))
+      assert(sandbox:delete())
+    end)
+
     it("a time to live ends a sandbox in any state", function()
       local id = must("POST", "/sandbox", { ttlMinutes = 10, autoStopInterval = 0 }).id
       assert(server:advance(601))
@@ -417,6 +431,74 @@ describe("the local server", function()
       _, err = sandbox:exec "true"
       assert.equal(418, err.status)
       assert(sandbox:delete())
+    end)
+
+    describe("on WebSockets,", function()
+      local sandbox
+      setup(function() sandbox = assert(client:create {}) end)
+      teardown(function() sandbox:delete() end)
+
+      local INTERPRETER, FOLLOW = "/process/interpreter/execute", "/process/session/*/command/*/logs"
+      local COUNT = "for i in range(3): print(i)"
+
+      it("a connection that is cut after some messages, or between two bytes", function()
+        for _, how in ipairs {
+          { messages = 0 }, { messages = 2 }, { messages = 2, reset = "mid" }, { cut_after = 10 },
+        } do
+          how.path, how.times = INTERPRETER, 1
+          fault(how)
+          local heard = {}
+          local result, err = sandbox.interpreter:run(COUNT, {
+            on_stdout = function(text) heard[#heard + 1] = text end,
+          })
+          assert.is_nil(result)
+          assert.equal("connection", err.kind)
+          if how.messages then assert.is_true(#table.concat(heard) <= 2 * how.messages) end
+          if how.messages == 2 and not how.reset then assert.equal("0\n1\n", table.concat(heard)) end
+        end
+        assert.equal("0\n1\n2\n", assert(sandbox.interpreter:run(COUNT)).stdout)
+      end)
+
+      it("a wrong close code, at once or in the end, or no close at all", function()
+        fault { path = INTERPRETER, times = 1, messages = 1, close_code = 1011, close_reason = "lost it" }
+        local _, err = sandbox.interpreter:run(COUNT)
+        assert.same({ "server", true }, { err.kind, err.message:find("lost it", 1, true) ~= nil })
+        fault { path = INTERPRETER, times = 1, close_code = 4008 }
+        assert.equal("KeyboardInterrupt", assert(sandbox.interpreter:run(COUNT)).error.name)
+        fault { path = INTERPRETER, times = 1, close_code = "none" }
+        _, err = sandbox.interpreter:run(COUNT)
+        assert.equal("connection", err.kind)
+      end)
+
+      it("slow frames", function()
+        fault { path = INTERPRETER, times = 1, slow = 1000 }
+        local begun = os.time()
+        assert.equal(2001, #assert(sandbox.interpreter:run "print('x' * 2000)").stdout)
+        assert.is_true(os.time() - begun >= 1)
+      end)
+
+      it("which no follower of a log minds", function()
+        local session = assert(sandbox:session())
+        local command = assert(session:exec("for i in $(seq 2000); do echo line $i; done", { async = true }))
+        assert.equal(0, assert(command:wait(20)))
+        fault({ path = FOLLOW, times = 2, cut_after = 5000 }, { path = FOLLOW, times = 1, messages = 7 },
+          { path = FOLLOW, times = 1, messages = 3, close_code = 1011 })
+        local pieces = {}
+        assert.equal(0, assert(command:follow { on_stdout = function(chunk) pieces[#pieces + 1] = chunk end }))
+        local text = table.concat(pieces)
+        assert.same({ assert(command:logs()).stdout, true }, { text, #text > 10000 })
+        session:delete()
+      end)
+
+      it("nor a terminal that is taken up again", function()
+        fault { path = "/process/pty/create-connect", times = 1, messages = 1 }
+        local pty = assert(sandbox:pty {})
+        local _, err = pty:read { timeout = 10 }
+        assert.equal("connection", err.kind)
+        assert(pty:connect())
+        assert(pty:write "exit 5\n")
+        assert.equal(5, assert(pty:wait { timeout = 20 }))
+      end)
     end)
 
     it("sandboxes that stay in a state, until the fault is removed", function()

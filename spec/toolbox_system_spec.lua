@@ -62,3 +62,28 @@ python3 serve.py > ports 2>&1 & echo $! > pid]])
     assert.is_true(metrics().cpuUsedPct > 1)
   end)
 end)
+
+describe("the daemon", function()
+  local daemon
+  setup(function() daemon = toolbox.start() end)
+  teardown(function() daemon:stop() end)
+
+  it("takes the token that the service's machines give it, and says what becomes of it", function()
+    local r = daemon:post("/init", { token = "t" })
+    assert.are.equal(200, r.status)
+    assert.is_truthy(r.json.message:find("no telemetry", 1, true))
+    assert.are.equal(400, daemon:post("/init", { token = 1 }).status)
+  end)
+
+  it("shows the way to a path that differs by a slash at its end", function()
+    local r = daemon:request("GET", "/version/", { query = { a = "b" } })
+    assert.are.same({ 301, "/toolbox/box/version?a=b" }, { r.status, r.headers.location })
+    assert.are.equal(307, daemon:post("/process/execute/", { command = "true" }).status)
+    assert.are.equal("hi\n", daemon:post("/process/execute/", { command = "echo hi" },
+      { curl = { "--location" } }).json.result)
+    assert.are.equal(404, daemon:request("GET", "/nothing/").status)
+    assert.are.equal(404, daemon:request("GET", "/process/execute/").status)
+    assert.are.equal(401, daemon:request("GET", "/version/", { key = false }).status)
+    assert.are.equal(200, daemon:request("GET", "/files/").status)
+  end)
+end)

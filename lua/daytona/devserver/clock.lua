@@ -30,6 +30,13 @@ function Clock:advance(seconds)
   self.moved:signal()
 end
 
+---Says what time it is.
+---@param now number  seconds since the epoch
+function Clock:set(now)
+  self.base, self.anchor = now, cqueues.monotime()
+  self.moved:signal()
+end
+
 ---Changes the speed from now on.
 ---@param scale number
 function Clock:set_scale(scale)

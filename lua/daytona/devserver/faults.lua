@@ -25,6 +25,16 @@
 --   drop     the connection is closed without an answer
 --   cut_after  bytes of the body after which the connection is closed
 --   slow     bytes a second
+--
+--   On a WebSocket, which opens as it should, cut_after and slow are about its frames
+--   (so a cut may be inside one), reset = "mid" makes the end of one that was cut a
+--   TCP reset, and there are two more:
+--
+--   messages    how many the client gets before the connection is cut, or closed with
+--               close_code where that is given; 0: none
+--   close_code  with close_reason: the code that the server closes with instead of its
+--               own; "none": it hangs up without a close frame
+--
 --   handled  true: the request takes effect although the fault replaces its answer
 --            (a lost answer); by default such a request has no effect
 --
@@ -40,6 +50,11 @@
 --                                           paths without /toolbox/<id>, no query
 --   DELETE /__devserver/requests            forgets it
 -- Those requests are never struck and not in the log.
+--
+-- Some that programs meet with the service, written so: an exit code that is being
+-- written just now { method = "GET", path = "/process/session/*/command/*", status = 500,
+-- times = 1 }; a daemon that lacks a call { path = "/files/upload-v2", status = 404,
+-- body = "404 page not found" }; the upstream gone { path = "*", empty = true }.
 
 local cqueues = require "cqueues"
 local json = require "daytona.devserver.json"
@@ -52,7 +67,8 @@ Faults.__index = Faults
 local known = {}
 for name in ([[method path times after delay hold headers status body code message empty
   html invalid_json wrong_types throttle retry_after garbage reset drop cut_after slow
-  handled state name becomes error_reason recoverable]]):gmatch("%S+") do known[name] = true end
+  handled messages close_code close_reason
+  state name becomes error_reason recoverable]]):gmatch("%S+") do known[name] = true end
 
 ---@param list? table[]
 function Faults.new(list)

@@ -62,6 +62,7 @@
 --                                 closed when the handler returns, if it is still open
 --   req.app, req.started (monotonic seconds)
 --   req.shaped                    whether a fault is at work on this request
+--   req.fault                     that fault; what it does to a WebSocket is its owner's part
 --
 -- `app:stats()` counts connections and requests.
 
@@ -376,6 +377,14 @@ local function search(node, list, i, method, values)
   end
 end
 
+---Whether a request of that method and path would be handled by a route.
+---@param method string
+---@param path string  still encoded
+---@return boolean
+function App:has_route(method, path)
+  return search(self.tree, segments(path), 1, method, {}) ~= nil
+end
+
 local function find_route(app, req)
   if req.outside then return nil end
   local values = {}
@@ -603,6 +612,7 @@ local function answer(app, req)
   local shape = app.faults and app.faults:strike(req)
   local status, body, headers
   req.shaped = shape ~= nil         -- bytes must pass through the answer's writer
+  req.fault = shape and shape.fault
   if shape then
     status, body, headers = shape:answer(req, function() return attempt(app, req, run) end)
   else

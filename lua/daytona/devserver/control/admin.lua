@@ -107,6 +107,7 @@ local function set_clock(context, req)
   end
   if scale then context.clock:set_scale(scale) end
   if seconds then context.clock:advance(seconds) end
+  ask_all(context, "PUT", "/__devserver/clock", { now = context.clock:now(), scale = context.clock.scale })
   return 200, { now = context.clock:now(), scale = context.clock.scale }
 end
 

@@ -25,6 +25,7 @@
 --   cpu, memory, disk  the sandbox's size: cores, GiB, GiB
 --   entrypoint   a shell script to run at the start, its session being "entrypoint"; optional
 --   time_scale   the clock's speed; divide every service delay by it
+--   now          what the clock says, seconds since the epoch; optional
 --   legacy       nil, or "0.190": answer as that old daemon did
 --   faults       list of faults for daytona.devserver.faults
 --   isolated     whether bubblewrap is around it
@@ -32,7 +33,8 @@
 -- It closes N, sets close-on-exec on listen_fd and activity_fd, removes nothing
 -- from disk, serves `/toolbox/<sandbox_id>/...` until SIGTERM, upon which it kills
 -- what it started and exits 0. Below that path it also has `/__devserver/...`: the
--- routes of faults.lua, and `PUT signing-key` with {key} after a rotation.
+-- routes of faults.lua, `PUT signing-key` with {key} after a rotation, `PUT clock` with
+-- {now, scale} when the clock was changed, and `GET spans` (see toolbox/spans.lua).
 -- It runs as the first process of its own process namespace when isolated, so it
 -- reaps orphans (waitpid -1) and its end kills everything; unisolated it is the
 -- leader of its own process group.

@@ -158,7 +158,7 @@ local function daemon_maker(context)
           sandbox_id = box.id, key = context.key, user = box.user, env = box.env,
           labels = box.labels, signing_key = box.signing_key,
           cpu = box.cpu, memory = box.memory, disk = box.disk, entrypoint = entrypoint,
-          time_scale = context.clock.scale, legacy = context.legacy,
+          time_scale = context.clock.scale, now = context.clock:now(), legacy = context.legacy,
           faults = json.array(context.faults:all()),
         }
       end,

@@ -44,7 +44,7 @@ function access.signed(req)
   local expires = req.query.expires
   if not expires then refuse "expires query parameter is required" end
   if not expires:match "^%d+$" then refuse "invalid expires query parameter" end
-  if expires ~= "0" and tonumber(expires) < os.time() then refuse "signature is expired" end
+  if expires ~= "0" and tonumber(expires) < req.app.clock:now() then refuse "signature is expired" end
   if given:sub(1, 3) ~= "v1_" then refuse "unsupported signature scheme" end
   local method = req.method == "HEAD" and "GET" or req.method
   local key = req.app.signing_key

@@ -10,6 +10,7 @@ local bit = require "bit"
 local ffi = require "ffi"
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
+local psocket = require "posix.sys.socket"
 local sys = require "daytona.devserver.toolbox.sys"
 
 local channel = {}
@@ -35,11 +36,53 @@ function channel.open(req, o)
   local ws = req:websocket { protocols = o.protocols }
   local socket = ws.socket
   local held = socket:pending() > 0 and socket:xread(socket:pending(), "b", 0) or ""
-  return setmetatable({
+  local fault = req.fault or {}
+  local self = setmetatable({
     ws = ws, socket = socket, fd = socket:pollfd(), held = held or "",
     largest = o.largest or LARGEST_MESSAGE, out = {}, queued = 0, gone = false,
-    changed = condition.new(),
+    changed = condition.new(), fault = fault, messages_left = fault.messages, bytes_left = fault.cut_after,
   }, Channel)
+  if fault.messages == 0 or fault.cut_after == 0 then self:break_down() end
+  return self
+end
+
+-- Faults: see daytona/devserver/faults.lua --------------------------------------
+
+local function close_frame(code, reason)
+  local data = string.char(bit.rshift(code, 8), code % 256) .. (reason or "")
+  return string.char(128 + CLOSE, #data) .. data
+end
+
+-- Ends the connection as the fault says, in the middle of whatever is going on.
+function Channel:break_down()
+  local fault = self.fault
+  if type(fault.close_code) == "number" and not self.bytes_left then
+    local data = close_frame(fault.close_code, fault.close_reason)
+    sys.write(self.fd, data, #data)
+  end
+  if fault.reset == "mid" then
+    psocket.setsockopt(self.fd, psocket.SOL_SOCKET, psocket.SO_LINGER, 1, 0)
+  else
+    psocket.shutdown(self.fd, psocket.SHUT_WR)
+  end
+  self:fail()
+end
+
+-- What of the bytes is to go out now, and what later.
+function Channel:shape(data)
+  if self.bytes_left then data = data:sub(1, self.bytes_left) end
+  local slow = self.fault.slow
+  local piece = slow and math.max(1, math.ceil(slow / 20)) or #data
+  return data:sub(1, piece), data:sub(piece + 1)
+end
+
+-- After bytes went out: the pause of a slow server, the end of one that breaks.
+function Channel:shaped(count)
+  if self.fault.slow then cqueues.sleep(count / self.fault.slow) end
+  if self.bytes_left then
+    self.bytes_left = self.bytes_left - count
+    if self.bytes_left <= 0 then self:break_down() end
+  end
 end
 
 -- Sending ------------------------------------------------------------------
@@ -62,31 +105,42 @@ function Channel:fail()
   self.changed:signal()
 end
 
+function Channel:write(data)
+  local at, left = ffi.cast("const char *", data), #data
+  while left > 0 and not self.gone do
+    local n, errno = sys.write(self.fd, at, left)
+    if n then
+      at, left = at + n, left - n
+    elseif errno ~= sys.EAGAIN then
+      self:fail()
+    elseif not sys.wait_fd(self.fd, "w", WRITE_PATIENCE) then
+      self:fail()
+    end
+  end
+end
+
 -- Writes what is queued until there is nothing left. One coroutine at a time.
 function Channel:write_out()
   while self.queued > 0 and not self.gone do
     local data, frames = table.concat(self.out), #self.out
     self.out = {}
-    local at, left = ffi.cast("const char *", data), #data
-    while left > 0 and not self.gone do
-      local n, errno = sys.write(self.fd, at, left)
-      if n then
-        at, left = at + n, left - n
-      elseif errno ~= sys.EAGAIN then
-        self:fail()
-      elseif not sys.wait_fd(self.fd, "w", WRITE_PATIENCE) then
-        self:fail()
-      end
+    while data ~= "" and not self.gone do
+      local now
+      now, data = self:shape(data)
+      self:write(now)
+      self:shaped(#now)
     end
     self.queued = math.max(0, self.queued - frames)
     self.changed:signal()
   end
+  if self.messages_left == 0 and not self.gone then self:break_down() end
   self.writing = false
   self.changed:signal()
 end
 
 function Channel:push(opcode, data)
-  if self.gone or self.closing then return nil end
+  if self.gone or self.closing or self.messages_left == 0 then return nil end
+  if self.messages_left and opcode <= BINARY then self.messages_left = self.messages_left - 1 end
   self.out[#self.out + 1] = frame(opcode, data)
   self.queued = self.queued + 1
   if not self.writing then
@@ -250,7 +304,10 @@ end
 ---@param code integer
 ---@param reason string? # at most 123 bytes
 function Channel:close(code, reason)
-  if not self.gone and not self.closing then
+  local other = self.fault.close_code
+  if other then code, reason = other, self.fault.close_reason end
+  if code == "none" then self:flush() end
+  if code ~= "none" and not self.gone and not self.closing then
     self:push(CLOSE, string.char(bit.rshift(code, 8), code % 256) .. (reason or ""))
     self.closing = true
     self:flush()

@@ -93,6 +93,12 @@ local function admin(app, config)
     app.signing_key = req:json().key
     return 204
   end)
+  app:route("PUT", prefix .. "/__devserver/clock", function(req)
+    local body = req:json()
+    app.clock:set_scale(body.scale)
+    app.clock:set(body.now)
+    return 204
+  end)
   app:route("GET", prefix .. "/__devserver/spans", function() return 200, spans.all() end)
 end
 
@@ -106,7 +112,7 @@ local function main(config)
   local app = httpd.new {
     key = config.key, source = "DAYTONA_DAEMON", authenticate = access.has_key,
     envelope = config.legacy and failures.legacy or nil,
-    clock = Clock.new(config.time_scale), on_request = finish,
+    clock = Clock.new(config.time_scale, config.now), not_found = routes.missing, on_request = finish,
   }
   app.legacy, app.signing_key = config.legacy, config.signing_key
   routes.install(app, config)

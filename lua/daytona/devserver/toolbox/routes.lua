@@ -8,6 +8,7 @@ local environment = require "daytona.devserver.toolbox.environment"
 local computer = require "daytona.devserver.toolbox.computer_calls"
 local code_run = require "daytona.devserver.toolbox.code_run"
 local failures = require "daytona.devserver.toolbox.failures"
+local fields = require "daytona.devserver.toolbox.fields"
 local files = require "daytona.devserver.toolbox.files"
 local git = require "daytona.devserver.toolbox.git_calls"
 local interpreter = require "daytona.devserver.toolbox.interpreter_calls"
@@ -37,6 +38,12 @@ local function work_dir()
   return 200, { dir = unistd.getcwd() }
 end
 
+-- The service's own machines call this, with a token for telemetry.
+local function init(req)
+  fields.read(req, { token = "string" })
+  return 200, { message = "token ignored: the local server sends no telemetry" }
+end
+
 -- A preview comes through the control plane, which has taken its own credentials out.
 local function of_preview(name, value)
   return name ~= "x-daytona-authorization" and value or nil
@@ -63,6 +70,7 @@ local TABLE = {
   { "GET", "/user-home-dir", home_dir },
   { "GET", "/project-dir", home_dir },
   { "GET", "/work-dir", work_dir },
+  { "POST", "/init", init },
   { "POST", "/env", environment.update, nil, "new" },
   { "GET", "/port", system.ports, "empty" },
   { "GET", "/port/:port/in-use", system.port_in_use, "empty" },
@@ -207,6 +215,17 @@ function routes.install(app, config)
       add(app, entry, "/toolbox/" .. config.sandbox_id)
     end
   end
+end
+
+--- Answers a request for a path that is none: with the way to the one that differs by
+-- a slash at its end, where there is one. For httpd's `not_found`.
+function routes.missing(req)
+  local path, query = req.target:match "^([^?]*)(.*)$"
+  local other = path:match "^(.+)/$" or path .. "/"
+  if req.app:has_route(req.method, other) then
+    return req.method == "GET" and 301 or 307, "", { location = other .. query }
+  end
+  return 404, "404 page not found", { ["content-type"] = "text/plain" }
 end
 
 return routes
