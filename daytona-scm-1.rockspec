@@ -183,6 +183,7 @@ build = {
     ["daytona.loop"] = "lua/daytona/loop.lua",
     ["daytona.lsp"] = "lua/daytona/lsp.lua",
     ["daytona.machine"] = "lua/daytona/machine.lua",
+    ["daytona.methods"] = "lua/daytona/methods.lua",
     ["daytona.native"] = "lua/daytona/native.lua",
     ["daytona.options"] = "lua/daytona/options.lua",
     ["daytona.process"] = "lua/daytona/process.lua",

@@ -12,7 +12,7 @@ local check = daytona.assert
 local function shell(sandbox)
   return daytona.using(check(sandbox:pty { env = { TERM = os.getenv "TERM" or "xterm-256color" } }), function(pty)
     local code, why = pty:interact()
-    if not code then io.stderr:write(tostring(why), "\n") end
+    if not code then io.stderr:write("\n", tostring(why), "\n") end
     return code or 1
   end)
 end
@@ -22,7 +22,8 @@ local code
 if name then
   code = shell(check(check(client:get(name)):ensure_started()))
 else
-  code = daytona.using(check(client:create { labels = { example = "shell" } }), shell)
-  print "the sandbox is gone"
+  local sandbox = check(client:create { labels = { example = "shell" } })
+  code = daytona.using(sandbox, shell)
+  print(sandbox.state == "destroying" and "the sandbox is gone" or "not deleted: " .. tostring(sandbox))
 end
 os.exit(code % 256, true)

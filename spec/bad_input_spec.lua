@@ -182,6 +182,74 @@ describe("an argument", function()
   end)
 end)
 
+describe("a call", function()
+  it("with a dot in place of the colon is refused", function()
+    local objects = {
+      client = client, sandbox = box, ["sandbox.fs"] = box.fs, ["sandbox.git"] = box.git,
+      ["sandbox.interpreter"] = box.interpreter, ["sandbox.computer"] = box.computer,
+      ["sandbox.computer.mouse"] = box.computer.mouse, server = box:lsp("python", "."),
+    }
+    local calls = {
+      client = { "create", "list", "get", "delete", "close" },
+      sandbox = { "exec", "run", "popen", "pty", "session", "refresh", "delete", "close", "preview_url", "set_env" },
+      ["sandbox.fs"] = { "read", "write", "upload", "list", "sync", "open" }, ["sandbox.git"] = { "clone", "status" },
+      ["sandbox.interpreter"] = { "run", "contexts" }, ["sandbox.computer"] = { "start", "processes" },
+      ["sandbox.computer.mouse"] = { "click" }, server = { "start", "completions" },
+    }
+    for usage, names in pairs(calls) do
+      for _, name in ipairs(names) do
+        local words = name .. " is a method: call it as " .. usage .. ":" .. name .. "(...), with a colon"
+        refused(words, objects[usage][name])
+        refused(words, objects[usage][name], "x", {})
+        refused(words, objects[usage][name], {})
+        refused(words, objects[usage][name], daytona)
+      end
+    end
+  end)
+
+  it("with a colon in place of the dot is refused", function()
+    refused("daytona.new is a function: call it with a dot", daytona.new, daytona, {})
+    refused("list is a function: call it with a dot", client.list, client, daytona)
+  end)
+
+  it("of using without something to close, or something to call, is refused", function()
+    refused("using: a table has no close method", daytona.using, {}, print)
+    refused("using: a string has no close method", daytona.using, "x", print)
+    local closed = 0
+    refused("using: a function expected, got nil", daytona.using, { close = function() closed = closed + 1 end })
+    assert.equal(1, closed)
+  end)
+
+  it("of upload whose source gives something else than strings is refused", function()
+    for _, chunk in ipairs { {}, 5, true } do
+      local fine, text = pcall(box.fs.upload, box.fs, function() return chunk end, "x")
+      assert.is_false(fine)
+      assert.matches("upload: the source returned a " .. type(chunk), text)
+    end
+  end)
+end)
+
+describe("a deleted sandbox", function()
+  it("says so, at once, in every call", function()
+    local gone = assert(client:create {})
+    assert(gone:exec "true")
+    assert(gone:delete())
+    assert.equal("destroying", gone.state)
+    for _, call in ipairs {
+      function() return gone:exec "true" end, function() return gone.fs:read "x" end,
+      function() return gone:popen "true" end, function() return gone:pty {} end,
+      function() return gone:session "x" end, function() return gone.interpreter:run "1" end,
+      function() return gone.git:status "x" end,
+    } do
+      local none, err = call()
+      assert.is_nil(none)
+      assert.equal("not_found", err.kind)
+      assert.matches("the sandbox is deleted", tostring(err))
+    end
+    assert(gone:delete())
+  end)
+end)
+
 describe("an odd name", function()
   local NAMES = { "a/b", "a b", "ünïcödé ✓", "a?b=c&d#e", "100%41", "..", "a+b", "'quoted'", "{}", "%2e%2e/x" }
 

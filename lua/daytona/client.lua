@@ -5,6 +5,7 @@ local config = require "daytona.config"
 local errors = require "daytona.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local process = require "daytona.process"
 local random = require "daytona.random"
@@ -489,7 +490,7 @@ end
 local function sandbox_of(self, what, value)
   if sandbox.is(value) then return value end
   if type(value) ~= "string" or value == "" then
-    errors.misuse(1, "%s takes a sandbox or its id, not a %s", what, type(value))
+    errors.misuse(1, "%s takes a sandbox or its id, got %s", what, type(value))
   end
   return Client.attach(self, value)
 end
@@ -709,5 +710,7 @@ function Client:request(method, path, opts)
   end
   return response
 end
+
+methods.guard(Client, "daytona.Client", "client")
 
 return M

@@ -1,14 +1,19 @@
 -- The end of a scope, for Lua without `<close>`.
 
+local errors = require "daytona.errors"
 local loop = require "daytona.loop"
 
 local closing = {}
 
--- What `<close>` calls: of a job, for example, another thing than `close`.
+-- What `<close>` calls: of a job, for example, another thing than `close`. nil
+-- where there is no such thing.
+local function closer(object)
+  local meta, kind = getmetatable(object), type(object)
+  return type(meta) == "table" and meta.__close or (kind == "table" or kind == "userdata") and object.close
+end
+
 local function close(object)
-  local meta = getmetatable(object)
-  local at_end = type(meta) == "table" and meta.__close or object.close
-  return at_end(object)
+  return closer(object)(object)
 end
 
 local function closed(object, ...)
@@ -25,7 +30,9 @@ end
 ---@return any ...
 function closing.using(object, fn)
   if object == nil then return nil, fn end
+  if not closer(object) then errors.misuse(1, "using: a %s has no close method", type(object)) end
   local function body()
+    if type(fn) ~= "function" then errors.misuse(1, "using: a function expected, got %s", type(fn)) end
     return fn(object)
   end
   return closed(object, loop.guard(body, close, object))

@@ -6,6 +6,7 @@ local errors = require "daytona.errors"
 local inside = require "daytona.inside"
 local localfile = require "daytona.localfile"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local task = require "daytona.task"
 local wire = require "daytona.wire"
@@ -352,7 +353,7 @@ local Recording = {}
 local function recording_id(operation, recording)
   local id = type(recording) == "table" and recording.id or recording
   if type(id) ~= "string" or id == "" then
-    errors.misuse(1, "%s: takes a recording or its id, not a %s", operation, type(recording))
+    errors.misuse(1, "%s: takes a recording or its id, got %s", operation, type(recording))
   end
   return id
 end
@@ -536,7 +537,7 @@ end
 local function node_id(operation, node)
   local id = type(node) == "table" and node.id or node
   if type(id) ~= "string" or id == "" then
-    errors.misuse(1, "%s: takes a node or its id, not a %s", operation, type(node))
+    errors.misuse(1, "%s: takes a node or its id, got %s", operation, type(node))
   end
   return id
 end
@@ -697,5 +698,11 @@ function Computer:restart(name)
   options.argument("restart: the process", "text", name)
   return done(call(self.sandbox, "restart", { what = name }, name))
 end
+
+methods.guard(Computer, "daytona.Computer", "sandbox.computer")
+for name, class in pairs {
+  mouse = Mouse, keyboard = Keyboard, screenshot = Screenshot, display = Display, recording = Recording,
+  accessibility = Accessibility,
+} do methods.guard(class, class.__name, "sandbox.computer." .. name) end
 
 return M

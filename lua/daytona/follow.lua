@@ -12,6 +12,7 @@ local errors = require "daytona.errors"
 local http = require "daytona.http"
 local line_buffer = require "daytona.line_buffer"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local session = require "daytona.session"
 local url = require "daytona.url"
@@ -336,5 +337,7 @@ function M.follow(command, opts)
   if opts.on_stdout or opts.on_stderr then return loop.guard(run, stop, { self, opts }) end
   return self, nil, nil, self
 end
+
+methods.guard(Follow, "daytona.Follow", "follow")
 
 return M

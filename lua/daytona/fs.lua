@@ -7,6 +7,7 @@ local errors = require "daytona.errors"
 local http = require "daytona.http"
 local localfile = require "daytona.localfile"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local wire = require "daytona.wire"
 
@@ -317,7 +318,7 @@ local function content_of(source, length)
   if type(source) == "table" and type(source.data) == "string" then
     return { data = source.data, length = #source.data }
   end
-  errors.misuse(1, "upload: the source must be a path, an open file, { data = ... } or a function, not a %s",
+  errors.misuse(1, "upload: the source must be a path, an open file, { data = ... } or a function, got %s",
     type(source))
 end
 
@@ -570,7 +571,7 @@ function FileSystem:download(path, target, opts)
   elseif type(target) == "function" then
     return download_to_function(self, path, target, opts)
   end
-  errors.misuse(1, "download: the target must be a path, an open file or a function, not a %s", type(target))
+  errors.misuse(1, "download: the target must be a path, an open file or a function, got %s", type(target))
 end
 
 local READ = {
@@ -625,5 +626,7 @@ FileSystem.upload_dir = later("daytona.fs.sync", "upload_dir")
 FileSystem.download_dir = later("daytona.fs.sync", "download_dir")
 FileSystem.sync = later("daytona.fs.sync", "sync")
 FileSystem.watch = later("daytona.fs.watch", "watch")
+
+methods.guard(FileSystem, "daytona.FileSystem", "sandbox.fs")
 
 return M

@@ -9,6 +9,7 @@
 
 local errors = require "daytona.errors"
 local http = require "daytona.http"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local url = require "daytona.url"
 local wire = require "daytona.wire"
@@ -678,5 +679,7 @@ function Git:authenticate(username, password, opts)
     json = { username = username, password = password, host = opts.host, protocol = opts.protocol },
   })
 end
+
+methods.guard(Git, "daytona.Git", "sandbox.git")
 
 return M

@@ -235,6 +235,9 @@ local function feed(op, source, chunk)
         op.transfer:finish()
         return nil
       end
+      if type(chunk) ~= "string" then
+        errors.misuse(1, "upload: the source returned a %s; it returns strings, and nil at the end", type(chunk))
+      end
     end
     if chunk ~= "" then
       local taken = op.transfer:write(chunk)

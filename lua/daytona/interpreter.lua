@@ -8,6 +8,7 @@ local errors = require "daytona.errors"
 local inside = require "daytona.inside"
 local json = require "daytona.json"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local websocket = require "daytona.websocket"
 local wire = require "daytona.wire"
@@ -70,7 +71,7 @@ end
 local function id_of(what, context)
   local id = type(context) == "table" and context.id or context
   if type(id) ~= "string" or id == "" then
-    errors.misuse(1, "%s must be a context or its id, not a %s", what, type(context))
+    errors.misuse(1, "%s must be a context or its id, got %s", what, type(context))
   end
   return id
 end
@@ -339,5 +340,7 @@ function Interpreter:run(code, opts)
   hang_up(run)
   return checked(run, result, err)
 end
+
+methods.guard(Interpreter, "daytona.Interpreter", "sandbox.interpreter")
 
 return M

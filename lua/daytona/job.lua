@@ -13,6 +13,7 @@ local errors = require "daytona.errors"
 local http = require "daytona.http"
 local line_buffer = require "daytona.line_buffer"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local process = require "daytona.process"
 local script = require "daytona.job_script"
@@ -617,5 +618,7 @@ function M.jobs(self)
   end)
   return list
 end
+
+methods.guard(Job, "daytona.Job", "job")
 
 return M

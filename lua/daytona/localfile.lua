@@ -12,7 +12,7 @@ local localfile = {}
 function localfile.beside(path)
   local name = path .. "." .. random.hex(6) .. ".part"
   local file, why = io.open(name, "wb")
-  if not file then return nil, why end
+  if not file then return nil, (why:gsub("%.%x+%.part", "", 1)) end
   return file, name
 end
 

@@ -5,6 +5,7 @@
 
 local errors = require "daytona.errors"
 local inside = require "daytona.inside"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local wire = require "daytona.wire"
 
@@ -235,5 +236,7 @@ function LanguageServer:completions(path, position, opts)
   local answer = wire.to_lua(raw)
   return { is_incomplete = answer.is_incomplete == true, items = answer.items or {} }
 end
+
+methods.guard(LanguageServer, "daytona.LanguageServer", "server")
 
 return M

@@ -89,12 +89,35 @@ local function fits(kind, value)
 end
 
 -- How a wrong value is shown: its type, and what it is where that is short and
--- cannot be a secret.
-local function shown(value)
-  local kind = type(value)
-  if kind == "number" or kind == "boolean" then return tostring(value) end
-  if kind == "string" then return value == "" and "an empty string" or "a string" end
-  return "a " .. kind
+-- cannot be a secret: no string is shown but in place of a word from a list.
+local function shown(value, kind)
+  local is = type(value)
+  if is == "number" or is == "boolean" or is == "nil" then return tostring(value) end
+  if is ~= "string" then return "a " .. is end
+  if value == "" then return "an empty string" end
+  if type(kind) == "table" and #value < 40 then return '"' .. value .. '"' end
+  return type(kind) == "function" and "this string" or "a string"
+end
+
+-- What is wrong with a table, where one would be right; its values may be secrets.
+local function flaw_in(value, kind)
+  if kind == "map" then
+    for key, item in pairs(value) do
+      if type(key) ~= "string" then return ("one with the key [%s]"):format(tostring(key)) end
+      if type(item) ~= "string" then return ("one where '%s' is a %s"):format(key, type(item)) end
+    end
+  elseif kind == "list" then
+    for i = 1, #value do
+      if type(value[i]) ~= "string" then return ("one whose item %d is a %s"):format(i, type(value[i])) end
+    end
+    return "a table with names or gaps"
+  end
+  return "a table"
+end
+
+local function refuse(what, kind, expected, value)
+  local given = type(value) == "table" and flaw_in(value, kind) or shown(value, kind)
+  errors.misuse(1, "%s must be %s, not %s", what, expected, given)
 end
 
 --- Unknown names ----------------------------------------------------------------------
@@ -125,7 +148,10 @@ local function nearest(name, names)
   return best
 end
 
-local function refuse_unknown(what, spec, name)
+local function refuse_unknown(what, spec, name, given)
+  if given == package.loaded.daytona then
+    errors.misuse(1, "%s is a function: call it with a dot, not with a colon", what)
+  end
   local names = {}
   for known in pairs(spec) do names[#names + 1] = known end
   table.sort(names)
@@ -150,10 +176,10 @@ function options.check(what, spec, given)
   end
   for name, value in pairs(given) do
     local kind = spec[name]
-    if kind == nil then refuse_unknown(what, spec, name) end
+    if kind == nil then refuse_unknown(what, spec, name, given) end
     local fine, expected = fits(kind, value)
     if not fine then
-      errors.misuse(1, "%s: option '%s' must be %s, not %s", what, name, expected, shown(value))
+      refuse(("%s: option '%s'"):format(what, name), kind, expected, value)
     end
   end
   return given
@@ -167,7 +193,7 @@ end
 ---@return T
 function options.argument(what, kind, value)
   local fine, expected = fits(kind, value)
-  if not fine then errors.misuse(1, "%s must be %s, not %s", what, expected, shown(value)) end
+  if not fine then refuse(what, kind, expected, value) end
   return value
 end
 

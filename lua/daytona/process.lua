@@ -88,7 +88,7 @@ local function command_text(operation, command)
     if command[1] == "" then errors.misuse(1, "%s: the program's name is empty", operation) end
     command = shell.join(command)
   elseif type(command) ~= "string" then
-    errors.misuse(1, "%s: the command must be a string or a list of strings, not a %s", operation, type(command))
+    errors.misuse(1, "%s: the command must be a string or a list of strings, got %s", operation, type(command))
   elseif not command:find("%S") then
     errors.misuse(1, "%s: the command is empty", operation)
   end

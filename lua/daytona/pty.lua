@@ -9,6 +9,7 @@ local errors = require "daytona.errors"
 local inside = require "daytona.inside"
 local json = require "daytona.json"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local url = require "daytona.url"
 local websocket = require "daytona.websocket"
@@ -604,5 +605,7 @@ Pty.__close = Pty.close
 function Pty:interact()
   return require("daytona.interact")(self)
 end
+
+methods.guard(Pty, "daytona.Pty", "pty")
 
 return M

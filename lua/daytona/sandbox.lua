@@ -6,6 +6,7 @@
 local errors = require "daytona.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local process = require "daytona.process"
 local random = require "daytona.random"
@@ -489,6 +490,7 @@ function Sandbox:delete(opts)
   local fine, err = change_state(self, "delete", query, opts.timeout or 60, opts.wait == true)
   self.name = name -- the service gives it another one, to free the name
   if not fine then return nil, err end
+  if self.state ~= "destroyed" then self.state = "destroying" end
   return self
 end
 
@@ -604,10 +606,15 @@ local function fetch_toolbox_url(self)
   return raw.url
 end
 
+local GONE = { destroying = true, destroyed = true }
+
 ---The way to the daemon inside. It follows the sandbox's URL, which may change.
 ---@return daytona.Connection?
 ---@return daytona.Error?
 function Sandbox:toolbox()
+  if GONE[self.state] then
+    return nil, errors.new { kind = "not_found", sandbox = self, message = "the sandbox is deleted" }
+  end
   local address = self.toolbox_proxy_url
   local known = rawget(self, "_toolbox")
   if known and known.address == address and not self.client.closed then return known end
@@ -657,5 +664,7 @@ function Sandbox:version()
 end
 
 M.deadline_after = deadline_after
+
+methods.guard(Sandbox, "daytona.Sandbox", "sandbox")
 
 return M

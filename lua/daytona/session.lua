@@ -11,6 +11,7 @@ local errors = require "daytona.errors"
 local inside = require "daytona.inside"
 local json = require "daytona.json"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local process = require "daytona.process"
 
@@ -662,5 +663,8 @@ function Session:close()
 end
 
 Session.__close = Session.close
+
+methods.guard(Command, "daytona.Command", "command")
+methods.guard(Session, "daytona.Session", "session")
 
 return M

@@ -5,6 +5,7 @@
 local compat = require "daytona.compat"
 local errors = require "daytona.errors"
 local loop = require "daytona.loop"
+local methods = require "daytona.methods"
 
 local task = {}
 
@@ -297,5 +298,7 @@ function task.map(list, fn, opts)
   end
   return run_jobs(job, list, #list, concurrency_of(opts))
 end
+
+methods.guard(Task, "daytona.Task", "task")
 
 return task

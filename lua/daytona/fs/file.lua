@@ -5,6 +5,7 @@
 local compat = require "daytona.compat"
 local errors = require "daytona.errors"
 local fs = require "daytona.fs"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 
 local file = {}
@@ -293,5 +294,7 @@ function file.open(self, path, mode)
     fs = self, path = path, buffer = "", start = 0, at = 0, block = FIRST_BLOCK,
   }, File)
 end
+
+methods.guard(File, "daytona.File", "file")
 
 return file

@@ -487,7 +487,7 @@ local function download_entry(i, item)
     fs.check_path("download_many: the target of item " .. i, target)
     target = fs.local_target(path, target)
   elseif target ~= nil and type(target) ~= "function" and io.type(target) ~= "file" then
-    errors.misuse(1, "download_many: the target of item %d must be a path, an open file or a function, not a %s", i,
+    errors.misuse(1, "download_many: the target of item %d must be a path, an open file or a function, got %s", i,
       type(target))
   end
   return { path = path, target = target, result = { path = path } }
