@@ -140,21 +140,35 @@ describe("a session", function()
   end)
 
   it("has its logs in the form that the client's version knows", function()
-    local command = exec("echo out").json.cmdId
-    local function logs(headers)
-      local r = daemon:request("GET", command_path(command) .. "/logs", { headers = headers })
-      return r.json and r.json.output or r.body
-    end
     local raw = "\1\1\1out\n"
-    assert.are.equal("out\n", logs {})
-    assert.are.equal(raw, logs { ["X-Daytona-Split-Output"] = "true" })
-    assert.are.equal("out\n", logs { ["X-Daytona-SDK-Version"] = "0.26.9" })
-    assert.are.equal(raw, logs { ["X-Daytona-SDK-Version"] = "0.27.0" })
-    assert.are.equal(raw, logs { ["X-Daytona-SDK-Version"] = "0.167.0" })
-    assert.are.equal(raw, logs { ["X-Daytona-SDK-Version"] = "what" })
-    local old = exec("echo out", nil, { ["X-Daytona-SDK-Version"] = "0.100.0rc1" }).json
-    assert.are.equal(raw, old.output)
-    assert.are.equal("out\n", exec("echo out", nil, {}).json.output)
+    for _, row in ipairs {  -- headers, exec's output, its stdout, logs as JSON?, logs on a WebSocket
+      { {}, "out\n", nil, false, "out\n" },
+      { { ["X-Daytona-Split-Output"] = "true" }, raw, nil, false, raw },
+      { { ["X-Daytona-SDK-Version"] = "0.26.9" }, "out\n", nil, false, "out\n" },
+      { { ["X-Daytona-SDK-Version"] = "0.27.0" }, raw, nil, false, raw },
+      { { ["X-Daytona-SDK-Version"] = "0.100.0rc1" }, raw, nil, false, raw },
+      { { ["X-Daytona-SDK-Version"] = "0.166.9" }, raw, nil, false, raw },
+      { { ["X-Daytona-SDK-Version"] = "0.167.0" }, raw, "out\n", true, raw },
+      { { ["X-Daytona-SDK-Version"] = "0.0.0-dev" }, raw, "out\n", true, raw },
+      { { ["X-Daytona-SDK-Version"] = "what" }, raw, nil, false, raw },
+    } do
+      local headers = row[1]
+      local _, name = next(headers)
+      local answer = exec("echo out", nil, headers).json
+      local out = answer.stdout
+      if type(out) ~= "string" then out = nil end
+      assert.are.same({ row[2], row[3] }, { answer.output, out }, name)
+      local r = daemon:request("GET", command_path(answer.cmdId) .. "/logs", { headers = headers })
+      assert.are.equal(row[4], r.json ~= nil, name)
+      if r.json then
+        assert.are.same({ raw, "out\n", "" }, { r.json.output, r.json.stdout, r.json.stderr })
+      else
+        assert.is_truthy(r.headers["content-type"]:find "^text/plain")
+        assert.are.equal(row[2], r.body, name)
+      end
+      local events = daemon:talk(command_path(answer.cmdId) .. "/logs", { headers = headers })()
+      assert.are.equal(row[5], events.binary, name)
+    end
   end)
 
   it("can be followed, in small frames, from the beginning to the end", function()

@@ -250,7 +250,13 @@ end
 function calls.checkout(req)
   local f = fields.read(req, { path = "string!", branch = "string!" })
   check_name(f.branch, "branch")
-  git.must({ path = repository(f.path) }, "checkout", "--quiet", "--no-guess", f.branch, "--")
+  local path, target = repository(f.path), f.branch
+  -- what an old daemon does not know, it takes for this branch
+  if req.app.legacy and target:find "%X" and git.run({ path = path }, "rev-parse", "-q", "--verify", target) ~= 0
+    and git.run({ path = path }, "rev-parse", "-q", "--verify", "refs/heads/master") == 0 then
+    target = "master"
+  end
+  git.must({ path = path }, "checkout", "--quiet", "--no-guess", target, "--")
   return 200
 end
 

@@ -19,6 +19,7 @@ calls.follow_delay = 1
 local ENTRYPOINT, ENTRYPOINT_COMMAND = "entrypoint", "entrypoint_command"
 
 local function describe_command(command)
+  command.told = command.exit_code ~= nil   -- an old daemon knows only then that it is over
   return { id = command.id, command = text.utf8(command.text), exitCode = command.exit_code }
 end
 
@@ -103,6 +104,7 @@ local function outcome(req, command)
       output = text.utf8(version.wants_prefixes(req) and raw or session_log.combined(raw)) }
   end
   answer.cmdId, answer.exitCode = command.id, command.exit_code
+  command.told = true
   return answer
 end
 
@@ -156,6 +158,9 @@ function calls.input(req)
   if command.exit_code == nil and not command.input then
     failures.raise(400, "a synchronous command has no input")
   elseif command.exit_code or not found:feed(command, data) then
+    if req.app.legacy and not command.told then
+      failures.code(500, "INTERNAL_SERVER_ERROR", "failed to open input pipe: no such file or directory")
+    end
     failures.code(410, "COMMAND_ALREADY_COMPLETED",
       ("command has already completed with exit code %s"):format(command.exit_code or "unknown"))
   end

@@ -56,9 +56,11 @@ local function each_listener(path, each)
   end
 end
 
-local function listening(and_mine)
+local BOTH, IPV4 = { "/proc/net/tcp", "/proc/net/tcp6" }, { "/proc/net/tcp" }
+
+local function listening(and_mine, tables)
   local own, seen = own_sockets(and_mine), {}
-  for _, path in ipairs { "/proc/net/tcp", "/proc/net/tcp6" } do
+  for _, path in ipairs(tables or BOTH) do
     each_listener(path, function(port, inode)
       if own[inode] then seen[port] = true end
     end)
@@ -73,10 +75,10 @@ function system.listens(port)
   return listening(true)[port] == true
 end
 
---- GET /port
-function system.ports()
+--- GET /port (an old daemon does not see what listens on IPv6 alone)
+function system.ports(req)
   local list = json.array {}
-  for port in pairs(listening()) do list[#list + 1] = port end
+  for port in pairs(listening(false, req.app.legacy and IPV4 or BOTH)) do list[#list + 1] = port end
   table.sort(list)
   return 200, { ports = list }
 end
