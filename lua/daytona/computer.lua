@@ -399,7 +399,8 @@ function Recording:list()
   return list
 end
 
----@param recording daytona.Recording|string
+---One recording as it is now; kind "not_found" when there is none of that id.
+---@param recording daytona.Recording|string  it, or its id
 ---@return daytona.Recording?
 ---@return daytona.Error?
 function Recording:get(recording)

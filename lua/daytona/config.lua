@@ -34,8 +34,7 @@ config.DEFAULT_API_URL = "https://app.daytona.io/api"
 ---@field timeout? number         seconds, of a plain request; 60, and 0 for none
 ---@field max_bytes? integer      cap of an answer kept in memory; 64 MiB
 ---@field max_retries? integer    further tries where repeating is safe; 3
----@field max_connections? integer to one host; 256. It is the whole program's: the first client to
----say it sets it, if nothing was requested before
+---@field max_connections? integer to one host; 256. The first client that says it sets it for the whole program
 ---@field user_agent? string      added to ours
 local SPEC = {
   api_key = "string", jwt_token = "string", organization_id = "string",

@@ -13,6 +13,7 @@
 ---@field null any                           an explicit null, for sending
 ---@field new fun(opts?: daytona.Config): daytona.Client?, daytona.Error?
 ---@field spawn fun(fn: function, ...: any): daytona.Task
+---@field callback fun(fn: function): fun(...): daytona.Task  fn with a callback as its last argument
 ---@field gather fun(fns: function[]): table?, daytona.Error?
 ---@field map fun(list: any[], fn: fun(item: any, index: integer): any, opts?: { concurrency?: integer }): table?, daytona.Error?
 ---@field sleep fun(seconds: number): boolean?, daytona.Error?

@@ -151,7 +151,7 @@ end
 ---in UTF-16 units.
 ---@class daytona.Symbol
 ---@field name string
----@field kind integer   as the Language LanguageServer Protocol numbers them
+---@field kind integer   as the Language Server Protocol numbers them
 ---@field location { uri: string, range: { start: { line: integer, character: integer }, ["end"]: { line: integer, character: integer } } }
 
 ---The names that a document defines.
@@ -189,7 +189,7 @@ local CONTEXT = { trigger_kind = options.range(1, 3), trigger_character = "text"
 
 ---@class daytona.Completion
 ---@field label string
----@field kind? integer      as the Language LanguageServer Protocol numbers them
+---@field kind? integer      as the Language Server Protocol numbers them
 ---@field detail? string
 ---@field documentation? any string, or { kind =, value = }
 ---@field sort_text? string

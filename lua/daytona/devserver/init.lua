@@ -148,6 +148,7 @@ function Server:requests()
   return call(self, "GET", "requests")
 end
 
+---Forgets what was received so far: `requests` begins anew.
 ---@return true? ok, daytona.Error? err
 function Server:forget_requests()
   return call(self, "DELETE", "requests")
