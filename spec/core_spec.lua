@@ -91,6 +91,60 @@ describe("daytona.core", function()
     end)
   end)
 
+  describe("the short cuts for JSON", function()
+    local cjson = require("cjson").new()
+
+    it("write commands as the long way does", function()
+      local texts = {
+        "ls -l", "it's", "''", "'", "a\\'b\"\n\tc\1", "\226\130\172", (" "):rep(99) .. "x", ("'"):rep(600),
+        ("\1"):rep(600),
+      }
+      for _, text in ipairs(texts) do
+        local quoted = "'" .. text:gsub("'", "'\\''") .. "'"
+        assert.equal(core.json_string("eval " .. quoted .. "\n"), core.json_command("eval '", text, "'\n"))
+      end
+      for _, text in ipairs { "", " \t\n", "a\0b", "\255", ("x"):rep(5000), false, 12, {} } do
+        assert.is_nil(core.json_command("", text, ""))
+      end
+    end)
+
+    it("read the plainest objects as cjson does, and leave all others to it", function()
+      local function pair(text) return core.json_pair(text, "n", "s") end
+      for _, text in ipairs {
+        '{"n":0,"s":""}', '{"n":-1,"s":"x"}', ' { "n" : 123456789012345 , "s" : "a b" } \n',
+        [[{"n":7,"s":"\"\\\/\b\f\n\r\t"}]], [[{"n":7,"s":"\u0000\u001b[1m\u00e9\u20ACx\uffff"}]],
+        '{"n":-0,"s":"\195\169"}',
+        '{"n":1,"s":"' .. ([[\n]]):rep(5000) .. '"}',
+      } do
+        local n, s = pair(text)
+        local value = cjson.decode(text)
+        assert.equal(value.n, n)
+        assert.equal(value.s, s)
+        if math.type then assert.equal("integer", math.type(n)) end
+      end
+      for _, text in ipairs {
+        "", "{", "{}", "[]", "null", '{"n":1}', '{"s":"","n":1}', '{"n":1,"s":"","x":1}', '{"n":1,"s":null}',
+        '{"n":null,"s":""}', '{"n":1.5,"s":""}', '{"n":1e3,"s":""}', '{"n":01,"s":""}', '{"n":-,"s":""}',
+        '{"n":1234567890123456,"s":""}', '{"n":"1","s":""}', '{"n":1,"s":"\n"}', [[{"n":1,"s":"\ud83d\ude00"}]],
+        [[{"n":1,"s":"\x"}]], [[{"n":1,"s":"\u12"}]], [[{"n":1,"s":"\u12g4"}]], '{"n":1,"s":"a', [[{"n":1,"s":"a\]],
+        [[{"n":1,"s":"a\u00]], '{"n":1,"s":"a"', '{"n":1,"s":"a"}x', '{"n":1,"s":"a"}\0', '{"nn":1,"s":""}',
+        '{"n" "s":""}',
+      } do
+        assert.equal(0, select("#", pair(text)), text)
+      end
+    end)
+  end)
+
+  it("gives names that are found once", function()
+    local seen = {}
+    for _ = 1, 200 do
+      local name = core.unique()
+      assert.matches("^%x+%-%d+%.$", name)
+      assert.is_nil(seen[name])
+      seen[name] = true
+    end
+  end)
+
   it("knows whether a coroutine can yield, where Lua does", function()
     if core.is_yieldable() == nil then return end -- 5.1 and 5.2
     local inside, beyond
@@ -320,9 +374,13 @@ describe("daytona.core", function()
   describe("an exchange", function()
     local profile = core.profile { headers = { "X-Of: profile" } }
 
+    local function call_of(path, body)
+      return core.call(profile, body and "POST" or "GET", peer.url .. path, body and "Content-Type: text/plain",
+        nil, "status", "text")
+    end
+
     local function exchange(out, wait, path, body)
-      return engine:exchange(out, wait, profile, body and "POST" or "GET", peer.url .. path,
-        body and "Content-Type: text/plain", body, 10, nil, 1000)
+      return engine:exchange(out, wait, call_of(path, body), body, 10, 1000)
     end
 
     it("has the answer of 2xx at once, and nothing else to do with", function()
@@ -366,10 +424,31 @@ describe("daytona.core", function()
 
     it("does nothing where a character is forbidden", function()
       local out = { false, 0 }
-      for _, path in ipairs { "/\n", "/\0", "/ " } do
+      for _, path in ipairs { "/\n", "/ " } do
         assert.equal(0, select("#", exchange(out, 10, path)))
       end
+      assert.is_nil(call_of "/\0")
       assert.is_false(out[1])
+    end)
+
+    it("takes a small answer apart that holds nothing but what was named", function()
+      local out = { false, 0 }
+      assert.same({ 200, 7, "a\nb" }, { exchange(out, 10, '/reply?body=%7B%22status%22:7,%22text%22:%22a%5Cnb%22%7D') })
+    end)
+
+    it("may be made again and again, whatever changes", function()
+      local out, calls = { false, 0 }, {}
+      for i, path in ipairs { "/echo", "/echo?b", "/echo" } do calls[i] = call_of(path, "") end
+      for i = 1, 30 do
+        local body = ("x"):rep(i * 50 % 1300)
+        local status, answer = engine:exchange(out, 10, calls[i % 3 + 1], body, 10, 10000)
+        assert.equal(200, status)
+        assert.matches(i % 3 == 1 and "^POST /echo%?b " or "^POST /echo ", answer)
+        assert.equal(body, answer:match "\r?\n\r?\n(.*)$")
+      end
+      collectgarbage()
+      profile:close()
+      assert.has_error(function() engine:exchange(out, 10, calls[1]) end)
     end)
   end)
 

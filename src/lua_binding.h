@@ -18,6 +18,7 @@
 #endif
 
 #define ENGINE_TYPE "daytona.core.Engine"
+#define CALL_TYPE "daytona.core.Call"
 #define PROFILE_TYPE "daytona.core.Profile"
 #define TRANSFER_TYPE "daytona.core.Transfer"
 #define DOORBELL_TYPE "daytona.core.Doorbell"
@@ -74,8 +75,17 @@ const char *const *strings_field(lua_State *L, int t, const char *name,
 int push_header(lua_State *L, const char *block, size_t size);
 int push_headers(lua_State *L, const char *block, size_t size);
 
-/* lua_engine.c, lua_transfer.c, lua_websocket.c, lua_doorbell.c: register their
-   types. */
+/* Pushes the number and the string of a JSON object that has just these two
+   fields, in this order, and is of the plainest form; or nothing, and 0. */
+struct pair_names {
+  const char *number, *text;
+};
+int push_pair(lua_State *L, const char *json, size_t size,
+              const struct pair_names *names);
+
+/* lua_engine.c, lua_exchange.c, lua_transfer.c, lua_websocket.c, lua_doorbell.c:
+   register their types. */
+void open_call(lua_State *L);
 void open_engine(lua_State *L);
 void open_transfer(lua_State *L);
 void open_websocket(lua_State *L);
@@ -90,7 +100,8 @@ void open_tty(lua_State *L);
 void open_file(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *list);
 
-/* Engine:start, Engine:exchange, Engine:open and Engine:doorbell. */
+/* core.call, Engine:start, Engine:exchange, Engine:open and Engine:doorbell. */
+int call_new(lua_State *L);
 int transfer_start(lua_State *L);
 int engine_exchange(lua_State *L);
 int websocket_open(lua_State *L);

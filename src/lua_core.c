@@ -300,6 +300,56 @@ static int core_random(lua_State *L)
   return 1;
 }
 
+/* What core.unique gives is made of. */
+struct names {
+  long pid;
+  uint64_t last;
+  char prefix[16];
+};
+
+/* A process that was forked off begins anew. */
+static void begin_names(lua_State *L, struct names *names)
+{
+  static const char digits[] = "0123456789abcdef";
+  unsigned char bytes[sizeof names->prefix / 2];
+  size_t i;
+
+  if(getentropy(bytes, sizeof bytes))
+    luaL_error(L, "the system's random source failed");
+  for(i = 0; i < sizeof names->prefix; i++)
+    names->prefix[i] = digits[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
+  names->pid = dt_pid();
+}
+
+static int core_unique(lua_State *L)
+{
+  struct names *names = lua_touserdata(L, lua_upvalueindex(1));
+  char text[sizeof names->prefix + 32];
+  char *at = text + sizeof text;
+  uint64_t n;
+
+  if(names->pid != dt_pid())
+    begin_names(L, names);
+  *--at = '.'; /* keeps 1 from being found in 12 */
+  for(n = ++names->last; n > 0; n /= 10)
+    *--at = (char)('0' + n % 10);
+  *--at = '-';
+  at -= sizeof names->prefix;
+  memcpy(at, names->prefix, sizeof names->prefix);
+  lua_pushlstring(L, at, (size_t)(text + sizeof text - at));
+  return 1;
+}
+
+/* Adds core.unique to the module's table on top of the stack. */
+static void open_unique(lua_State *L)
+{
+  struct names *names = lua_newuserdata(L, sizeof *names);
+
+  memset(names, 0, sizeof *names);
+  lua_pushcclosure(L, core_unique, 1);
+  lua_setfield(L, -2, "unique");
+}
+
 /* Whether the calling coroutine can yield here. LuaJIT and 5.3 know; before
    there is no telling, and the answer is nil. */
 static int core_is_yieldable(lua_State *L)
@@ -338,6 +388,7 @@ static int core_new(lua_State *L)
 /* --- registration ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
+  { "call", call_new },
   { "is_yieldable", core_is_yieldable },
   { "new", core_new },
   { "now", core_now },
@@ -371,12 +422,14 @@ int luaopen_daytona_core(lua_State *L)
   if(rc)
     return luaL_error(L, "cannot initialize libcurl: %s", dt_code_name(rc));
   open_engine(L);
+  open_call(L);
   open_transfer(L);
   open_websocket(L);
   open_doorbell(L);
   new_type(L, PROFILE_TYPE, profile_methods, profile_meta);
   lua_newtable(L);
   set_functions(L, functions);
+  open_unique(L);
   open_stream(L);
   open_digest(L);
   open_tty(L);

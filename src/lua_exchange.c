@@ -1,19 +1,28 @@
 /*
  * lua_exchange.c - Engine:exchange: a request and its answer, both in memory,
  * in one call. What most calls are, without the tables and objects that all
- * others need.
+ * others need. What many of them have in common is a userdata of its own.
  */
 #include <string.h>
 
 #include "lua_binding.h"
 
-/* A string at index i that becomes a C string; *bad is set when it cannot. */
-static const char *check_text(lua_State *L, int i, int *bad)
+/* What it points at is held by its anchor. */
+struct call_box {
+  struct profile_box *profile;
+  struct dt_request request;
+  const char *headers[2];
+  struct pair_names names; /* of what the answer holds; NULL: not looked for */
+};
+
+/* A string at index i that becomes a C string, or nil; *bad is set when it
+   cannot. */
+static const char *opt_text(lua_State *L, int i, int *bad)
 {
   size_t size;
-  const char *s = luaL_checklstring(L, i, &size);
+  const char *s = luaL_optlstring(L, i, NULL, &size);
 
-  if(strlen(s) != size)
+  if(s && strlen(s) != size)
     *bad = 1;
   return s;
 }
@@ -21,43 +30,71 @@ static const char *check_text(lua_State *L, int i, int *bad)
 /* A number at index i, 0 for nil. */
 static double opt_number(lua_State *L, int i)
 {
-  double n = lua_isnil(L, i) ? 0 : (double)luaL_checknumber(L, i);
+  double n = luaL_optnumber(L, i, 0);
 
   luaL_argcheck(L, n >= 0 && n <= 9007199254740992.0, i, "out of range");
   return n;
 }
 
-/* The request of the arguments from 4 on. 0, or -1 when one of them holds a
-   NUL. */
-static int read_request(lua_State *L, struct dt_request *r,
-                        const char **headers)
+/* Makes a table of the values at 1 to n the anchor of the userdata on top. */
+static void anchor(lua_State *L, int n)
 {
-  double max_bytes;
-  int bad = 0;
-
-  memset(r, 0, sizeof *r);
-  r->profile = check_profile(L, 4);
-  r->method = check_text(L, 5, &bad);
-  r->url = check_text(L, 6, &bad);
-  if(!lua_isnil(L, 7)) {
-    headers[0] = check_text(L, 7, &bad);
-    headers[1] = NULL;
-    r->headers = headers;
+  lua_createtable(L, n, 0);
+  for(; n > 0; n--) {
+    lua_pushvalue(L, n);
+    lua_rawseti(L, -2, n);
   }
-  if(!lua_isnil(L, 8)) {
-    r->data = luaL_checklstring(L, 8, &r->size);
-    r->body = DT_BODY_MEMORY;
-  }
-  r->timeout = opt_number(L, 9);
-  r->connect_timeout = opt_number(L, 10);
-  max_bytes = opt_number(L, 11);
-  r->max_bytes = (uint64_t)max_bytes;
-  return bad ? -1 : 0;
+  compat_setanchor(L, -2);
 }
 
-/* Pushes status and body and returns 1 when the transfer is over and went
-   well. */
-static int push_success(lua_State *L, const struct dt_transfer *t)
+/* core.call(profile, method, url, header, connect_timeout, number, text) */
+int call_new(lua_State *L)
+{
+  struct call_box *box;
+  int bad = 0;
+
+  lua_settop(L, 7);
+  check_profile(L, 1);
+  luaL_checkstring(L, 2);
+  luaL_checkstring(L, 3);
+  box = new_object(L, sizeof *box, CALL_TYPE);
+  box->profile = lua_touserdata(L, 1);
+  box->request.method = opt_text(L, 2, &bad);
+  box->request.url = opt_text(L, 3, &bad);
+  box->headers[0] = opt_text(L, 4, &bad);
+  box->request.headers = box->headers;
+  box->request.connect_timeout = opt_number(L, 5);
+  box->names.number = opt_text(L, 6, &bad);
+  box->names.text = opt_text(L, 7, &bad);
+  if(bad)
+    return 0;
+  anchor(L, 7);
+  return 1;
+}
+
+/* The request of the call and the arguments behind it. */
+static void read_request(lua_State *L, const struct call_box *call,
+                         struct dt_request *r)
+{
+  double max_bytes;
+
+  if(!call->profile->impl)
+    luaL_error(L, "attempt to use a closed profile");
+  *r = call->request;
+  r->profile = call->profile->impl;
+  if(!lua_isnil(L, 5)) {
+    r->data = luaL_checklstring(L, 5, &r->size);
+    r->body = DT_BODY_MEMORY;
+  }
+  r->timeout = opt_number(L, 6);
+  max_bytes = opt_number(L, 7);
+  r->max_bytes = (uint64_t)max_bytes;
+}
+
+/* Pushes the status and what the body holds, when the transfer is over and went
+   well. How many values that are. */
+static int push_success(lua_State *L, const struct call_box *call,
+                        const struct dt_transfer *t)
 {
   struct dt_result r;
 
@@ -65,35 +102,38 @@ static int push_success(lua_State *L, const struct dt_transfer *t)
   if(!r.done || r.code || r.status < 200 || r.status > 299)
     return 0;
   lua_pushinteger(L, (lua_Integer)r.status);
+  if(call->names.text && push_pair(L, r.body, r.body_size, &call->names))
+    return 3;
   lua_pushlstring(L, r.body, r.body_size);
-  return 1;
+  return 2;
 }
 
-/* Engine:exchange(out, wait, profile, method, url, header, body, timeout,
-   connect_timeout, max_bytes). What allocates may fail, and may run finalizers
-   that come here again: until Lua has the transfer, the engine's box does. */
+/* Engine:exchange(out, wait, call, body, timeout, max_bytes). What allocates may
+   fail, and may run finalizers that come here again: until Lua has the transfer,
+   the engine's box does. */
 int engine_exchange(lua_State *L)
 {
   struct dt_engine *e = check_engine(L, 1);
   struct engine_box *box = lua_touserdata(L, 1);
   double wait = (double)luaL_checknumber(L, 3);
+  const struct call_box *call = luaL_checkudata(L, 4, CALL_TYPE);
   struct dt_transfer *outer = box->loose;
-  const char *headers[2];
   struct dt_request request;
   struct dt_transfer *t;
-  int done;
+  int n, done;
 
   luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 11);
-  if(read_request(L, &request, headers) ||
-     dt_transfer_start(e, &request, &t, NULL))
+  lua_settop(L, 7);
+  read_request(L, call, &request);
+  if(dt_transfer_start(e, &request, &t, NULL))
     return 0;
   box->loose = t;
   done = wait > 0 && !must_stop(L) && dt_transfer_await(t, wait);
-  if(done && push_success(L, t)) {
+  n = done ? push_success(L, call, t) : 0;
+  if(n) {
     box->loose = outer;
     dt_transfer_free(t);
-    return 2;
+    return n;
   }
   push_transfer(L, 1, 0)->impl = t;
   box->loose = outer;
@@ -103,4 +143,11 @@ int engine_exchange(lua_State *L)
   lua_pushnil(L);
   lua_pushboolean(L, done);
   return 2;
+}
+
+void open_call(lua_State *L)
+{
+  static const luaL_Reg none[] = { { NULL, NULL } };
+
+  new_type(L, CALL_TYPE, none, none);
 }

@@ -1,6 +1,8 @@
 /*
- * lua_json.c - what of writing JSON is worth doing in C: a string's literal,
- * and the check for UTF-8 that it needs.
+ * lua_json.c - what of JSON is worth doing in C: a string's literal, the check
+ * for UTF-8 that it needs, and two short cuts for the texts that are written
+ * and read most. Where these are not sure of themselves they say nil, and the
+ * caller goes the ordinary way: what JSON is they do not decide.
  */
 #include <string.h>
 
@@ -62,15 +64,13 @@ static char escape(unsigned char c)
   return c == '"' || c == '\\' ? (char)c : 0;
 }
 
-/* Writes the literal, which takes up to 6 bytes for each of the text and two
-   more. Its size. */
-static size_t write_literal(char *out, const char *s, size_t size)
+/* Writes what stands for the text in a literal, up to 6 bytes for each of its
+   own. Where it ends. */
+static char *write_text(char *at, const char *s, size_t size)
 {
   static const char digits[] = "0123456789abcdef";
-  char *at = out;
   size_t i;
 
-  *at++ = '"';
   for(i = 0; i < size; i++) {
     char e = escape((unsigned char)s[i]);
 
@@ -87,6 +87,16 @@ static size_t write_literal(char *out, const char *s, size_t size)
       *at++ = digits[s[i] & 15];
     }
   }
+  return at;
+}
+
+/* Writes the literal. Its size. */
+static size_t write_literal(char *out, const char *s, size_t size)
+{
+  char *at = out;
+
+  *at++ = '"';
+  at = write_text(at, s, size);
   *at++ = '"';
   return (size_t)(at - out);
 }
@@ -122,8 +132,265 @@ static int core_json_string(lua_State *L)
   return 1;
 }
 
+/* --- a command -------------------------------------------------------------- */
+
+/* Whether there is more in the text than blanks, no NUL, and nothing but
+   UTF-8. */
+static int is_command(const char *s, size_t size)
+{
+  size_t i = 0;
+
+  while(i < size && (s[i] == ' ' || (s[i] >= '\t' && s[i] <= '\r')))
+    i++;
+  return i < size && !memchr(s, 0, size) && is_utf8(s, size);
+}
+
+/* The text as it stands between single quotes of a shell; the four bytes for one
+   of these take five. */
+static char *write_quoted(char *at, const char *s, size_t size)
+{
+  const char *quote = memchr(s, '\'', size);
+
+  while(quote) {
+    size_t n = (size_t)(quote - s);
+
+    at = write_text(at, s, n);
+    at = write_text(at, "'\\''", 4);
+    s += n + 1;
+    size -= n + 1;
+    quote = memchr(s, '\'', size);
+  }
+  return write_text(at, s, size);
+}
+
+/* core.json_command(before, text, after) */
+static int core_json_command(lua_State *L)
+{
+  char room[ROOM];
+  char *at = room;
+  size_t nbefore, size, nafter;
+  const char *before = luaL_checklstring(L, 1, &nbefore);
+  const char *after = luaL_checklstring(L, 3, &nafter);
+  const char *text;
+
+  if(lua_type(L, 2) != LUA_TSTRING)
+    return 0;
+  text = lua_tolstring(L, 2, &size);
+  if(nbefore + size + nafter > (sizeof room - 2) / 6 ||
+     !is_command(text, size))
+    return 0;
+  *at++ = '"';
+  at = write_text(at, before, nbefore);
+  at = write_quoted(at, text, size);
+  at = write_text(at, after, nafter);
+  *at++ = '"';
+  lua_pushlstring(L, room, (size_t)(at - room));
+  return 1;
+}
+
+/* --- an answer -------------------------------------------------------------- */
+
+struct reader {
+  const char *at;
+  const char *end;
+};
+
+/* Passes blanks. Whether something follows. */
+static int pass_blanks(struct reader *r)
+{
+  while(r->at < r->end && (*r->at == ' ' || *r->at == '\n' ||
+                           *r->at == '\r' || *r->at == '\t'))
+    r->at++;
+  return r->at < r->end;
+}
+
+/* Passes blanks, then c if it is there. */
+static int accept(struct reader *r, char c)
+{
+  if(!pass_blanks(r) || *r->at != c)
+    return 0;
+  r->at++;
+  return 1;
+}
+
+/* Passes the plain part of a string. Whether something follows. */
+static int pass_plain(struct reader *r)
+{
+  while(r->at < r->end && (unsigned char)*r->at >= 0x20 && *r->at != '"' &&
+        *r->at != '\\')
+    r->at++;
+  return r->at < r->end;
+}
+
+/* The value of the four digits, or -1. */
+static long hex4(const char *s)
+{
+  long n = 0;
+  int i;
+
+  for(i = 0; i < 4; i++) {
+    char c = s[i];
+
+    if(c >= '0' && c <= '9')
+      n = n * 16 + (c - '0');
+    else if((c | 32) >= 'a' && (c | 32) <= 'f')
+      n = n * 16 + ((c | 32) - 'a' + 10);
+    else
+      return -1;
+  }
+  return n;
+}
+
+/* A character that takes up to three bytes. Where it ends. */
+static char *write_utf8(char *at, long c)
+{
+  if(c < 0x80) {
+    *at++ = (char)c;
+    return at;
+  }
+  if(c < 0x800)
+    *at++ = (char)(0xC0 | (c >> 6));
+  else {
+    *at++ = (char)(0xE0 | (c >> 12));
+    *at++ = (char)(0x80 | ((c >> 6) & 0x3F));
+  }
+  *at++ = (char)(0x80 | (c & 0x3F));
+  return at;
+}
+
+/* Passes an escape, behind its backslash, and writes what it stands for, which
+   is shorter. Where that ends, NULL for one that is left to others: surrogates,
+   above all. */
+static char *unescape(struct reader *r, char *at)
+{
+  static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+  const char *known;
+  long c;
+
+  if(r->at == r->end)
+    return NULL;
+  known = *r->at ? strchr(names, *r->at) : NULL;
+  if(known) {
+    r->at++;
+    *at++ = values[known - names];
+    return at;
+  }
+  if(*r->at != 'u' || r->end - r->at < 5)
+    return NULL;
+  c = hex4(r->at + 1);
+  if(c < 0 || (c >= 0xD800 && c <= 0xDFFF))
+    return NULL;
+  r->at += 5;
+  return write_utf8(at, c);
+}
+
+/* Reads on in a string that has an escape where the reader is, and begins at
+   `start`, into `out`. Its size, or -1. */
+static ptrdiff_t read_escaped(struct reader *r, const char *start, char *out)
+{
+  char *at = out;
+
+  for(;;) {
+    memcpy(at, start, (size_t)(r->at - start));
+    at += r->at - start;
+    if(*r->at == '"')
+      break;
+    if(*r->at++ != '\\')
+      return -1;
+    at = unescape(r, at);
+    start = r->at;
+    if(!at || !pass_plain(r))
+      return -1;
+  }
+  r->at++;
+  return at - out;
+}
+
+/* Pushes the string behind a quotation mark. Whether it is one. */
+static int push_text(lua_State *L, struct reader *r)
+{
+  char room[ROOM];
+  char *out = room;
+  const char *start = r->at;
+  ptrdiff_t size;
+
+  if(!pass_plain(r))
+    return 0;
+  if(*r->at == '"') {
+    lua_pushlstring(L, start, (size_t)(r->at++ - start));
+    return 1;
+  }
+  if(r->end - start > ROOM)
+    out = lua_newuserdata(L, (size_t)(r->end - start));
+  size = read_escaped(r, start, out);
+  if(size < 0)
+    return 0;
+  lua_pushlstring(L, out, (size_t)size);
+  if(out != room)
+    lua_remove(L, -2);
+  return 1;
+}
+
+/* Pushes a whole number of up to 15 digits. Whether there is one. */
+static int push_number(lua_State *L, struct reader *r)
+{
+  int negative = accept(r, '-');
+  const char *start = r->at;
+  int64_t n = 0;
+
+  while(r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - start < 16)
+    n = n * 10 + (*r->at++ - '0');
+  if(r->at == start || r->at - start > 15 || (*start == '0' && n) ||
+     (*start == '0' && r->at - start > 1))
+    return 0;
+  push_int(L, negative ? -n : n);
+  return 1;
+}
+
+/* Passes a name and the colon behind it. */
+static int accept_name(struct reader *r, const char *name)
+{
+  size_t size = strlen(name);
+
+  if(!accept(r, '"') || (size_t)(r->end - r->at) <= size ||
+     memcmp(r->at, name, size) || r->at[size] != '"')
+    return 0;
+  r->at += size + 1;
+  return accept(r, ':');
+}
+
+int push_pair(lua_State *L, const char *json, size_t size,
+              const struct pair_names *names)
+{
+  int top = lua_gettop(L);
+  struct reader r;
+
+  r.at = json;
+  r.end = json + size;
+  if(accept(&r, '{') && accept_name(&r, names->number) && push_number(L, &r) &&
+     accept(&r, ',') && accept_name(&r, names->text) && accept(&r, '"') &&
+     push_text(L, &r) && accept(&r, '}') && !pass_blanks(&r))
+    return 1;
+  lua_settop(L, top);
+  return 0;
+}
+
+/* core.json_pair(text, number, string) */
+static int core_json_pair(lua_State *L)
+{
+  struct pair_names names;
+  size_t size;
+  const char *json = luaL_checklstring(L, 1, &size);
+
+  names.number = luaL_checkstring(L, 2);
+  names.text = luaL_checkstring(L, 3);
+  return push_pair(L, json, size, &names) ? 2 : 0;
+}
+
 static const luaL_Reg functions[] = {
   { "is_utf8", core_is_utf8 },
+  { "json_command", core_json_command },
+  { "json_pair", core_json_pair },
   { "json_string", core_json_string },
   { NULL, NULL }
 };

@@ -28,6 +28,7 @@ local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 ---@field timeout number          seconds, of a request that says nothing else
 ---@field max_bytes integer
 ---@field max_retries integer
+---@field calls table<table, daytona.core.Call>  what http.post was called with
 
 -- Connection -> texts that must never be shown. Beside the object, so that
 -- whoever prints a connection does not print them.
@@ -39,7 +40,7 @@ local secrets_of = setmetatable({}, { __mode = "k" })
 ---@param secrets string[]
 ---@return daytona.Connection
 function http.connection(fields, secrets)
-  secrets_of[fields] = secrets
+  secrets_of[fields], fields.calls = secrets, {}
   return fields
 end
 
@@ -384,20 +385,29 @@ local function lost(op)
   abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
 end
 
+local function new_call(connection, endpoint)
+  local call = loop.call(connection.profile, "POST", connection.base .. endpoint.path, JSON_HEADER,
+    connection.connect_timeout, endpoint.number, endpoint.text)
+  connection.calls[endpoint] = call
+  return call
+end
+
 ---Starts to send a JSON text, from memory, and may have the answer at once. For
----the call that is made most: it costs no table. Status and body of a 2xx answer;
----else `http.request` goes on with the op (if there is one) and the same request.
+---the call that is made most: it costs no table. The status of a 2xx answer, and
+---its body, or, where that holds nothing but the number and the text that the
+---endpoint names, these. Else nil; `http.request` goes on with the op (if there
+---is one) and the same request.
 ---@param connection daytona.Connection
----@param path string
+---@param endpoint { path: string, number?: string, text?: string }  always the same table
 ---@param body string
 ---@param timeout number
 ---@param max_bytes? integer
 ---@return integer? status
----@return string? body
----@return daytona.Op?
-function http.post(connection, path, body, timeout, max_bytes)
-  return loop.exchange(connection.profile, "POST", connection.base .. path, JSON_HEADER, body, timeout,
-    connection.connect_timeout, max_bytes or connection.max_bytes)
+---@return string|number|daytona.Op|nil body
+---@return string? text
+function http.post(connection, endpoint, body, timeout, max_bytes)
+  local call = connection.calls[endpoint] or new_call(connection, endpoint)
+  return loop.exchange(call, body, timeout, max_bytes or connection.max_bytes)
 end
 
 -- What came back from one try:

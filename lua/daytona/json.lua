@@ -90,22 +90,6 @@ function json.decode(text)
   return value
 end
 
----The fields of an object as the codec gives them: null is `json.null`, and whole
----numbers may be floats (see `json.integer`). For callers on the hot path that
----read a few. nil when the text is no object.
----@param text string
----@return table?
-function json.raw(text)
-  local fine, value = pcall(decode_text, text)
-  return fine and type(value) == "table" and value[1] == nil and value or nil
-end
-
----A number that is whole as an integer, where Lua has them.
----@param number number
----@return number
-json.integer = to_integer and function(number) return math.tointeger(number) or number end
-  or function(number) return number end
-
 --- Encoding ------------------------------------------------------------------------
 
 local Array = { __name = "daytona.array" }

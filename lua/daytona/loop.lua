@@ -18,6 +18,7 @@ local errors = require "daytona.errors"
 local timers = require "daytona.timers"
 
 local band, bor, running = compat.band, compat.bor, compat.running
+local pcall = pcall
 local now = core.now
 local DONE = core.DONE
 local loaded = package.loaded
@@ -256,49 +257,41 @@ function loop.start(request)
   return begin("start", request)
 end
 
--- Whether the caller can only block, and nothing but its own op can happen then.
-local function is_alone()
-  if current or not engine or head <= tail or heap[1] or next(ops) then return false end
-  return driver.blocks and (sure or not any_host())
-end
+loop.call = core.call
 
 -- In a function of Lua, so that an interrupt is raised here.
-local function exchange(profile, method, url, header, body, timeout, connect_timeout, max_bytes)
-  local status, answer =
-    engine:exchange(left, SHORT, profile, method, url, header, body, timeout, connect_timeout, max_bytes)
-  return status, answer
+local function exchange(call, body, timeout, max_bytes)
+  local status, answer, text = engine:exchange(left, SHORT, call, body, timeout, max_bytes)
+  return status, answer, text
 end
 
 ---Starts a small request from memory to memory. Where its end is all there is to
----wait for, waits a moment: status and body when a 2xx answer came. Else an op
----as from `loop.start`; or nothing at all, when that is to say why.
----@param profile userdata
----@param method string
----@param url string
----@param header? string    one further "Name: value" line
+---wait for, waits a moment: when a 2xx answer came, its status and the body, or
+---the number and the text in it that the call names. Else nil and an op as from
+---`loop.start`; or nothing at all, when that is to say why.
+---@param call daytona.core.Call
 ---@param body? string
 ---@param timeout? number
----@param connect_timeout? number
 ---@param max_bytes? integer
 ---@return integer? status
----@return string? body
----@return daytona.Op?
-function loop.exchange(profile, method, url, header, body, timeout, connect_timeout, max_bytes)
+---@return string|number|daytona.Op|nil body
+---@return string? text
+function loop.exchange(call, body, timeout, max_bytes)
   local done, raised = false, nil
-  if is_alone() then
-    local fine, status, answer =
-      pcall(exchange, profile, method, url, header, body, timeout, connect_timeout, max_bytes)
-    if fine and status then return status, answer end
+  -- Can the caller only block, with no task or timer that is to run meanwhile?
+  if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure or not any_host()) then
+    local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
+    if fine and status then return status, answer, text end
     done, raised = fine and answer, not fine and status or nil
   else
     if not engine then loop.engine() end
     refuse_start()
-    engine:exchange(left, 0, profile, method, url, header, body, timeout, connect_timeout, max_bytes)
+    engine:exchange(left, 0, call, body, timeout, max_bytes)
   end
   local transfer, id = left[1], left[2]
   if transfer then
     left[1], struck = false, raised
-    return nil, nil, register(id, transfer, done)
+    return nil, register(id, transfer, done)
   elseif raised then
     error(raised, 0)
   end

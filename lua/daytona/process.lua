@@ -9,9 +9,7 @@ local base64 = require "daytona.base64"
 local core = require "daytona.native"
 local errors = require "daytona.errors"
 local http = require "daytona.http"
-local json = require "daytona.json"
 local options = require "daytona.options"
-local random = require "daytona.random"
 local shell = require "daytona.shell"
 
 local process = {}
@@ -32,21 +30,9 @@ local LONGEST_TIMEOUT = 4294967295
 -- Marks every process of a command, in its environment.
 local MARKER = "DAYTONA_EXEC_ID"
 
---- Names for commands ---------------------------------------------------------------
-
-local prefix, prefix_pid, counter = nil, nil, 0
-
--- Unique, also between processes that were forked apart.
-local function new_id()
-  local pid = core.pid()
-  if pid ~= prefix_pid then prefix, prefix_pid = random.hex(8) .. "-", pid end
-  counter = counter + 1
-  return prefix .. counter .. "." -- the dot keeps 1 from being found in 12
-end
-
 --- What is sent ------------------------------------------------------------------------
 
-local is_utf8 = core.is_utf8
+local is_utf8, new_id = core.is_utf8, core.unique
 
 local function refuse_nul(what, text)
   if text:find("\0", 1, true) then errors.misuse(1, "%s holds a NUL byte", what) end
@@ -67,13 +53,7 @@ end
 -- it, because it gets an input of its own.
 local function wrap(command, stdin, exports)
   local text
-  if not is_utf8(command) then
-    text = encoded(command)
-  elseif stdin or command:find("'", 1, true) then
-    text = shell.quote(command)
-  else -- at once: this is how most are
-    return exports .. "eval '" .. command .. "' </dev/null"
-  end
+  if is_utf8(command) then text = shell.quote(command) else text = encoded(command) end
   if stdin then
     return exports .. "printf %s '" .. base64.encode(stdin) .. "' | base64 -d | eval " .. text
   end
@@ -202,29 +182,16 @@ local function failure(sandbox, operation, secrets, fields)
   return nil, errors.new(fields)
 end
 
-local null, to_integer = json.null, json.integer
+local function is_text(value) return value == nil or type(value) == "string" end
 
-local function is_string(value) return value == nil or type(value) == "string" end
-
-local function present(value)
-  if value ~= null then return value end
-end
-
--- The result in a daemon's answer (as of json.raw), or nil when it is of another
--- shape.
+-- The result in a daemon's answer, or nil when it is of another shape.
 local function read_result(answer)
-  local code, output = answer.exitCode, answer.result
-  if code == nil or code == null then code = present(answer.code) end -- old daemons
+  local code, output, out, err = answer.exitCode, answer.result, answer.stdout, answer.stderr
+  if code == nil then code = answer.code end -- old daemons
   if code == nil then code = -1 end
-  if output == nil or output == null then output = "" end
-  if type(code) ~= "number" or type(output) ~= "string" then return nil end
-  local result = setmetatable({ exit_code = to_integer(code), result = output, timed_out = false }, Result)
-  if answer.stdout ~= nil or answer.stderr ~= nil then
-    local out, err = present(answer.stdout), present(answer.stderr)
-    if not is_string(out) or not is_string(err) then return nil end
-    result.stdout, result.stderr = out, err
-  end
-  return result
+  if output == nil then output = "" end
+  if type(code) ~= "number" or type(output) ~= "string" or not is_text(out) or not is_text(err) then return nil end
+  return setmetatable({ exit_code = code, result = output, timed_out = false, stdout = out, stderr = err }, Result)
 end
 
 -- The daemon's own word that the time was over. A status without one of its
@@ -242,10 +209,9 @@ local function failed(err, check)
   return setmetatable({ exit_code = -1, result = "", timed_out = true }, Result)
 end
 
--- What a daemon's answer means: the result; nil, err when nothing was started,
--- or (with check) the command was not successful.
-local function conclude(sandbox, operation, secrets, status, answer, check)
-  local result = read_result(answer)
+-- What a daemon's result means (nil: it was of another shape): itself; nil, err when
+-- nothing was started, or (with check) the command was not successful.
+local function conclude(sandbox, operation, secrets, status, result, check)
   if not result then
     return failure(sandbox, operation, secrets, {
       kind = "protocol", status = status, message = "the answer is not what a command gives",
@@ -274,14 +240,17 @@ local EXEC = {
   cwd = "text", env = "map", timeout = "seconds", check = "boolean", stdin = "string", max_bytes = "positive",
 }
 
-local json_string = core.json_string
+local json_string, json_command = core.json_string, core.json_command
+
+-- What the daemon answers when nothing is unusual.
+local EXEC_CALL = { path = EXEC_PATH, number = "exitCode", text = "result" }
 
 local function limit(seconds)
   return seconds > 0 and string.format(',"timeout":%d', seconds) or ""
 end
 
-local DEFAULT_LIMIT = limit(DEFAULT_TIMEOUT)
 local ENVS = ',"envs":{"' .. MARKER .. '":"'
+local DEFAULTS = '"}' .. limit(DEFAULT_TIMEOUT) .. "}"
 
 -- Further fields of the body.
 local function variables(env)
@@ -296,10 +265,9 @@ local function directory(cwd)
   return ',"cwd":' .. text
 end
 
--- The body as text. Written out, because this is the call that is made most.
-local function exec_body(script, id, seconds, cwd, env)
-  return '{"command":' .. json_string(script) .. ENVS .. id .. '"' .. (env and variables(env) or "")
-    .. "}" .. (seconds == DEFAULT_TIMEOUT and DEFAULT_LIMIT or limit(seconds)) .. (cwd and directory(cwd) or "") .. "}"
+-- The script for a command, as JSON, where it is not like most.
+local function unusual_script(command, stdin, exports)
+  return json_string(wrap(command_text("exec", command), stdin, exports))
 end
 
 ---Runs a command in the sandbox's shell and waits until it has ended.
@@ -318,40 +286,47 @@ end
 ---@return daytona.ExecResult?
 ---@return daytona.Error?
 function process.exec(self, command, opts)
-  command = command_text("exec", command)
-  local id = new_id()
-  local timeout, check = DEFAULT_TIMEOUT, nil
-  local cwd, env, stdin, secrets, max_bytes
-  local exports = ""
-  if opts then
-    options.check("exec", EXEC, opts)
-    timeout, check, cwd, stdin, max_bytes = opts.timeout or timeout, opts.check, opts.cwd, opts.stdin, opts.max_bytes
-    if cwd then refuse_nul("exec: option 'cwd'", cwd) end
+  -- Written out, because this is the call that is made most.
+  local script = json_command("eval '", command, "' </dev/null")
+  local timeout, rest = DEFAULT_TIMEOUT, DEFAULTS
+  local check, secrets, max_bytes
+  if opts or not script then
+    opts = options.check("exec", EXEC, opts)
+    local env, exports = nil, ""
+    timeout, check, max_bytes = opts.timeout or timeout, opts.check, opts.max_bytes
+    if opts.cwd then refuse_nul("exec: option 'cwd'", opts.cwd) end
     if opts.env then env, exports, secrets = environment("exec", opts.env) end
+    rest = '"' .. (env and variables(env) or "") .. "}" .. limit(whole_seconds("exec", timeout))
+      .. (opts.cwd and directory(opts.cwd) or "") .. "}"
+    if not script or opts.stdin or exports ~= "" then script = unusual_script(command, opts.stdin, exports) end
   end
-  local seconds = timeout == DEFAULT_TIMEOUT and timeout or whole_seconds("exec", timeout)
-  local body = exec_body(wrap(command, stdin, exports), id, seconds, cwd, env)
-  local connection, err = self:toolbox()
-  if not connection then return nil, err end
+  local id = new_id()
+  local body = '{"command":' .. script .. ENVS .. id .. rest
+  local connection, err = self._toolbox, nil
+  if not connection or connection.address ~= self.toolbox_proxy_url or self.client.closed then
+    connection, err = self:toolbox()
+    if not connection then return nil, err end
+  end
   local patience = timeout > 0 and timeout + GRACE or 0
-  local status, text, op = http.post(connection, EXEC_PATH, body, patience, max_bytes)
-  local answer = status and json.raw(text)
-  if not answer then
-    local request = {
-      method = "POST", path = EXEC_PATH, answer = "object", operation = "exec", sandbox = self,
-      connection = connection, body = body, body_is_json = true, timeout = patience, max_bytes = max_bytes,
-      secrets = secrets, exec_id = id, on_abandon = stop_remote,
-    }
-    local response
-    if status then
-      response, err = http.answer(connection, request, status, text)
-    else
-      response, err = http.request(connection, request, op)
-    end
-    if not response then return failed(err, check) end
-    status, answer = response.status, response.json
+  local status, first, output = http.post(connection, EXEC_CALL, body, patience, max_bytes)
+  if output and first >= 0 and not check then
+    return setmetatable({ exit_code = first, result = output, timed_out = false }, Result)
   end
-  return conclude(self, "exec", secrets, status, answer, check)
+  local request = {
+    method = "POST", path = EXEC_PATH, answer = "object", operation = "exec", sandbox = self,
+    connection = connection, body = body, body_is_json = true, timeout = patience, max_bytes = max_bytes,
+    secrets = secrets, exec_id = id, on_abandon = stop_remote,
+  }
+  local response
+  if output then
+    response = { status = status, json = { exitCode = first, result = output } }
+  elseif status then
+    response, err = http.answer(connection, request, status, first)
+  else
+    response, err = http.request(connection, request, first)
+  end
+  if not response then return failed(err, check) end
+  return conclude(self, "exec", secrets, response.status, read_result(response.json), check)
 end
 
 local LANGUAGES = { python = true, javascript = true, typescript = true }
@@ -441,7 +416,7 @@ function process.run(self, code, opts)
     return run_by_exec(self, language, code, arguments, opts)
   end
   if response then
-    result, err = conclude(self, "run", secrets, response.status, response.json, opts.check)
+    result, err = conclude(self, "run", secrets, response.status, read_result(response.json), opts.check)
   else
     result, err = failed(err, opts.check)
   end

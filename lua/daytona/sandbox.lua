@@ -616,7 +616,7 @@ function Sandbox:toolbox()
     return nil, errors.new { kind = "not_found", sandbox = self, message = "the sandbox is deleted" }
   end
   local address = self.toolbox_proxy_url
-  local known = rawget(self, "_toolbox")
+  local known = self._toolbox
   if known and known.address == address and not self.client.closed then return known end
   if not address or address == "" then
     local err

@@ -312,7 +312,7 @@ end
 
 ---Ends the server; removes the local files.
 function Trial:stop()
-  loop.start, loop.exchange = self.real_start, self.real_exchange
+  loop.start, loop.call, loop.exchange = self.real_start, self.real_call, self.real_exchange
   self.good:close()
   self.patient:close()
   self.server:stop()
@@ -325,6 +325,13 @@ local function start(opts)
   opts = opts or {}
   local self = setmetatable({}, Trial)
   self.server = assert(devserver.start {})
+  self.real_start, self.real_call, self.real_exchange = loop.start, loop.call, loop.exchange
+  local url_of = setmetatable({}, { __mode = "k" })
+  loop.call = function(profile, method, url, ...)
+    local call = self.real_call(profile, method, url, ...)
+    if call then url_of[call] = url end
+    return call
+  end
   self.dir = output_of("mktemp -d"):gsub("\n", "")
   self.server.client = daytona.new {
     api_url = (self.server.api_url:gsub("127%.0%.0%.1", "localhost")), api_key = self.server.api_key,
@@ -339,7 +346,6 @@ local function start(opts)
   assert(self.home.fs:upload(self.dir .. "/source.bin", "big.bin"))
   assert(self.home:exec "true")
   assert(self.server:stats())
-  self.real_start, self.real_exchange = loop.start, loop.exchange
   local function count(op, url)
     if op and not url:find("//localhost", 1, true) then self.last, self.begun = op, self.begun + 1 end
   end
@@ -348,10 +354,10 @@ local function start(opts)
     count(op, request.url)
     return op, why
   end
-  loop.exchange = function(profile, method, url, ...)
-    local status, body, op = self.real_exchange(profile, method, url, ...)
-    count(op, url)
-    return status, body, op
+  loop.exchange = function(call, ...)
+    local status, first, text = self.real_exchange(call, ...)
+    if not status then count(first, url_of[call]) end
+    return status, first, text
   end
   self.descriptors = descriptors()
   return self

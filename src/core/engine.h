@@ -110,7 +110,8 @@ struct dt_engine {
   struct dt_ws **socket_at;     /* by descriptor */
   int sockets_room;
   unsigned pooled;
-  struct dt_transfer *spare; /* up to DT_POOLED of them */
+  struct dt_transfer *spare; /* up to DT_POOLED of them, with what a request
+                                like theirs need not make again */
   unsigned nspare;
   struct dt_origin *origins[DT_ORIGINS];
   unsigned norigins;
@@ -148,14 +149,15 @@ struct dt_part_head {
 struct dt_order {
   const char *method;
   const char *url;
+  struct dt_span origin;      /* in url */
   struct curl_slist *headers; /* own nodes, then the profile's */
+  size_t nlines;              /* own nodes that the request brought */
   enum dt_body_kind body;
   struct dt_source *sources; /* one, or one a part */
   struct dt_part_head *parts;
   size_t nparts;
   enum dt_sink_kind sink;
   int sink_fd;
-  int tls;
   int head;       /* the answer has no body */
   int repeatable; /* sending it twice is harmless */
   int progress;
@@ -316,7 +318,7 @@ void dt_transfer_complete(struct dt_transfer *t, CURLcode rc);
    yet; freed by free() after the profile's reference was dropped. */
 int dt_request_copy(struct dt_engine *e, const struct dt_request *r,
                     struct dt_profile *profile, struct dt_transfer **out,
-                    struct dt_span *origin, const char **what);
+                    const char **what);
 
 /* Sets the transfer's handle up for its request. DT_OK, DT_NOMEM,
    DT_BAD_ARGUMENT or DT_INTERNAL. */

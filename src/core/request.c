@@ -78,19 +78,26 @@ static const char *check_body(const struct dt_request *r)
   return queues > 1 ? "parts" : NULL;
 }
 
-/* What is wrong with the request; NULL: nothing. */
-static const char *check(const struct dt_request *r)
+/* What is wrong with the request's texts; NULL: nothing. */
+static const char *check_texts(const struct dt_request *r,
+                               struct dt_span *origin)
 {
   const char *const *line;
 
   if(r->method && !dt_text_is_token(r->method, strlen(r->method)))
     return "method";
-  if(!r->url || !is_url(r->url))
+  if(!r->url || !is_url(r->url) || !dt_origin_parse(r->url, origin))
     return "URL";
   for(line = r->headers; line && *line; line++) {
     if(!dt_text_is_header(*line))
       return "header";
   }
+  return NULL;
+}
+
+/* What is wrong with the rest of it. */
+static const char *check_rest(const struct dt_request *r)
+{
   if(!is_time(r->connect_timeout) || !is_time(r->timeout) ||
      !is_time(r->idle_timeout))
     return "timeout";
@@ -156,6 +163,15 @@ static void add_node(struct packer *p, struct node_list *list, char *line)
   else
     list->first = node;
   list->last = node;
+}
+
+static size_t count_lines(const char *const *lines)
+{
+  size_t n = 0;
+
+  while(lines && lines[n])
+    n++;
+  return n;
 }
 
 static int names(const char *const *lines, const char *line)
@@ -287,6 +303,17 @@ static int is_repeatable(const char *method)
   return 0;
 }
 
+static void take_limits(struct dt_order *o, const struct dt_request *r)
+{
+  o->sink = r->sink;
+  o->sink_fd = r->sink_fd;
+  o->progress = r->progress;
+  o->max_bytes = r->max_bytes;
+  o->connect_timeout = r->connect_timeout;
+  o->timeout = r->timeout;
+  o->idle_timeout = r->idle_timeout;
+}
+
 static void pack_order(struct packer *p, struct dt_order *o,
                        const struct dt_request *r,
                        const struct dt_profile *profile)
@@ -297,17 +324,12 @@ static void pack_order(struct packer *p, struct dt_order *o,
   o->method = pack_text(p, method);
   o->url = pack_text(p, r->url);
   o->headers = pack_headers(p, r, profile);
+  o->nlines = count_lines(r->headers);
   o->body = r->body;
   pack_body(p, o, r);
-  o->sink = r->sink;
-  o->sink_fd = r->sink_fd;
   o->head = !strcmp(method, "HEAD");
   o->repeatable = is_repeatable(method);
-  o->progress = r->progress;
-  o->max_bytes = r->max_bytes;
-  o->connect_timeout = r->connect_timeout;
-  o->timeout = r->timeout;
-  o->idle_timeout = r->idle_timeout;
+  take_limits(o, r);
 }
 
 static void own_sources(struct dt_transfer *t)
@@ -319,41 +341,113 @@ static void own_sources(struct dt_transfer *t)
     t->order.sources[i].transfer = t;
 }
 
-/* A zeroed transfer with `size` bytes in all, from the engine's spare ones if
-   possible: these keep the memory of their answers. NULL without memory. */
-static struct dt_transfer *transfer_new(struct dt_engine *e, size_t size)
+/* Zeroes a spare transfer but for its order, the profile, and the memory of its
+   answer. */
+static void renew(struct dt_transfer *t)
 {
-  struct dt_transfer *t = e->spare;
   struct dt_transfer kept;
 
   memset(&kept, 0, sizeof(kept));
-  if(t && size <= DT_SPARE_SIZE) {
-    e->spare = t->next_spare;
-    e->nspare--;
-    kept.header_block = t->header_block;
-    kept.header_room = t->header_room;
-    kept.memory = t->memory;
-    kept.memory_room = t->memory_room;
-  } else
-    t = malloc(size < DT_SPARE_SIZE ? DT_SPARE_SIZE : size);
+  kept.size = t->size;
+  kept.profile = t->profile;
+  kept.order = t->order;
+  kept.header_block = t->header_block;
+  kept.header_room = t->header_room;
+  kept.memory = t->memory;
+  kept.memory_room = t->memory_room;
+  *t = kept;
+}
+
+/* The spare transfer used last, NULL when there is none. */
+static struct dt_transfer *take_spare(struct dt_engine *e)
+{
+  struct dt_transfer *t = e->spare;
+
   if(!t)
     return NULL;
-  *t = kept;
-  t->size = size < DT_SPARE_SIZE ? DT_SPARE_SIZE : size;
+  e->spare = t->next_spare;
+  e->nspare--;
+  renew(t);
   return t;
 }
 
-int dt_request_copy(struct dt_engine *e, const struct dt_request *r,
-                    struct dt_profile *profile, struct dt_transfer **out,
-                    struct dt_span *origin, const char **what)
+/* A transfer with `size` bytes in all and nothing but that in it. NULL without
+   memory. */
+static struct dt_transfer *transfer_new(struct dt_engine *e, size_t size)
+{
+  struct dt_transfer *t = size <= DT_SPARE_SIZE ? take_spare(e) : NULL;
+
+  if(size < DT_SPARE_SIZE)
+    size = DT_SPARE_SIZE;
+  if(t) {
+    dt_profile_free(t->profile);
+    t->profile = NULL;
+    return t;
+  }
+  t = malloc(size);
+  if(!t)
+    return NULL;
+  memset(t, 0, sizeof(*t));
+  t->size = size;
+  return t;
+}
+
+/* Whether these are the lines that the order's own nodes were made of. */
+static int same_lines(const struct dt_order *o, const char *const *lines)
+{
+  const struct curl_slist *l = o->headers;
+  size_t i;
+
+  if(o->nlines != count_lines(lines))
+    return 0;
+  for(i = 0; i < o->nlines; i++, l = l->next) {
+    if(strcmp(l->data, lines[i]))
+      return 0;
+  }
+  return 1;
+}
+
+/* Whether the order is for this request, but for its body and limits, and has
+   room for the body. A program's requests are mostly like the one before. */
+static int is_like(const struct dt_transfer *t, const struct dt_request *r,
+                   const struct dt_profile *profile)
+{
+  const struct dt_order *o = &t->order;
+
+  return r->body == DT_BODY_MEMORY && o->body == DT_BODY_MEMORY &&
+         profile == t->profile && r->method && r->url &&
+         (size_t)(o->sources->data - (const char *)t) + r->size <= t->size &&
+         !strcmp(o->url, r->url) && !strcmp(o->method, r->method) &&
+         same_lines(o, r->headers);
+}
+
+/* A spare transfer with the request's body in the place of its old one. */
+static struct dt_transfer *reuse(struct dt_engine *e,
+                                 const struct dt_request *r)
+{
+  struct dt_transfer *t = take_spare(e);
+  struct dt_source *s = t->order.sources;
+  char *data = (char *)t + (s->data - (const char *)t);
+
+  if(r->size)
+    memcpy(data, r->data, r->size);
+  s->length = (int64_t)r->size;
+  s->done = 0;
+  take_limits(&t->order, r);
+  return t;
+}
+
+/* A transfer for a request whose texts were not seen before. */
+static int copy(struct dt_engine *e, const struct dt_request *r,
+                struct dt_profile *profile, struct dt_transfer **out,
+                const char **what)
 {
   struct packer p = { NULL, 0 };
   struct dt_order order;
+  struct dt_span origin;
   struct dt_transfer *t;
 
-  *what = check(r);
-  if(!*what && !dt_origin_parse(r->url, origin))
-    *what = "URL";
+  *what = check_texts(r, &origin);
   if(*what)
     return DT_BAD_ARGUMENT;
   p.used = sizeof(*t);
@@ -364,10 +458,24 @@ int dt_request_copy(struct dt_engine *e, const struct dt_request *r,
   p.base = (char *)t;
   p.used = sizeof(*t);
   pack_order(&p, &t->order, r, profile);
-  t->order.tls = origin->tls;
+  t->order.origin = origin;
+  t->order.origin.host = t->order.url + (origin.host - r->url);
   own_sources(t);
   t->profile = dt_profile_ref(profile);
   *out = t;
+  return DT_OK;
+}
+
+int dt_request_copy(struct dt_engine *e, const struct dt_request *r,
+                    struct dt_profile *profile, struct dt_transfer **out,
+                    const char **what)
+{
+  *what = check_rest(r);
+  if(*what)
+    return DT_BAD_ARGUMENT;
+  if(!e->spare || !is_like(e->spare, r, profile))
+    return copy(e, r, profile, out, what);
+  *out = reuse(e, r);
   return DT_OK;
 }
 
@@ -394,7 +502,7 @@ static void set_buffer_size(struct dt_handle *h, long size)
    connection in the making that it may share. */
 static void set_version(struct dt_handle *h, const struct dt_transfer *t)
 {
-  int h2 = t->order.tls && !t->profile->http1;
+  int h2 = t->order.origin.tls && !t->profile->http1;
 
   if(h->tls == h2)
     return;

@@ -95,19 +95,18 @@ static void init(struct dt_transfer *t, struct dt_engine *e)
 static int start(struct dt_engine *e, const struct dt_request *r,
                  struct dt_transfer **out, const char **what)
 {
-  struct dt_span span;
   int code;
 
   if(dt_deadlines_reserve(&e->deadlines))
     return DT_NOMEM;
   code = dt_request_copy(e, r, r->profile ? r->profile : e->profile, out,
-                         &span, what);
+                         what);
   if(code) {
     dt_deadlines_release(&e->deadlines);
     return code;
   }
   init(*out, e);
-  (*out)->origin = dt_origin_get(e, &span);
+  (*out)->origin = dt_origin_get(e, &(*out)->order.origin);
   if(!(*out)->origin) {
     dt_deadlines_release(&e->deadlines);
     (*out)->engine = NULL;
@@ -137,7 +136,7 @@ int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
   dt_link_append(&e->transfers, &t->all);
   dt_origin_enqueue(e, t);
   set_deadline(t);
-  e->tls |= t->order.tls || t->profile->tls_proxy;
+  e->tls |= t->order.origin.tls || t->profile->tls_proxy;
   e->stats.started++;
   dt_engine_sync(e);
   return DT_OK;
@@ -282,6 +281,7 @@ void dt_transfer_forget(struct dt_transfer *t)
 
 static void transfer_delete(struct dt_transfer *t)
 {
+  dt_profile_free(t->profile);
   free(t->header_block);
   free(t->memory);
   free(t);
@@ -325,7 +325,6 @@ void dt_transfer_free(struct dt_transfer *t)
   dt_chunk_queue_clear(&t->out);
   dt_chunk_queue_clear(&t->in);
   free(t->held);
-  dt_profile_free(t->profile);
   if(may_keep(e, t)) {
     t->next_spare = e->spare;
     e->spare = t;

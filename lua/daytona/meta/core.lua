@@ -26,6 +26,11 @@ function core.now() end
 ---@return integer
 function core.pid() end
 
+---A text that no other call gives, in any process: hexadecimal digits, a hyphen,
+---decimal digits and a dot. None of them is a part of another.
+---@return string
+function core.unique() end
+
 ---`n` bytes from the system's random source (1 to 256).
 ---@param n integer
 ---@return string
@@ -105,6 +110,24 @@ function core.is_yieldable() end
 ---@param s string
 ---@return string?
 function core.json_string(s) end
+
+---`before`, the text between single quotes of a shell without these, and `after`,
+---as one JSON string. nil when the text is no string, blank, longer than about 600
+---bytes, or holds NUL or what is not UTF-8.
+---@param before string
+---@param text string
+---@param after string
+---@return string?
+function core.json_command(before, text, after) end
+
+---The number and the string of a JSON object that has just these two fields, in
+---this order. nil for all that is not of the plainest form, whatever it is.
+---@param json string
+---@param number string  the name of the first
+---@param text string    the name of the second
+---@return integer?
+---@return string?
+function core.json_pair(json, number, text) end
 
 ---SHA-256 and HMAC-SHA-256 as 32 bytes.
 ---@param s string
@@ -265,6 +288,20 @@ function core.new(opts) end
 ---@return daytona.core.Profile
 function core.profile(opts) end
 
+---What many small requests have in common, see `Engine:exchange`. nil when a text
+---holds NUL; other forbidden characters are met by the exchange.
+---@param profile daytona.core.Profile
+---@param method string
+---@param url string
+---@param header? string           one further "Name: value" line
+---@param connect_timeout? number
+---@param number? string           the name of a field of the answer, and
+---@param text? string             of another
+---@return daytona.core.Call?
+function core.call(profile, method, url, header, connect_timeout, number, text) end
+
+---@class daytona.core.Call : userdata
+
 ---@class daytona.core.Profile : userdata
 local Profile = {}
 
@@ -391,23 +428,22 @@ function Engine:start(request) end
 ---end for at most `wait` seconds (0: not at all), until a signal comes or something
 ---else happens. For short waits: a Ctrl-C that comes just before is noticed after.
 ---
----The status and the body, when an answer of 2xx came. Else `out[1]` is the
----transfer and `out[2]` its id, and it returns nil and whether it is over (its
----events are taken then). Nothing at all when `start` is to say why not. Raises on
----arguments of the wrong type.
+---When an answer of 2xx came: its status and its body; where that is a JSON object
+---of just the two fields that the call names, in the plainest form, instead of it
+---the number and the text in them. Else `out[1]` is the transfer and `out[2]` its
+---id, and it returns nil and whether it is over (its events are taken then).
+---Nothing at all when `start` is to say why not. Raises on arguments of the wrong
+---type.
 ---@param out table
 ---@param wait number
----@param profile daytona.core.Profile
----@param method string
----@param url string
----@param header? string           one further "Name: value" line
+---@param call daytona.core.Call
 ---@param body? string
 ---@param timeout? number          as of daytona.core.Request; 0 is none
----@param connect_timeout? number
 ---@param max_bytes? integer
 ---@return integer? status
----@return string|boolean|nil body_or_over
-function Engine:exchange(out, wait, profile, method, url, header, body, timeout, connect_timeout, max_bytes) end
+---@return string|integer|boolean|nil body_or_number_or_over
+---@return string? text
+function Engine:exchange(out, wait, call, body, timeout, max_bytes) end
 
 ---@class daytona.core.WebSocketOptions
 ---@field url string                   ws, wss, http or https
