@@ -83,26 +83,47 @@ describe("a full disk in the sandbox", function()
 end)
 
 describe("a full disk here", function()
+  -- What a program prints that has `box`, with a disk of 1 MiB mounted on `place`.
+  local function in_a_child(place, before, program, after)
+    program = ([[
+      package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+      local client = assert(require "daytona".new { api_url = %q, api_key = %q })
+      local box = assert(client:get(%q))
+    ]]):format(service.server.api_url, service.server.api_key, box.id) .. program
+    local pipe = assert(io.popen("env -u LUA_INIT " .. small_disk.command(place, "1m",
+      ("%s; %s -e %s; %s"):format(before, compat.name, shell.quote(program), after)) .. " 2>&1"))
+    local text = pipe:read "*a"
+    pipe:close()
+    return text
+  end
+
   it("leaves the local tree as it was, and nothing of the download", function()
     if not small_disk.possible() then return pending "no file system to be mounted here" end
     assert(fs:mkdir(remote))
     there "echo new >old; mkdir d; head -c 4000000 /dev/zero >d/big; echo 1 >d/small"
-    local program = ([[
-      package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
-      local daytona = require "daytona"
-      local client = assert(daytona.new { api_url = %q, api_key = %q })
-      local box = assert(client:get(%q))
-      local result, err = box.fs:download_dir(%q, %q)
-      print(result, err.kind, err.operation, err.message:match "No space left")
-    ]]):format(service.server.api_url, service.server.api_key, box.id, remote, folder .. "/disk")
+    local disk = folder .. "/disk"
     sh "mkdir disk"
-    local inside = ("cd %s && echo old >old && cd %s && %s -e %s; cd %s && find . && cat old"):format(
-      folder .. "/disk", "$OLDPWD", compat.name, shell.quote(program), folder .. "/disk")
-    local pipe = assert(io.popen("env -u LUA_INIT "
-      .. small_disk.command(folder .. "/disk", "1m", inside) .. " 2>&1"))
-    local text = pipe:read "*a"
-    pipe:close()
-    assert.equal("nil\tio\tdownload_dir\tNo space left\n.\n./old\nold\n", text)
+    assert.equal("nil\tio\tdownload_dir\tNo space left\n.\n./old\nold\n", in_a_child(disk, "echo old >" .. disk .. "/old",
+      ([[
+        local result, err = box.fs:download_dir(%q, %q)
+        print(result, err.kind, err.operation, err.message:match "No space left")
+      ]]):format(remote, disk), "cd " .. disk .. " && find . && cat old"))
+  end)
+
+  it("is told of what is written to an open file, and nothing is sent", function()
+    if not small_disk.possible() then return pending "no file system to be mounted here" end
+    assert(fs:write(remote .. "/x", "as it was"))
+    assert.equal("nil\tio\tNo space left\n", in_a_child("/tmp", ":", ([[
+      local file = assert(box.fs:open(%q, "w"))
+      local fine, err
+      for _ = 1, 32 do
+        fine, err = file:write(("x"):rep(65536 + 10))
+        if not fine then break end
+      end
+      if fine then fine, err = file:close() end
+      print(fine, err.kind, err.message:match "No space left")
+    ]]):format(remote .. "/x"), ":"))
+    assert.equal("as it was", assert(fs:read(remote .. "/x")))
   end)
 end)
 

@@ -120,27 +120,35 @@ local function read_number(self)
   return tonumber(text)
 end
 
+-- What is written to is a file of this machine. PUC Lua 5.1 knows no "*L": the line
+-- is read, and then the bytes that it took.
+local function read_spool(spool, kind)
+  if kind ~= "L" then return spool:read("*" .. kind) end
+  local from = spool:seek()
+  if not spool:read "*l" then return nil end
+  local size = spool:seek() - from
+  spool:seek("set", from)
+  return spool:read(size)
+end
+
 local function read_one(self, format)
-  if type(format) == "number" then return read_count(self, format) end
+  if type(format) == "number" then
+    if self.spool then return self.spool:read(format) end
+    return read_count(self, format)
+  end
   local kind = type(format) == "string" and format:match("^%*?([lLna])")
+  if not kind then errors.misuse(1, "read: the format must be \"l\", \"L\", \"n\", \"a\" or a number") end
+  if self.spool then return read_spool(self.spool, kind) end
   if kind == "l" then return read_line(self, false) end
   if kind == "L" then return read_line(self, true) end
   if kind == "a" then return read_all(self) end
-  if kind == "n" then return read_number(self) end
-  errors.misuse(1, "read: the format must be \"l\", \"L\", \"n\", \"a\" or a number")
+  return read_number(self)
 end
 
 local function read_each(self, n, format, ...)
   local value, err = read_one(self, format)
   if n == 1 or value == nil then return value, err end
   return value, read_each(self, n - 1, ...)
-end
-
--- Formats as every Lua's own files take them. (PUC Lua 5.1 knows no "*L".)
-local function with_star(format, ...)
-  if type(format) == "string" and format:sub(1, 1) ~= "*" then format = "*" .. format end
-  if select("#", ...) == 0 then return format end
-  return format, with_star(...)
 end
 
 ---As `file:read` of Lua: "l" (a line, which is what nothing means), "L" (with its
@@ -152,7 +160,6 @@ function File:read(...)
   check_open(self)
   local n = select("#", ...)
   if n == 0 then return self:read("l") end
-  if self.spool then return self.spool:read(with_star(...)) end
   return read_each(self, n, ...)
 end
 
@@ -220,6 +227,8 @@ end
 function File:flush()
   check_open(self)
   if not self.dirty then return self end
+  local fine, why = self.spool:flush()
+  if not fine then return fs.failure("write", "io", why, self.path) end
   local here = self.spool:seek("cur", 0)
   self.spool:seek("set", 0)
   local info, err = self.fs:upload(self.spool, self.path)
