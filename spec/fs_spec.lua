@@ -300,6 +300,11 @@ describe("files", function()
     assert(fs:move("m/a", "m/b"))
     assert(fs:write("m/a", "2"))
     assert.equal("conflict", select(2, fs:move("m/a", "m/b")).kind)
+    -- What goes to another file system is copied, and may not be removable.
+    assert(service.server:faults { { path = "/files/move", status = 200, times = 1,
+      body = { message = "moved", error = "unlink m/b: permission denied" } } })
+    local done, err = fs:move("m/b", "/tmp/b")
+    assert.same({ nil, "forbidden", "move", "m/b" }, { done, err.kind, err.operation, err.what })
     assert(fs:chmod("m/b", { mode = "600" }))
     assert.equal("0600", assert(fs:stat "m/b").permissions)
     assert.equal("invalid", select(2, fs:remove "m").kind)

@@ -118,6 +118,13 @@ describe("a language server of an old daemon", function()
     assert.same({ "invalid", nil }, { err.kind, err.code })
   end)
 
+  it("may be stopped without having been started", function()
+    local box = peer:sandbox(client, { ["/lsp/stop"] = { { "status", 500, "" } } })
+    assert.is_true(box:lsp("python", "/p"):stop())
+    box = peer:sandbox(client, { ["/lsp/stop"] = { { "status", 500, '{"message":"no space"}' } } })
+    assert.equal("server", select(2, box:lsp("python", "/p"):stop()).kind)
+  end)
+
   it("answers null for nothing", function()
     local box = peer:sandbox(client, {
       ["/lsp/document-symbols"] = { { "status", 200, "null" } },

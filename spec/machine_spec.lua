@@ -60,6 +60,23 @@ s.bind(("127.0.0.1", %d)); s.listen(); time.sleep(60)]]):format(delay, port) })
     end)
   end)
 
+  it("sees what listens on IPv6 alone", function()
+    local port = free_port(3000, 9999)
+    local server = daytona.spawn(function()
+      return sandbox:exec({ "python3", "-c", ([[
+import socket, time
+s = socket.socket(socket.AF_INET6); s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+s.bind(("::1", %d)); s.listen(); time.sleep(60)]]):format(port) })
+    end)
+    local open, err = sandbox:wait_for_port(port, { timeout = 10 })
+    if server:done() then return pending "there is no IPv6 here" end
+    assert(open, tostring(err))
+    assert.is_true(sandbox:port_in_use(port))
+    assert.same({ port }, assert(sandbox:ports()))
+    server:cancel()
+    server:wait()
+  end)
+
   it("waits for ports that the daemon does not answer for", function()
     local port = free_port(10000, 30000)
     listening(port, 0.3, function()

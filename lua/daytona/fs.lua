@@ -5,6 +5,7 @@
 
 local errors = require "daytona.errors"
 local http = require "daytona.http"
+local json = require "daytona.json"
 local localfile = require "daytona.localfile"
 local loop = require "daytona.loop"
 local methods = require "daytona.methods"
@@ -221,7 +222,8 @@ function FileSystem:mkdir(path, opts)
   return true
 end
 
----Removes a file; a directory only with `recursive`.
+---Removes a file; a directory only with `recursive`. (Of a link that leads nowhere
+---the service says that it is not there: `sb:exec{ "rm", path }`.)
 ---@param path string
 ---@param opts? { recursive?: boolean }
 ---@return true?
@@ -246,6 +248,12 @@ function FileSystem:move(from, to)
   local query = { { "source", from }, { "destination", to } }
   local response, err = call(self, "move", { query = query, what = from })
   if not response then return nil, err end
+  -- From one file system to another it is a copy, and then a removal.
+  local said = json.decode(response.body)
+  if type(said) == "table" and said.error then
+    local text = tostring(said.error)
+    return failure("move", problem_of(text) or "server", "copied, but still there: " .. text, from)
+  end
   return true
 end
 
@@ -585,7 +593,8 @@ local function range_header(offset, length)
 end
 
 ---The content of a file, or a part of it, as a string; what is beyond its end is
----empty. kind "too_large" above `max_bytes` (64 MiB by default).
+---empty. kind "too_large" above `max_bytes` (64 MiB by default). Files that say they
+---have no bytes, as those of /proc do, come empty: `sb:exec{ "cat", path }`.
 ---@param path string
 ---@param opts? { offset?: integer, length?: integer, max_bytes?: integer, timeout?: number, idle_timeout?: number }
 ---@return string?

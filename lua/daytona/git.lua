@@ -5,7 +5,8 @@
 -- `daytona.is_error(err, "git")` is true of it where the daemon says more: the
 -- code is then GIT_AUTH_FAILED, GIT_REPO_NOT_FOUND, GIT_BRANCH_NOT_FOUND,
 -- GIT_BRANCH_EXISTS, GIT_PUSH_REJECTED, GIT_DIRTY_WORKTREE, GIT_MERGE_CONFLICT,
--- GIT_REMOTE_REJECTED or GIT_TRANSPORT_FAILED.
+-- GIT_REMOTE_REJECTED, GIT_TRANSPORT_FAILED, or one that is given here:
+-- GIT_NOTHING_TO_COMMIT, GIT_FILE_NOT_FOUND.
 
 local errors = require "daytona.errors"
 local http = require "daytona.http"
@@ -98,6 +99,21 @@ local function too_old(self, operation, what, why)
   }
 end
 
+-- What the daemon answers 500 to, by what it says: kind, code.
+local MEANINGS = {
+  commit        = { "clean working tree", "conflict", "GIT_NOTHING_TO_COMMIT" },
+  add           = { "entry not found", "not_found", "GIT_FILE_NOT_FOUND" },
+  create_branch = { "already exists", "conflict", "GIT_BRANCH_EXISTS" }, -- before 0.200
+}
+
+local function explain(operation, err)
+  local meaning = MEANINGS[operation]
+  if meaning and err.status == 500 and err.message:find(meaning[1], 1, true) then
+    err.kind, err.code = meaning[2], meaning[3]
+  end
+  return err
+end
+
 local function call(self, operation, request)
   local connection, err = self.sandbox:toolbox()
   if not connection then return nil, err end
@@ -108,7 +124,7 @@ local function call(self, operation, request)
   response, err = http.request(connection, request)
   if response then return response end
   if spec.new and err.status == 404 and not err.code then return too_old(self, operation, request.what, "for this") end
-  return nil, err
+  return nil, explain(operation, err)
 end
 
 -- Whether the daemon is one before 0.200: true or false; nil and an error when
@@ -280,7 +296,8 @@ end
 
 --- Committing ---------------------------------------------------------------------------
 
----Stages files; "." is everything.
+---Stages files; "." is everything. GIT_FILE_NOT_FOUND (kind "not_found") when one
+---is not there.
 ---@param path string
 ---@param files string|string[]
 ---@return true?
@@ -291,7 +308,8 @@ function Git:add(path, files)
   return done(self, "add", { what = path, json = { path = path, files = files } })
 end
 
----Commits what is staged. Hooks do not run, nothing is signed.
+---Commits what is staged. Hooks do not run, nothing is signed. When nothing is
+---staged: GIT_NOTHING_TO_COMMIT (kind "conflict"), unless `allow_empty`.
 ---@param path string
 ---@param message string
 ---@param author string  name
@@ -351,8 +369,8 @@ end
 
 --- Branches -----------------------------------------------------------------------------
 
----Makes a branch where HEAD is, and checks it out. Fails when there is one of
----that name (GIT_BRANCH_EXISTS; an old server: kind "server").
+---Makes a branch where HEAD is, and checks it out. When there is one of that name:
+---GIT_BRANCH_EXISTS (kind "conflict").
 ---@param path string
 ---@param name string
 ---@return true?
@@ -434,7 +452,7 @@ end
 ---Checks out a branch, or a commit by its hash (and, on servers that know them,
 ---other revisions). It never ends on another branch than the one asked for. Fails
 ---with GIT_BRANCH_NOT_FOUND, or GIT_DIRTY_WORKTREE (kind "conflict") when changes
----are in the way.
+---are in the way (then HEAD may have moved all the same on servers before 0.200).
 ---@param path string
 ---@param branch string
 ---@return true?

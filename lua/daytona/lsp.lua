@@ -120,7 +120,9 @@ end
 ---@return daytona.Error?
 function LanguageServer:stop()
   local done, err = call(self.sandbox, "stop", { json = project(self), what = self.root })
-  if done or err.code == "LSP_SERVER_NOT_INITIALIZED" then return true end
+  -- Old daemons answer 500, and nothing else, for one that they do not know.
+  local unknown = err and (err.code == "LSP_SERVER_NOT_INITIALIZED" or err.status == 500 and not err.body)
+  if done or unknown then return true end
   return nil, err
 end
 
