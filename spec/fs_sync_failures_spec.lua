@@ -103,11 +103,11 @@ describe("a full disk here", function()
     there "echo new >old; mkdir d; head -c 4000000 /dev/zero >d/big; echo 1 >d/small"
     local disk = folder .. "/disk"
     sh "mkdir disk"
-    assert.equal("nil\tio\tdownload_dir\tNo space left\n.\n./old\nold\n", in_a_child(disk, "echo old >" .. disk .. "/old",
-      ([[
-        local result, err = box.fs:download_dir(%q, %q)
-        print(result, err.kind, err.operation, err.message:match "No space left")
-      ]]):format(remote, disk), "cd " .. disk .. " && find . && cat old"))
+    local text = in_a_child(disk, "echo old >" .. disk .. "/old", ([[
+      local result, err = box.fs:download_dir(%q, %q)
+      print(result, err.kind, err.operation, err.message:match "No space left")
+    ]]):format(remote, disk), "cd " .. disk .. " && find . && cat old")
+    assert.equal("nil\tio\tdownload_dir\tNo space left\n.\n./old\nold\n", text)
   end)
 
   it("is told of what is written to an open file, and nothing is sent", function()
