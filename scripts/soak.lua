@@ -3,8 +3,7 @@
 -- while the collector stops the world again and again. Says what the process held
 -- before and after.
 --
--- A chunk that gets `daytona`, `loop` and `say` (spec/support/hosts.lua) and returns
--- soak(count), which must run where calls may wait.
+-- A file for Stage:work (spec/support/hosts.lua); COUNT in the environment says how many.
 
 local daytona, loop, say = ...
 local core = require "daytona.native"
@@ -104,7 +103,8 @@ local function measure()
   return { lua = collectgarbage "count", rss = resident(), fds = descriptors() }
 end
 
-return function(count)
+return function()
+  local count = tonumber(os.getenv "COUNT")
   collectgarbage("setpause", 1)
   local client = assert(daytona.new { max_retries = 1 })
   local sb = assert(daytona.get(os.getenv "SANDBOX"))

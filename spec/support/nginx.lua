@@ -11,7 +11,7 @@
 --   server:get "/run"                          body, status, seconds
 --   server:all { "/run", "/run" }              a list of these, all at once
 --   server:beside("/run", "/plain", 0.01)      one, and others meanwhile
---   server:hang_up("/run", seconds)            a client that goes away
+--   server:hang_up("/run", seconds or function)   a client that goes away
 --   server:stream("/run", "body", on_line)
 --   server:workers()                           their process ids
 --   server:stop()                              what its error log says
@@ -204,10 +204,11 @@ function Server:beside(path, other, interval)
   return (table.unpack or unpack)(result, 1, 3)
 end
 
----Asks, and closes the connection after so many seconds.
-function Server:hang_up(path, seconds, body)
+---Asks, and closes the connection after so many seconds, or when the function
+---`moment` returns.
+function Server:hang_up(path, moment, body)
   local sock = send(self, path, body)
-  cqueues.sleep(seconds)
+  if type(moment) == "function" then moment() else cqueues.sleep(moment) end
   sock:close()
 end
 
