@@ -90,6 +90,12 @@ describe("the local server", function()
       assert.equal("200", curl(status .. server.api_url .. "/config"))
     end)
 
+    it("it takes the key as a token of a user, too", function()
+      local user = daytona.new { api_url = server.api_url, jwt_token = server.api_key, organization_id = "o" }
+      assert.is_true(user:ping())
+      user:close()
+    end)
+
     it("it and its daemons listen on 127.0.0.1 only", function()
       local sandbox = must("POST", "/sandbox", {})
       local ports = { server.api_url:match ":(%d+)", sandbox.toolboxProxyUrl:match ":(%d+)" }

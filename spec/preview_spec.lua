@@ -1,6 +1,7 @@
 -- Previews: a program that listens inside a sandbox, reached from outside by the
 -- address that preview_url gives. Here curl plays the browser.
 
+local daytona = require "daytona"
 local native = require "daytona.native"
 local shell = require "daytona.shell"
 
@@ -168,6 +169,22 @@ sys.stdout.buffer.write(data)]], preview.url:match ":(%d+)$", shell.quote(file))
     os.remove(file)
     assert.is_truthy(text:find("^HTTP/1.1 101 "), text)
     assert.is_truthy(text:find("\129\4hang\136\2\3\232", 1, true))
+  end)
+
+  it("is there over TLS, too, whatever HTTP the browser offers", function()
+    local server = assert(require("daytona.devserver").start { tls = true })
+    local client = daytona.new { api_url = server.api_url, api_key = server.api_key, ca_file = server.certificate }
+    local box = assert(client:create { public = true })
+    local preview = assert(box:preview_url(serve(box)))
+    local host, number = preview.url:match "^https://([^:/]+):(%d+)$"
+    local pipe = io.popen(("curl -sS -k --http2 -m 20 --resolve %s:%s:127.0.0.1 -w ' %%{http_version}' %s"):format(
+      host, number, shell.quote(preview.url .. "/secure")))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.is_truthy(text:find('"/secure"', 1, true), text)
+    assert.is_truthy(text:find " 1.1$")
+    client:close()
+    server:stop()
   end)
 
   it("leads nowhere else", function()

@@ -381,6 +381,12 @@ local function add_service(context)
       lastUsedAt = json.null, expiresAt = json.null, userId = "local",
     }
   end)
+  app:route("GET", "/users/me", function()
+    return 200, {
+      id = "local", name = "local", email = "local@localhost", emailVerified = false, publicKeys = json.array {},
+      createdAt = httpd.timestamp(context.started),
+    }
+  end)
   app:route("GET", "/snapshots", function()
     return 200, { items = { snapshot(context) }, total = 1, page = 1, totalPages = 1 }
   end)

@@ -11,9 +11,12 @@ local x509 = require "openssl.x509"
 
 local tls = {}
 
-local function choose(_, offered)
+-- HTTP/2 where the client wants it; but previews, which carry anything at all, are
+-- passed on as HTTP/1.
+local function choose(ssl, offered)
+  local preview = (ssl:getHostName() or ""):lower():find("%.localhost$")
   for _, protocol in ipairs(offered) do
-    if protocol == "h2" or protocol == "http/1.1" then return protocol end
+    if protocol == "h2" and not preview or protocol == "http/1.1" then return protocol end
   end
 end
 
