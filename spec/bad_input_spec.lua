@@ -201,6 +201,7 @@ describe("a call", function()
         local words = name .. " is a method: call it as " .. usage .. ":" .. name .. "(...), with a colon"
         refused(words, objects[usage][name])
         refused(words, objects[usage][name], "x", {})
+        refused(words, objects[usage][name], "x", "y")
         refused(words, objects[usage][name], {})
         refused(words, objects[usage][name], daytona)
       end

@@ -9,6 +9,7 @@ local base64 = require "daytona.base64"
 local core = require "daytona.native"
 local errors = require "daytona.errors"
 local http = require "daytona.http"
+local methods = require "daytona.methods"
 local options = require "daytona.options"
 local shell = require "daytona.shell"
 
@@ -265,6 +266,10 @@ local function directory(cwd)
   return ',"cwd":' .. text
 end
 
+local function check_self(self)
+  methods.check(self, "exec", "daytona.Sandbox", "sandbox")
+end
+
 -- The script for a command, as JSON, where it is not like most.
 local function unusual_script(command, stdin, exports)
   return json_string(wrap(command_text("exec", command), stdin, exports))
@@ -291,6 +296,7 @@ function process.exec(self, command, opts)
   local timeout, rest = DEFAULT_TIMEOUT, DEFAULTS
   local check, secrets, max_bytes
   if opts or not script then
+    check_self(self)
     opts = options.check("exec", EXEC, opts)
     local env, exports = nil, ""
     timeout, check, max_bytes = opts.timeout or timeout, opts.check, opts.max_bytes
@@ -303,7 +309,10 @@ function process.exec(self, command, opts)
   local id = new_id()
   local body = '{"command":' .. script .. ENVS .. id .. rest
   local connection, err = self._toolbox, nil
-  if not connection or connection.address ~= self.toolbox_proxy_url or self.client.closed then
+  -- Has anything changed of what toolbox() looked at?
+  if not connection or connection.state ~= self.state or connection.address ~= self.toolbox_proxy_url
+    or self.client.closed then
+    check_self(self)
     connection, err = self:toolbox()
     if not connection then return nil, err end
   end

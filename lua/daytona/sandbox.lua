@@ -608,16 +608,8 @@ end
 
 local GONE = { destroying = true, destroyed = true }
 
----The way to the daemon inside. It follows the sandbox's URL, which may change.
----@return daytona.Connection?
----@return daytona.Error?
-function Sandbox:toolbox()
-  if GONE[self.state] then
-    return nil, errors.new { kind = "not_found", sandbox = self, message = "the sandbox is deleted" }
-  end
-  local address = self.toolbox_proxy_url
-  local known = self._toolbox
-  if known and known.address == address and not self.client.closed then return known end
+-- A connection to the daemon at that address.
+local function connect(self, address)
   if not address or address == "" then
     local err
     address, err = fetch_toolbox_url(self)
@@ -627,6 +619,24 @@ function Sandbox:toolbox()
   if not connection then return nil, err end
   connection.address = address
   rawset(self, "_toolbox", connection)
+  return connection
+end
+
+---The way to the daemon inside. It follows the sandbox's URL, which may change. What
+---was looked at to find it is noted in it, for `exec`, which need not ask again.
+---@return daytona.Connection?
+---@return daytona.Error?
+function Sandbox:toolbox()
+  if GONE[self.state] then
+    return nil, errors.new { kind = "not_found", sandbox = self, message = "the sandbox is deleted" }
+  end
+  local connection = self._toolbox
+  if not connection or connection.address ~= self.toolbox_proxy_url or self.client.closed then
+    local err
+    connection, err = connect(self, self.toolbox_proxy_url)
+    if not connection then return nil, err end
+  end
+  connection.state = self.state
   return connection
 end
 
@@ -665,6 +675,6 @@ end
 
 M.deadline_after = deadline_after
 
-methods.guard(Sandbox, "daytona.Sandbox", "sandbox")
+methods.guard(Sandbox, "daytona.Sandbox", "sandbox", "exec")
 
 return M
