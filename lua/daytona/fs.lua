@@ -357,15 +357,27 @@ local function explain_refusal(err, path)
   return err
 end
 
+-- Progress of the content alone, where what travels has a frame around it.
+local function without_frame(on_progress, length)
+  return function(done, total)
+    local frame = total and total - length or 0
+    on_progress(math.min(math.max(done - frame, 0), length), length)
+  end
+end
+
 local function send_multipart(self, content, path, opts)
-  local response, err = call(self, "upload", transfer_fields({
+  local request = transfer_fields({
     what = path,
     parts = {
       { name = "files[0].path", data = path },
       { name = "files[0].file", filename = "file", data = content.data, file = content.file,
         source = content.source, length = not content.data and content.length or nil },
     },
-  }, opts))
+  }, opts)
+  if opts.on_progress and content.length then
+    request.on_progress = without_frame(opts.on_progress, content.length)
+  end
+  local response, err = call(self, "upload", request)
   if not response then return nil, err end
   local written = (response.json.files or {})[1]
   return written and written.bytes or content.length or 0
