@@ -32,14 +32,15 @@ local function times(n, fn, concurrency)
   return assert(daytona.map(numbers, fn, { concurrency = concurrency }))
 end
 
--- Waits until nothing else has happened for a second.
+-- Waits until nothing has happened for a second, nor will happen soon.
 local function await_rest()
   local limit = loop.now() + 60
   repeat
     assert(loop.now() < limit, "it does not come to rest")
     local before = polls()
     daytona.sleep(1)
-  until polls() - before == 1 and MOMENTS - loop.now() % MOMENTS > REST + 0.5
+    local since = loop.now() % MOMENTS
+  until polls() - before == 1 and since > 2 and since < MOMENTS - REST - 0.5
 end
 
 describe("many terminals and followed commands", function()

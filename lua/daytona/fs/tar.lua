@@ -15,21 +15,21 @@ function tar.padding(size)
   return ("\0"):rep((BLOCK - size % BLOCK) % BLOCK)
 end
 
+-- A table a call is what this costs most: a byte at a time is faster.
 local function sum_of(text)
   local sum = 0
-  for i = 1, #text, 64 do
-    local block = { text:byte(i, i + 63) }
-    for j = 1, #block do sum = sum + block[j] end
-  end
+  for i = 1, #text do sum = sum + text:byte(i) end
   return sum
 end
 
 local TYPES = { file = "0", link = "2", directory = "5", long_name = "L", long_link = "K", pax = "x" }
 
--- Behind the checksum field and the type: the name of the target, "ustar" and
--- empty names of user and group. The sum of the constant parts is known.
+-- User and group 0; and behind the checksum field, the type and the name of the
+-- target: "ustar" and empty names. The sum of the constant parts is known.
+local NOBODY = "0000000\0000000000\0"
 local MAGIC = "ustar\0" .. "00" .. ("\0"):rep(247)
-local MAGIC_SUM = sum_of(MAGIC) + 8 * 32
+local CONSTANT_SUM = sum_of(NOBODY) + sum_of(MAGIC) + 8 * 32
+local ZEROS = ("\0"):rep(100)
 
 -- 8 GiB and more do not fit in octal digits: GNU's binary form.
 local function size_field(size)
@@ -43,12 +43,12 @@ local function size_field(size)
 end
 
 local function header(kind, name, target, size, mode, seconds)
-  local head = name:sub(1, 100)
-  head = head .. ("\0"):rep(100 - #head) .. ("%07o\0000000000\0000000000\0"):format(mode) .. size_field(size)
-    .. ("%011o\0"):format(math.min(math.max(seconds, 0), 8 ^ 11 - 1))
-  local link = target:sub(1, 100)
-  local sum = sum_of(head) + sum_of(link) + MAGIC_SUM + TYPES[kind]:byte()
-  return head .. ("%06o\0 "):format(sum) .. TYPES[kind] .. link .. ("\0"):rep(100 - #link) .. MAGIC
+  local short, link = name:sub(1, 100), target:sub(1, 100)
+  local rights = ("%07o\0"):format(mode)
+  local extent = size_field(size) .. ("%011o\0"):format(math.min(math.max(seconds, 0), 8 ^ 11 - 1))
+  local sum = sum_of(short) + sum_of(rights) + sum_of(extent) + sum_of(link) + CONSTANT_SUM + TYPES[kind]:byte()
+  return short .. ZEROS:sub(#short + 1) .. rights .. NOBODY .. extent .. ("%06o\0 "):format(sum) .. TYPES[kind] .. link
+    .. ZEROS:sub(#link + 1) .. MAGIC
 end
 
 local function long(kind, text)
