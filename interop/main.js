@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Daytona } from '@daytona/sdk'
+import access from './access.js'
 import files from './files.js'
 import git from './git.js'
 import interpreter from './interpreter.js'
@@ -24,8 +25,8 @@ const client = new Daytona()
 
 const sandbox = await begin(client)
 if (sandbox) {
-  for (const noun of [processes, session, pty, interpreter, files, git, lsp, machine]) {
-    await noun(sandbox, { scratch, repository: repository.url })
+  for (const noun of [processes, session, pty, interpreter, files, git, lsp, machine, access]) {
+    await noun(sandbox, { scratch, repository: repository.url, client })
   }
   await end(client, sandbox)
 }
