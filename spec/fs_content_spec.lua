@@ -3,16 +3,11 @@
 
 local daytona = require "daytona"
 
+local files = require("spec.support.files").new()
 local service, box, fs
 
-setup(function()
-  service = require("spec.support.service").start()
-  box = assert(service.client:create())
-  fs = box.fs
-end)
-
-teardown(function() service:stop() end)
-
+setup(function() service, box, fs = files:open() end)
+teardown(function() files:close() end)
 before_each(function() assert(service.server:clear_faults()) end)
 
 describe("grep", function()

@@ -16,6 +16,7 @@
 --   files:assert_alike()     both folders hold the same (or the one here and another here)
 
 local check = require "luassert"
+local toolbox = require "spec.support.toolbox"
 
 local Files = {}
 Files.__index = Files
@@ -68,13 +69,7 @@ function Files:listing()
   return self:sh "ls -A"
 end
 
-function Files.content(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local data = file:read "*a"
-  file:close()
-  return data
-end
+Files.content = toolbox.read
 
 function Files:there(command)
   return assert(self.box:exec(command, { cwd = self.remote, check = true })).result
