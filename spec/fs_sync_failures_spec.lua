@@ -335,11 +335,15 @@ describe("two syncs into one place at the same time", function()
 end)
 
 it("what a client that was killed left is removed a day later", function()
+  local left = "mkdir .daytona-sync-0 .daytona-sync-1; echo 1 >.daytona-sync-0/x; touch -d '2 days ago' .daytona-sync-0"
   sh "echo 1 >a"
   assert(fs:mkdir(remote))
-  there "mkdir .daytona-sync-0 .daytona-sync-1; echo 1 >.daytona-sync-0/x; touch -d '2 days ago' .daytona-sync-0"
+  there(left)
   assert(fs:sync(folder, remote, { delete = true }))
   assert.equal("./.daytona-sync-1\n./a\n", there(ALL))
+  sh("echo 2 >a; " .. left)
+  assert(fs:sync(folder, remote, { direction = "down" }))
+  assert.equal("./.daytona-sync-1\n./a\n", sh(ALL))
 end)
 
 describe("a file that", function()

@@ -253,6 +253,19 @@ describe("sync down", function()
       assert.equal("", sh "find . -mindepth 1")
     end
   end)
+
+  it("believes no number that cannot be", function()
+    assert(fs:write(remote .. "/x", "x"))
+    for _, record in ipairs {
+      "81a4 1 99999999999999999999999 ./x", "81a4 1 -99999999999999999999999 ./x", "81a4 99999999999999999999999 1 ./x",
+      "ffffffffffffffffffffffff 1 1 ./x", "81a4 1 1.99999999999999999999999 ./x", "41ff 1 1 ./x", "0 0 0 ./x",
+    } do
+      local fine, result, err = pcall(lying, { record })
+      assert.is_true(fine, record .. ": " .. tostring(result))
+      if not result then assert.is_string(err.kind) end
+      sh "rm -rf t"
+    end
+  end)
 end)
 
 describe("an old server", function()

@@ -182,7 +182,9 @@ local function archive(operation, root, paths, tree)
     local pieces, size = {}, 0
     while size < CHUNK and turn <= #paths do
       if file then
-        local piece = left > 0 and file:read(math.min(left, CHUNK)) or ""
+        local piece, why = "", nil
+        if left > 0 then piece, why = file:read(math.min(left, CHUNK)) end
+        if why then return fail("io", "source", why) end
         if piece == nil or (piece == "" and left > 0) then return changed() end
         left = left - #piece
         pieces[#pieces + 1], size = piece, size + #piece
@@ -431,6 +433,17 @@ local function make_root(root)
   return core.make_directory(root, 493)
 end
 
+-- What was left, more than a day ago, by a program that was killed.
+local function remove_stale(root)
+  for _, name in ipairs(core.list_directory(root) or {}) do
+    if name:sub(1, #remotetree.STAGING) == remotetree.STAGING then
+      local path = root .. "/" .. name
+      local kind, _, _, seconds = core.lstat(path)
+      if kind == "directory" and seconds < os.time() - 86400 then localtree.remove(path) end
+    end
+  end
+end
+
 local function down(self, run, result)
   local scan, err = remotetree.scan(self.sandbox, run.operation, run.remote,
     { hashes = run.checksum, rules = run.gitignore and run.ignore or nil, timeout = run.timeout })
@@ -458,6 +471,7 @@ local function down(self, run, result)
   if not fine then return nil, err end
   count(plan, from, result, "downloaded")
   if is_empty(plan) then return result end
+  remove_stale(run.root)
   local staging = run.root .. "/" .. remotetree.STAGING .. random.hex(6)
   fine, why = core.make_directory(staging, 448)
   if not fine then return failure(self, run.operation, "io", why, run.root) end
