@@ -318,7 +318,7 @@ function Receiver:keep(entry, data)
   self.size = self.size + #data
   local result, fine, why = entry.result, true, nil
   if result.error then
-    return true
+    fine, why = false, result.error
   elseif self.pieces then
     self.total = self.total + #data
     if self.total > self.max_bytes then
@@ -337,6 +337,7 @@ function Receiver:keep(entry, data)
     fine, why = entry.target:write(data)
   end
   if not fine then result.error = errors.is(why) and why or local_problem(entry.path, why or "given up") end
+  if result.error and self.strict then return nil, result.error end
   return true
 end
 
@@ -439,12 +440,13 @@ function Receiver:complete()
 end
 
 -- One request. Marks what did not come with the reason; nil, err when nothing did.
-local function receive(self, entries, opts)
+-- A `strict` one ends with the first file that cannot be kept.
+local function receive(self, entries, opts, strict)
   local paths = {}
   for i, entry in ipairs(entries) do paths[i] = entry.path end
   local receiver = setmetatable({
     entries = entries, sandbox = self.sandbox, turn = 0, done = 0, total = 0, events = {},
-    max_bytes = opts.max_bytes or 64 * 1024 * 1024,
+    max_bytes = opts.max_bytes or 64 * 1024 * 1024, strict = strict,
   }, Receiver)
   local function go()
     return fs.call(self, "download_many", fs.transfer_fields({
@@ -510,6 +512,12 @@ local MANY_DOWN = {
 ---@return daytona.FileResult[]?
 ---@return daytona.Error?
 function many.download_many(self, list, opts)
+  return many.fetch(self, list, opts, false)
+end
+
+-- The same, for trees: with `strict` nothing more is fetched when a file cannot be
+-- kept here.
+function many.fetch(self, list, opts, strict)
   check_list("download_many", list)
   opts = options.check("download_many", MANY_DOWN, opts)
   local results, entries, single = {}, {}, {}
@@ -520,7 +528,7 @@ function many.download_many(self, list, opts)
     group[#group + 1] = entry
   end
   if entries[1] then
-    local fine, err = receive(self, entries, opts)
+    local fine, err = receive(self, entries, opts, strict)
     if not fine then return nil, err end
   end
   for _, entry in ipairs(entries) do

@@ -9,6 +9,7 @@ local fs = require "daytona.fs"
 local gitignore = require "daytona.fs.gitignore"
 local localtree = require "daytona.fs.localtree"
 local loop = require "daytona.loop"
+local many = require "daytona.fs.many"
 local options = require "daytona.options"
 local random = require "daytona.random"
 local remotetree = require "daytona.fs.remotetree"
@@ -360,7 +361,7 @@ local function fetch(self, run, plan, from, staging)
     end
   end
   if not list[1] then return places end
-  local fine, err = self:download_many(list, { on_progress = run.on_progress, timeout = run.timeout })
+  local fine, err = many.fetch(self, list, { on_progress = run.on_progress, timeout = run.timeout }, true)
   if fine then return places end
   if err.results and all_gone(err.results) then err.code = CHANGED end
   return nil, err
