@@ -120,6 +120,7 @@ describe("a sandbox", function()
       local scope = load("local make = ... do local box <close> = make() return box.id end")
       assert_gone(scope(made))
     end
+    assert.has_error(function() daytona.using(nil, function() end) end)
     local value, err = daytona.using(nil, "why")
     assert.is_nil(value)
     assert.equal("why", err)

@@ -33,7 +33,7 @@ local function start(fn, ...)
   if running then return say "(something runs already; Escape cancels it)" end
   running = daytona.callback(fn)(..., function(_, err)
     running = nil
-    if err then say("(" .. tostring(err) .. ")") end
+    if err then say(daytona.is_error(err, "canceled") and "(cancelled)" or "(" .. tostring(err) .. ")") end
   end)
   if running:done() then running = nil end
 end
@@ -47,12 +47,16 @@ local function create()
   return true
 end
 
+-- Lines appear as they are printed; the end of the scope ends the command, should
+-- it be cancelled.
 local function execute(command)
-  local result, err = sandbox:exec(command)
-  if not result then return nil, err end
-  say(result.result)
-  if result.exit_code ~= 0 then say("(exit " .. result.exit_code .. ")") end
-  return true
+  return daytona.using(daytona.assert(sandbox:popen(command, { stderr = "stdout" })), function(job)
+    for line in job:lines() do say(line) end
+    local result, err = job:wait()
+    if not result then return nil, err end
+    if result.exit_code ~= 0 then say("(exit " .. result.exit_code .. ")") end
+    return true
+  end)
 end
 
 -- A megabyte at a time: nothing is ever whole in memory.
@@ -92,7 +96,7 @@ end
 
 local function plan_demo(path)
   demo = {
-    function() submit "uname -a && nproc" end,
+    function() submit "uname -sr && nproc" end,
     function() submit "for i in 1 2 3; do echo line $i; sleep 0.2; done" end,
     function() submit "sleep 100" end,
     function() running:cancel() end,

@@ -14,7 +14,7 @@ end
 local function missing(tried, why)
   local text = "the C module of daytona is not built for this Lua (%s).\n"
     .. "In the checkout of daytona run:  make LUA=%s\n"
-    .. "or install it:  luarocks --lua-version %s install daytona\n(%s)"
+    .. "or install it from there:  luarocks --lua-version %s make\n(%s)"
   local version = compat.name == "luajit" and "5.1" or compat.name:sub(4)
   error(text:format(compat.name, compat.name, version, tried and tried .. ": " .. why or why), 0)
 end
