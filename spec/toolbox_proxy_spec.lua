@@ -59,6 +59,8 @@ describe("a server in the sandbox", function()
     assert.are.equal("POST /a%20b/c?x=%2F&y 127.0.0.1:" .. daemon.port .. " [None] data", r.body)
     assert.are.equal("GET / 127.0.0.1:" .. daemon.port .. " [None] ", ask("GET", "").body)
     assert.are.equal(203, ask("DELETE", "/odd").status)
+    assert.are.equal("GET /?a=b 127.0.0.1:" .. daemon.port .. " [None] ",
+      ask("GET", "/?DAYTONA_SANDBOX_AUTH_KEY=secret&a=b", { key = false }).body)
   end)
 
   it("answers in its own way, in chunks or cut off", function()
@@ -70,8 +72,8 @@ describe("a server in the sandbox", function()
   it("may speak WebSocket", function()
     daemon:post("/process/pty", { id = "p" })
     local talk = daemon:talk("/proxy/" .. daemon.port .. "/process/pty/p/connect", {
-      headers = { ["X-Daytona-Preview-Token"] = "unused" },
-      query = { DAYTONA_SANDBOX_AUTH_KEY = "secret" }, steps = { { send = "exit 3\n" } },
+      headers = { ["X-Daytona-Authorization"] = "Bearer secret" }, -- so that the other goes on to the server
+      steps = { { send = "exit 3\n" } },
     })
     local events = talk()
     assert.are.equal(1011, events.code)

@@ -173,6 +173,19 @@ local function switch(req, peer, headers)
   close(peer)
 end
 
+--- A request's target without one key of its query.
+---@param target string
+---@param name string
+---@return string
+function forward.without(target, name)
+  local path, query = target:match "^([^?]*)%??(.*)$"
+  local kept = {}
+  for pair in query:gmatch "[^&]+" do
+    if httpd.decode(pair:match "^[^=]*", true) ~= name then kept[#kept + 1] = pair end
+  end
+  return path .. (kept[1] and "?" .. table.concat(kept, "&") or "")
+end
+
 --- Answers a request with what the server on a port answers. For handlers:
 -- `return forward.to(req, 8000, "/path?query")`. Fails with 502 when there is none.
 ---@param req table

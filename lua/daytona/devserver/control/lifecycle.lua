@@ -9,7 +9,6 @@
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local build = require "daytona.devserver.control.build"
-local telemetry = require "daytona.devserver.control.telemetry"
 
 local Lifecycle = {}
 Lifecycle.__index = Lifecycle
@@ -39,9 +38,10 @@ for state in ([[creating pending_build building_snapshot starting restoring stop
 ---@param clock table
 ---@param make_daemon fun(box): table?, string?
 ---@param rule fun(state: string, name: string, holding?: table): table?  a fault for a state, if any
-function Lifecycle.new(store, clock, make_daemon, rule)
+---@param note fun(box: table, now: number)  told of each state that is come into
+function Lifecycle.new(store, clock, make_daemon, rule, note)
   return setmetatable({
-    store = store, clock = clock, make_daemon = make_daemon, rule = rule,
+    store = store, clock = clock, make_daemon = make_daemon, rule = rule, note = note,
     timed = {}, wake = condition.new(), rules_changed = condition.new(),
   }, Lifecycle)
 end
@@ -52,7 +52,7 @@ local function set_state(self, box, state)
   box.state = state
   box.entered = self.clock:now()
   if state == "stopped" then box.stopped_at = self.clock:now() end
-  telemetry.note(box, box.entered)
+  self.note(box, box.entered)
   self.store:changed(box)
   if box.moved then box.moved:signal() end
   self:schedule(box)

@@ -193,7 +193,7 @@ local function make_context(options, dir, temporary)
   context.store.legacy = options.legacy
   context.push = function(...) return admin.ask(context, ...) end
   context.life = Lifecycle.new(context.store, clock, daemon_maker(context),
-    function(...) return context.faults:for_state(...) end)
+    function(...) return context.faults:for_state(...) end, telemetry.note)
   return context
 end
 

@@ -113,17 +113,6 @@ end
 
 -- The way there ------------------------------------------------------------------------
 
--- The request's target without the token in its query.
-local function target_of(req)
-  local path, query = req.target:match("^([^?]*)%??(.*)$")
-  if path:sub(1, 1) ~= "/" then checks.bad("invalid request target") end
-  local kept = {}
-  for pair in query:gmatch("[^&]+") do
-    if httpd.decode(pair:match("^[^=]*"), true) ~= QUERY then kept[#kept + 1] = pair end
-  end
-  return path .. (kept[1] and "?" .. table.concat(kept, "&") or "")
-end
-
 local function without_cookie(value, name)
   local kept = {}
   for pair in value:gmatch("[^;]+") do
@@ -145,7 +134,8 @@ end
 local function pass_on(context, req, name, port)
   local box, how = admit(context, name, port, req)
   if not box.daemon then checks.bad("no IP address found. Is the Sandbox started?") end
-  local target = target_of(req)
+  if req.target:sub(1, 1) ~= "/" then checks.bad("invalid request target") end
+  local target = forward.without(req.target, QUERY)
   if port ~= TOOLBOX_PORT then target = ("/proxy/%d"):format(port) .. target end
   return forward.to(req, box.daemon.port, "/toolbox/" .. box.id .. target, {
     pass = filter(box, how),

@@ -6,7 +6,7 @@ local httpd = require "daytona.devserver.httpd"
 local base64 = require "daytona.devserver.toolbox.base64"
 local failures = require "daytona.devserver.toolbox.failures"
 
-local access = {}
+local access = { QUERY = "DAYTONA_SANDBOX_AUTH_KEY" }
 
 --- Whether a request carries the sandbox's key. The control plane, when it passes
 -- on what belongs to a program in the sandbox, says so in a header of its own.
@@ -14,7 +14,7 @@ function access.has_key(req)
   local inner = req.headers["x-daytona-authorization"]
   local bearer = (inner or req.headers.authorization or ""):match "^[Bb]earer%s+(.+)$"
   local given = bearer or req.headers["x-daytona-preview-token"]
-    or req.query.DAYTONA_SANDBOX_AUTH_KEY
+    or req.query[access.QUERY]
   return given ~= nil and httpd.same(given, req.app.key)
 end
 

@@ -57,7 +57,7 @@ local function proxy(req)
   if not system.listens(port) then
     failures.raise(502, ("proxy upstream error: nothing in the sandbox listens on port %d"):format(port))
   end
-  local rest = req.target:match "/proxy/%d+(.*)$"
+  local rest = forward.without(req.target:match "/proxy/%d+(.*)$", access.QUERY)
   return forward.to(req, port, rest:sub(1, 1) == "/" and rest or "/" .. rest, {
     pass = req.headers["x-daytona-authorization"] and of_preview or nil,
   })
