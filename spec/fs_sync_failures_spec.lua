@@ -2,6 +2,7 @@
 -- link fails and whenever: an error that says so, a tree in which no file is half,
 -- and nothing of ours left in it.
 
+local Child = require "spec.support.child"
 local daytona = require "daytona"
 local compat = require "daytona.compat"
 local core = require "daytona.native"
@@ -237,6 +238,31 @@ describe("a sync that is cancelled", function()
   end)
 end)
 
+it("Ctrl-C in the middle of a sync leaves both trees as they were", function()
+  files:put("big", ("x"):rep(2000000))
+  assert(fs:mkdir(remote))
+  there "head -c 200000 /dev/zero >theirs"
+  for way, path in pairs { up = "/files/bulk-upload", down = "/files/bulk-download" } do
+    assert(service.server:faults { { path = path, hold = way == "up" and 300 or nil, slow = 20000 } })
+    local child = Child.start(([[
+      local client = assert(require "daytona".new { api_url = %q, api_key = %q })
+      local told
+      client:attach(%q).fs:sync(%q, %q, { direction = %q, on_progress = function(done)
+        if done > 1000 and not told then told = true say "some" end
+      end })
+      say "not reached"
+    ]]):format(service.server.api_url, service.server.api_key, box.id, folder, remote, way))
+    assert.equal("some", child:line())
+    child:signal "INT"
+    local text = child:rest()
+    assert.truthy(text:find("interrupted!", 1, true), text)
+    assert.is_nil(text:find("not reached", 1, true))
+    assert(service.server:clear_faults())
+    assert.equal("./big\n", sh(ALL))
+    assert.equal("./theirs\n", there(ALL))
+  end
+end)
+
 it("a service that is silent does not hold up a sync that failed", function()
   sh "head -c 200000 /dev/zero >file"
   assert(service.server:faults {
@@ -356,7 +382,7 @@ describe("a file that", function()
     local last = 0
     return fs:sync(folder, remote, { on_progress = function(done)
       if done < last then last = 0 end
-      if last == 0 and changed < times then
+      if done > 0 and last == 0 and changed < times then
         changed = changed + 1
         change()
       end
@@ -469,16 +495,54 @@ describe("links", function()
   end)
 end)
 
-describe("a folder over there that", function()
-  it("may not be entered is refused", function()
-    assert(fs:mkdir(remote))
-    there "mkdir closed; mkdir part part/closed; chmod 000 closed part/closed"
-    if there("cd closed 2>/dev/null && echo open || echo no") == "open\n" then
-      return pending "nothing is closed to the sandbox's user here"
-    end
-    fails("forbidden nil", "download_dir", fs:download_dir(remote .. "/closed", folder))
-    fails("forbidden nil", "upload_dir", fs:upload_dir(folder, remote .. "/closed"))
-    fails("forbidden nil", "download_dir", fs:download_dir(remote .. "/part", folder))
-    there "chmod 755 closed part/closed"
+describe("permissions over there", function()
+  -- Whether nothing can be closed to the sandbox's user.
+  local function is_root()
+    return there "mkdir probe; chmod 000 probe; cd probe 2>/dev/null && echo open; rmdir ../probe probe 2>/dev/null || :"
+      == "open\n"
+  end
+
+  before_each(function() assert(fs:mkdir(remote)) end)
+  after_each(function() assert(box:exec("chmod -R u+rwX " .. remote)) end)
+
+  local function closed(...)
+    for _, try in ipairs { ... } do fails("forbidden nil", try[1], fs[try[1]](fs, try[2], try[3])) end
+  end
+
+  it("keep from what may not be entered or read", function()
+    if is_root() then return pending "nothing is closed to the sandbox's user here" end
+    there "mkdir closed part part/closed file; echo 1 >file/x; chmod 000 closed part/closed file/x"
+    local at = remote .. "/"
+    closed({ "download_dir", at .. "closed", folder }, { "upload_dir", folder, at .. "closed" },
+      { "download_dir", at .. "part", folder })
+    local err = fails("forbidden FILE_ACCESS_DENIED", "download_dir", fs:download_dir(at .. "file", folder))
+    assert.equal(at .. "file/x", err.what)
+    assert.equal("", sh(ALL))
+  end)
+
+  it("keep from what may not be written to", function()
+    if is_root() then return pending "nothing is closed to the sandbox's user here" end
+    sh "echo 1 >a; mkdir d; echo 1 >d/x"
+    there "echo old >a; mkdir d; chmod 500 d"
+    closed { "upload_dir", folder, remote }
+    assert.equal("./d\n", there "find . -name '.d*' -o -name x -o -name d")
+    there "chmod 700 d; chmod 500 ."
+    closed { "upload_dir", folder, remote }
+  end)
+end)
+
+describe("a look at a tree in which something vanishes", function()
+  it("takes it for what is not there", function()
+    sh "echo 1 >a; mkdir d; echo 2 >d/b"
+    assert(fs:sync(folder, remote))
+    -- What stat says of all that is there, and of one more that is not.
+    assert(fs:write("gone/stat", '#!/bin/sh\n/usr/bin/stat "$@"; exit 1\n'))
+    assert(fs:chmod("gone/stat", "755"))
+    assert(box:set_env { set = { PATH = "/home/daytona/gone:/usr/bin:/bin" } })
+    sh "rm -r *"
+    local result, err = fs:download_dir(remote, folder)
+    assert(box:set_env { set = { PATH = "/usr/bin:/bin" } })
+    assert(result, tostring(err))
+    files:assert_alike()
   end)
 end)
