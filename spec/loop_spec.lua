@@ -198,6 +198,9 @@ describe("waiting", function()
 
     it("can be chosen, but not in the middle of something", function()
       assert.has_error(function() loop.use("unheard-of") end)
+      for _, own in ipairs { {}, { name = "own" }, { name = "own", attach = print, wait = print } } do
+        assert.has_error(function() loop.use(own) end)
+      end
       local ok, message = pcall(loop.use, "uv2")
       assert.is_false(ok)
       assert.matches("valid: .*manual, .*block", message)
@@ -242,6 +245,35 @@ describe("waiting", function()
       for i = 1, 20 do finished = finished + (list[i]:done() and 1 or 0) end
       assert.is_true(finished >= 1 and finished < 20)
       for i = 1, 20 do list[i]:wait() end
+    end)
+
+    it("manual: who takes what is there without waiting goes on in the next frame", function()
+      loop.use("manual")
+      local turns = 0
+      local one = task.spawn(function()
+        loop.sleep(0)
+        repeat
+          local stop = core.now() + 0.002
+          repeat until core.now() >= stop
+          turns = turns + 1
+        until not loop.breathe() or turns == 4
+        return turns
+      end)
+      for frame = 1, 2 do
+        loop.update(0.001)
+        assert.equal(frame, turns)
+      end
+      assert.is_false(loop.in_frame())
+      assert.equal(4, one:wait()) -- without frames nothing holds it back
+      local other = task.spawn(function()
+        loop.sleep(0)
+        local rested, err
+        repeat rested, err = loop.breathe() until not rested
+        return nil, err
+      end)
+      loop.update(0)
+      other:cancel()
+      assert.equal("canceled", select(2, other:wait()).kind)
     end)
 
     it("of a host gets called as described", function()

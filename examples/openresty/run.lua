@@ -9,8 +9,8 @@ local _M = {}
 -- Seconds that a program may run.
 local LIMIT = 120
 
-local function follow(session, code)
-  local command = daytona.assert(session:exec({ "python3", "-u", "-c", code }, { async = true }))
+local function follow(session)
+  local command = daytona.assert(session:exec("python3 -u program.py", { async = true }))
   local follower = daytona.assert(command:follow { timeout = LIMIT })
   local stream, chunk = follower:read()
   while stream do
@@ -24,8 +24,8 @@ end
 
 -- The end of a session ends what runs in it, also when this task is cancelled.
 local function run(sandbox, code)
-  local session = daytona.assert(sandbox:session())
-  daytona.using(session, function() follow(session, code) end)
+  daytona.assert(sandbox.fs:write("program.py", code))
+  daytona.using(daytona.assert(sandbox:session()), follow)
   return true
 end
 

@@ -165,6 +165,15 @@ local function is_driver(name)
   return false
 end
 
+-- What a driver of the program's own must have.
+local function check_driver(own)
+  if type(own.name) ~= "string" then errors.misuse(2, "use: the driver has no name") end
+  for _, name in ipairs { "attach", "detach", "wait" } do
+    if type(own[name]) ~= "function" then errors.misuse(2, "use: the driver has no function '%s'", name) end
+  end
+  return own
+end
+
 ---Chooses the driver of the host: "block" (none), "manual" (LÖVE, frame loops),
 ---"uv" (Neovim, luv), "cqueues", "ngx" (OpenResty), or a driver of your own (a table; see
 ---doc/architecture.md). Raises on an unknown name, and while something is in
@@ -175,7 +184,7 @@ function loop.use(which)
     local valid = table.concat(driver_names(), ", ")
     errors.misuse(2, "unknown driver '%s' (valid: %s)", tostring(which), valid)
   end
-  local chosen = type(which) == "table" and which or require("daytona.driver." .. which)
+  local chosen = type(which) == "table" and check_driver(which) or require("daytona.driver." .. which)
   if chosen ~= driver and loop.busy() then
     errors.misuse(2, "the driver cannot be changed while something is in flight")
   end
