@@ -97,8 +97,9 @@ local LEGACY = {
 
 --- Writes a failure as a daemon of release 0.190 did. For httpd's `envelope`.
 function failures.legacy(req, failure)
+  local unknown = failure.code == "INTERNAL_SERVER_ERROR" or LEGACY_STATUS[failure.code] ~= nil
   local status = LEGACY_STATUS[failure.code] or failure.status
-  if status >= 500 and failure.code == "INTERNAL_SERVER_ERROR" and req.legacy_shape ~= "empty" then
+  if status >= 500 and unknown and req.legacy_shape ~= "empty" then
     return LEGACY.untyped(req, failure, status)
   end
   return LEGACY[req.legacy_shape or "envelope"](req, failure, status)
