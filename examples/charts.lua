@@ -27,6 +27,9 @@ daytona.using(check(client:create { language = "python" }), function(sb)
   if result.exit_code ~= 0 then
     print("the code ended with exit code " .. result.exit_code .. ":")
     print(result.result)
+    if client.server and result.result:find "matplotlib" then
+      print "A sandbox of the local server has this machine's Python: on Debian, apt install python3-matplotlib."
+    end
     return
   end
   for i, chart in ipairs(result.artifacts.charts) do
