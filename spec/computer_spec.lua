@@ -194,6 +194,10 @@ describe("a desktop whose daemon is old, or odd", function()
   it("says null for empty lists", function()
     assert.same({}, assert(computer("/display/windows", 200, '{"windows":null}').display:windows()))
     assert.same({}, assert(computer("/recordings", 200, '{"recordings":null}').recording:list()))
+    local odd = '{"recordings":[5,"x",{"startTime":"1"},{"id":3},{"id":"b","startTime":7},{"id":"a"}]}'
+    local list = assert(computer("/recordings", 200, odd).recording:list())
+    assert.same({ "a", "b" }, { list[1].id, list[2].id })
+    assert.equal(2, #list)
     local found = assert(computer("/a11y/find", 200, '{"matches":null,"truncated":false}').accessibility:find())
     assert.same({ matches = {}, truncated = false }, found)
     local tree = assert(computer("/a11y/tree", 200,

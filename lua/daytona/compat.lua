@@ -114,17 +114,4 @@ function compat.is_interrupt(e)
   return type(e) == "string" and e:sub(-12) == "interrupted!"
 end
 
----`load` for text, with an environment, in every Lua.
----@param text string
----@param name string
----@param env? table
----@return function?
----@return string? message
-function compat.load(text, name, env)
-  if not rawget(_G, "setfenv") then return load(text, name, "t", env or _G) end
-  local chunk, message = loadstring(text, name)
-  if chunk and env then setfenv(chunk, env) end
-  return chunk, message
-end
-
 return compat

@@ -390,13 +390,7 @@ end
 function Recording:list()
   local answer, err = call(self.sandbox, "recordings")
   if not answer then return nil, err end
-  local list = list_in(answer, "recordings")
-  table.sort(list, function(a, b)
-    local x, y = a.start_time or "", b.start_time or ""
-    if x ~= y then return x < y end
-    return a.id < b.id
-  end)
-  return list
+  return inside.oldest_first(answer.recordings, wire.to_lua, "start_time")
 end
 
 ---One recording as it is now; kind "not_found" when there is none of that id.

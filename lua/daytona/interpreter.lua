@@ -95,14 +95,7 @@ end
 function Interpreter:contexts()
   local raw, err = call(self.sandbox, "contexts")
   if not raw then return nil, err end
-  local list = {}
-  for i, item in ipairs(type(raw.contexts) == "table" and raw.contexts or {}) do list[i] = new_context(item) end
-  table.sort(list, function(a, b)
-    local x, y = a.created_at or "", b.created_at or ""
-    if x ~= y then return x < y end
-    return a.id < b.id
-  end)
-  return list
+  return inside.oldest_first(raw.contexts, new_context, "created_at")
 end
 
 ---Ends a context and what runs in it.

@@ -393,16 +393,7 @@ end
 function M.list(self)
   local raw, err = call(self, "ptys")
   if not raw then return nil, err end
-  local list = {}
-  for i, item in ipairs(type(raw.sessions) == "table" and raw.sessions or {}) do
-    list[i] = apply(new(self, item.id), item)
-  end
-  table.sort(list, function(a, b)
-    local x, y = a.created_at or "", b.created_at or ""
-    if x ~= y then return x < y end
-    return a.id < b.id
-  end)
-  return list
+  return inside.oldest_first(raw.sessions, function(item) return apply(new(self, item.id), item) end, "created_at")
 end
 
 --- Using it --------------------------------------------------------------------------

@@ -289,6 +289,4 @@ function Lifecycle:shut_down()
   while left > 0 do cqueues.poll(done, 5) end
 end
 
-Lifecycle.TRANSITIONAL = TRANSITIONAL
-
 return Lifecycle

@@ -24,8 +24,6 @@ void *memmem(const void *hay, size_t n, const void *needle, size_t m);
 int link(const char *from, const char *to);
 int prctl(int option, unsigned long a, unsigned long b, unsigned long c,
           unsigned long d);
-int renameat2(int fromdir, const char *from, int todir, const char *to,
-              unsigned int flags);
 
 struct daytona_statx_time { int64_t sec; uint32_t nsec; int32_t pad; };
 struct daytona_statx {
@@ -52,7 +50,6 @@ local O_CLOEXEC = 524288
 local F_SETFD, F_GETFL, F_SETFL, F_SETPIPE_SZ = 2, 3, 4, 1031
 local AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000
 local STATX_BASIC = 0x7ff
-local RENAME_NOREPLACE = 1
 
 for name, value in pairs(posix_errno) do
   if name:match "^E" and type(value) == "number" then
@@ -266,16 +263,6 @@ function sys.readlink(path)
   local n = tonumber(C.readlink(path, link_buffer, 4096))
   if n < 0 then return nil, ffi.errno() end
   return ffi.string(link_buffer, n)
-end
-
---- Renames without ever replacing what is at the destination.
----@return boolean? ok
----@return integer? errno
-function sys.rename_new(from, to)
-  if C.renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) ~= 0 then
-    return nil, ffi.errno()
-  end
-  return true
 end
 
 --- Sends up to `count` bytes of file `from` at `offset` to the socket `to`.
