@@ -294,6 +294,36 @@ describe("a session", function()
       assert.equal("too_large", err.kind)
     end)
 
+    it("in memory that does not grow and in linear time, through 100 MB of tiny lines", function()
+      local function measure(n) -- lines of 5 bytes in the log
+        local command = start("yes | head -n " .. n)
+        assert.equal(0, assert(command:wait(120)))
+        collectgarbage()
+        local before, most = collectgarbage "count", 0
+        local bytes, chunks, thousands, steps = 0, 0, 0, loop.engine():stats().steps
+        local reader = command:follow()
+        debug.sethook(function() thousands = thousands + 1 end, "", 1000) -- instructions; LuaJIT may not tell
+        while true do
+          local stream, chunk = reader:read()
+          if not stream then break end
+          bytes, chunks = bytes + #chunk, chunks + 1
+          if chunks % 100 == 0 then most = math.max(most, collectgarbage "count" - before) end
+        end
+        debug.sethook()
+        assert.same({ 2 * n, 0 }, { bytes, reader.exit_code })
+        return most, chunks, thousands, loop.engine():stats().steps - steps
+      end
+      local _, few, few_thousands = measure(2000000)
+      local most, many, many_thousands, steps = measure(20000000)
+      assert.is_true(most < 16 * 1024, "memory: " .. most .. " KiB more")
+      assert.is_true(many < 10.5 * few, "chunks: " .. few .. ", then " .. many)
+      assert.is_true(steps <= many, "steps: " .. steps .. " for chunks: " .. many)
+      if not jit then
+        assert.is_true(many_thousands < 10.5 * few_thousands,
+          "thousands of instructions: " .. few_thousands .. ", then " .. many_thousands)
+      end
+    end)
+
     it("by a slow reader, through tiny lines, byte for byte", function()
       local command = start "seq 200000"
       local reader, pieces, n = command:follow(), {}, 0

@@ -12,8 +12,10 @@
 -- { "binary", data }, { "many", count, kind, data, times } (each data:rep(times));
 -- { "say", header } sends the request's header (":path") as text; { "receive" }
 -- waits for a message, { "quote" } sends the last one back as an interpreter's
--- output; { "sleep", seconds }; { "close", code, reason }; { "drop" } ends the connection without a word. After
--- the last step the peer waits until the client goes. A path without a script is
+-- output; { "raw", "820161" } sends bytes as they are, in hexadecimal; { "sleep",
+-- seconds }; { "deaf" } reads nothing any more; { "close", code, reason }; { "drop" }
+-- ends the connection without a word. After the last step the peer waits until the
+-- client goes. A path without a script is
 -- answered 404, as an old daemon does. The process ends when this one does.
 
 if not ... or ... == "spec.support.scripted_daemon" then
@@ -67,6 +69,13 @@ end
 function Talk:say(header) self.ws:send(self.request:get(header) or "none", "text") end
 function Talk:receive() self.last = self.ws:receive() end
 function Talk:quote() self.ws:send(cjson.encode { type = "stdout", text = self.last }, "text") end
+
+function Talk:raw(hex)
+  self.ws.socket:write((hex:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)))
+  self.ws.socket:flush()
+end
+
+function Talk:deaf() cqueues.sleep(3600) end -- luacheck: ignore 212
 function Talk:sleep(seconds) cqueues.sleep(seconds) end -- luacheck: ignore 212
 
 function Talk:close(code, reason)
