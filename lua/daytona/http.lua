@@ -269,7 +269,7 @@ end
 
 local function report(op, request)
   local received, receiving, sent, sending = op.transfer:progress()
-  if request.parts or request.body_file or request.body_source then
+  if request.parts or request.body or request.body_file or request.body_source then
     request.on_progress(sent, sending)
   else
     request.on_progress(received, receiving)
