@@ -84,6 +84,21 @@ describe("the log of a build", function()
     assert.equal(0, service:sandboxes())
   end)
 
+  it("is heard in a task, until that is cancelled", function()
+    assert(service.server:faults { state = "building_snapshot" }) -- it stays so
+    local lines = {}
+    local task = daytona.spawn(create, { on_build_log = function(line) lines[#lines + 1] = line end })
+    local waited = 0
+    while not lines[3] and waited < 20 do waited = waited + (daytona.sleep(0.02) and 0.02) end
+    assert.same(LINES, lines)
+    task:cancel()
+    local box, err = task:wait(20)
+    assert.is_nil(box)
+    assert.equal("canceled", err.kind)
+    assert.equal(0, service:sandboxes())
+    assert.is_false(require("daytona.loop").busy())
+  end)
+
   it("is not heard where nothing is built", function()
     local heard = 0
     local box = assert(service.client:create { on_build_log = function() heard = heard + 1 end })
