@@ -3,6 +3,7 @@
 -- or busybox.
 
 local daytona = require "daytona"
+local native = require "daytona.native"
 local socket = require "cqueues.socket"
 local toolbox = require "spec.support.toolbox"
 
@@ -11,6 +12,16 @@ local folder, remote
 
 before_each(function() folder, remote = files:fresh() end)
 after_each(function() files:sweep() end)
+
+-- A command that takes long, and of which no other run of the specs has one.
+local function new_sleep()
+  local a, b = native.random(2):byte(1, 2)
+  return ("sleep %d"):format(100000 + a * 256 + b)
+end
+
+local function is_running(command)
+  return toolbox.sh("pgrep -fx '" .. command .. "'") ~= ""
+end
 
 local function path_of(program)
   return toolbox.sh("command -v " .. program):match "%S+"
@@ -69,12 +80,13 @@ local function cases(shell)
   end)
 
   it("ends a command that is given up", function()
-    local task = daytona.spawn(function() return sandbox:exec "touch begun; sleep 298; touch over" end)
+    local sleep = new_sleep()
+    local task = daytona.spawn(function() return sandbox:exec("touch begun; " .. sleep .. "; touch over") end)
     while not fs:exists "begun" do daytona.sleep(0.02) end
     task:cancel()
     local _, err = task:wait()
     assert.equal("canceled", err.kind)
-    assert.equal("", toolbox.sh "pgrep -fx 'sleep 298'")
+    assert.is_false(is_running(sleep))
   end)
 
   it("brings trees over, both ways", function()
@@ -134,15 +146,16 @@ y'; echo 3 >-dash; ln -s a/b/f link; ln -s nowhere broken; printf '#' >run; chmo
     assert.equal("e\n", job.stderr:read "a")
     assert.equal(3, assert(job:wait(20)).exit_code)
     assert(job:remove())
-    job = assert(sandbox:popen "sleep 297 & sleep 297")
+    local sleep = new_sleep()
+    job = assert(sandbox:popen(sleep .. " & " .. sleep))
     assert(job:kill())
     assert.equal("canceled", assert(job:wait(20)).reason)
     assert(job:remove())
-    job = assert(sandbox:popen("sleep 297", { timeout = 1 }))
+    job = assert(sandbox:popen(sleep, { timeout = 1 }))
     assert.equal("timed_out", assert(job:wait(20)).reason)
     assert(job:remove())
     assert.same({}, assert(sandbox:jobs()))
-    assert.equal("", toolbox.sh "pgrep -fx 'sleep 297'")
+    assert.is_false(is_running(sleep))
   end)
 
   it("has sessions, followed live, and terminals", function()
