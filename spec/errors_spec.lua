@@ -78,6 +78,12 @@ describe("an error", function()
     assert.equal("the server answered status 599", answered(599, "").message)
   end)
 
+  it("says what a bare refusal of the key means", function()
+    assert.equal("Unauthorized: the service does not accept this key",
+      answered(401, '{"message":"Unauthorized","code":"UNAUTHORIZED"}').message)
+    assert.equal("invalid signature", answered(401, '{"message":"invalid signature"}').message)
+  end)
+
   it("reads code and source, also of old daemons and from inside", function()
     local err = answered(404, '{"error":{"message":"m","error_code":"FILE_NOT_FOUND"},"source":"DAYTONA_DAEMON"}')
     assert.equal("FILE_NOT_FOUND", err.code)

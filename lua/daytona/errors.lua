@@ -313,6 +313,7 @@ function errors.from_response(response, context)
   local code = string_field(object, "code", "error_code")
   if #text > MESSAGE_KEPT then text = text:sub(1, MESSAGE_KEPT) .. "..." end
   local kind = kind_of(status, code, text)
+  if status == 401 and text == "Unauthorized" then text = text .. ": the service does not accept this key" end
   local retryable
   if code and LASTING[code] then retryable = false end
   return errors.new {
