@@ -67,6 +67,15 @@ else
       assert.same({ "jpeg", path, nil, { x = 50, y = 30 } }, { shot.format, shot.saved_as, shot.data, shot.cursor })
       assert.equal("\255\216\255", read(path):sub(1, 3))
       assert.equal(shot.size, #read(path))
+      -- A device is written to, not replaced; what a link leads to is.
+      local pipe, link = path .. ".pipe", path .. ".link"
+      os.execute(("mkfifo %s; ln -s %s %s; cat %s >%s.copy &"):format(pipe, path, link, pipe, path))
+      assert.equal(pipe, assert(computer.screenshot:full { save_as = pipe }).saved_as)
+      assert.equal("other", native.file_type(pipe))
+      assert(computer.screenshot:full { save_as = link })
+      assert.equal("\137PNG", read(path):sub(1, 4))
+      assert.equal("link", (native.lstat(link)))
+      os.execute(("rm %s %s %s.copy"):format(pipe, link, path))
       local _, err = computer.screenshot:full { save_as = "/no/such/folder/x.png" }
       assert.same({ "io", "/no/such/folder/x.png" }, { err.kind, err.what })
       for _, bad in ipairs {

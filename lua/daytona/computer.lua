@@ -5,7 +5,6 @@ local base64 = require "daytona.base64"
 local errors = require "daytona.errors"
 local inside = require "daytona.inside"
 local localfile = require "daytona.localfile"
-local loop = require "daytona.loop"
 local methods = require "daytona.methods"
 local options = require "daytona.options"
 local task = require "daytona.task"
@@ -420,26 +419,15 @@ local function fetch(self, id, request, opts)
   return call(self.sandbox, "download", request, id)
 end
 
-local function io_error(self, why, path)
-  return nil, errors.new {
-    kind = "io", operation = "download", what = path, sandbox = self.sandbox, message = tostring(why),
-  }
-end
-
 local function fetch_to_path(self, id, path, opts)
-  local file, name = localfile.beside(path)
-  if not file then return io_error(self, name, path) end
-  local function go()
-    local response, err = fetch(self, id, { sink_file = file }, opts)
-    if not response then
-      localfile.discard(file, name)
-      return nil, err
-    end
-    local fine, why = localfile.commit(file, name, path)
-    if not fine then return io_error(self, why, path) end
-    return true
-  end
-  return loop.guard(go, function() localfile.discard(file, name) end)
+  local fine, err = localfile.fill(path, function(file)
+    return done(fetch(self, id, { sink_file = file }, opts))
+  end)
+  if fine then return true end
+  if errors.is(err) then return nil, err end
+  return nil, errors.new {
+    kind = "io", operation = "download", what = path, sandbox = self.sandbox, message = tostring(err),
+  }
 end
 
 ---Fetches a recording (mp4) into a local file, which appears whole or not at

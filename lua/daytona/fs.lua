@@ -518,41 +518,19 @@ local function download_to_handle(self, path, file, opts)
   return info
 end
 
--- A device or a pipe takes the bytes as they come; it is not ours to replace.
-local function download_to_special(self, path, target, opts)
-  local file, why = io.open(target, "wb")
-  if not file then return failure("download", "io", why, target) end
-  local function go()
-    return fetch(self, path, { sink_file = file }, opts)
+local function download_to_path(self, path, target, opts)
+  local info, err = localfile.fill(target, function(file, is_special)
+    local response, problem = fetch(self, path, { sink_file = file }, opts)
+    if not response then return nil, problem end
+    if is_special then return received(response, path, tonumber(response.headers["content-length"]) or 0) end
+    return check_size(response, path, file:seek("end"))
+  end)
+  if not info then
+    if errors.is(err) then return nil, err end
+    return failure("download", "io", err, target)
   end
-  local function close() file:close() end
-  local response, err = loop.guard(go, close)
-  close()
-  if not response then return nil, err end
-  local info = received(response, path, tonumber(response.headers["content-length"]) or 0)
   info.saved_as = target
   return info
-end
-
-local function download_to_path(self, path, target, opts)
-  if localfile.is_special(target) then return download_to_special(self, path, target, opts) end
-  local place = localfile.target(target)
-  local file, name = localfile.beside(place)
-  if not file then return failure("download", "io", name, target) end
-  local function go()
-    local response, err = fetch(self, path, { sink_file = file }, opts)
-    local info
-    if response then info, err = check_size(response, path, file:seek("end")) end
-    if not info then
-      localfile.discard(file, name)
-      return nil, err
-    end
-    local fine, why = localfile.commit(file, name, place)
-    if not fine then return failure("download", "io", why, target) end
-    info.saved_as = target
-    return info
-  end
-  return loop.guard(go, function() localfile.discard(file, name) end)
 end
 
 -- A folder is a target under the file's own name, which is what the caller

@@ -1,6 +1,7 @@
 -- Files on this machine that appear whole or not at all. Knows no network.
 
 local core = require "daytona.native"
+local loop = require "daytona.loop"
 local random = require "daytona.random"
 
 local localfile = {}
@@ -54,21 +55,40 @@ function localfile.is_special(path)
   return core.file_type(path) == "other"
 end
 
+---Writes a file by `fn(file, is_special)`, which returns a result, or nil and why.
+---The file appears whole or not at all; a device or a pipe takes the bytes as they
+---come.
+---@param path string
+---@param fn fun(file: file*, is_special: boolean): any, any
+---@return any result  nil, and what `fn` said or the reason as a text
+---@return any
+function localfile.fill(path, fn)
+  local is_special = localfile.is_special(path)
+  local place = is_special and path or localfile.target(path)
+  local file, name
+  if is_special then file, name = io.open(place, "wb") else file, name = localfile.beside(place) end
+  if not file then return nil, name end
+  local function let_go()
+    if is_special then file:close() else localfile.discard(file, name) end
+  end
+  local result, err = loop.guard(function() return fn(file, is_special) end, let_go)
+  if not result then
+    let_go()
+    return nil, err
+  end
+  local fine, why
+  if is_special then fine, why = file:close() else fine, why = localfile.commit(file, name, place) end
+  if not fine then return nil, why end
+  return result
+end
+
 ---Writes a file at once.
 ---@param path string
 ---@param data string
----@return boolean?
+---@return any result  nil and a reason
 ---@return string?
 function localfile.replace(path, data)
-  path = localfile.target(path)
-  local file, name = localfile.beside(path)
-  if not file then return nil, name end
-  local fine, why = file:write(data)
-  if not fine then
-    localfile.discard(file, name)
-    return nil, why
-  end
-  return localfile.commit(file, name, path)
+  return localfile.fill(path, function(file) return file:write(data) end)
 end
 
 ---Whether `path` is a directory.
