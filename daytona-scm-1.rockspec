@@ -88,6 +88,7 @@ build = {
     ["daytona.compat"] = "lua/daytona/compat.lua",
     ["daytona.computer"] = "lua/daytona/computer.lua",
     ["daytona.config"] = "lua/daytona/config.lua",
+    ["daytona.create"] = "lua/daytona/create.lua",
     ["daytona.devserver.clock"] = "lua/daytona/devserver/clock.lua",
     ["daytona.devserver.control.admin"] = "lua/daytona/devserver/control/admin.lua",
     ["daytona.devserver.control.build"] = "lua/daytona/devserver/control/build.lua",

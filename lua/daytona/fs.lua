@@ -610,9 +610,7 @@ end
 --- More, each in a file of its own ----------------------------------------------------------
 
 -- Loaded by the first call of it.
-local function later(module, name)
-  return function(...) return require(module)[name](...) end
-end
+local later = methods.later
 
 FileSystem.upload_many = later("daytona.fs.many", "upload_many")
 FileSystem.download_many = later("daytona.fs.many", "download_many")

@@ -1,9 +1,18 @@
--- Methods that say so when they are called with a dot in place of the colon. It
--- changes nothing else about a call.
+-- What the methods of public classes have in common: those that are loaded with
+-- their first use, and that each says so when it is called with a dot in place of
+-- the colon.
 
 local errors = require "daytona.errors"
 
 local methods = {}
+
+---A function that is in a module of its own, which is loaded with its first call.
+---@param module string
+---@param name string
+---@return function
+function methods.later(module, name)
+  return function(...) return require(module)[name](...) end
+end
 
 ---Raises at the caller's line when `self` is no object of the class.
 ---@param self any

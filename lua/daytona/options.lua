@@ -41,6 +41,10 @@ local function is_list(value)
   return true
 end
 
+local function is_texts(value)
+  return type(value) == "table" and is_list(value) or type(value) == "string" and value ~= ""
+end
+
 local function is_timeout(value)
   return type(value) == "number" and value >= 0 and value < math.huge
 end
@@ -60,6 +64,7 @@ local TYPES = {
   table = { function(v) return type(v) == "table" end, "a table" },
   map = { is_map, "a table of strings by name" },
   list = { is_list, "a list of strings" },
+  texts = { is_texts, "a string or a list of strings" },
   callable = { is_callable, "a function" },
   file = { function(v) return io.type(v) == "file" end, "an open file" },
 }

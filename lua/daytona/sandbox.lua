@@ -59,9 +59,7 @@ Sandbox.exec = process.exec
 Sandbox.run = process.run
 
 -- What is loaded with its first use.
-local function later(module, name)
-  return function(...) return require(module)[name](...) end
-end
+local later = methods.later
 
 Sandbox.session = later("daytona.session", "session")
 Sandbox.sessions = later("daytona.session", "sessions")
