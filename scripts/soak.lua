@@ -57,6 +57,21 @@ local function operations(client, sb)
         function() return sb:exec("true") end,
       }
     end,
+    function()
+      return daytona.using(assert(sb:popen "echo one; sleep 0.02; echo two"), function(job) return job:read "a" end)
+    end,
+    function()
+      return daytona.using(assert(sb:session()), function(session)
+        local command = assert(session:exec("echo one; sleep 0.02; echo two >&2", { async = true }))
+        return command:follow { on_stdout = function() end }
+      end)
+    end,
+    function()
+      return daytona.using(assert(sb:pty()), function(pty)
+        assert(pty:write "exit\r")
+        return pty:wait()
+      end)
+    end,
   }
 end
 
@@ -117,6 +132,9 @@ return function()
   daytona.sleep(0.5)
   local after = measure()
   for name, n in pairs(counts) do say(name, n) end
+  say("jobs", #assert(sb:jobs()))
+  say("sessions", #assert(sb:sessions()))
+  say("terminals", #assert(sb:ptys()))
   say("seconds", loop.now() - start)
   for _, name in ipairs { "lua", "rss", "fds" } do
     say(name .. "_before", before[name])

@@ -337,6 +337,37 @@ describe("in nginx #host", function()
     assert.equal("", complaints(stop()))
   end)
 
+  it("requests share a terminal: one shows what it prints, others type", function()
+    start { locations = {
+      screen = [[
+        terminal = assert(box():pty { cols = 77, rows = 11 })
+        for chunk in terminal:chunks() do
+          ngx.print(chunk)
+          ngx.flush(true)
+        end
+        ngx.say("ended with ", terminal.exit_code)
+      ]],
+      type = [[
+        if not terminal then return ngx.exit(404) end
+        assert(terminal:write(ngx.unescape_uri(ngx.var.query_string)))
+        ngx.print("typed")
+      ]],
+    } }
+    local screen = ""
+    local function shows(text) return function() return screen:find(text, 1, true) end end
+    server:all({}, function()
+      cqueues.running():wrap(function()
+        server:stream("/screen", "", function(line) screen = screen .. line .. "\n" end)
+      end)
+      assert(server:wait_until(function() return server:ask "/type?stty%20size%0D" == "typed" end))
+      assert(server:wait_until(shows "11 77"), screen)
+      assert.equal("typed", (server:ask "/type?exit%204%0D"))
+      assert(server:wait_until(shows "ended with 4"), screen)
+    end)
+    assert.same({}, assert(stage.sandbox:ptys()))
+    assert.equal("", complaints(stop()))
+  end)
+
   it("a light thread that is killed loses its call, the others theirs not", function()
     start { locations = { kill = [[
       local mine = ngx.thread.spawn(function() box():exec("sleep 1102") end)

@@ -146,6 +146,22 @@ describe("a session", function()
     assert.is_false(session:is_alive())
   end)
 
+  it("that is not wanted any more before it was there is deleted, unless it was named", function()
+    local function create(id, moment)
+      local one = daytona.spawn(sb.session, sb, id)
+      daytona.sleep(moment)
+      one:cancel()
+      return one:wait()
+    end
+    for _, moment in ipairs { 0, 0.002, 0.005, 0.01 } do
+      local made, err = create(nil, moment)
+      if made then assert(made:delete()) else assert.equal("canceled", err.kind) end
+      create("mine", moment)
+    end
+    assert.is_true(#assert(sb:sessions()) <= 2) -- that of this spec, and perhaps "mine"
+    assert(assert(sb:session "mine"):delete())
+  end)
+
   it("ends with its scope", function()
     local id
     daytona.using(sb:session(), function(it) id = it.id end)

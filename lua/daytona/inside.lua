@@ -3,6 +3,7 @@
 
 local errors = require "daytona.errors"
 local http = require "daytona.http"
+local loop = require "daytona.loop"
 local url = require "daytona.url"
 
 local inside = {}
@@ -38,6 +39,24 @@ function inside.caller(calls, refine)
     response, err = http.request(connection, request)
     if not response then return nil, refine and refine(err) or err end
     return spec[3] and response.json or response
+  end
+end
+
+-- Seconds between looks for what nobody waits for any more.
+local LOOKS = { 0.05, 0.2, 0.5 }
+
+---Ends what was asked for and given up. The request that makes it may still be on its
+---way, so that what is not there is looked for again, a few times.
+---@param call function     as `caller` makes them
+---@param sandbox daytona.Sandbox
+---@param name string       the call that ends it
+---@param timeout number    seconds that each may take
+---@param id string
+function inside.undo(call, sandbox, name, timeout, id)
+  for i = 0, #LOOKS do
+    if i > 0 then loop.sleep(LOOKS[i]) end
+    local done, err = call(sandbox, name, { timeout = timeout }, id)
+    if done or not errors.is(err, "not_found") then return end
   end
 end
 

@@ -332,18 +332,10 @@ end
 -- After these the terminal may be there, although nobody has it.
 local UNCERTAIN = { timeout = true, canceled = true, connection = true }
 
--- Seconds between looks for a terminal that nobody waits for any more: the request
--- that makes it may still be on its way.
-local LOOKS = { 0.05, 0.2, 0.5 }
-
 -- Ends what may have come to be. Called shielded.
 local function undo(self)
   hang_up(self)
-  for i = 0, #LOOKS do
-    if i > 0 then loop.sleep(LOOKS[i]) end
-    local done, err = call(self.sandbox, "kill", { timeout = CLOSE_TIMEOUT }, self.id)
-    if done or not errors.is(err, "not_found") then return end
-  end
+  inside.undo(call, self.sandbox, "kill", CLOSE_TIMEOUT, self.id)
 end
 
 local function plain_id(value)

@@ -435,7 +435,8 @@ local function new_session(sandbox, id, created)
 end
 
 ---The session of that name, which is made unless it is there (with `create` false
----that is an error of kind "not_found"). Without a name a new one gets one.
+---that is an error of kind "not_found"). Without a name a new one gets one, and is
+---deleted again when this call is cancelled.
 ---@param id? string                    letters, digits and "._-"
 ---@param opts? { create?: boolean }
 ---@return daytona.Session?
@@ -450,7 +451,10 @@ function M.session(self, id, opts)
     if not answer then return nil, err end
     return session
   end
-  local answer, err = call(self, "session create", { json = { sessionId = session.id }, what = session.id })
+  local answer, err = call(self, "session create", {
+    json = { sessionId = session.id }, what = session.id,
+    on_abandon = not id and function() inside.undo(call, self, "session delete", DELETE_TIMEOUT, session.id) end or nil,
+  })
   if not answer and not errors.is(err, "conflict") then return nil, err end
   session.created = answer ~= nil
   return session
