@@ -123,6 +123,26 @@ for i in range(3):
     assert.same({ "gone", "CONTEXT_DELETED" }, { select(2, running:wait()).kind, select(2, running:wait()).code })
   end)
 
+  it("carries NULs and every character, and U+FFFD for what is none", function()
+    local r = assert(interpreter:run [[print('a\0b\x7f\u00e9\U0001f600', end='')]])
+    assert.equal("a\0b\127\195\169\240\159\152\128", r.stdout)
+    assert.equal("\239\191\189\n", assert(interpreter:run [[print('\udcff')]]).stdout)
+    assert.equal("on\n", assert(interpreter:run "print('on')").stdout)
+  end)
+
+  it("waits for a slow callback, and loses nothing", function()
+    local n, pieces = 0, {}
+    local r = assert(interpreter:run("for i in range(50000): print(i)", { on_stdout = function(text)
+      n = n + 1
+      pieces[n] = text
+      if n <= 5 then daytona.sleep(0.02) end
+    end }))
+    assert.is_nil(r.error)
+    local expected = {}
+    for i = 0, 49999 do expected[#expected + 1] = i .. "\n" end
+    assert.is_true(table.concat(expected) == table.concat(pieces))
+  end)
+
   it("has a cap for what is collected", function()
     local _, err = interpreter:run("print('x' * 100000)", { max_bytes = 1000 })
     assert.equal("too_large", err.kind)

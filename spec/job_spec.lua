@@ -262,6 +262,25 @@ describe("a job", function()
     assert.same({ true, "exit", 0 }, { job:close() })
   end)
 
+  it("is killed, waited for, listed and removed through connections that break", function()
+    for _, how in ipairs { { reset = true, handled = true }, { reset = "mid" }, { empty = true }, { drop = true } } do
+      local job = popen(SLEEP)
+      local function through(fn)
+        how.times = 1
+        fault(how)
+        local result = assert(fn())
+        box.daemon:request("DELETE", "/__devserver/faults")
+        return result
+      end
+      assert.equal(job.id, through(function() return sb:jobs() end)[1].id)
+      assert.equal(job.id, through(function() return sb:job(job.id) end).id)
+      through(function() return job:kill() end)
+      assert.equal("canceled", through(function() return job:wait(20) end).reason)
+      through(function() return job:remove() end)
+      assert.same({}, sb:jobs())
+    end
+  end)
+
   it("that is not wanted any more before it was started never runs", function()
     fault { hold = 0.3, times = 1 }
     local task = daytona.spawn(function() return sb:popen(SLEEP) end)

@@ -88,6 +88,47 @@ describe("a terminal", function()
     assert.equal(0, pty:wait())
   end)
 
+  it("carries any bytes both ways, cut anywhere", function()
+    local pty = assert(sandbox:pty())
+    assert(pty:write "stty raw -echo; echo rea''dy; head -c 25600; exit\n")
+    expect(pty, "ready\r?\n")
+    local bytes = {}
+    for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
+    local all = table.concat(bytes):rep(100)
+    local writer = daytona.spawn(function()
+      for i = 1, #all, 1000 do assert(pty:write(all:sub(i, i + 999))) end
+    end)
+    local text = ""
+    while #text < #all do text = text .. assert(pty:read { timeout = 10 }) end
+    assert.is_true(text:sub(1, #all) == all)
+    writer:wait()
+    assert.equal(0, pty:wait())
+  end)
+
+  it("takes what several tasks type, each line of it whole", function()
+    local pty = assert(sandbox:pty())
+    assert(pty:write "stty -echo; echo rea''dy; sort | uniq -c; exit\n")
+    expect(pty, "ready\r\n")
+    assert(daytona.map({ "a", "b", "c", "d", "e" }, function(letter)
+      for _ = 1, 20 do assert(pty:write(letter:rep(50) .. "\n")) end
+      return true
+    end))
+    assert(pty:write "\4")
+    local text = all(pty)
+    for letter in ("abcde"):gmatch "." do
+      assert.is_truthy(text:find("20 " .. letter:rep(50) .. "\r\n", 1, true), text)
+    end
+  end)
+
+  it("shows a prompt that no newline ends, and takes the answer", function()
+    local pty = assert(sandbox:pty())
+    assert(pty:write "printf 'na''me? '; read x; echo hello-$x; exit\n")
+    expect(pty, "name%? $")
+    assert(pty:write "you\n")
+    expect(pty, "hello%-you\r\n")
+    assert.equal(0, pty:wait())
+  end)
+
   it("hands out everything that is printed, to a reader that takes its time", function()
     local pty = assert(sandbox:pty())
     assert(pty:write "stty -echo; seq 1 100000; echo do''ne; exit\n")
