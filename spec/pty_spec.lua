@@ -92,15 +92,15 @@ describe("a terminal", function()
     local pty = assert(sandbox:pty())
     assert(pty:write "stty raw -echo; echo rea''dy; head -c 25600; exit\n")
     expect(pty, "ready\r?\n")
-    local bytes = {}
-    for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
-    local all = table.concat(bytes):rep(100)
+    local every = {}
+    for i = 0, 255 do every[#every + 1] = string.char(i) end
+    local bytes = table.concat(every):rep(100)
     local writer = daytona.spawn(function()
-      for i = 1, #all, 1000 do assert(pty:write(all:sub(i, i + 999))) end
+      for i = 1, #bytes, 1000 do assert(pty:write(bytes:sub(i, i + 999))) end
     end)
     local text = ""
-    while #text < #all do text = text .. assert(pty:read { timeout = 10 }) end
-    assert.is_true(text:sub(1, #all) == all)
+    while #text < #bytes do text = text .. assert(pty:read { timeout = 10 }) end
+    assert.is_true(text:sub(1, #bytes) == bytes)
     writer:wait()
     assert.equal(0, pty:wait())
   end)

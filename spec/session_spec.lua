@@ -223,6 +223,42 @@ describe("a session", function()
     assert.equal(2, times)
   end)
 
+  it("is made, asked and deleted through connections that break", function()
+    local function broken(how, method, path, fn)
+      how.method, how.path, how.times = method, path, 1
+      assert.equal(200, box.daemon:post("/__devserver/faults", how).status)
+      local result = assert(fn())
+      box.daemon:request("DELETE", "/__devserver/faults")
+      return result
+    end
+    for i, how in ipairs { { reset = true, handled = true }, { reset = true }, { drop = true }, { empty = true } } do
+      local own = broken(how, "POST", "/process/session", function() return sb:session("own" .. i) end)
+      local command = assert(own:exec("echo a; read x; echo $x", { async = true, echo = false }))
+      local id = command.id
+      assert.equal(id, broken(how, "GET", "/process/session/*", function() return own:commands() end)[1].id)
+      broken(how, "GET", "/process/session/*/command/*", function() return command:refresh() end)
+      assert.is_nil(command.exit_code)
+      assert(command:input "b")
+      assert.equal(0, broken(how, "GET", "/process/session/*/command/*", function() return command:wait(20) end))
+      local log = broken(how, "GET", "/process/session/*/command/*/logs", function() return command:logs() end)
+      assert.equal("a\nb\n", log.stdout)
+      broken(how, "DELETE", "/process/session/*", function() return own:delete() end)
+      assert.equal("not_found", select(2, sb:session("own" .. i, { create = false })).kind)
+    end
+  end)
+
+  it("never gives input twice when the answer is lost", function()
+    local command = start("read x; read y; echo $x-$y", { echo = false })
+    assert.equal(200, box.daemon:post("/__devserver/faults", {
+      method = "POST", path = "/process/session/*/command/*/input", reset = true, handled = true, times = 1,
+    }).status)
+    local none, err = command:input "one"
+    assert.same({ nil, "connection", "reset" }, { none, err.kind, err.code })
+    assert(command:input "two")
+    assert.equal(0, assert(command:wait(20)))
+    assert.equal("one-two\n", assert(command:logs()).stdout)
+  end)
+
   describe("is followed", function()
     it("live, both streams apart, to the end and no longer", function()
       local command = start "echo a; read x; echo e >&2; exec sleep 0"
@@ -402,6 +438,9 @@ describe("a session", function()
     end)
 
     it("fails when there is no getting further", function()
+      local backoff = http.backoff
+      finally(function() http.backoff = backoff end)
+      http.backoff = function() return 0.01 end
       local command = assert(cut:exec("echo a; sleep 60", { async = true }))
       relay:cut { 0, 0, 0, 0, 0, 0, 0, 0 }
       local _, _, err = drain(command:follow())
