@@ -62,8 +62,10 @@ LUA_OBJ = $(patsubst src/%.c,$(BUILD)/$(LUA)/%.o,$(wildcard src/lua_*.c))
 MODULE = $(BUILD)/$(LUA)/daytona/core.so
 CORE_TEST = $(BUILD)/core/test/run
 
-ENV = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
-  LUA_CPATH='$(CURDIR)/$(BUILD)/$(LUA)/?.so;;'
+# For a shell; a quote in the folder's name ends the text, is one, begins it again.
+HERE := $(subst ','\'',$(CURDIR))
+ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
+  LUA_CPATH='$(HERE)/$(BUILD)/$(LUA)/?.so;;'
 
 # --- building -----------------------------------------------------------------
 
@@ -177,8 +179,8 @@ clean:
 
 # For a shell: eval "$(make -s env)"
 env:
-	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;'"
-	@echo "export LUA_CPATH='$(CURDIR)/$(BUILD)/$(LUA)/?.so;;'"
+	@printf '%s\n' "export LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;'"
+	@printf '%s\n' "export LUA_CPATH='$(HERE)/$(BUILD)/$(LUA)/?.so;;'"
 
 help:
 	@echo 'make               build the C module for Lua 5.4 (LUA=luajit, lua5.1, ...)'
