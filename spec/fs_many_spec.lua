@@ -164,3 +164,84 @@ describe("downloading many", function()
     assert.equal("100%", err.results[2].data)
   end)
 end)
+
+describe("an answer with many files", function()
+  local daytona = require "daytona"
+  local peer, client
+
+  setup(function()
+    peer = require("spec.support.scripted_daemon").start()
+    client = assert(daytona.new { api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0 })
+  end)
+  teardown(function() peer:close() end)
+
+  local TYPE = "multipart/form-data; boundary=B"
+
+  local function part(kind, headers, body)
+    return ('--B\r\nContent-Disposition: form-data; name="%s"; filename="../../x"\r\n%s\r\n%s\r\n'):format(kind,
+      headers, body)
+  end
+
+  -- What becomes of two files when this is the answer: sizes or kinds of errors.
+  local function outcome(body, content_type)
+    local sandbox = peer:sandbox(client, {
+      ["/files/bulk-download"] = { { "status", 200, body, content_type or TYPE } },
+      ["/files/download"] = { { "status", 200, "again" } },
+    })
+    local results, err = sandbox.fs:download_many { { "one", here "1" }, "two" }
+    if not results and not err.results then return err.kind end
+    local list = {}
+    for i, result in ipairs(results or err.results) do
+      list[i] = result.error and result.error.kind .. " " .. tostring(result.error.code) or result.size
+    end
+    return list
+  end
+
+  it("is matched by its order, whatever names are in it", function()
+    local second = part("file", "Content-Length: 4\r\n", "abcd")
+    assert.same({ 3, 4 }, outcome(part("file", "", "abc") .. second .. "--B--\r\n"))
+    assert.equal("abc", content(here "1"))
+    assert.equal("1\n", listing())
+  end)
+
+  it("that ends before its closing boundary lacks the last file", function()
+    assert.same({ 3, "connection truncated" },
+      outcome(part("file", "", "abc") .. part("file", "", "abcd"):gsub("\r\n$", "")))
+    assert.equal("1\n", listing())
+    assert.equal("connection", outcome(part("file", "Content-Length: 30\r\n", "abc")))
+    assert.equal("connection", outcome(part("file", "", "abc"):sub(1, -3)))
+  end)
+
+  it("that has more, or fewer, parts than were asked for is not believed", function()
+    assert.same({ 3, "protocol nil" }, outcome(part("file", "", "abc") .. "--B--\r\n"))
+    assert.same({ 3, 3 }, outcome(part("file", "", "abc"):rep(3) .. "--B--\r\n")) -- two came
+  end)
+
+  it("may tell of failures in every form there has been", function()
+    local function failing(headers, body)
+      return outcome(part("error", headers, body) .. part("file", "", "x") .. "--B--\r\n")
+    end
+    local json_type = "Content-Type: application/json; charset=utf-8\r\n"
+    assert.same({ "forbidden FILE_ACCESS_DENIED", 1 },
+      failing(json_type, '{"statusCode":403,"message":"permission denied: one","code":"FILE_ACCESS_DENIED"}'))
+    assert.same({ "not_found FILE_NOT_FOUND", 1 },
+      failing(json_type, '{"statusCode":404,"message":"file not found: one","error_code":"FILE_NOT_FOUND"}'))
+    assert.same({ "not_found nil", 1 }, failing("", "file not found: one"))
+    assert.same({ "forbidden nil", 1 }, failing("", "permission denied: one"))
+    assert.equal("", listing())
+  end)
+
+  it("in which a file has grown is asked for that file again; in one that has shrunk the rest is lost", function()
+    local first = part("file", "Content-Length: 1\r\n", "grown")
+    assert.same({ 5, 1 }, outcome(first .. part("file", "", "x") .. "--B--\r\n"))
+    assert.equal("again", content(here "1"))
+    assert.same({ 5, "connection truncated" },
+      outcome(first .. part("file", "Content-Length: 9\r\n", "shrunk") .. "--B--\r\n"))
+  end)
+
+  it("that is something else is an error of the protocol", function()
+    assert.equal("protocol", outcome("<html>", "text/html"))
+    assert.equal("protocol", outcome("", TYPE))
+    assert.equal("protocol", outcome("{}", "multipart/form-data"))
+  end)
+end)

@@ -505,8 +505,8 @@ local MANY_DOWN = {
 ---
 ---Returns what became of each, in order. When any failed: nil and an error whose
 ---`results` are that list, in which those that failed have an `error`. When the
----answer is cut, it is those that had not come. A file that changed while it was
----sent is fetched again.
+---answer is cut, it is those that had not come. A file that grew while it was sent
+---is fetched again; when one shrank, what follows it had not come.
 ---@param list (string|{ [1]: string, [2]: string|file*|fun(chunk: string): any, any })[]
 ---@param opts? { on_progress?: fun(done: integer, total?: integer), max_bytes?: integer, timeout?: number, idle_timeout?: number }
 ---@return daytona.FileResult[]?

@@ -12,10 +12,13 @@ local remotetree = {}
 ---How the folders are called in which changes are prepared.
 remotetree.STAGING = ".daytona-sync-"
 
+local TOOLS = "find stat base64 tr"
+
 -- Everything is encoded, because output is text to the daemon. A record ends
 -- with "//" and a line end, which no path holds. The last one says whether all
 -- folders could be looked into: what is gone when its turn comes is no failure.
 local LIST = [[
+for tool in %s; do command -v "$tool" >/dev/null || { echo "lacks $tool"; exit 0; }; done
 CDPATH= root=%s
 cd -P -- "$root" 2>/dev/null || {
   if [ -d "$root" ]; then echo closed; elif [ -e "$root" ]; then echo other; else echo none; fi
@@ -122,11 +125,11 @@ end
 ---@param sandbox daytona.Sandbox
 ---@param operation string
 ---@param root string
----@param wanted { hashes?: boolean, rules?: daytona.Gitignore, timeout?: number }
+---@param wanted { hashes?: boolean, rules?: daytona.Gitignore, timeout?: number, tools?: string }  tools: needed later
 ---@return { entries: table<string, daytona.TreeEntry>?, complete: boolean, instead: string? }?
 ---@return daytona.Error?
 function remotetree.scan(sandbox, operation, root, wanted)
-  local script = LIST:format(remotetree.quoted(root)) .. (wanted.rules and RULES or "echo\n")
+  local script = LIST:format(TOOLS .. " " .. (wanted.tools or ""), remotetree.quoted(root)) .. (wanted.rules and RULES or "echo\n")
     .. (wanted.hashes and HASHES or "echo\n")
   local result, err = sandbox:exec(script, { check = true, timeout = wanted.timeout, max_bytes = 1024 * 1024 * 1024 })
   if not result then
@@ -137,7 +140,12 @@ function remotetree.scan(sandbox, operation, root, wanted)
   if not said then
     said = result.result:match("^(%a+)\n$")
     if said == "none" or said == "other" or said == "closed" then return { complete = true, instead = said } end
-    return broken(sandbox, operation, root, "it is not what was asked for")
+    local lacking = result.result:match("^lacks ([%w]+)\n$")
+    if not lacking then return broken(sandbox, operation, root, "it is not what was asked for") end
+    return nil, errors.new {
+      kind = "invalid", code = "UNSUPPORTED", operation = operation, what = root, sandbox = sandbox,
+      message = "the sandbox has no program '" .. lacking .. "', which this needs",
+    }
   end
   local text = base64.decode(entries)
   if not text then return broken(sandbox, operation, root, "it is malformed") end

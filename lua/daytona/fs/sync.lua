@@ -268,7 +268,7 @@ local function up(self, run, result)
   local from, why = localtree.scan(run.root, run.ignore, run.gitignore)
   if not from then return failure(self, run.operation, "io", why, run.root) end
   local scan, err = remotetree.scan(self.sandbox, run.operation, run.remote,
-    { hashes = run.checksum, timeout = run.timeout })
+    { hashes = run.checksum, timeout = run.timeout, tools = "tar" })
   if not scan then return nil, err end
   if scan.instead == "other" then
     return failure(self, run.operation, "conflict", "there is no directory but something else", run.remote)

@@ -49,8 +49,10 @@ local STAMP = "find %s -exec stat -c '%%f %%s %%y %%n' -- {} + 2>/dev/null | sha
 
 local function stamp_of(self, path)
   local result, err = self.sandbox:exec(STAMP:format(remotetree.quoted(path)), { check = true })
-  if not result then return nil, err end
-  return result.result
+  if result then return result.result end
+  if errors.is(err, "exit") then err.kind, err.message = "io", "over there: " .. err.message end
+  err.operation, err.what = "watch", path
+  return nil, err
 end
 
 -- Entries by path; a file is a tree of one, nothing is an empty one.
