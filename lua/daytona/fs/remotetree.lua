@@ -129,8 +129,8 @@ end
 ---@return { entries: table<string, daytona.TreeEntry>?, complete: boolean, instead: string? }?
 ---@return daytona.Error?
 function remotetree.scan(sandbox, operation, root, wanted)
-  local script = LIST:format(TOOLS .. " " .. (wanted.tools or ""), remotetree.quoted(root)) .. (wanted.rules and RULES or "echo\n")
-    .. (wanted.hashes and HASHES or "echo\n")
+  local script = LIST:format(TOOLS .. " " .. (wanted.tools or ""), remotetree.quoted(root))
+    .. (wanted.rules and RULES or "echo\n") .. (wanted.hashes and HASHES or "echo\n")
   local result, err = sandbox:exec(script, { check = true, timeout = wanted.timeout, max_bytes = 1024 * 1024 * 1024 })
   if not result then
     err.operation, err.what = operation, root
