@@ -162,6 +162,11 @@ describe("recordings of the screen", function()
     local text = ""
     assert.is_true(recording:download(made.id, function(chunk) text = text .. chunk end))
     assert.equal("begun\ncomplete\n", text)
+    local handle = assert(io.tmpfile())
+    assert.is_true(recording:download(made.id, handle))
+    handle:seek "set"
+    assert.equal("begun\ncomplete\n", handle:read "*a")
+    handle:close()
     assert(service.server:faults { path = "/computeruse/recordings/*/download", cut_after = 5 })
     local _, err = recording:download(made, path)
     assert.equal("connection", err.kind)

@@ -431,15 +431,22 @@ local function fetch_to_path(self, id, path, opts)
 end
 
 ---Fetches a recording (mp4) into a local file, which appears whole or not at
----all, or hands its chunks to a function.
+---all, writes it to an open file, or hands its chunks to a function.
 ---@param recording daytona.Recording|string
----@param target string|fun(chunk: string): any, any
+---@param target string|file*|fun(chunk: string): any, any
 ---@param opts? { timeout?: number, idle_timeout?: number, on_progress?: fun(done: integer, total?: integer) }
 ---@return true?
 ---@return daytona.Error?
 function Recording:download(recording, target, opts)
   local id = recording_id("recording:download", recording)
   opts = options.check("recording:download", DOWNLOAD, opts)
+  if io.type(target) == "file" then
+    local file = target
+    target = function(chunk)
+      local fine, why = file:write(chunk)
+      if not fine then return false, why end
+    end
+  end
   if type(target) == "function" then return done(fetch(self, id, { sink = target }, opts)) end
   options.argument("recording:download: the target", "text", target)
   return fetch_to_path(self, id, target, opts)

@@ -118,6 +118,18 @@ local function broken(sandbox, operation, root, why)
   }
 end
 
+-- What an answer means that holds no tree.
+local function without_tree(sandbox, operation, root, answer)
+  local said = answer:match("^(%a+)\n$")
+  if said == "none" or said == "other" or said == "closed" then return { complete = true, instead = said } end
+  local lacking = answer:match("^lacks (%w+)\n$")
+  if not lacking then return broken(sandbox, operation, root, "it is not what was asked for") end
+  return nil, errors.new {
+    kind = "invalid", code = "UNSUPPORTED", operation = operation, what = root, sandbox = sandbox,
+    message = "the sandbox has no program '" .. lacking .. "', which this needs",
+  }
+end
+
 ---What is below `root` in the sandbox, by one command: entries by path, and
 ---whether all of it could be read. Entries are nil when there is no such
 ---directory: then what is there instead follows, "none", "other" or "closed" (one
@@ -129,7 +141,8 @@ end
 ---@return { entries: table<string, daytona.TreeEntry>?, complete: boolean, instead: string? }?
 ---@return daytona.Error?
 function remotetree.scan(sandbox, operation, root, wanted)
-  local script = LIST:format(TOOLS .. " " .. (wanted.tools or ""), remotetree.quoted(root))
+  local tools = TOOLS .. (wanted.hashes and " sha256sum " or " ") .. (wanted.tools or "")
+  local script = LIST:format(tools, remotetree.quoted(root))
     .. (wanted.rules and RULES or "echo\n") .. (wanted.hashes and HASHES or "echo\n")
   local result, err = sandbox:exec(script, { check = true, timeout = wanted.timeout, max_bytes = 1024 * 1024 * 1024 })
   if not result then
@@ -137,16 +150,7 @@ function remotetree.scan(sandbox, operation, root, wanted)
     return nil, err
   end
   local said, entries, links, rules, hashes = result.result:match("^(%a+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n$")
-  if not said then
-    said = result.result:match("^(%a+)\n$")
-    if said == "none" or said == "other" or said == "closed" then return { complete = true, instead = said } end
-    local lacking = result.result:match("^lacks ([%w]+)\n$")
-    if not lacking then return broken(sandbox, operation, root, "it is not what was asked for") end
-    return nil, errors.new {
-      kind = "invalid", code = "UNSUPPORTED", operation = operation, what = root, sandbox = sandbox,
-      message = "the sandbox has no program '" .. lacking .. "', which this needs",
-    }
-  end
+  if not said then return without_tree(sandbox, operation, root, result.result) end
   local text = base64.decode(entries)
   if not text then return broken(sandbox, operation, root, "it is malformed") end
   local tree, status = read_entries(text)
