@@ -105,6 +105,21 @@ describe("a terminal", function()
     assert.equal(0, pty:wait())
   end)
 
+  it("is read by several tasks, each of which gets what the others do not", function()
+    local pty = assert(sandbox:pty())
+    local chunks = 0
+    local function reader()
+      local chunk, err = pty:read { timeout = 0.5 }
+      if chunk then chunks = chunks + 1 else assert.equal("timeout", err.kind) end
+      return true
+    end
+    assert(daytona.gather { reader, reader, reader })
+    assert.is_true(chunks > 0)
+    assert(pty:write "echo st''ill there\n")
+    expect(pty, "still there\r\n")
+    pty:close()
+  end)
+
   it("takes what several tasks type, each line of it whole", function()
     local pty = assert(sandbox:pty())
     assert(pty:write "stty -echo; echo rea''dy; sort | uniq -c; exit\n")

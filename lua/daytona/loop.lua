@@ -716,13 +716,15 @@ function loop.wait(op, mask, deadline)
   if found then return found end
   if ops[op.id] ~= op then return nil, lost() end
   local why
-  if task then
-    why = task_wait(task, op, mask, deadline)
-  else
-    why = host_wait(op, mask, deadline)
-  end
-  found = take(op, mask)
-  if found then return found end
+  repeat
+    if task then
+      why = task_wait(task, op, mask, deadline)
+    else
+      why = host_wait(op, mask, deadline)
+    end
+    found = take(op, mask)
+    if found then return found end
+  until why ~= "event" -- another who waits for the same has taken it
   if why == "deadline" then return nil, too_late() end
   if why == "lost" then return nil, lost() end
   return abandoned(op)
