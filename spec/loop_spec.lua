@@ -201,6 +201,9 @@ describe("waiting", function()
       for _, own in ipairs { {}, { name = "own" }, { name = "own", attach = print, wait = print } } do
         assert.has_error(function() loop.use(own) end)
       end
+      local found, refusal = pcall(loop.use, "ngx")
+      assert.is_false(found)
+      assert.matches("loop_spec.lua:%d+: the driver 'ngx' cannot be used here: [^\n]+$", refusal)
       local ok, message = pcall(loop.use, "uv2")
       assert.is_false(ok)
       assert.matches("valid: .*manual, .*block", message)

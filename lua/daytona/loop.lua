@@ -174,6 +174,13 @@ local function check_driver(own)
   return own
 end
 
+-- Raises where the library of its host is missing.
+local function load_driver(name)
+  local fine, found = pcall(require, "daytona.driver." .. name)
+  if fine then return found end
+  errors.misuse(1, "the driver '%s' cannot be used here: %s", name, (tostring(found):match "[^\n]*"))
+end
+
 ---Chooses the driver of the host: "block" (none), "manual" (LÖVE, frame loops),
 ---"uv" (Neovim, luv), "cqueues", "ngx" (OpenResty), or a driver of your own (a table; see
 ---doc/architecture.md). Raises on an unknown name, and while something is in
@@ -184,7 +191,7 @@ function loop.use(which)
     local valid = table.concat(driver_names(), ", ")
     errors.misuse(2, "unknown driver '%s' (valid: %s)", tostring(which), valid)
   end
-  local chosen = type(which) == "table" and check_driver(which) or require("daytona.driver." .. which)
+  local chosen = type(which) == "table" and check_driver(which) or load_driver(which)
   if chosen ~= driver and loop.busy() then
     errors.misuse(2, "the driver cannot be changed while something is in flight")
   end
