@@ -186,6 +186,7 @@ build = {
     ["daytona.machine"] = "lua/daytona/machine.lua",
     ["daytona.methods"] = "lua/daytona/methods.lua",
     ["daytona.native"] = "lua/daytona/native.lua",
+    ["daytona.numeral"] = "lua/daytona/numeral.lua",
     ["daytona.options"] = "lua/daytona/options.lua",
     ["daytona.process"] = "lua/daytona/process.lua",
     ["daytona.pty"] = "lua/daytona/pty.lua",

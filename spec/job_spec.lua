@@ -78,6 +78,21 @@ describe("a job", function()
     end)
   end
 
+  it("prints numbers, which are read as Lua reads them, at once and in pieces", function()
+    local job = popen("printf ' 12 -0x1F\\n3.5e2;'; read x; printf '\\t7'; read x; printf '8 rest'", { stdin = true })
+    assert.same({ 12, -31, 350 }, { job:read("n", "*n", "n") })
+    assert.equal(";", job:read(1))
+    assert(job:write "\n")
+    daytona.sleep(0.05)
+    assert(job:write "\n")
+    assert.same({ 78, " rest" }, { job:read("n", "a") })
+    assert.same({ n = 1 }, { n = select("#", job:read "n"), (job:read "n") })
+    assert.is_nil((popen "echo end":read "n"))
+    local sum = 0
+    for a, b in popen "seq 1 1000":lines("n", "n") do sum = sum + a * b end
+    assert.equal(166916500, sum)
+  end)
+
   it("prints bytes, which arrive as they are, each stream apart", function()
     local job = popen([[printf 'a\0\377\303'; printf '\251' ; printf '\1\1\1\r\n\n' >&2]])
     assert.equal("a\0\255\195\169", job:read "a")

@@ -88,6 +88,25 @@ describe("a terminal", function()
     assert.equal(0, pty:wait())
   end)
 
+  it("is read line by line", function()
+    local pty = assert(sandbox:pty())
+    assert(pty:write "PS1=; stty -echo; echo rea''dy; cat; exec printf 'l\\303\\251ast'\n")
+    repeat until assert(pty:read("l", { timeout = 10 })):find "ready$"
+    local none, err = pty:read("l", { timeout = 0.05 })
+    assert.same({ nil, "timeout" }, { none, err.kind })
+    assert(pty:write "one\n\ntwo\n")
+    assert.same({ "one", "\r\n", "two" }, { pty:read "l", pty:read "L", pty:read "*l" })
+    assert(pty:write "three\nfour\n")
+    assert.equal("three", pty:read "l")
+    assert.equal("four\r\n", expect(pty, "\n")) -- kept for who reads on otherwise
+    assert(pty:write "\4")
+    local lines = {}
+    for line in pty:lines() do lines[#lines + 1] = line end
+    assert.same({ { "l\195\169ast" }, 0 }, { lines, pty.exit_code })
+    assert.is_nil((pty:read "l"))
+    assert.has_error(function() pty:read "n" end)
+  end)
+
   it("carries any bytes both ways, cut anywhere", function()
     local pty = assert(sandbox:pty())
     assert(pty:write "stty raw -echo; echo rea''dy; head -c 25600; exit\n")

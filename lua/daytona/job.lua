@@ -8,12 +8,14 @@
 -- Everything is sent in such a way that sending it twice does it once.
 
 local base64 = require "daytona.base64"
+local compat = require "daytona.compat"
 local core = require "daytona.native"
 local errors = require "daytona.errors"
 local http = require "daytona.http"
 local line_buffer = require "daytona.line_buffer"
 local loop = require "daytona.loop"
 local methods = require "daytona.methods"
+local numeral = require "daytona.numeral"
 local options = require "daytona.options"
 local process = require "daytona.process"
 local script = require "daytona.job_script"
@@ -210,6 +212,23 @@ function READ.bytes(self, n)
   end
 end
 
+function READ.number(self)
+  while true do
+    local ahead = self.buffer:ahead(numeral.LONGEST)
+    local space = #ahead:match("^%s*")
+    local text = numeral.beginning(ahead:sub(space + 1))
+    if space > 0 then self.buffer:take(space) end
+    local is_whole = space + #text < #ahead or #text == numeral.LONGEST
+    local fine, err = true, nil
+    if not is_whole then fine, err = more(self) end
+    if fine == nil then return nil, err end
+    if is_whole or not fine then
+      if text ~= "" then self.buffer:take(#text) end
+      return tonumber(text)
+    end
+  end
+end
+
 local function without_newline(line, err)
   if line and line:sub(-1) == "\n" then line = line:sub(1, -2) end
   return line, err
@@ -222,21 +241,36 @@ local function read_one(self, format)
     options.argument("read: the number of bytes", "count", format)
     return READ.bytes(self, format)
   end
-  local letter = type(format) == "string" and format:match("^%*?([lLa])")
+  local letter = type(format) == "string" and format:match("^%*?([lLna])")
   if letter == "l" then return without_newline(READ.line(self)) end
   if letter == "L" then return READ.line(self) end
+  if letter == "n" then return READ.number(self) end
   if letter == "a" then return READ.all(self) end
-  errors.misuse(1, "read: the format must be 'l', 'L', 'a' or a number of bytes")
+  errors.misuse(1, "read: the format must be 'l', 'L', 'n', 'a' or a number of bytes")
 end
 
----Reads as `file:read` does: "l" a line (the default), "L" a line with its end, "a"
----all the rest, a number that many bytes; waits for it. nil at the end. nil and an
----error when it could not be had; what was fetched is kept for the next call.
----@param format? "l"|"L"|"a"|integer
----@return string?
----@return daytona.Error?
-function JobOutput:read(format)
-  return read_one(self, format or "l")
+-- One value a format, up to the first that cannot be had.
+local function read_each(self, n, format, ...)
+  local value, err = read_one(self, format)
+  if n == 1 or value == nil then return value, err end
+  return value, read_each(self, n - 1, ...)
+end
+
+local function read(self, ...)
+  local n = select("#", ...)
+  if n < 2 then return read_one(self, (...) or "l") end
+  return read_each(self, n, ...)
+end
+
+---Reads as `file:read` does: "l" a line (the default), "L" a line with its end, "n" a
+---number, "a" all the rest, an integer that many bytes; several formats give several
+---values. Waits for it. nil at the end, and where no number is. nil and an error when
+---it could not be had; what was fetched is kept for the next call.
+---@param ... "l"|"L"|"n"|"a"|integer
+---@return string|number|nil
+---@return daytona.Error|string|number|nil ...
+function JobOutput:read(...)
+  return read(self, ...)
 end
 
 ---The next piece of what was printed, as soon as there is any: not more than about
@@ -252,25 +286,23 @@ function JobOutput:chunk()
   end
 end
 
-local function iterator(fn, self, argument)
-  return function()
-    local value, err = fn(self, argument)
-    if value == nil and err then errors.raise(err) end
-    return value
-  end
+local function or_raise(value, err, ...)
+  if value == nil and err then errors.raise(err) end
+  return value, err, ...
 end
 
----Iterates over lines ("l", "L") or pieces of a size, as `file:lines`. Raises errors.
----@param format? "l"|"L"|integer
----@return fun(): string?
-function JobOutput:lines(format)
-  return iterator(read_one, self, format or "l")
+---Iterates over lines, or what else `read` takes, as `file:lines`. Raises errors.
+---@param ... "l"|"L"|"n"|integer
+---@return fun(): string|number|nil ...
+function JobOutput:lines(...)
+  local formats = compat.pack(...)
+  return function() return or_raise(read(self, compat.unpack(formats, 1, formats.n))) end
 end
 
 ---Iterates over what is printed as it comes. Raises errors.
 ---@return fun(): string?
 function JobOutput:chunks()
-  return iterator(JobOutput.chunk, self)
+  return function() return or_raise(self:chunk()) end
 end
 
 ---How many bytes were read: where `sandbox:job(id, { offset = ... })` goes on.
@@ -324,20 +356,20 @@ local function open_job(self, operation)
 end
 
 ---Reads standard output: see daytona.JobOutput.read.
----@param format? "l"|"L"|"a"|integer
----@return string?
----@return daytona.Error?
-function Job:read(format)
+---@param ... "l"|"L"|"n"|"a"|integer
+---@return string|number|nil
+---@return daytona.Error|string|number|nil ...
+function Job:read(...)
   open_job(self, "read")
-  return read_one(self.stdout, format or "l")
+  return read(self.stdout, ...)
 end
 
 ---Iterates over the lines of standard output, as they are printed. Raises errors.
----@param format? "l"|"L"|integer
----@return fun(): string?
-function Job:lines(format)
+---@param ... "l"|"L"|"n"|integer
+---@return fun(): string|number|nil ...
+function Job:lines(...)
   open_job(self, "lines")
-  return JobOutput.lines(self.stdout, format)
+  return JobOutput.lines(self.stdout, ...)
 end
 
 --- Input -------------------------------------------------------------------------------------

@@ -72,4 +72,18 @@ function Buffer:take(n)
   return cut(self, i, math.min(n - before, #self.chunks[i]))
 end
 
+---The first `n` bytes, or those there are, without taking them.
+---@param n integer
+---@return string
+function Buffer:ahead(n)
+  local pieces, size = {}, 0
+  for i = self.head, self.tail do
+    if size >= n then break end
+    local from = i == self.head and self.at or 1
+    pieces[#pieces + 1] = self.chunks[i]:sub(from, from + n - size - 1)
+    size = size + #pieces[#pieces]
+  end
+  return table.concat(pieces)
+end
+
 return line_buffer

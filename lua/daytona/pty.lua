@@ -8,6 +8,7 @@ local core = require "daytona.native"
 local errors = require "daytona.errors"
 local inside = require "daytona.inside"
 local json = require "daytona.json"
+local line_buffer = require "daytona.line_buffer"
 local loop = require "daytona.loop"
 local methods = require "daytona.methods"
 local options = require "daytona.options"
@@ -57,7 +58,7 @@ local MOST_CELLS = 1000
 ---@field exit_code? integer    of the shell, once that is known
 ---@field reason? string        why, for an exit code that is not 0: "SIGKILL", "Ctrl+C", "signal 9", "non-zero exit"
 ---@field package socket? daytona.Socket
----@field package early string[]  output that came before it was asked for
+---@field package held daytona.LineBuffer  output that came, and was not asked for yet
 ---@field package ours boolean    this object made it, so its `close` ends it
 ---@field package reader any      the task that reads, or MAIN
 ---@field package lost? daytona.Error
@@ -75,7 +76,7 @@ function Pty:__tostring()
 end
 
 local function new(sandbox, id)
-  return setmetatable({ id = id, sandbox = sandbox, early = {}, ended = false, ours = false }, Pty)
+  return setmetatable({ id = id, sandbox = sandbox, held = line_buffer.new(), ended = false, ours = false }, Pty)
 end
 
 -- Takes over what the daemon says about a terminal.
@@ -228,7 +229,7 @@ local function await_connected(self, deadline)
       end
       return nil, err
     end
-    if data and data ~= "" then self.early[#self.early + 1] = data end
+    if data then self.held:push(data) end
   until data == false or self.connected
   return self
 end
@@ -408,22 +409,8 @@ end
 
 local READ = { timeout = "seconds" }
 
----The next output, as it comes: bytes, cut anywhere. nil at the end of the shell
----(then `exit_code` is known); nil and an error when the connection was lost
----(kind "connection": the shell may still run, and `connect` take it up again)
----or, with `timeout`, nothing came for so many seconds (kind "timeout").
----
----A program that prints while nobody reads is held back for a while; then the
----daemon hangs up (code "slow_consumer"). A task that is cancelled while it reads
----or writes loses the connection, for all who use this object.
----@param opts? { timeout?: number }
----@return string?
----@return daytona.Error?
-function Pty:read(opts)
-  opts = options.check("read", READ, opts)
-  if self.early[1] then return table.remove(self.early, 1) end
+local function next_chunk(self, deadline)
   self.reader = loop.current() or MAIN
-  local deadline = deadline_of(opts.timeout)
   while self.socket do
     local data, err = take(self, deadline)
     if not data then return nil, err end
@@ -433,15 +420,69 @@ function Pty:read(opts)
   return nil, not_connected(self, "read")
 end
 
+local function next_line(self, deadline)
+  while true do
+    local line = self.held:line()
+    if line then return line end
+    local data, err = next_chunk(self, deadline)
+    if err then return nil, err end
+    if not data then return self.held:take(math.huge) end
+    self.held:push(data)
+  end
+end
+
+---The next output, as it comes: bytes, cut anywhere; with "l" the next line, without
+---its end ("\r\n" of most programs), with "L" as it is. nil at the end of the shell
+---(then `exit_code` is known); nil and an error when the connection was lost
+---(kind "connection": the shell may still run, and `connect` take it up again)
+---or, with `timeout`, nothing came for so many seconds (kind "timeout").
+---
+---A program that prints while nobody reads is held back for a while; then the
+---daemon hangs up (code "slow_consumer"). A task that is cancelled while it reads
+---or writes loses the connection, for all who use this object. What was received is
+---kept for the next call.
+---@param format? "l"|"L"
+---@param opts? { timeout?: number }
+---@return string?
+---@return daytona.Error?
+---@overload fun(self: daytona.Pty, opts: { timeout?: number }): string?, daytona.Error?
+function Pty:read(format, opts)
+  if type(format) == "table" then format, opts = nil, format end
+  opts = options.check("read", READ, opts)
+  local deadline = deadline_of(opts.timeout)
+  if format == nil then
+    local held = self.held:take(math.huge)
+    if held then return held end
+    return next_chunk(self, deadline)
+  end
+  local letter = type(format) == "string" and format:match("^%*?([lL])$")
+  if not letter then errors.misuse(1, "read: the format must be 'l' or 'L', or none") end
+  local line, err = next_line(self, deadline)
+  if line and letter == "l" then line = line:gsub("\r?\n$", "") end
+  return line, err
+end
+
+local function iterator(self, format)
+  return function()
+    local data, err = self:read(format)
+    if not data and err then errors.assert(nil, err) end
+    return data
+  end
+end
+
 ---The output, chunk by chunk: `for chunk in pty:chunks() do`. Raises when the
 ---connection is lost.
 ---@return fun(): string?
 function Pty:chunks()
-  return function()
-    local data, err = self:read()
-    if not data and err then errors.assert(nil, err) end
-    return data
-  end
+  return iterator(self)
+end
+
+---The output, line by line ("l", or "L" with their ends). Raises when the connection
+---is lost. A prompt is no line until something ends it: `chunks` shows it.
+---@param format? "l"|"L"
+---@return fun(): string?
+function Pty:lines(format)
+  return iterator(self, format or "l")
 end
 
 local WRITE = { timeout = "seconds" }
@@ -524,8 +565,8 @@ function Pty:wait(opts)
   opts = options.check("wait", WAIT, opts)
   local deadline, on_output = deadline_of(opts.timeout), opts.on_output
   if on_output then
-    for _, chunk in ipairs(self.early) do on_output(chunk) end
-    self.early = {}
+    local held = self.held:take(math.huge)
+    if held then on_output(held) end
   end
   while self.socket do
     local data, err

@@ -6,6 +6,7 @@ local compat = require "daytona.compat"
 local errors = require "daytona.errors"
 local fs = require "daytona.fs"
 local methods = require "daytona.methods"
+local numeral = require "daytona.numeral"
 local options = require "daytona.options"
 
 local file = {}
@@ -102,20 +103,17 @@ local function read_all(self)
   end
 end
 
-local NUMBERS = { "^[+-]?0[xX]%x*%.?%x*[pP]?[+-]?%d*", "^[+-]?%d*%.?%d*[eE]?[+-]?%d*" }
-
--- Numerals of up to 200 characters, as Lua itself reads them.
 local function read_number(self)
   repeat
-    local fine, err = need(self, 200)
+    local fine, err = need(self, numeral.LONGEST)
     if not fine then return nil, err end
     local space = self.buffer:match("^%s*", self.at - self.start + 1)
     take(self, #space)
-  until #space < 200
-  local fine, err = need(self, 200)
+  until #space < numeral.LONGEST
+  local fine, err = need(self, numeral.LONGEST)
   if not fine then return nil, err end
-  local ahead = self.buffer:sub(self.at - self.start + 1, self.at - self.start + 200)
-  local text = ahead:match(NUMBERS[1]) or ahead:match(NUMBERS[2])
+  local from = self.at - self.start
+  local text = numeral.beginning(self.buffer:sub(from + 1, from + numeral.LONGEST))
   take(self, #text)
   return tonumber(text)
 end
