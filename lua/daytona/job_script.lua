@@ -159,7 +159,7 @@ echo "$nonce" >"$d/nonce"
     .. "printf %s " .. quote(SUPERVISOR) .. ' >"$d/run"\nprintf %s ' .. quote(WRAPPER) .. ' >"$d/wrap"\n' .. [[
 if tail --version && timeout --version; then : >"$d/watches"; fi >/dev/null 2>&1
 if [ -n "$ZSH_VERSION" ]; then c=zsh; elif [ -n "$BASH_VERSION" ]; then c=bash; else c=sh; fi
-c=$(command -v $c)
+c=$(command -v $c) || c=$(readlink "/proc/$$/exe") || c=sh
 date +%s >"$d/started"
 ]] .. ('set -- "$d/run" "$d" "$c" %d %s %s "$u"\n'):format(job.seconds, job.input, job.merge and "out" or "err") .. [[
 if setsid -f true 2>/dev/null; then setsid -f sh "$@" setsid </dev/null >/dev/null 2>&1
