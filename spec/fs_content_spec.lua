@@ -125,6 +125,24 @@ describe("an open file", function()
     assert.is_true(service:count("GET", "/files/download") - before <= 5)
   end)
 
+  it("is read by several tasks, each of which gets lines that the others do not", function()
+    local lines = {}
+    for i = 1, 20000 do lines[i] = ("%d\n"):format(i) end
+    assert(fs:write("shared", table.concat(lines)))
+    local file, seen, count = assert(fs:open "shared"), {}, 0
+    local function reader()
+      for _ = 1, 20000 do
+        local line = file:read()
+        if not line then return true end
+        assert.is_nil(seen[line])
+        seen[line], count = true, count + 1
+      end
+    end
+    assert(daytona.gather { reader, reader, reader })
+    assert.equal(20000, count)
+    file:close()
+  end)
+
   it("is written to, appended to and changed", function()
     local file = assert(fs:open("w", "w"))
     assert(file:write("a", 1, "\n"):write "b")

@@ -176,6 +176,19 @@ describe("a job", function()
     assert.equal("b", job:read())
   end)
 
+  it("is read by several tasks, each of which gets lines that the others do not", function()
+    local job = assert(popen "for i in 1 2 3 4 5 6; do echo $i; sleep 0.05; done; seq 7 2000")
+    local lines = {}
+    local function reader()
+      for line in job:lines() do lines[#lines + 1] = tonumber(line) end
+      return true
+    end
+    assert(daytona.gather { reader, reader, reader })
+    table.sort(lines)
+    assert.same({ 2000, 1, 1000, 2000 }, { #lines, lines[1], lines[1000], lines[2000] })
+    job:close()
+  end)
+
   it("is taken up again from where another program stopped", function()
     local first = popen("echo one; echo two; sleep 0.1; echo three", { id = "build" })
     assert.equal("one", first:read())

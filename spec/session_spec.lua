@@ -309,6 +309,15 @@ describe("a session", function()
       end)
     end
 
+    it("by one task at a time", function()
+      local command = assert(session:exec("sleep 0.3; echo x", { async = true }))
+      local follow = command:follow()
+      local first = daytona.spawn(function() return select(2, follow:read()) end)
+      assert.has_error(function() follow:read() end)
+      assert.equal("x\n", first:wait())
+      assert.is_nil(follow:read())
+    end)
+
     it("no longer than it is told to", function()
       local command = start "echo a; sleep 2"
       local _, _, err = drain(command:follow { timeout = 0.1 })

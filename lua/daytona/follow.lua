@@ -245,16 +245,20 @@ end
 
 --- Reading ----------------------------------------------------------------------------------
 
----The next chunk: "stdout" or "stderr", and bytes exactly as they were logged, cut
----anywhere. nil at the end. nil and an error when following came to another end, or
----nothing was printed for `timeout` seconds (kind "timeout", code "wait": it may be
----called again).
----@param timeout? number
----@return ("stdout"|"stderr")?
----@return string|daytona.Error|nil
-function Follow:read(timeout)
-  local limit
-  if timeout ~= nil then limit = loop.now() + options.argument("read: the timeout", "seconds", timeout) end
+-- Who reads outside of tasks.
+local MAIN = {}
+
+-- What arrives is handed out in pieces, so one reader must be done before another.
+local function refuse_second_reader(self)
+  local other = self.reader
+  local me = loop.current() or MAIN
+  if other and other ~= me and (other == MAIN or not other:done()) then
+    errors.misuse(1, "read: another task is reading this; let one read, or follow the command twice")
+  end
+  self.reader = me
+end
+
+local function next_piece(self, limit)
   while true do
     if self.piece < self.count then
       local stream, chunk = self.pieces[self.piece], self.pieces[self.piece + 1]
@@ -265,6 +269,22 @@ function Follow:read(timeout)
     local fine, err = advance(self, limit)
     if not fine then return nil, err end
   end
+end
+
+---The next chunk: "stdout" or "stderr", and bytes exactly as they were logged, cut
+---anywhere. nil at the end. nil and an error when following came to another end, or
+---nothing was printed for `timeout` seconds (kind "timeout", code "wait": it may be
+---called again). Raises while another task waits in it.
+---@param timeout? number
+---@return ("stdout"|"stderr")?
+---@return string|daytona.Error|nil
+function Follow:read(timeout)
+  local limit
+  if timeout ~= nil then limit = loop.now() + options.argument("read: the timeout", "seconds", timeout) end
+  refuse_second_reader(self)
+  local stream, chunk = next_piece(self, limit)
+  self.reader = nil
+  return stream, chunk
 end
 
 function Follow:__call()

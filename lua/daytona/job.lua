@@ -141,13 +141,14 @@ local function look(job, output, seconds, operation)
   local out = output and output.file == "out" and output.fetched or nil
   local err_offset = output and output.file == "err" and output.fetched or nil
   local most = output and output.piece or 0
+  local from = output and output.fetched
   local answer, err = run(job.sandbox, operation, job.id,
     script.poll(job.id, out, err_offset, seconds, most), { seconds = seconds + 10 })
   if not answer then return nil, err end
   local state, out_size, err_size, out_text, err_text = take_apart(answer)
   if not state then return strange(job.sandbox, operation, job.id, answer) end
   job.result = outcome(state) or job.result
-  if not output then return true end
+  if not output or output.fetched ~= from then return true end -- another task was faster
   local size = tonumber(out and out_size or err_size)
   local data = base64.decode(out and out_text or err_text)
   if not data then return strange(job.sandbox, operation, job.id, answer) end

@@ -46,6 +46,7 @@ local function fill(self)
   local from = self.start + #self.buffer
   local data, err = self.fs:read(self.path, { offset = from, length = self.block })
   if not data then return nil, err end
+  if self.start + #self.buffer ~= from then return true end -- another task was faster
   self.buffer, self.start = self.buffer:sub(self.at - self.start + 1) .. data, self.at
   self.block = math.min(self.block * 2, LARGEST_BLOCK)
   return data ~= ""
@@ -78,7 +79,7 @@ end
 local function read_line(self, keep_end)
   local from = self.at
   while true do
-    local stop = self.buffer:find("\n", from - self.start + 1, true)
+    local stop = self.buffer:find("\n", math.max(from, self.at) - self.start + 1, true)
     if stop then
       local line = take(self, self.start + stop - self.at)
       return keep_end and line or line:sub(1, -2)
