@@ -376,7 +376,8 @@ end
 --- Input -------------------------------------------------------------------------------------
 
 local function closed_input(self)
-  return failure(self.sandbox, "write", self.id, "gone", "INPUT_CLOSED", "the job's input is closed")
+  return failure(self.sandbox, "write", self.id, "gone", "INPUT_CLOSED",
+    "the job's input is closed (popen opens it with stdin = true)")
 end
 
 local function write_piece(self, data, timeout)
