@@ -281,6 +281,17 @@ describe("a directory", function()
     assert.has_error(function() fs:list("l", { depth = 0 }) end)
   end)
 
+  it("believes no name that is none", function()
+    for _, name in ipairs { "../x", "a/b", "/etc/passwd", "..", ".", "", "a\\u0000" } do
+      local body = ('[{"name":"%s","isDir":false,"size":1}]'):format(name)
+      assert(service.server:faults { { path = "/files", body = body } })
+      local list, err = fs:list "d"
+      assert.is_nil(list)
+      assert.equal("protocol", err.kind)
+      assert(service.server:clear_faults())
+    end
+  end)
+
   it("of a server too old for depth says so", function()
     assert(service.server:faults { { path = "/files", status = 200, body = '[{"name":"a","isDir":true,"size":1}]' } })
     local entries, err = fs:list("l", { depth = 2 })

@@ -37,9 +37,12 @@ local function info_flaw(raw)
   if type(raw) ~= "table" or type(raw.name) ~= "string" then return "not about a file" end
 end
 
+-- A name in a directory is one: whoever saves what is listed under it relies on that.
 local function list_flaw(list)
   for i = 1, #list do
     if info_flaw(list[i]) then return "no list of files" end
+    local name = list[i].name
+    if name == "" or name == "." or name == ".." or name:find("[/%z]") then return "a list of what are no names" end
   end
 end
 
