@@ -193,7 +193,8 @@ end
 ---@return string? output # nil and a message when it failed
 ---@return string? err
 function display.run(argv, input)
-  local code, out, err = command.run { argv = argv, envs = { DISPLAY = display.number }, input = input }
+  local envs = { DISPLAY = display.number, LC_ALL = "C.UTF-8" } -- xdotool reads text by the locale
+  local code, out, err = command.run { argv = argv, envs = envs, input = input }
   if code == 0 then return out end
   return nil, code and err ~= "" and err:match "[^\n]+" or argv[1] .. " failed"
 end
