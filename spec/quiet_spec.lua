@@ -32,13 +32,13 @@ local function times(n, fn, concurrency)
   return assert(daytona.map(numbers, fn, { concurrency = concurrency }))
 end
 
--- Waits until nothing has happened for a second, nor will happen soon.
+-- Waits until nothing has happened for more than a second, nor will happen soon.
 local function await_rest()
   local limit = loop.now() + 60
   repeat
     assert(loop.now() < limit, "it does not come to rest")
     local before = polls()
-    daytona.sleep(1)
+    daytona.sleep(1.2)
     local since = loop.now() % MOMENTS
   until polls() - before == 1 and since > 2 and since < MOMENTS - REST - 0.5
 end

@@ -266,12 +266,12 @@ describe("a WebSocket", function()
   it("is pinged together with all the others", function()
     local ops, before = {}, {}
     for i = 1, 5 do
-      ops[i] = open("/echo", { ping_interval = 0.2 })
+      ops[i] = open("/echo", { ping_interval = 0.4 })
       assert(loop.wait(ops[i], core.HEADERS))
       loop.sleep(0.02)
     end
     local function sent(i) return (select(2, ops[i].transfer:progress())) end
-    loop.sleep(0.06) -- the last one, too, has been silent for long enough
+    loop.sleep(0.12) -- the last one, too, has been silent for long enough
     for i = 1, 5 do before[i] = sent(i) end
     repeat loop.poll() until sent(1) > before[1]
     for i = 1, 5 do

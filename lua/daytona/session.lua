@@ -141,10 +141,12 @@ local function ask(command)
 end
 
 -- The shell is dead, and its last command had no exit code. It may have been
--- written just before.
+-- written just before; or all of the session was deleted.
 local function bury(command)
   command.session.ended = true
-  if not ask(command) then command.exit_code = -1 end
+  local code, err = ask(command)
+  if err and errors.is(err, "not_found") then return nil, err end
+  if not code then command.exit_code = -1 end
   return true
 end
 
