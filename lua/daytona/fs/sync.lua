@@ -264,36 +264,10 @@ local function remove_staging(self, path, may_arrive)
   end
 end
 
-local function up(self, run, result)
-  local from, why = localtree.scan(run.root, run.ignore, run.gitignore)
-  if not from then return failure(self, run.operation, "io", why, run.root) end
-  local scan, err = remotetree.scan(self.sandbox, run.operation, run.remote,
-    { hashes = run.checksum, timeout = run.timeout, tools = "tar" })
-  if not scan then return nil, err end
-  if scan.instead == "other" then
-    return failure(self, run.operation, "conflict", "there is no directory but something else", run.remote)
-  elseif scan.instead == "closed" then
-    return failure(self, run.operation, "forbidden", "the directory may not be entered", run.remote)
-  end
-  local to = scan.entries or {}
-  hide(to, run.ignore)
-  local plan = plan_of(from, to, run)
-  local fine
-  fine, err = check_replaced(self, plan, run)
-  if not fine then return nil, err end
-  count(plan, from, result, "uploaded")
-  if is_empty(plan) and not scan.instead then return result end
-  if scan.instead and not plan.send[1] then
-    fine, err = self:mkdir(run.remote)
-    if not fine then return nil, err end
-    return result
-  end
+-- Sends what is to be sent and puts all in its place. true, or nil, err.
+local function change_there(self, run, plan, from, to)
   open_folders(plan, from)
   local staging = plan.send[1] and remotetree.STAGING .. random.hex(6) or nil
-  local change = {
-    staging = staging, moves = moves_of(plan, to), replaced = plan.replaced, modes = plan.modes,
-    files = plan.files, folders = plan.folders, timeout = run.timeout,
-  }
   local sent = false
   local function clean()
     if staging then loop.shield(remove_staging, self, run.remote .. "/" .. staging, not sent) end
@@ -304,14 +278,53 @@ local function up(self, run, result)
       sent, problem = send_archive(self, run, plan, from, staging)
       if not sent then return nil, problem end
     end
-    return remotetree.apply(self.sandbox, run.remote, change)
+    return remotetree.apply(self.sandbox, run.remote, {
+      staging = staging, moves = moves_of(plan, to), replaced = plan.replaced, modes = plan.modes,
+      files = plan.files, folders = plan.folders, timeout = run.timeout,
+    })
   end
-  fine, err = loop.guard(go, clean)
-  if fine then return result end
+  local fine, err = loop.guard(go, clean)
+  if fine then return true end
   if not NOTHING_SENT[err.code] then clean() end
   -- The staging folder is nobody's business.
   if not err.what or err.what:find(remotetree.STAGING, 1, true) then err.what = run.remote end
   return nil, err
+end
+
+-- What there is in the place of a directory, as a failure. (A file is in the way of
+-- what is to be written, but nothing that could be read.)
+local INSTEAD = {
+  none = { "not_found", "there is no such directory" },
+  other = { "conflict", "there is no directory but something else" },
+  closed = { "forbidden", "the directory may not be entered" },
+}
+
+local function no_directory(self, run, instead, of_other)
+  local kind = instead == "other" and of_other or INSTEAD[instead][1]
+  return failure(self, run.operation, kind, INSTEAD[instead][2], run.remote)
+end
+
+local function up(self, run, result)
+  local from, why = localtree.scan(run.root, run.ignore, run.gitignore)
+  if not from then return failure(self, run.operation, "io", why, run.root) end
+  local scan, err = remotetree.scan(self.sandbox, run.operation, run.remote,
+    { hashes = run.checksum, timeout = run.timeout, tools = "tar" })
+  if not scan then return nil, err end
+  if scan.instead and scan.instead ~= "none" then return no_directory(self, run, scan.instead) end
+  local to = scan.entries or {}
+  hide(to, run.ignore)
+  local plan = plan_of(from, to, run)
+  local fine
+  fine, err = check_replaced(self, plan, run)
+  if not fine then return nil, err end
+  count(plan, from, result, "uploaded")
+  if not is_empty(plan) then
+    fine, err = change_there(self, run, plan, from, to)
+  elseif scan.instead then
+    fine, err = self:mkdir(run.remote)
+  end
+  if not fine then return nil, err end
+  return result
 end
 
 --- Down ---------------------------------------------------------------------------------
@@ -445,15 +458,29 @@ local function remove_stale(root)
   end
 end
 
+-- Fetches what is to be fetched and puts all in its place. true, or nil, err.
+local function change_here(self, run, plan, from)
+  remove_stale(run.root)
+  local staging = run.root .. "/" .. remotetree.STAGING .. random.hex(6)
+  local fine, why = core.make_directory(staging, 448)
+  if not fine then return failure(self, run.operation, "io", why, run.root) end
+  local function clean() localtree.remove(staging) end
+  local places, err = loop.guard(function() return fetch(self, run, plan, from, staging) end, clean)
+  local path
+  if places then fine, why, path = put_in_place(run.root, plan, from, places, staging) end
+  clean()
+  if not places then return nil, err end
+  if fine then return true end
+  local there = core.lstat(run.root .. "/" .. path)
+  local kind = there and (there == "directory") ~= (from[path].type == "directory") and "conflict" or "io"
+  return failure(self, run.operation, kind, why, path)
+end
+
 local function down(self, run, result)
   local scan, err = remotetree.scan(self.sandbox, run.operation, run.remote,
     { hashes = run.checksum, rules = run.gitignore and run.ignore or nil, timeout = run.timeout })
   if not scan then return nil, err end
-  if not scan.entries then
-    local kinds = { none = "not_found", closed = "forbidden" }
-    return failure(self, run.operation, kinds[scan.instead] or "invalid",
-      scan.instead == "closed" and "the directory may not be entered" or "there is no such directory", run.remote)
-  end
+  if scan.instead then return no_directory(self, run, scan.instead, "invalid") end
   if not scan.complete then
     return failure(self, run.operation, "forbidden", "a part of it cannot be read", run.remote)
   end
@@ -471,23 +498,11 @@ local function down(self, run, result)
   fine, err = check_replaced(self, plan, run)
   if not fine then return nil, err end
   count(plan, from, result, "downloaded")
-  if is_empty(plan) then return result end
-  remove_stale(run.root)
-  local staging = run.root .. "/" .. remotetree.STAGING .. random.hex(6)
-  fine, why = core.make_directory(staging, 448)
-  if not fine then return failure(self, run.operation, "io", why, run.root) end
-  local function clean() localtree.remove(staging) end
-  local function go() return fetch(self, run, plan, from, staging) end
-  local places
-  places, err = loop.guard(go, clean)
-  local path
-  if places then fine, why, path = put_in_place(run.root, plan, from, places, staging) end
-  clean()
-  if not places then return nil, err end
-  if fine then return result end
-  local there = core.lstat(run.root .. "/" .. path)
-  local kind = there and (there == "directory") ~= (from[path].type == "directory") and "conflict" or "io"
-  return failure(self, run.operation, kind, why, path)
+  if not is_empty(plan) then
+    fine, err = change_here(self, run, plan, from)
+    if not fine then return nil, err end
+  end
+  return result
 end
 
 --- The calls ----------------------------------------------------------------------------
