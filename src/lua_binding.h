@@ -111,6 +111,9 @@ int doorbell_new(lua_State *L);
    engine at index `engine`. */
 struct transfer_box *push_transfer(lua_State *L, int engine, int nfds);
 
+/* Frees what the box holds. */
+void close_transfer(struct transfer_box *box);
+
 /* Whether the standalone interpreter has been told by Ctrl-C to stop its main
    thread. */
 int must_stop(lua_State *L);

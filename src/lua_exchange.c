@@ -145,9 +145,22 @@ int engine_exchange(lua_State *L)
   return 2;
 }
 
+/* Call:take(transfer). Closes it, unless there is more to say. */
+static int call_take(lua_State *L)
+{
+  const struct call_box *call = luaL_checkudata(L, 1, CALL_TYPE);
+  struct transfer_box *box = luaL_checkudata(L, 2, TRANSFER_TYPE);
+  int n = box->impl ? push_success(L, call, box->impl) : 0;
+
+  if(n)
+    close_transfer(box);
+  return n;
+}
+
 void open_call(lua_State *L)
 {
+  static const luaL_Reg methods[] = { { "take", call_take }, { NULL, NULL } };
   static const luaL_Reg none[] = { { NULL, NULL } };
 
-  new_type(L, CALL_TYPE, none, none);
+  new_type(L, CALL_TYPE, methods, none);
 }

@@ -199,7 +199,7 @@ static int count_files(lua_State *L, int t)
   return parts + 2;
 }
 
-static void transfer_release(struct transfer_box *box)
+void close_transfer(struct transfer_box *box)
 {
   struct dt_transfer *t = box->impl;
 
@@ -248,7 +248,7 @@ int transfer_start(lua_State *L)
   if(!b.refused)
     rc = dt_transfer_start(e, &b.r, &b.box->impl, &b.refused);
   if(rc) {
-    transfer_release(b.box);
+    close_transfer(b.box);
     if(rc == DT_NOMEM)
       return luaL_error(L, "not enough memory");
     lua_pushnil(L);
@@ -534,7 +534,7 @@ static int transfer_close(lua_State *L) /* close(), __gc and __close */
 {
   struct transfer_box *box = luaL_checkudata(L, 1, TRANSFER_TYPE);
 
-  transfer_release(box);
+  close_transfer(box);
   return 0;
 }
 

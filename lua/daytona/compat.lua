@@ -31,8 +31,8 @@ end
 ---`coroutine.create`; 5.1 takes only functions written in Lua.
 ---@param fn function
 ---@return thread
-function compat.coroutine(fn)
-  if compat.pcall_yields or debug.getinfo(fn, "S").what ~= "C" then return coroutine.create(fn) end
+compat.coroutine = compat.pcall_yields and coroutine.create or function(fn)
+  if debug.getinfo(fn, "S").what ~= "C" then return coroutine.create(fn) end
   return coroutine.create(function(...) return fn(...) end)
 end
 

@@ -83,6 +83,7 @@ end
 ---@field on_progress? fun(done: integer, total?: integer)
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
 ---@field optional? boolean         ... unless the body is empty
+---@field endpoint? { number: string, text: string }  as of http.post: an answer of just these needs no `json`
 ---@field flaw? fun(value: any): string?  what that JSON is instead of what it should be, or nil
 ---@field with_headers? boolean     response.headers is wanted
 ---@field operation? string         for errors
@@ -95,6 +96,8 @@ end
 ---@field status integer
 ---@field body string
 ---@field json? any                      when `answer` was asked for
+---@field number? integer                when `endpoint` was, and fits: these two instead of `json`
+---@field text? string
 ---@field headers? table<string, string> when `with_headers`
 
 local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
@@ -395,10 +398,10 @@ end
 ---Starts to send a JSON text, from memory, and may have the answer at once. For
 ---the call that is made most: it costs no table. The status of a 2xx answer, and
 ---its body, or, where that holds nothing but the number and the text that the
----endpoint names, these. Else nil; `http.request` goes on with the op (if there
+---endpoint names, plainly, these. Else nil; `http.request` goes on with the op (if there
 ---is one) and the same request.
 ---@param connection daytona.Connection
----@param endpoint { path: string, number?: string, text?: string }  always the same table
+---@param endpoint { path: string, number: string, text: string }  always the same table
 ---@param body string
 ---@param timeout number
 ---@param max_bytes? integer
@@ -502,8 +505,12 @@ end
 ---@return daytona.Response?
 ---@return daytona.Error?
 function http.answer(connection, request, status, body, headers)
+  local endpoint, wanted = request.endpoint, request.answer
+  if endpoint then
+    local number, text = core.json_pair(body, endpoint.number, endpoint.text)
+    if number then return { status = status, body = body, number = number, text = text } end
+  end
   local response = { status = status, body = body, headers = headers }
-  local wanted = request.answer
   if not wanted or (request.optional and body == "") then return response end
   local value, problem = json.decode(body)
   if value == nil then

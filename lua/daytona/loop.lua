@@ -18,7 +18,7 @@ local errors = require "daytona.errors"
 local timers = require "daytona.timers"
 
 local band, bor, running = compat.band, compat.bor, compat.running
-local pcall = pcall
+local pcall, resume, yield, isyieldable = pcall, coroutine.resume, coroutine.yield, compat.isyieldable
 local now = core.now
 local DONE = core.DONE
 local loaded = package.loaded
@@ -32,6 +32,10 @@ loop.max_connections = nil
 -- How long tasks may clean up after Ctrl-C, and how long an exchange waits by
 -- itself, seconds.
 local GRACE, SHORT = 5, 0.05
+
+-- Whether Ctrl-C raises in whatever coroutine runs; PUC Lua's strikes the main
+-- thread only.
+local STRIKES_TASKS = compat.name == "luajit"
 
 -- Looked for in this order when no driver was chosen. What must be there for a
 -- driver to be worth loading stands beside it.
@@ -133,6 +137,7 @@ end
 -- That a library is loaded does not mean that its loop runs. Until one is seen
 -- running, or a driver is chosen, every start looks again.
 function recheck()
+  if driver.blocks and not any_host() then return end
   local found, why, certain = find()
   if found ~= driver or certain then install(found, why, certain) end
   if driver.kick then driver.kick() end
@@ -230,7 +235,7 @@ function loop.engine()
   return engine
 end
 
-loop.profile = core.profile
+loop.profile, loop.call = core.profile, core.call
 
 ---@class daytona.Op
 ---@field id integer
@@ -243,7 +248,8 @@ loop.profile = core.profile
 
 -- The op of a transfer, which is in flight unless it is done already.
 local function register(id, transfer, done)
-  local op = { id = id, transfer = transfer, done = done, events = 0 }
+  -- With room for what will be known of it: a table that grows is dear.
+  local op = { id = id, transfer = transfer, done = done, events = 0, waiter = nil, request = nil, on_lost = nil }
   if done then return op end
   ops[id] = op
   if kick then kick() end
@@ -273,45 +279,6 @@ function loop.start(request)
   return begin("start", request)
 end
 
-loop.call = core.call
-
--- In a function of Lua, so that an interrupt is raised here.
-local function exchange(call, body, timeout, max_bytes)
-  local status, answer, text = engine:exchange(left, SHORT, call, body, timeout, max_bytes)
-  return status, answer, text
-end
-
----Starts a small request from memory to memory. Where its end is all there is to
----wait for, waits a moment: when a 2xx answer came, its status and the body, or
----the number and the text in it that the call names. Else nil and an op as from
----`loop.start`; or nothing at all, when that is to say why.
----@param call daytona.core.Call
----@param body? string
----@param timeout? number
----@param max_bytes? integer
----@return integer? status
----@return string|number|daytona.Op|nil body
----@return string? text
-function loop.exchange(call, body, timeout, max_bytes)
-  local done, raised = false, nil
-  -- Can the caller only block, with no task or timer that is to run meanwhile?
-  if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure or not any_host()) then
-    local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
-    if fine and status then return status, answer, text end
-    done, raised = fine and answer, not fine and status or nil
-  else
-    if not engine then loop.engine() end
-    refuse_start()
-    engine:exchange(left, 0, call, body, timeout, max_bytes)
-  end
-  local transfer, id = left[1], left[2]
-  if transfer then
-    left[1], struck = false, raised
-    return nil, register(id, transfer, done)
-  elseif raised then
-    error(raised, 0)
-  end
-end
 
 ---Opens a WebSocket; otherwise as `loop.start`.
 ---@param options daytona.core.WebSocketOptions
@@ -381,9 +348,13 @@ end
 
 --- Tasks, as the loop sees them ----------------------------------------------------
 
+-- What a task yields when it waits here.
+local PARKED = {}
+
 local function settle(before, task, ok, ...)
   current = before
-  if coroutine.status(task.co) ~= "dead" then return end
+  if (...) == PARKED or coroutine.status(task.co) ~= "dead" then return end
+  task.parked = false
   task:ended(ok, ...)
   -- LuaJIT's Ctrl-C strikes in whatever coroutine is running: it is meant for
   -- the main program.
@@ -407,6 +378,13 @@ local function run_hosted(task, fn, ...)
   return ended(task, xpcall(fn, keep_trace, ...))
 end
 
+-- Runs a task until it waits or ends.
+local function continue(task, ...)
+  local before = current
+  current = task
+  return settle(before, task, resume(task.co, ...))
+end
+
 ---Raises where no task can be begun, else takes care that one can.
 function loop.prepare()
   if not driver then detect() end
@@ -418,21 +396,14 @@ function loop.launch(task, fn, ...)
   if hosted then return driver.spawn(run_hosted, task, fn, ...) end
   task.co = compat.coroutine(fn)
   live[task] = true
-  return loop.resume(task, ...)
-end
-
----Runs a task until it waits or ends.
-function loop.resume(task, ...)
-  local before = current
-  current = task
-  return settle(before, task, coroutine.resume(task.co, ...))
+  return continue(task, ...)
 end
 
 ---Lets a task go that is done, and wakes those who wait for it.
 function loop.release(task)
   live[task] = nil
-  heap:remove(task) -- it may have died in a wait: where 5.1 cannot yield
-  wake_all(task, DONE)
+  if task.slot then heap:remove(task) end -- it died in a wait: where 5.1 cannot yield
+  if task.waiter then wake_all(task, DONE) end
 end
 
 ---Wakes a task that was canceled, unless it is shielded or not waiting.
@@ -456,7 +427,7 @@ local function run_ready(stop)
     head = head + 1
     if head > tail then head, tail = 1, 0 end
     if not task then return end -- a step inside a step took it
-    if task.ready and coroutine.status(task.co) == "suspended" then loop.resume(task) end
+    if task.ready and task.parked then continue(task) end
     if stop and now() >= stop then return end
   end
 end
@@ -661,26 +632,87 @@ function host_wait(source, mask, deadline)
   return host_wait(source, mask, deadline)
 end
 
--- The wait of a task. Why it ended.
-local function task_wait(task, source, mask, deadline)
-  if task.canceled and task.shields == 0 then return "canceled" end
-  if hosted then
-    refuse_start()
-  elseif not compat.isyieldable() then
-    error(compat.yield_help, 0)
-  end
+-- Waits in a task that can wait. Why it ended.
+local function park(task, source, mask, deadline)
   task.ready, task.parked = false, true
   if source then link(source, task, mask) end
   if deadline then set_timer(task, deadline) end
   if hosted then
     driver.wait(task)
   else
-    repeat coroutine.yield() until task.ready
+    repeat yield(PARKED) until task.ready
   end
   task.parked = false
   if source then unlink(source, task) end
   if deadline then heap:remove(task) end
   return task.why
+end
+
+-- The wait of a task. Why it ended.
+local function task_wait(task, source, mask, deadline)
+  if task.canceled and task.shields == 0 then return "canceled" end
+  if hosted then
+    refuse_start()
+  elseif not isyieldable() then
+    error(compat.yield_help, 0)
+  end
+  return park(task, source, mask, deadline)
+end
+
+-- Whether the caller is a task of ours whose wait can raise nothing.
+local function waits_in_peace()
+  if STRIKES_TASKS or hosted or not current or running() ~= current.co then return false end
+  return isyieldable() and not (current.canceled and current.shields == 0)
+end
+
+-- In a function of Lua, so that an interrupt is raised here.
+local function exchange(call, body, timeout, max_bytes)
+  local status, answer, text = engine:exchange(left, SHORT, call, body, timeout, max_bytes)
+  return status, answer, text
+end
+
+-- The op of the transfer that an exchange left, if it did; `raised` is to be raised
+-- where that is waited for, or now.
+local function take_over(done, raised)
+  local transfer, id = left[1], left[2]
+  if transfer then
+    left[1], struck = false, raised
+    return register(id, transfer, done)
+  elseif raised then
+    error(raised, 0)
+  end
+end
+
+---Starts a small request from memory to memory. Waits in a task of the loop's own,
+---and, a moment, where its end is all there is to wait for: when a 2xx answer came,
+---its status and the body, or the number and the text in it that the call names.
+---Else nil and an op as from `loop.start`; or nothing at all, when that is to say why.
+---@param call daytona.core.Call
+---@param body? string
+---@param timeout? number
+---@param max_bytes? integer
+---@return integer? status
+---@return string|number|daytona.Op|nil body
+---@return string? text
+function loop.exchange(call, body, timeout, max_bytes)
+  -- Can the caller only block, with no task or timer that is to run meanwhile?
+  if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure or not any_host()) then
+    local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
+    if fine and status then return status, answer, text end
+    return nil, take_over(fine and answer, not fine and status or nil)
+  end
+  if not engine then loop.engine() end
+  refuse_start()
+  engine:exchange(left, 0, call, body, timeout, max_bytes)
+  local op = take_over(false)
+  if op and waits_in_peace() then
+    park(current, op, DONE)
+    if op.done then
+      local status, answer, text = call:take(op.transfer)
+      if status then return status, answer, text end
+    end
+  end
+  return nil, op
 end
 
 local function wait(source, mask, deadline)

@@ -29,8 +29,13 @@ end
 local check = methods.check
 
 local function checked(method, name, class_name, usage)
+  local known -- a metatable that passed
   return function(self, ...)
-    check(self, name, class_name, usage)
+    local meta = getmetatable(self)
+    if meta == nil or meta ~= known then
+      check(self, name, class_name, usage)
+      known = meta
+    end
     return method(self, ...)
   end
 end
@@ -41,7 +46,7 @@ end
 ---@param class table        where the methods are
 ---@param class_name string  `__name` of the metatables of its objects
 ---@param usage string       how programs write such an object: "sb.fs"
----@param but? string        a method that does so itself
+---@param but? string        a method that does so itself, or is called here alone
 function methods.guard(class, class_name, usage, but)
   for name, method in pairs(class) do
     if type(method) == "function" and name:sub(1, 2) ~= "__" and name ~= but then

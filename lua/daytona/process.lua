@@ -186,7 +186,11 @@ end
 local function is_text(value) return value == nil or type(value) == "string" end
 
 -- The result in a daemon's answer, or nil when it is of another shape.
-local function read_result(answer)
+local function read_result(response)
+  local answer = response.json
+  if not answer then
+    return setmetatable({ exit_code = response.number, result = response.text, timed_out = false }, Result)
+  end
   local code, output, out, err = answer.exitCode, answer.result, answer.stdout, answer.stderr
   if code == nil then code = answer.code end -- old daemons
   if code == nil then code = -1 end
@@ -245,6 +249,13 @@ local json_string, json_command = core.json_string, core.json_command
 
 -- What the daemon answers when nothing is unusual.
 local EXEC_CALL = { path = EXEC_PATH, number = "exitCode", text = "result" }
+
+-- What all requests of `exec` have in common.
+local ExecRequest = {
+  method = "POST", path = EXEC_PATH, endpoint = EXEC_CALL, answer = "object", operation = "exec", body_is_json = true,
+  on_abandon = stop_remote,
+}
+ExecRequest.__index = ExecRequest
 
 local function limit(seconds)
   return seconds > 0 and string.format(',"timeout":%d', seconds) or ""
@@ -321,21 +332,20 @@ function process.exec(self, command, opts)
   if output and first >= 0 and not check then
     return setmetatable({ exit_code = first, result = output, timed_out = false }, Result)
   end
-  local request = {
-    method = "POST", path = EXEC_PATH, answer = "object", operation = "exec", sandbox = self,
-    connection = connection, body = body, body_is_json = true, timeout = patience, max_bytes = max_bytes,
-    secrets = secrets, exec_id = id, on_abandon = stop_remote,
-  }
+  local request = setmetatable({
+    sandbox = self, connection = connection, body = body, timeout = patience, max_bytes = max_bytes, secrets = secrets,
+    exec_id = id,
+  }, ExecRequest)
   local response
   if output then
-    response = { status = status, json = { exitCode = first, result = output } }
+    response = { status = status, number = first, text = output }
   elseif status then
     response, err = http.answer(connection, request, status, first)
   else
     response, err = http.request(connection, request, first)
   end
   if not response then return failed(err, check) end
-  return conclude(self, "exec", secrets, response.status, read_result(response.json), check)
+  return conclude(self, "exec", secrets, response.status, read_result(response), check)
 end
 
 local LANGUAGES = { python = true, javascript = true, typescript = true }
@@ -425,7 +435,7 @@ function process.run(self, code, opts)
     return run_by_exec(self, language, code, arguments, opts)
   end
   if response then
-    result, err = conclude(self, "run", secrets, response.status, read_result(response.json), opts.check)
+    result, err = conclude(self, "run", secrets, response.status, read_result(response), opts.check)
   else
     result, err = failed(err, opts.check)
   end

@@ -88,6 +88,8 @@ local function start(group, fn, ...)
     ready = false,
     parked = false,
     finished = false,
+    -- Room for what comes later: a table that grows is dear.
+    co = nil, why = nil, mask = nil, next = nil, source = nil, waiter = nil, results = nil,
   }, Task)
   if parent then
     parent.children = parent.children or {}
@@ -299,6 +301,6 @@ function task.map(list, fn, opts)
   return run_jobs(job, list, #list, concurrency_of(opts))
 end
 
-methods.guard(Task, "daytona.Task", "task")
+methods.guard(Task, "daytona.Task", "task", "ended")
 
 return task

@@ -17,6 +17,7 @@
 
 local check = require "luassert"
 local compat = require "daytona.compat"
+local core = require "daytona.native"
 local daytona = require "daytona"
 local devserver = require "daytona.devserver"
 local loop = require "daytona.loop"
@@ -312,11 +313,22 @@ end
 
 ---Ends the server; removes the local files.
 function Trial:stop()
-  loop.start, loop.call, loop.exchange = self.real_start, self.real_call, self.real_exchange
+  loop.start, loop.call, self.engine.exchange = self.real_start, self.real_call, self.real_exchange
   self.good:close()
   self.patient:close()
   self.server:stop()
   os.execute("rm -rf " .. shell.quote(self.dir))
+end
+
+-- A transfer like an op, whose end may come unseen.
+local function watched(transfer)
+  local function is_done()
+    local open, status, code = pcall(transfer.result, transfer)
+    return not open or status ~= nil or code ~= nil
+  end
+  return setmetatable({ transfer = transfer }, {
+    __index = function(_, key) return key == "done" and is_done() or nil end,
+  })
 end
 
 ---Starts it all; `client` are options of the client.
@@ -325,7 +337,10 @@ local function start(opts)
   opts = opts or {}
   local self = setmetatable({}, Trial)
   self.server = assert(devserver.start {})
-  self.real_start, self.real_call, self.real_exchange = loop.start, loop.call, loop.exchange
+  local another = core.new()
+  self.engine = getmetatable(another).__index
+  another:close()
+  self.real_start, self.real_call, self.real_exchange = loop.start, loop.call, self.engine.exchange
   local url_of = setmetatable({}, { __mode = "k" })
   loop.call = function(profile, method, url, ...)
     local call = self.real_call(profile, method, url, ...)
@@ -354,9 +369,9 @@ local function start(opts)
     count(op, request.url)
     return op, why
   end
-  loop.exchange = function(call, ...)
-    local status, first, text = self.real_exchange(call, ...)
-    if not status then count(first, url_of[call]) end
+  self.engine.exchange = function(engine, out, wait, call, ...)
+    local status, first, text = self.real_exchange(engine, out, wait, call, ...)
+    if not status and out[1] then count(watched(out[1]), url_of[call]) end
     return status, first, text
   end
   self.descriptors = descriptors()

@@ -301,6 +301,15 @@ function core.profile(opts) end
 function core.call(profile, method, url, header, connect_timeout, number, text) end
 
 ---@class daytona.core.Call : userdata
+local Call = {}
+
+---What `Engine:exchange` would have returned, had it waited until now: the answer of
+---2xx, and then the transfer is closed; nothing when it is not over or went otherwise.
+---@param transfer daytona.core.Transfer
+---@return integer? status
+---@return string|integer|nil body_or_number
+---@return string? text
+function Call:take(transfer) end
 
 ---@class daytona.core.Profile : userdata
 local Profile = {}
