@@ -21,6 +21,9 @@ for i = 1, FOLDERS do
   end
 end
 
+-- Files of the last seconds take a longer header; these are as old as files usually are.
+assert(os.execute(("find %s/tree -exec touch -d @1700000000 {} +"):format(scratch)))
+
 local function timed(fn)
   local start = core.now()
   fn()
