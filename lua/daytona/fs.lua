@@ -34,7 +34,9 @@ local TRANSFER_TIMEOUT, TRANSFER_IDLE = 1800, 60
 
 -- The `flaw` of an answer about one file, and of a list of them.
 local function info_flaw(raw)
-  if type(raw) ~= "table" or type(raw.name) ~= "string" then return "not about a file" end
+  if type(raw) ~= "table" or type(raw.name) ~= "string" or type(raw.size) ~= "number" then
+    return "not about a file"
+  end
 end
 
 -- A name in a directory is one: whoever saves what is listed under it relies on that.

@@ -16,6 +16,7 @@ local inside = {}
 ---@field [2] string
 ---@field [3]? "object"|"list"|"string"|"any"
 ---@field safe? boolean
+---@field flaw? fun(raw: any): string?  what the decoded answer is instead
 
 ---A function that makes the calls of a table: of the sandbox, the call's name,
 ---further fields of the request (`what`, for errors, is the first id unless it is
@@ -32,7 +33,7 @@ function inside.caller(calls, refine)
     local spec = calls[name]
     request = request or {}
     request.method, request.path = spec[1], url.path(spec[2], ...)
-    request.answer, request.safe = spec[3], spec.safe
+    request.answer, request.safe, request.flaw = spec[3], spec.safe, spec.flaw
     request.operation, request.what = request.operation or name, request.what or (...)
     request.sandbox = sandbox
     local response

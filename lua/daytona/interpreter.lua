@@ -15,8 +15,12 @@ local wire = require "daytona.wire"
 
 local EXECUTE = "/process/interpreter/execute"
 
+local function context_flaw(raw)
+  if type(raw.id) ~= "string" then return "no context (it has no id)" end
+end
+
 local call = inside.caller {
-  create_context = { "POST",   "/process/interpreter/context", "object" },
+  create_context = { "POST",   "/process/interpreter/context", "object", flaw = context_flaw },
   contexts       = { "GET",    "/process/interpreter/context", "object" },
   delete_context = { "DELETE", "/process/interpreter/context/{}" },
 }

@@ -172,6 +172,11 @@ function M.flaw(raw)
     if value ~= nil and type(value) ~= kind then
       return string.format("no sandbox ('%s' is a %s)", field, type(value))
     end
+    if kind == "table" then
+      for _, item in pairs(value or {}) do
+        if type(item) ~= "string" then return string.format("no sandbox ('%s' holds a %s)", field, type(item)) end
+      end
+    end
   end
 end
 
@@ -645,6 +650,9 @@ local function ask_inside(self, operation, field)
   local response
   response, err = http.request(connection, {
     method = spec[1], path = spec[2], answer = "object", operation = operation, sandbox = self,
+    flaw = function(raw)
+      if type(raw[field]) ~= "string" then return "without '" .. field .. "'" end
+    end,
   })
   if not response then return nil, err end
   return response.json[field]

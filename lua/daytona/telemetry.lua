@@ -46,12 +46,21 @@ local SERIES = {
   ["daytona.sandbox.filesystem.total"] = "disk_total",
 }
 
+-- The tables in what should be a list of them.
+local function tables_in(list)
+  local out = {}
+  for _, item in ipairs(type(list) == "table" and list or {}) do
+    if type(item) == "table" then out[#out + 1] = item end
+  end
+  return out
+end
+
 -- Series of points, as the service keeps them, turned into one row a moment.
 local function rows_of(series)
   local rows, by_time = {}, {}
-  for _, each in ipairs(series) do
+  for _, each in ipairs(tables_in(series)) do
     local field = SERIES[each.metricName]
-    for _, point in ipairs(field and type(each.dataPoints) == "table" and each.dataPoints or {}) do
+    for _, point in ipairs(field and tables_in(each.dataPoints) or {}) do
       local time = tostring(point.timestamp)
       local row = by_time[time]
       if not row then
@@ -78,8 +87,7 @@ function telemetry.metrics(self, opts)
   local answer, err = ask(self, "metrics", url.path("/sandbox/{}/telemetry/metrics", self.id), "object",
     span_of(self, opts))
   if not answer then return nil, err end
-  local series = answer.series
-  return rows_of(type(series) == "table" and series or {})
+  return rows_of(answer.series)
 end
 
 --- Logs and traces ---------------------------------------------------------------------
