@@ -16,16 +16,20 @@ local localtree = {}
 ---@field target? string        of a link
 ---@field hash? string          SHA-256, in hexadecimal
 
--- Lets others run, when this has taken long.
-local function breather()
+---A function to be called in loops over many files: lets others run, when this has
+---taken long.
+---@return fun()
+function localtree.breather()
   local last = loop.now()
   return function()
-    if loop.now() - last > 0.01 and loop.current() then
+    if loop.now() - last > 0.005 and loop.current() then
       loop.sleep(0)
       last = loop.now()
     end
   end
 end
+
+local breather = localtree.breather
 
 local function read_all(path)
   local file = io.open(path, "rb")
@@ -67,8 +71,8 @@ function localtree.scan(root, ignore, read_rules)
           if not fine then return nil, problem end
         end
       end
+      breathe()
     end
-    breathe()
     return true
   end
   local fine, why = look ""

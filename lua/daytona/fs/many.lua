@@ -8,6 +8,7 @@ local fs = require "daytona.fs"
 local http = require "daytona.http"
 local json = require "daytona.json"
 local localfile = require "daytona.localfile"
+local localtree = require "daytona.fs.localtree"
 local loop = require "daytona.loop"
 local options = require "daytona.options"
 local random = require "daytona.random"
@@ -383,6 +384,7 @@ local function protocol_error(message)
 end
 
 function Receiver:begin(headers)
+  self.breathe()
   self.turn = self.turn + 1
   local entry = self.entries[self.turn]
   if not entry then return nil, protocol_error "the answer has more parts than were asked for" end
@@ -446,7 +448,7 @@ local function receive(self, entries, opts, strict)
   for i, entry in ipairs(entries) do paths[i] = entry.path end
   local receiver = setmetatable({
     entries = entries, sandbox = self.sandbox, turn = 0, done = 0, total = 0, events = {},
-    max_bytes = opts.max_bytes or 64 * 1024 * 1024, strict = strict,
+    max_bytes = opts.max_bytes or 64 * 1024 * 1024, strict = strict, breathe = localtree.breather(),
   }, Receiver)
   local function go()
     return fs.call(self, "download_many", fs.transfer_fields({

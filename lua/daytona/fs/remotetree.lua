@@ -5,6 +5,7 @@
 local base64 = require "daytona.base64"
 local errors = require "daytona.errors"
 local fs = require "daytona.fs"
+local localtree = require "daytona.fs.localtree"
 local shell = require "daytona.shell"
 
 local remotetree = {}
@@ -66,7 +67,7 @@ local function is_inside(path)
 end
 
 local function read_entries(text)
-  local tree, stop = {}, 1
+  local tree, stop, breathe = {}, 1, localtree.breather()
   for hex, size, seconds, fraction, path, after in text:gmatch("(%x+) (%d+) (%-?%d+)%.?(%d*) %./(.-)//\n()") do
     if not is_inside(path) then return nil, "it names a file outside of the tree" end
     local mode = tonumber(hex, 16)
@@ -75,6 +76,7 @@ local function read_entries(text)
       seconds = tonumber(seconds), nanoseconds = tonumber(fraction) or 0,
     }
     stop = after
+    breathe()
   end
   return tree, tonumber(text:match("^ *(%d+)\n$", stop))
 end

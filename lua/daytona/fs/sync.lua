@@ -95,7 +95,9 @@ end
 
 local function plan_of(from, to, run)
   local plan = { send = {}, replaced = {}, modes = {}, files = {}, folders = {}, unchanged = 0 }
+  local breathe = localtree.breather()
   for _, path in ipairs(sorted_paths(from)) do
+    breathe()
     if from[path].type == "other" then
       run.skipped[#run.skipped + 1] = path
       from[path] = nil
@@ -129,7 +131,9 @@ local function check_replaced(self, plan, run)
 end
 
 local function hide(tree, ignore)
+  local breathe = localtree.breather()
   for path, entry in pairs(tree) do
+    breathe()
     if ignore:hides(path, entry.type == "directory") then tree[path] = nil end
   end
 end
@@ -415,11 +419,13 @@ local function place(root, path, entry, fetched, staging)
 end
 
 local function put_in_place(root, plan, from, places, staging)
+  local breathe = localtree.breather()
   for _, path in ipairs(plan.replaced) do
     local fine, why = localtree.remove(root .. "/" .. path)
     if not fine then return nil, why, path end
   end
   for _, path in ipairs(plan.send) do
+    breathe()
     local fine, why = place(root, path, from[path], places[path], staging)
     if not fine then return nil, why, path end
   end
