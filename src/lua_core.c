@@ -288,6 +288,12 @@ static int core_pid(lua_State *L)
   return 1;
 }
 
+static int core_curl_version(lua_State *L)
+{
+  lua_pushstring(L, dt_curl_version());
+  return 1;
+}
+
 static int core_random(lua_State *L)
 {
   char bytes[256];
@@ -389,6 +395,7 @@ static int core_new(lua_State *L)
 
 static const luaL_Reg functions[] = {
   { "call", call_new },
+  { "curl_version", core_curl_version },
   { "is_yieldable", core_is_yieldable },
   { "new", core_new },
   { "now", core_now },
@@ -441,7 +448,5 @@ int luaopen_daytona_core(lua_State *L)
   }
   lua_pushliteral(L, VERSION);
   lua_setfield(L, -2, "version");
-  lua_pushstring(L, dt_curl_version());
-  lua_setfield(L, -2, "curl_version");
   return 1;
 }

@@ -50,7 +50,7 @@ local function is_older(major, minor)
 end
 
 local function check_curl(say, core)
-  local version = core.curl_version
+  local version = core.curl_version()
   local major, minor = version:match("libcurl/(%d+)%.(%d+)")
   if not major or is_older(tonumber(major), tonumber(minor)) then
     return say.error(version .. " is too old: 7.81 or newer is needed")

@@ -12,7 +12,7 @@ local native = require "daytona.native"
 local json = {}
 
 local MAX_DEPTH = 1000
-local EXACT = 2 ^ 53 -- beyond, a double no longer counts in ones
+local EXACT = 9007199254740992 -- 2^53; beyond, a double no longer counts in ones
 
 --- The codec below ---------------------------------------------------------------
 
@@ -49,8 +49,7 @@ local decode_text = codec.decode
 local to_integer
 if math.type and math.type(decode_text("3")) == "float" then
   function to_integer(number)
-    if number % 1 == 0 and number >= -EXACT and number <= EXACT then return math.tointeger(number) end
-    return number
+    return number >= -EXACT and number <= EXACT and math.tointeger(number) or number
   end
 end
 

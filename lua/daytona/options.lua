@@ -13,8 +13,10 @@ local EMPTY = {}
 
 --- Types ---------------------------------------------------------------------------
 
+local EXACT = 9007199254740992 -- 2^53
+
 local function is_integer(value)
-  return type(value) == "number" and value % 1 == 0 and value > -2 ^ 53 and value < 2 ^ 53
+  return type(value) == "number" and value % 1 == 0 and value > -EXACT and value < EXACT
 end
 
 local function is_callable(value)

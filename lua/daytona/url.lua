@@ -2,8 +2,14 @@
 
 local url = {}
 
-local ESCAPED = {}
-for i = 0, 255 do ESCAPED[string.char(i)] = string.format("%%%02X", i) end
+-- Of the characters that were met so far.
+local ESCAPED = setmetatable({}, {
+  __index = function(known, character)
+    local escaped = string.format("%%%02X", character:byte())
+    known[character] = escaped
+    return escaped
+  end,
+})
 
 ---Percent-encodes everything but letters, digits and "-._~".
 ---@param text string

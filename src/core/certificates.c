@@ -46,14 +46,37 @@ static int has_hashes(const char *path)
   return found;
 }
 
+/* Whether libcurl can use nothing but OpenSSL. */
+static int is_openssl(void)
+{
+  const curl_ssl_backend **known = NULL;
+
+  (void)curl_global_sslset(CURLSSLBACKEND_NONE, NULL, &known);
+  return known && known[0] && known[0]->id == CURLSSLBACKEND_OPENSSL &&
+         !known[1];
+}
+
+/* curl_version_info knows the folder of older versions, too; but it asks many
+   libraries for theirs, whose code then comes into memory. */
+static int default_folder_has_hashes(void)
+{
+  CURL *easy = curl_easy_init();
+  char *path = NULL;
+  int found;
+
+#if LIBCURL_VERSION_NUM >= 0x075400
+  if(easy && curl_easy_getinfo(easy, CURLINFO_CAPATH, &path))
+    path = NULL;
+#endif
+  found = path && has_hashes(path);
+  curl_easy_cleanup(easy);
+  return found;
+}
+
 /* Only OpenSSL reads a folder as it is needed; others read all of it. */
 static void look(void)
 {
-  const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-
-  in_folder = info->age >= CURLVERSION_SEVENTH && info->capath &&
-              info->ssl_version && !strncmp(info->ssl_version, "OpenSSL/", 8) &&
-              has_hashes(info->capath);
+  in_folder = is_openssl() && default_folder_has_hashes();
 }
 
 int dt_certificates_in_folder(void)

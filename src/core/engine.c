@@ -148,15 +148,6 @@ static void lists_init(struct dt_engine *e)
   dt_link_init(&e->socket_events);
 }
 
-/* What must be done differently for the libcurl at hand. */
-static void know_libcurl(struct dt_engine *e)
-{
-  unsigned v = curl_version_info(CURLVERSION_NOW)->version_num;
-
-  e->quick_exit = v >= 0x075700;
-  e->poke = v >= 0x081400 && v < 0x081500;
-}
-
 static int open_parts(struct dt_engine *e)
 {
   static const struct dt_profile_options none;
@@ -180,7 +171,6 @@ int dt_engine_new(struct dt_engine **out, const struct dt_engine_options *opts)
   if(!e)
     return DT_NOMEM;
   lists_init(e);
-  know_libcurl(e);
   e->generation = dt_generation();
   e->now = dt_now();
   e->max_connections = opts && opts->max_connections ? opts->max_connections
@@ -473,15 +463,22 @@ static void run_starts(struct dt_engine *e)
   }
 }
 
+static int is_8_20(struct dt_engine *e)
+{
+  if(!e->libcurl)
+    e->libcurl = curl_version_info(CURLVERSION_NOW)->version_num;
+  return e->libcurl >= 0x081400 && e->libcurl < 0x081500;
+}
+
 /* libcurl 8.20.0 stays "due" for ever once its resolver was used, until
    curl_multi_poll is called; whatever else might make it spin is held back. */
 static void guard_against_spinning(struct dt_engine *e, uint64_t before)
 {
-  if(e->activity != before || !is_due(e))
+  if(e->activity != before || !is_due(e)) {
     e->idle_steps = 0;
-  else
-    e->idle_steps++;
-  if(e->poke || e->idle_steps > SPIN_STEPS)
+    return;
+  }
+  if(e->idle_steps++ > SPIN_STEPS || is_8_20(e))
     (void)curl_multi_poll(e->multi, NULL, 0, 0, NULL);
   if(e->idle_steps > SPIN_STEPS && e->curl_due >= 0 && e->curl_due <= e->now)
     e->curl_due = e->now + SPIN_DELAY;

@@ -72,6 +72,7 @@ struct dt_handle {
   int tls;                    /* options for https are set */
   int custom;                 /* CURLOPT_CUSTOMREQUEST is set */
   int dirty;                  /* carries what only a reset removes */
+  int quick_exit;             /* leaves a name lookup without joining it */
   long buffer_size;
   long connect_ms;
   char error[CURL_ERROR_SIZE];
@@ -85,8 +86,7 @@ struct dt_engine {
   unsigned max_connections;
   int watched;       /* dt_engine_fd was asked for */
   int tls;           /* TLS was ever used */
-  int quick_exit;    /* libcurl leaves a name lookup without joining it */
-  int poke;          /* this libcurl needs curl_multi_poll after a step */
+  unsigned libcurl;  /* its version, once it matters; 0: not known yet */
   int broken;        /* the multi handle failed; it must be rebuilt */
   int nomem;         /* a poll-set callback ran out of memory */
   double now;        /* of the step */

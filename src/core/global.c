@@ -15,6 +15,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int global_code;
 static volatile unsigned generation;
 static volatile pid_t pid;
+
+static pthread_once_t described = PTHREAD_ONCE_INIT;
 static char version[128];
 
 static void in_child(void)
@@ -57,7 +59,6 @@ static void init(void)
 {
   CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
 
-  describe();
   pid = getpid();
   if(pthread_atfork(NULL, NULL, in_child))
     global_code = DT_NOMEM;
@@ -76,9 +77,11 @@ int dt_global_init(void)
 }
 
 /* curl_version() would say more, but for that it initializes LDAP, which loads
-   a dozen libraries. */
+   a dozen libraries. Even curl_version_info() asks many of them, so that their
+   code comes into memory: nothing that every program does may need it. */
 const char *dt_curl_version(void)
 {
+  pthread_once(&described, describe);
   return version;
 }
 

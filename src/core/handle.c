@@ -107,7 +107,7 @@ static void set_base(struct dt_handle *h)
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, h);
 #if LIBCURL_VERSION_NUM >= 0x075700
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+  h->quick_exit = !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
   h->tls = h->custom = h->dirty = 0;
   h->buffer_size = 0;
@@ -233,7 +233,7 @@ int dt_handle_must_linger(const struct dt_handle *h)
   curl_off_t looked_up = 0;
 
   curl_easy_getinfo(h->easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
-  return !h->engine->quick_exit && !h->engine->broken && !looked_up;
+  return !h->quick_exit && !h->engine->broken && !looked_up;
 }
 
 void dt_handle_linger(struct dt_handle *h)

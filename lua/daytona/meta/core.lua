@@ -8,7 +8,6 @@
 ---@class daytona.core
 ---@field version string        of this module
 ---@field path? string          the file, when it came from a checkout's build folder
----@field curl_version string   "libcurl/7.88.1 OpenSSL/3.0.15 ..."
 local core = {}
 
 ---How a transfer can end badly.
@@ -17,6 +16,10 @@ local core = {}
 ---| "idle_timeout" | "canceled" | "resolve" | "connect" | "tls" | "reset"
 ---| "truncated" | "protocol" | "too_large" | "sink" | "source" | "forked"
 ---| "internal"
+
+---"libcurl/7.88.1 OpenSSL/3.0.15 ..."
+---@return string
+function core.curl_version() end
 
 ---Monotonic clock, seconds.
 ---@return number

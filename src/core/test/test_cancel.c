@@ -139,10 +139,10 @@ static void test_resolving_without_quick_exit(void)
   struct dt_request r = REQUEST("http://slow.test/");
   struct dt_transfer *t;
 
-  e->quick_exit = 0;
   slow_lookups_end(0);
   t = begin(e, &r);
   wait_for_lookup(e, 1);
+  t->handle->quick_exit = 0;
   expect_cancel(e, t);
   CHECK(!dt_link_alone(&e->zombies));
   slow_lookups_end(1);
