@@ -32,9 +32,13 @@ end
 -- Seconds a transfer may take, and may stand still.
 local TRANSFER_TIMEOUT, TRANSFER_IDLE = 1800, 60
 
+local function is_size(value)
+  return type(value) == "number" and value >= 0 and value % 1 == 0 and value < 2 ^ 53
+end
+
 -- The `flaw` of an answer about one file, and of a list of them.
 local function info_flaw(raw)
-  if type(raw) ~= "table" or type(raw.name) ~= "string" or type(raw.size) ~= "number" then
+  if type(raw) ~= "table" or type(raw.name) ~= "string" or not is_size(raw.size) then
     return "not about a file"
   end
 end
@@ -74,7 +78,7 @@ end
 local function upload_flaw(raw)
   local files = raw.files or {}
   local first = type(files) == "table" and (files[1] or {})
-  if type(first) ~= "table" or type(first.bytes or 0) ~= "number" then return "no list of files" end
+  if type(first) ~= "table" or not is_size(first.bytes or 0) then return "no list of files" end
 end
 
 -- The daemon's calls: method, path, what comes back.
