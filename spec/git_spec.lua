@@ -348,7 +348,7 @@ describe("an old server", function()
     } do
       local fine, err = call()
       assert.is_nil(fine)
-      assert.equal("UNSUPPORTED", err.code)
+      assert.equal("unsupported", err.kind)
       assert.truthy(tostring(err):find("too old", 1, true))
     end
   end)
@@ -370,7 +370,7 @@ describe("an old server", function()
     _, err = git:create_branch("r", "feature")
     assert.same({ "conflict", "GIT_BRANCH_EXISTS" }, { err.kind, err.code })
     _, err = git:pull "r"
-    assert.equal("UNSUPPORTED", err.code)
+    assert.equal("unsupported", err.kind)
     assert.same({}, assert(git:status "r").file_status)
   end)
 

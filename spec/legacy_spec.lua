@@ -61,7 +61,7 @@ describe("an old service", function()
     for _, entry in ipairs(assert(sandbox.fs:list "tree")) do names[#names + 1] = entry.name end
     assert.same({ "a", "up.txt" }, names)
     local _, err = sandbox.fs:list("tree", { depth = 3 })
-    assert.equal("UNSUPPORTED", err.code)
+    assert.equal("unsupported", err.kind)
   end)
 
   it("follows a log live, and says of a session that is not there that it is not", function()
@@ -137,7 +137,7 @@ time.sleep(60)]] })
     } do
       local done, err = try()
       assert.is_nil(done)
-      assert.equal("UNSUPPORTED", err.code)
+      assert.equal("unsupported", err.kind)
       assert.is_truthy(tostring(err):find "too old")
     end
   end)

@@ -12,7 +12,7 @@ local errors = {}
 ---| "timeout" | "canceled" | "connection" | "tls" | "protocol" | "too_large"
 ---| "io" | "auth" | "forbidden" | "not_found" | "conflict" | "gone" | "invalid"
 ---| "rate_limited" | "unavailable" | "server" | "process_timeout" | "exit"
----| "state" | "task" | "config" | "internal"
+---| "state" | "unsupported" | "task" | "config" | "internal"
 
 ---What every failing call returns as its second value.
 ---@class daytona.Error

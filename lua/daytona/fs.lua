@@ -184,7 +184,7 @@ function FileSystem:list(path, opts)
   local entries, above = {}, path and path:gsub("/+$", "") .. "/" or ""
   for i, raw in ipairs(response.json) do
     if (opts.depth or 1) > 1 and raw.path == nil then
-      return failure("list", "protocol", "this server is too old for depth", path, "UNSUPPORTED")
+      return failure("list", "unsupported", "this server is too old for depth", path)
     end
     entries[i] = file_info(raw, above .. tostring(raw.name))
   end
@@ -410,8 +410,8 @@ local function send_raw(self, content, path, opts)
   }, opts))
   if response then return size or 0 end
   if errors.is(err, "not_found") and not err.code then
-    return failure("upload", "invalid", "this server cannot write a name that begins or ends with white space",
-      path, "UNSUPPORTED")
+    return failure("upload", "unsupported",
+      "this server cannot write a name that begins or ends with white space", path)
   end
   return nil, err
 end

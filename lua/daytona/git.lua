@@ -94,7 +94,7 @@ local CALLS = {
 
 local function too_old(self, operation, what, why)
   return nil, errors.new {
-    kind = "invalid", code = "UNSUPPORTED", operation = operation, what = what, sandbox = self.sandbox,
+    kind = "unsupported", operation = operation, what = what, sandbox = self.sandbox,
     message = "this server is too old " .. why,
   }
 end
@@ -132,7 +132,7 @@ end
 local function is_old(self, path)
   if self.old == nil then
     local remotes, err = self:remotes(path)
-    if not remotes and err.code ~= "UNSUPPORTED" then return nil, err end
+    if not remotes and err.kind ~= "unsupported" then return nil, err end
     self.old = not remotes
   end
   return self.old
@@ -537,7 +537,7 @@ end
 ---`branch`). Only fast forward: histories that have parted are a "conflict".
 ---
 ---Servers before 0.200 know the remote's default branch only: there this works on
----"main" and "master", and naming something is an error (code UNSUPPORTED).
+---"main" and "master", and naming something is an error (kind "unsupported").
 ---@param path string
 ---@param opts? { username?: string, password?: string, branch?: string, remote?: string, timeout?: number }
 ---@return true?

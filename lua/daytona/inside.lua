@@ -68,7 +68,7 @@ end
 function inside.explain_missing(err)
   if err.status ~= 404 or err.code or err.kind ~= "not_found" then return err end
   return errors.new {
-    kind = "not_found", code = "UNSUPPORTED", status = 404, operation = err.operation, what = err.what,
+    kind = "unsupported", status = 404, operation = err.operation, what = err.what,
     sandbox = err.sandbox, message = "the daemon in this sandbox is too old for this call", cause = err,
   }
 end

@@ -205,7 +205,7 @@ local function explain_zero(self, err, position)
   local minor = version and tonumber(version:match("^0%.(%d+)%."))
   if not minor or minor > 190 then return err end
   return errors.new {
-    kind = "invalid", code = "UNSUPPORTED", status = 400, operation = err.operation, what = err.what,
+    kind = "unsupported", status = 400, operation = err.operation, what = err.what,
     sandbox = err.sandbox, cause = err,
     message = "the daemon in this sandbox (" .. version .. ") cannot complete in the first line or column",
   }

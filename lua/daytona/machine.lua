@@ -64,7 +64,7 @@ local function probe(self, script, seconds)
   if not r then return nil, err end
   if r.exit_code == 126 then
     return nil, errors.new {
-      kind = "invalid", code = "UNSUPPORTED", operation = "wait_for_port", sandbox = self,
+      kind = "unsupported", operation = "wait_for_port", sandbox = self,
       message = "the sandbox has no nc, bash or python3 to reach another host with",
     }
   end
@@ -152,8 +152,8 @@ end
 
 ---Changes the environment of what is started in the sandbox from now on:
 ---commands, sessions, terminals, interpreter contexts; what runs keeps its own.
----The values are kept out of errors. kind "not_found", code "UNSUPPORTED", where
----the daemon is too old.
+---The values are kept out of errors. kind "unsupported" where the daemon is
+---too old.
 ---@param self daytona.Sandbox
 ---@param changes { set?: table<string, string>, unset?: string[] }
 ---@return true?

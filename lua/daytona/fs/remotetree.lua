@@ -127,7 +127,7 @@ local function without_tree(sandbox, operation, root, answer)
   local lacking = answer:match("^lacks (%w+)\n$")
   if not lacking then return broken(sandbox, operation, root, "it is not what was asked for") end
   return nil, errors.new {
-    kind = "invalid", code = "UNSUPPORTED", operation = operation, what = root, sandbox = sandbox,
+    kind = "unsupported", operation = operation, what = root, sandbox = sandbox,
     message = "the sandbox has no program '" .. lacking .. "', which this needs",
   }
 end
