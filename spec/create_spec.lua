@@ -122,6 +122,16 @@ describe("create", function()
     assert.equal("started", assert(client:create()).state)
   end)
 
+  it("waits on when an answer says nothing of the state", function()
+    local function stateless()
+      local answer = ok()()
+      answer.json.state = nil
+      return answer
+    end
+    expect({ POST, ok { state = "creating" } }, { GET, stateless }, { GET, ok() })
+    assert.equal("started", assert(client:create()).state)
+  end)
+
   it("does not wait when it is told so", function()
     expect { POST, ok { state = "creating" } }
     assert.equal("creating", assert(client:create { wait = false }).state)
@@ -193,8 +203,10 @@ describe("after a lost answer, create", function()
   end)
 
   it("takes an answer without a sandbox in it for lost", function()
-    expect({ POST, ok { id = false } }, { GET, ok() })
-    assert(client:create())
+    for _, id in ipairs { false, "" } do
+      expect({ POST, ok { id = id } }, { GET, ok() })
+      assert(client:create())
+    end
   end)
 end)
 

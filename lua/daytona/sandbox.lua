@@ -184,7 +184,7 @@ end
 ---@param raw table
 ---@return string?
 function M.absent(raw)
-  if raw.id == nil then return "no sandbox (it has no id)" end
+  if raw.id == nil or raw.id == "" then return "no sandbox (it has no id)" end
   return M.flaw(raw)
 end
 
@@ -299,7 +299,7 @@ end
 -- Looks once. The state, or nil, err; gone is the state "destroyed".
 local function look(self, gone_is_fine, timeout)
   local fine, err = call_and_apply(self, "refresh", { timeout = timeout })
-  if fine then return self.state end
+  if fine then return self.state or "unknown" end
   if gone_is_fine and errors.is(err, "not_found") then
     self.state = "destroyed"
     return self.state
