@@ -75,6 +75,19 @@ const char *const *strings_field(lua_State *L, int t, const char *name,
 int push_header(lua_State *L, const char *block, size_t size);
 int push_headers(lua_State *L, const char *block, size_t size);
 
+/* What core.unique gives is made of: the first upvalue of those who call this.
+   Writes up to UNIQUE_SIZE bytes and returns where they end; may raise. */
+struct names {
+  long pid;
+  uint64_t last;
+  char prefix[16];
+};
+#define UNIQUE_SIZE 40
+char *write_unique(lua_State *L, struct names *names, char *at);
+
+/* core.json_command */
+int json_command(lua_State *L);
+
 /* Pushes the number and the string of a JSON object that has just these two
    fields, in this order, and is of the plainest form; or nothing, and 0. */
 struct pair_names {
@@ -100,10 +113,9 @@ void open_tty(lua_State *L);
 void open_file(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *list);
 
-/* core.call, Engine:start, Engine:exchange, Engine:open and Engine:doorbell. */
+/* core.call, Engine:start, Engine:open and Engine:doorbell. */
 int call_new(lua_State *L);
 int transfer_start(lua_State *L);
-int engine_exchange(lua_State *L);
 int websocket_open(lua_State *L);
 int doorbell_new(lua_State *L);
 

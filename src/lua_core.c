@@ -306,13 +306,6 @@ static int core_random(lua_State *L)
   return 1;
 }
 
-/* What core.unique gives is made of. */
-struct names {
-  long pid;
-  uint64_t last;
-  char prefix[16];
-};
-
 /* A process that was forked off begins anew. */
 static void begin_names(lua_State *L, struct names *names)
 {
@@ -327,33 +320,47 @@ static void begin_names(lua_State *L, struct names *names)
   names->pid = dt_pid();
 }
 
-static int core_unique(lua_State *L)
+char *write_unique(lua_State *L, struct names *names, char *at)
 {
-  struct names *names = lua_touserdata(L, lua_upvalueindex(1));
-  char text[sizeof names->prefix + 32];
-  char *at = text + sizeof text;
+  char digits[24];
+  char *first = digits + sizeof digits;
   uint64_t n;
 
   if(names->pid != dt_pid())
     begin_names(L, names);
-  *--at = '.'; /* keeps 1 from being found in 12 */
-  for(n = ++names->last; n > 0; n /= 10)
-    *--at = (char)('0' + n % 10);
-  *--at = '-';
-  at -= sizeof names->prefix;
   memcpy(at, names->prefix, sizeof names->prefix);
-  lua_pushlstring(L, at, (size_t)(text + sizeof text - at));
+  at += sizeof names->prefix;
+  *--first = '.'; /* keeps 1 from being found in 12 */
+  for(n = ++names->last; n > 0; n /= 10)
+    *--first = (char)('0' + n % 10);
+  *--first = '-';
+  n = (uint64_t)(digits + sizeof digits - first);
+  memcpy(at, first, (size_t)n);
+  return at + n;
+}
+
+static int core_unique(lua_State *L)
+{
+  struct names *names = lua_touserdata(L, lua_upvalueindex(1));
+  char text[UNIQUE_SIZE];
+  char *end = write_unique(L, names, text);
+
+  lua_pushlstring(L, text, (size_t)(end - text));
   return 1;
 }
 
-/* Adds core.unique to the module's table on top of the stack. */
+/* Adds the functions that make unique texts to the module's table on top of the
+   stack. */
 static void open_unique(lua_State *L)
 {
   struct names *names = lua_newuserdata(L, sizeof *names);
 
   memset(names, 0, sizeof *names);
+  lua_pushvalue(L, -1);
   lua_pushcclosure(L, core_unique, 1);
-  lua_setfield(L, -2, "unique");
+  lua_setfield(L, -3, "unique");
+  lua_pushcclosure(L, json_command, 1);
+  lua_setfield(L, -2, "json_command");
 }
 
 /* Whether the calling coroutine can yield here. LuaJIT and 5.3 know; before

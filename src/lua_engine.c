@@ -200,7 +200,6 @@ static const luaL_Reg methods[] = {
   { "alarm", engine_alarm },
   { "close", engine_close },
   { "doorbell", doorbell_new },
-  { "exchange", engine_exchange },
   { "fd", engine_fd },
   { "is_ours", engine_is_ours },
   { "open", websocket_open },

@@ -108,15 +108,29 @@ static int push_success(lua_State *L, const struct call_box *call,
   return 2;
 }
 
+/* luaL_checkudata, where the metatable is at index m: it need not be looked up. */
+static void *check_object(lua_State *L, int i, int m, const char *type)
+{
+  int same;
+
+  if(!lua_getmetatable(L, i))
+    return luaL_checkudata(L, i, type);
+  same = lua_rawequal(L, -1, m);
+  lua_pop(L, 1);
+  return same ? lua_touserdata(L, i) : luaL_checkudata(L, i, type);
+}
+
 /* Engine:exchange(out, wait, call, body, timeout, max_bytes). What allocates may
    fail, and may run finalizers that come here again: until Lua has the transfer,
    the engine's box does. */
-int engine_exchange(lua_State *L)
+static int engine_exchange(lua_State *L)
 {
-  struct dt_engine *e = check_engine(L, 1);
-  struct engine_box *box = lua_touserdata(L, 1);
+  struct engine_box *box =
+    check_object(L, 1, lua_upvalueindex(1), ENGINE_TYPE);
+  struct dt_engine *e = box->impl ? box->impl : check_engine(L, 1);
   double wait = (double)luaL_checknumber(L, 3);
-  const struct call_box *call = luaL_checkudata(L, 4, CALL_TYPE);
+  const struct call_box *call =
+    check_object(L, 4, lua_upvalueindex(2), CALL_TYPE);
   struct dt_transfer *outer = box->loose;
   struct dt_request request;
   struct dt_transfer *t;
@@ -157,10 +171,18 @@ static int call_take(lua_State *L)
   return n;
 }
 
+/* Also Engine:exchange: the type of engines is there already. */
 void open_call(lua_State *L)
 {
   static const luaL_Reg methods[] = { { "take", call_take }, { NULL, NULL } };
   static const luaL_Reg none[] = { { NULL, NULL } };
 
   new_type(L, CALL_TYPE, methods, none);
+  luaL_getmetatable(L, ENGINE_TYPE);
+  lua_getfield(L, -1, "__index");
+  lua_pushvalue(L, -2);
+  luaL_getmetatable(L, CALL_TYPE);
+  lua_pushcclosure(L, engine_exchange, 2);
+  lua_setfield(L, -2, "exchange");
+  lua_pop(L, 2);
 }

@@ -163,28 +163,29 @@ static char *write_quoted(char *at, const char *s, size_t size)
   return write_text(at, s, size);
 }
 
-/* core.json_command(before, text, after) */
-static int core_json_command(lua_State *L)
+/* core.json_command(before, text, middle, after) */
+int json_command(lua_State *L)
 {
   char room[ROOM];
   char *at = room;
-  size_t nbefore, size, nafter;
+  size_t nbefore, size, nmiddle, nafter;
   const char *before = luaL_checklstring(L, 1, &nbefore);
-  const char *after = luaL_checklstring(L, 3, &nafter);
+  const char *middle = luaL_checklstring(L, 3, &nmiddle);
+  const char *after = luaL_checklstring(L, 4, &nafter);
   const char *text;
 
   if(lua_type(L, 2) != LUA_TSTRING)
     return 0;
   text = lua_tolstring(L, 2, &size);
-  if(nbefore + size + nafter > (sizeof room - 2) / 6 ||
-     !is_command(text, size))
+  if(size > ROOM / 12 || !is_command(text, size) ||
+     nbefore + size * 6 + nmiddle + UNIQUE_SIZE + nafter > sizeof room)
     return 0;
-  *at++ = '"';
-  at = write_text(at, before, nbefore);
-  at = write_quoted(at, text, size);
-  at = write_text(at, after, nafter);
-  *at++ = '"';
-  lua_pushlstring(L, room, (size_t)(at - room));
+  memcpy(at, before, nbefore);
+  at = write_quoted(at + nbefore, text, size);
+  memcpy(at, middle, nmiddle);
+  at = write_unique(L, lua_touserdata(L, lua_upvalueindex(1)), at + nmiddle);
+  memcpy(at, after, nafter);
+  lua_pushlstring(L, room, (size_t)(at + nafter - room));
   return 1;
 }
 
@@ -389,7 +390,6 @@ static int core_json_pair(lua_State *L)
 
 static const luaL_Reg functions[] = {
   { "is_utf8", core_is_utf8 },
-  { "json_command", core_json_command },
   { "json_pair", core_json_pair },
   { "json_string", core_json_string },
   { NULL, NULL }

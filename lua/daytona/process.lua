@@ -264,6 +264,9 @@ end
 local ENVS = ',"envs":{"' .. MARKER .. '":"'
 local DEFAULTS = '"}' .. limit(DEFAULT_TIMEOUT) .. "}"
 
+-- What stands around a command that is like most, up to its id.
+local BEFORE, AFTER = '{"command":"eval \'', '\' </dev/null"' .. ENVS
+
 -- Further fields of the body.
 local function variables(env)
   local text = ""
@@ -281,9 +284,14 @@ local function check_self(self)
   methods.check(self, "exec", "daytona.Sandbox", "sandbox")
 end
 
--- The script for a command, as JSON, where it is not like most.
-local function unusual_script(command, stdin, exports)
-  return json_string(wrap(command_text("exec", command), stdin, exports))
+-- The body for a command that is not like most.
+local function unusual_body(command, stdin, exports, rest)
+  return '{"command":' .. json_string(wrap(command_text("exec", command), stdin, exports)) .. ENVS .. new_id() .. rest
+end
+
+-- The id in a body. In the command before it no quotation mark stands alone.
+local function id_in(body)
+  return body:match('"' .. MARKER .. '":"([^"]+)"')
 end
 
 ---Runs a command in the sandbox's shell and waits until it has ended.
@@ -302,23 +310,24 @@ end
 ---@return daytona.ExecResult?
 ---@return daytona.Error?
 function process.exec(self, command, opts)
-  -- Written out, because this is the call that is made most.
-  local script = json_command("eval '", command, "' </dev/null")
-  local timeout, rest = DEFAULT_TIMEOUT, DEFAULTS
-  local check, secrets, max_bytes
-  if opts or not script then
+  local timeout, rest, body = DEFAULT_TIMEOUT, DEFAULTS, nil
+  local check, stdin, secrets, max_bytes
+  local exports = ""
+  if opts then
     check_self(self)
-    opts = options.check("exec", EXEC, opts)
-    local env, exports = nil, ""
-    timeout, check, max_bytes = opts.timeout or timeout, opts.check, opts.max_bytes
+    options.check("exec", EXEC, opts)
+    local env
+    timeout, check, stdin, max_bytes = opts.timeout or timeout, opts.check, opts.stdin, opts.max_bytes
     if opts.cwd then refuse_nul("exec: option 'cwd'", opts.cwd) end
     if opts.env then env, exports, secrets = environment("exec", opts.env) end
     rest = '"' .. (env and variables(env) or "") .. "}" .. limit(whole_seconds("exec", timeout))
       .. (opts.cwd and directory(opts.cwd) or "") .. "}"
-    if not script or opts.stdin or exports ~= "" then script = unusual_script(command, opts.stdin, exports) end
   end
-  local id = new_id()
-  local body = '{"command":' .. script .. ENVS .. id .. rest
+  if not stdin and exports == "" then body = json_command(BEFORE, command, AFTER, rest) end
+  if not body then
+    check_self(self)
+    body = unusual_body(command, stdin, exports, rest)
+  end
   local connection, err = self._toolbox, nil
   -- Has anything changed of what toolbox() looked at?
   if not connection or connection.state ~= self.state or connection.address ~= self.toolbox_proxy_url
@@ -334,7 +343,7 @@ function process.exec(self, command, opts)
   end
   local request = setmetatable({
     sandbox = self, connection = connection, body = body, timeout = patience, max_bytes = max_bytes, secrets = secrets,
-    exec_id = id,
+    exec_id = id_in(body),
   }, ExecRequest)
   local response
   if output then

@@ -90,7 +90,10 @@ static int64_t parse_length(const char *s, const char *end)
 static void note_length(struct dt_transfer *t, const char *line, size_t size)
 {
   static const char name[] = "Content-Length";
+  char first = (char)(*line | 32);
 
+  if(first != 'c' && first != 't')
+    return; /* most */
   if(dt_text_header_is(line, size, name))
     t->announced = parse_length(line + sizeof(name), line + size);
   else if(dt_text_header_is(line, size, "Transfer-Encoding"))

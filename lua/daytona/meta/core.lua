@@ -114,14 +114,16 @@ function core.is_yieldable() end
 ---@return string?
 function core.json_string(s) end
 
----`before`, the text between single quotes of a shell without these, and `after`,
----as one JSON string. nil when the text is no string, blank, longer than about 600
----bytes, or holds NUL or what is not UTF-8.
+---Joins `before`, the text, `middle`, a new `core.unique()` and `after`. The text is
+---written as it stands between single quotes of a shell and in a JSON string; the
+---others are taken as they are. nil when the text is no string, blank, longer than
+---some 340 bytes, or holds NUL or what is not UTF-8.
 ---@param before string
 ---@param text string
+---@param middle string
 ---@param after string
 ---@return string?
-function core.json_command(before, text, after) end
+function core.json_command(before, text, middle, after) end
 
 ---The number and the string of a JSON object that has just these two fields, in
 ---this order. nil for all that is not of the plainest form, whatever it is.
