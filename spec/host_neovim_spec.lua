@@ -47,6 +47,24 @@ describe("in Neovim #host", function()
     assert.is_true(met, words)
   end)
 
+  it("much live output in many tasks never holds the editor up for 20 ms", function()
+    local met, words = hosts.meets(function()
+      local said = stage:run("neovim", hosts.FLOOD .. [[
+        local longest = 0
+        uv.new_timer():start(10, 10, function() longest = math.max(longest, held()) end)
+        daytona.spawn(function()
+          say("read", daytona.map({ "follow", "lines", "follow", "lines", "follow", "lines" }, flood))
+          say("longest", longest)
+          vim.cmd "qa!"
+        end)
+      ]])
+      assert.equal(0, said.exit, said.text)
+      assert.matches("^table", said.read)
+      return said.longest < 0.02, ("%.1f ms between two moments 10 ms apart"):format(said.longest * 1e3)
+    end)
+    assert.is_true(met, words)
+  end)
+
   it("outside tasks a call blocks, and a fast event refuses it with a way out", function()
     local said = stage:run("neovim", [[
       local sb = assert(daytona.get(vim.env.SANDBOX))

@@ -337,6 +337,40 @@ describe("in nginx #host", function()
     assert.equal("", complaints(stop()))
   end)
 
+  it("much live output in many requests never keeps the others waiting for long", function()
+    start { init = INIT .. hosts.FLOOD .. [[
+      read = flood
+      function watch()
+        local longest = 0
+        watching = true
+        held()
+        while watching do
+          ngx.sleep(0.005)
+          longest = math.max(longest, held())
+        end
+        return longest
+      end
+    ]], locations = {
+      follow = "ngx.print(tostring(read 'follow'))",
+      lines = "ngx.print(tostring(read 'lines'))",
+      watch = "ngx.print(watch())",
+      stop = "watching = false",
+    } }
+    local met, words = hosts.meets(function()
+      local longest
+      server:all({}, function()
+        cqueues.running():wrap(function() longest = tonumber((server:ask "/watch")) end)
+        local paths = repeated("/follow", 3)
+        for _ = 1, 3 do paths[#paths + 1] = "/lines" end
+        assert.equal(6, count(server:all(paths), "true"))
+        server:ask "/stop"
+      end)
+      return longest < 0.05, ("%.1f ms"):format(longest * 1e3)
+    end)
+    assert.is_true(met, words)
+    assert.equal("", complaints(stop()))
+  end)
+
   it("requests share a terminal: one shows what it prints, others type", function()
     start { locations = {
       screen = [[

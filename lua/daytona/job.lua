@@ -28,9 +28,9 @@ local M = {}
 -- other calls may take; between a request to end and making it so.
 local LOOK, CALL_TIMEOUT, GRACE = 20, 30, 5
 
--- Bytes of output in one answer: first, and when there is more and more; not in a
--- frame loop, where decoding it must not hold up the frame.
-local FIRST_PIECE, LARGEST_PIECE = 64 * 1024, 1024 * 1024
+-- Bytes of output in one answer: first, and when there is more and more. So many can
+-- be decoded in a second, which must not hold the host up.
+local FIRST_PIECE, LARGEST_PIECE, DECODED = 64 * 1024, 1024 * 1024, 128 * 1024 * 1024
 
 -- Bytes of input in one request; seconds that the job has to read them.
 local INPUT_PIECE, WRITE_TIMEOUT = 256 * 1024, 60
@@ -155,7 +155,8 @@ local function look(job, output, seconds, operation)
   output.buffer:push(data)
   output.fetched = output.fetched + #data
   output.over = job.result ~= nil and output.fetched >= size
-  local largest = loop.in_frame() and FIRST_PIECE or LARGEST_PIECE
+  local slice = loop.slice()
+  local largest = slice and math.max(FIRST_PIECE, math.floor(slice * DECODED)) or LARGEST_PIECE
   output.piece = size > output.fetched and math.min(output.piece * 2, largest) or FIRST_PIECE
   return true
 end

@@ -58,7 +58,7 @@ local sure = false         -- the driver was chosen, or the host seen running
 local kick, notify, refuse -- the driver's, or nil
 local hosted               -- where tasks are threads of the host: those, by coroutine
 local deferred = false     -- the driver was asked to resume the ready tasks
-local frame                -- when the step of a frame loop that runs now is to be over
+local turn                 -- when what runs now is to let its host go on; nil: never
 local spare = {}           -- waiters of callers outside tasks, for the next ones
 local left = { false, 0 }  -- the transfer and id of an exchange that goes on
 local struck               -- the error that ended the wait of one
@@ -432,9 +432,16 @@ local function run_ready(stop)
   end
 end
 
+-- The same, as a turn that ends then.
+local function take_turn(stop)
+  turn = stop
+  run_ready(stop)
+  turn = nil
+end
+
 local function run_deferred()
   deferred = false
-  run_ready()
+  take_turn(driver.slice and now() + driver.slice)
 end
 
 --- Stepping ------------------------------------------------------------------------
@@ -469,7 +476,7 @@ function loop.step(budget)
   if events then dispatch(events) end
   if heap[1] then expire() end
   if head > tail then return end
-  if not driver.defer then return run_ready(stop) end
+  if not driver.defer then return take_turn(stop) end
   if not deferred then
     deferred = true
     driver.defer(run_deferred)
@@ -483,25 +490,24 @@ function loop.update(budget)
   if budget ~= nil and (type(budget) ~= "number" or budget < 0) then
     errors.misuse(2, "update: budget is a number of seconds, not %s", tostring(budget))
   end
-  frame = budget and now() + budget
   loop.step(budget)
-  frame = nil
 end
 
----Whether a frame loop waits for what runs now: what cannot be interrupted is to be
----small.
----@return boolean
-function loop.in_frame()
-  return frame ~= nil
+---Seconds that the host can well be kept from its own work in one go, so that what
+---cannot be interrupted is to be small; nil where there is no such work.
+---@return number?
+function loop.slice()
+  return driver and driver.slice
 end
 
----For those who take what is there already without waiting for it: once the time of
----a frame is over, goes on in the next one. nil, err when the task was cancelled.
+---For those who take what is there already without waiting for it: lets the host do
+---its own work when it was kept from that for long enough. nil, err when the task was
+---cancelled.
 ---@return boolean?
 ---@return daytona.Error?
 function loop.breathe()
-  if not frame or now() < frame or not own_task() then return true end
-  return loop.sleep(0)
+  if not turn or now() < turn or not (hosted or own_task()) then return true end
+  return loop.sleep(driver.rest or 0)
 end
 
 ---For drivers that block: waits until something happens, then as `step`. True
@@ -581,6 +587,13 @@ end
 
 --- Waiting -----------------------------------------------------------------------
 
+-- A thread of the host has been resumed. Those that are resumed one after the other
+-- share a turn, and rest as long as it was.
+local function begin_turn()
+  local slice, time = driver.slice, now()
+  if slice and (not turn or time > turn + slice) then turn = time + slice end
+end
+
 local function set_timer(waiter, deadline)
   local first = heap:add(waiter, deadline)
   if not first then return end
@@ -622,6 +635,7 @@ function host_wait(source, mask, deadline)
   local before = current
   local ok, err = false, struck
   if struck then struck = nil else ok, err = driver.wait(waiter) end
+  if hosted then begin_turn() end
   if source then unlink(source, waiter) end
   if deadline then heap:remove(waiter) end
   spare[#spare + 1] = waiter
@@ -639,6 +653,7 @@ local function park(task, source, mask, deadline)
   if deadline then set_timer(task, deadline) end
   if hosted then
     driver.wait(task)
+    begin_turn()
   else
     repeat yield(PARKED) until task.ready
   end

@@ -250,6 +250,35 @@ function Stage:work(host, path, env)
   return self:run(host, WORK .. IN_A_TASK[host:gsub("%-luajit$", "")], env)
 end
 
+--- A flood --------------------------------------------------------------------------------
+
+---Program text: `flood(how)`, which reads 5 MB of a command's output; and `held()`,
+---how long the host was kept from its own work since the last call: in seconds of
+---this process's own time, whatever else the machine does.
+hosts.FLOOD = [[
+local TEXT = "yes 'a line of the output of a program' | head -c 5100000" -- whole lines
+local function flood(how)
+  local sb, size = assert(daytona.get(os.getenv "SANDBOX")), 0
+  if how == "follow" then
+    daytona.using(assert(sb:session()), function(session)
+      for _, chunk in assert(session:exec(TEXT, { async = true })):follow() do size = size + #chunk end
+    end)
+  else
+    daytona.using(assert(sb:popen(TEXT)), function(job)
+      for line in job:lines "L" do size = size + #line end
+    end)
+  end
+  return size == 5100000
+end
+local before = os.clock()
+local function held()
+  local now = os.clock()
+  local seconds = now - before
+  before = now
+  return seconds
+end
+]]
+
 --- Judging ------------------------------------------------------------------------------
 
 ---Whether a command with this text runs in the sandbox.

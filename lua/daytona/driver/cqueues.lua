@@ -14,7 +14,8 @@ local core = require "daytona.native"
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 
-local driver = { name = "cqueues" }
+-- slice: seconds that one step may keep the other threads waiting.
+local driver = { name = "cqueues", slice = 0.004 }
 
 local loop
 local source                                     -- what a pump polls; nil while detached
@@ -43,7 +44,7 @@ end
 
 local function step()
   stepping = true
-  local ok, err = pcall(loop.step)
+  local ok, err = pcall(loop.step, driver.slice)
   stepping = false
   return ok, err
 end

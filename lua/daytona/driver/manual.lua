@@ -7,6 +7,7 @@ local block = require "daytona.driver.block"
 
 local manual = {
   name = "manual",
+  slice = 0.0005, -- seconds that a task may add to a frame's budget
   attach = block.attach,
   detach = block.detach,
   wait = block.wait,

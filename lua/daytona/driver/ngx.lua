@@ -30,10 +30,10 @@ local pairs, pcall, tostring = pairs, pcall, tostring
 local running, status = coroutine.running, coroutine.status
 local thread_spawn, thread_wait = ngx.thread.spawn, ngx.thread.wait
 
-local _M = { name = "ngx" }
-
--- Seconds that one step may keep the worker busy.
-local SLICE = 0.004
+-- slice: seconds that one step, or one light thread, may keep the worker busy; there
+-- may be many, one after the other.
+-- rest: a sleep that is over at once would not let nginx go on.
+local _M = { name = "ngx", slice = 0.002, rest = 0.0005 }
 
 -- Seconds between two looks for light threads that were ended.
 local SWEEP = 0.5
@@ -96,7 +96,7 @@ end
 local function step()
   if stepping then return end
   stepping, woken = true, false
-  local ok, err = pcall(loop.step, SLICE)
+  local ok, err = pcall(loop.step, _M.slice)
   stepping = false
   if not ok then log(ERR, "daytona: ", tostring(err)) end
 end

@@ -11,10 +11,8 @@
 local block = require "daytona.driver.block"
 local core = require "daytona.native"
 
-local driver = { name = "uv" }
-
--- Seconds that one callback may keep the loop busy.
-local SLICE = 0.004
+-- slice: seconds that one callback may keep the loop busy.
+local driver = { name = "uv", slice = 0.004 }
 
 -- Seconds that tasks may clean up when the editor is left.
 local FAREWELL = 2
@@ -86,7 +84,7 @@ local function guarded(fn, ...)
 end
 
 function step()
-  guarded(loop.step, SLICE)
+  guarded(loop.step, driver.slice)
 end
 
 ---The loop has something new to do.
