@@ -463,6 +463,14 @@ describe("a terminal whose daemon misbehaves", function()
     assert.equal(2000 * 32768, size)
   end)
 
+  it("says what is wrong with its folder", function()
+    local sandbox = peer:sandbox(client, { ["/process/pty"] = { { "status", 500,
+      '{"message":"failed to start PTY session: chdir /nope: no such file or directory"}' } } })
+    local none, err = sandbox:pty { cwd = "/nope", lazy = true }
+    assert.is_nil(none)
+    assert.same({ "not_found", 500 }, { err.kind, err.status })
+  end)
+
   it("is what `ptys` says, in order, and with nothing there an empty list", function()
     local sandbox = peer:sandbox(client, { ["/process/pty"] = { { "status", 200,
       '{"sessions":[{"id":"b","createdAt":"2","cols":1,"rows":2,"envs":{"camelCase":"x"}},'

@@ -120,15 +120,18 @@ local REFUSALS = {
   { " not found", "not_found", "PROCESS_NOT_FOUND" },
 }
 
+-- Kind and code of what the daemon says in words alone; nil when that says nothing.
+local function meaning(text)
+  for _, row in ipairs(REFUSALS) do
+    if text:find(row[1], 1, true) then return row[2], row[3] end
+  end
+end
+
 -- The error for a terminal that could not be had.
 local function refusal(self, text)
   text = type(text) == "string" and text or "the terminal failed"
-  for _, row in ipairs(REFUSALS) do
-    if text:find(row[1], 1, true) then
-      return failure(self, "pty", { kind = row[2], code = row[3], message = text })
-    end
-  end
-  return failure(self, "pty", { kind = "server", message = text })
+  local kind, code = meaning(text)
+  return failure(self, "pty", { kind = kind or "server", code = code, message = text })
 end
 
 local function hang_up(self)
@@ -302,7 +305,11 @@ local function create_first(self, opts, secrets, timeout)
     },
     what = self.id, secrets = secrets, timeout = timeout,
   })
-  if not raw then return nil, err end
+  if not raw then
+    local kind, code = meaning(err.message)
+    if err.status == 500 and kind then err.kind, err.code = kind, code end -- of old daemons
+    return nil, err
+  end
   if opts.lazy then return self end
   return attach(self, timeout)
 end
