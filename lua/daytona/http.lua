@@ -28,7 +28,7 @@ local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 ---@field timeout number          seconds, of a request that says nothing else
 ---@field max_bytes integer
 ---@field max_retries integer
----@field calls table<table, daytona.core.Call>  what http.post was called with
+---@field calls table<table, daytona.core.Call>  see http.call
 
 -- Connection -> texts that must never be shown. Beside the object, so that
 -- whoever prints a connection does not print them.
@@ -83,7 +83,7 @@ end
 ---@field on_progress? fun(done: integer, total?: integer)
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
 ---@field optional? boolean         ... unless the body is empty
----@field endpoint? { number: string, text: string }  as of http.post: an answer of just these needs no `json`
+---@field endpoint? { number: string, text: string }  as of http.call: an answer of just these needs no `json`
 ---@field flaw? fun(value: any): string?  what that JSON is instead of what it should be, or nil
 ---@field with_headers? boolean     response.headers is wanted
 ---@field operation? string         for errors
@@ -388,29 +388,18 @@ local function lost(op)
   abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
 end
 
-local function new_call(connection, endpoint)
+---What loop.exchange needs for sending JSON texts to an endpoint. Kept in
+---`connection.calls`, by the endpoint: look there first. An exchange costs no table,
+---so it is for the call that is made most; where it returns no status, `http.request`
+---goes on with its op (if there is one) and the same request.
+---@param connection daytona.Connection
+---@param endpoint { path: string, number: string, text: string }  always the same table
+---@return daytona.core.Call?  nil: `http.request` says what is wrong
+function http.call(connection, endpoint)
   local call = loop.call(connection.profile, "POST", connection.base .. endpoint.path, JSON_HEADER,
     connection.connect_timeout, endpoint.number, endpoint.text)
   connection.calls[endpoint] = call
   return call
-end
-
----Starts to send a JSON text, from memory, and may have the answer at once. For
----the call that is made most: it costs no table. The status of a 2xx answer, and
----its body, or, where that holds nothing but the number and the text that the
----endpoint names, plainly, these. Else nil; `http.request` goes on with the op (if there
----is one) and the same request.
----@param connection daytona.Connection
----@param endpoint { path: string, number: string, text: string }  always the same table
----@param body string
----@param timeout number
----@param max_bytes? integer
----@return integer? status
----@return string|number|daytona.Op|nil body
----@return string? text
-function http.post(connection, endpoint, body, timeout, max_bytes)
-  local call = connection.calls[endpoint] or new_call(connection, endpoint)
-  return loop.exchange(call, body, timeout, max_bytes or connection.max_bytes)
 end
 
 -- What came back from one try:

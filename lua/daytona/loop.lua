@@ -711,7 +711,8 @@ end
 ---@return string? text
 function loop.exchange(call, body, timeout, max_bytes)
   -- Can the caller only block, with no task or timer that is to run meanwhile?
-  if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure or not any_host()) then
+  if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure
+    or not (embedded or loaded.cqueues or loaded.luv or loaded.uv or loaded.ngx)) then -- as in any_host
     local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
     if fine and status then return status, answer, text end
     return nil, take_over(fine and answer, not fine and status or nil)

@@ -9,6 +9,7 @@ local base64 = require "daytona.base64"
 local core = require "daytona.native"
 local errors = require "daytona.errors"
 local http = require "daytona.http"
+local loop = require "daytona.loop"
 local methods = require "daytona.methods"
 local options = require "daytona.options"
 local shell = require "daytona.shell"
@@ -246,6 +247,7 @@ local EXEC = {
 }
 
 local json_string, json_command = core.json_string, core.json_command
+local exchange = loop.exchange
 
 -- What the daemon answers when nothing is unusual.
 local EXEC_CALL = { path = EXEC_PATH, number = "exitCode", text = "result" }
@@ -337,7 +339,9 @@ function process.exec(self, command, opts)
     if not connection then return nil, err end
   end
   local patience = timeout > 0 and timeout + GRACE or 0
-  local status, first, output = http.post(connection, EXEC_CALL, body, patience, max_bytes)
+  local call = connection.calls[EXEC_CALL] or http.call(connection, EXEC_CALL)
+  local status, first, output
+  if call then status, first, output = exchange(call, body, patience, max_bytes or connection.max_bytes) end
   if output and first >= 0 and not check then
     return setmetatable({ exit_code = first, result = output, timed_out = false }, Result)
   end

@@ -233,7 +233,7 @@ void dt_transfer_free(struct dt_transfer *t);
 void dt_transfer_cancel(struct dt_transfer *t);
 
 /* For somebody who waits for this transfer only: polls until it is over, for at
-   most `seconds`. 1 when it is over; its events are then taken. 0 when a signal
+   most `seconds` from when the engine was last used. 1 when it is over; its events are then taken. 0 when a signal
    came, when there are other events, or when the time was over. */
 int dt_transfer_await(struct dt_transfer *t, double seconds);
 

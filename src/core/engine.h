@@ -219,7 +219,8 @@ struct dt_transfer {
   int reused;
   uint64_t sent;
   int64_t sent_total;
-  char message[CURL_ERROR_SIZE];
+  char message[CURL_ERROR_SIZE]; /* the last field: only its first byte counts
+                                    in a new transfer */
 };
 
 /* --- global.c --- */

@@ -345,17 +345,20 @@ static void own_sources(struct dt_transfer *t)
    answer. */
 static void renew(struct dt_transfer *t)
 {
-  struct dt_transfer kept;
+  size_t size = t->size, header_room = t->header_room;
+  size_t memory_room = t->memory_room;
+  struct dt_profile *profile = t->profile;
+  struct dt_order order = t->order;
+  char *header_block = t->header_block, *memory = t->memory;
 
-  memset(&kept, 0, sizeof(kept));
-  kept.size = t->size;
-  kept.profile = t->profile;
-  kept.order = t->order;
-  kept.header_block = t->header_block;
-  kept.header_room = t->header_room;
-  kept.memory = t->memory;
-  kept.memory_room = t->memory_room;
-  *t = kept;
+  memset(t, 0, offsetof(struct dt_transfer, message) + 1);
+  t->size = size;
+  t->profile = profile;
+  t->order = order;
+  t->header_block = header_block;
+  t->header_room = header_room;
+  t->memory = memory;
+  t->memory_room = memory_room;
 }
 
 /* The spare transfer used last, NULL when there is none. */

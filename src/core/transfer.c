@@ -88,7 +88,7 @@ static void init(struct dt_transfer *t, struct dt_engine *e)
   dt_link_init(&t->resume);
   dt_link_init(&t->event);
   t->announced = t->sent_total = -1;
-  t->started = t->last_activity = dt_now();
+  t->started = t->last_activity = e->now = dt_now();
 }
 
 /* Makes the transfer, which has its origin then but is in no list. */
@@ -220,7 +220,7 @@ static void end(struct dt_transfer *t, int code, const char *message,
   dt_link_remove(&t->resume);
   dt_chunk_queue_clear(&t->out);
   t->state = DT_DONE;
-  t->ended = dt_now();
+  t->ended = e->now;
   t->code = code;
   if(message)
     snprintf(t->message, sizeof(t->message), "%s", message);
@@ -342,7 +342,7 @@ uint64_t dt_transfer_id(const struct dt_transfer *t)
 
 int dt_transfer_await(struct dt_transfer *t, double seconds)
 {
-  double limit = dt_now() + seconds;
+  double limit = t->engine ? t->engine->now + seconds : 0;
   int interrupted = 0;
 
   while(t->state != DT_DONE) {
