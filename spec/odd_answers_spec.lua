@@ -19,8 +19,6 @@ describe("an answer of another shape", function()
     { "a file", "/files/info", function(sb) return sb.fs:stat "x" end,
       { '{"name":"x"}', '{"name":"x","size":"1"}', '{"size":1}', "[1]" } },
     { "a file to open", "/files/info", function(sb) return sb.fs:open "x" end, { '{"name":"x","isDir":false}' } },
-    { "an upload", "/files/bulk-upload", function(sb) return sb.fs:write("x", "y") end,
-      { '{"files":[{"bytes":1e300}]}', '{"files":[{"bytes":0.5}]}', '{"files":[{"bytes":"1"}]}', '{"files":5}' } },
     { "files", "/files", function(sb) return sb.fs:list "x" end, { "[5]", '[{"name":"x","size":{}}]', "{}5" } },
     { "a context", "/process/interpreter/context", function(sb) return sb.interpreter:create_context {} end,
       { "{}", '{"id":5}', '{"id":null}', '"x"' } },
