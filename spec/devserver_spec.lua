@@ -329,7 +329,7 @@ describe("the local server", function()
     end)
 
     it("signed addresses of files expire by it, in daemons that run and in those that start", function()
-      local sandbox = assert(client:create {})
+      local sandbox = assert(client:create { auto_stop_interval = 0 }) -- two hours pass
       assert(sandbox.fs:write("a", "kept"))
       local url = assert(sandbox:download_url("a", { ttl = 3600 }))
       local function fetch() return curl("-w ' %{http_code}' " .. shell.quote(url)) end
