@@ -25,6 +25,9 @@ local LAST_WORDS = 1
 -- Seconds that a deleted session's processes have to end by themselves.
 session.grace_seconds = 5
 
+-- Seconds that what was killed may take to be gone; others may hold it up.
+local DEATH_SECONDS = 1
+
 -- An old daemon never notices that a shell has died.
 session.legacy = false
 
@@ -277,6 +280,13 @@ local function signal_tree(pids, signo)
   for _, pid in ipairs(pids) do posix_signal.kill(pid, signo) end
 end
 
+local function is_any_there(pids)
+  for _, pid in ipairs(pids) do
+    if posix_signal.kill(pid, 0) then return true end
+  end
+  return false
+end
+
 --- Ends the session and all that it has started, and removes its folder.
 function Session:delete()
   sessions[self.id] = nil
@@ -293,6 +303,8 @@ function Session:delete()
   shell:kill_group(posix_signal.SIGKILL)
   signal_tree(tree, posix_signal.SIGKILL)
   shell:wait()
+  deadline = cqueues.monotime() + DEATH_SECONDS
+  while is_any_there(tree) and cqueues.monotime() < deadline do cqueues.sleep(0.005) end
   if self.copies then
     self.copies.stop = true
     self.copies.done:signal()
