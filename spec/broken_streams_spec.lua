@@ -29,20 +29,19 @@ local WRONG = {
 }
 
 describe("a stream", function()
-  local peer, relay, client
+  local peer, relay
 
   setup(function()
     peer = scripted.start()
     relay = require("spec.support.relay").start(peer.url:match "%d+$")
-    client = assert(daytona.new { api_key = "secret", api_url = "http://127.0.0.1:1", max_retries = 0 })
   end)
   teardown(function()
     relay:close()
     peer:close()
   end)
 
-  local function sandbox(script) return peer:sandbox(client, script) end
-  local function behind_relay(script) return peer.sandbox(relay, client, script) end
+  local function sandbox(script) return peer:sandbox(script) end
+  local function behind_relay(script) return peer:sandbox(script, relay.url) end
 
   local function follow(steps)
     local box = sandbox {

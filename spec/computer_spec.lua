@@ -1,6 +1,5 @@
 -- The desktop of a sandbox, as a program has it.
 
-local daytona = require "daytona"
 local native = require "daytona.native"
 local scripted = require "spec.support.scripted_daemon"
 
@@ -187,15 +186,12 @@ describe("recordings of the screen", function()
 end)
 
 describe("a desktop whose daemon is old, or odd", function()
-  local peer, client
-  setup(function()
-    peer = scripted.start()
-    client = assert(daytona.new { api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0 })
-  end)
+  local peer
+  setup(function() peer = scripted.start() end)
   teardown(function() peer:close() end)
 
   local function computer(path, status, body)
-    return peer:sandbox(client, { ["/computeruse" .. path] = { { "status", status, body } } }).computer
+    return peer:sandbox({ ["/computeruse" .. path] = { { "status", status, body } } }).computer
   end
 
   it("writes its fields with capitals", function()
@@ -222,7 +218,7 @@ describe("a desktop whose daemon is old, or odd", function()
   end)
 
   it("uses nodes of the accessibility tree", function()
-    local a11y = peer:sandbox(client, {
+    local a11y = peer:sandbox({
       ["/computeruse/a11y/node/focus"] = { { "status", 200, "{}" } },
       ["/computeruse/a11y/node/invoke"] = { { "status", 200, "{}" } },
       ["/computeruse/a11y/node/value"] = { { "status", 404,

@@ -166,13 +166,9 @@ describe("downloading many", function()
 end)
 
 describe("an answer with many files", function()
-  local daytona = require "daytona"
-  local peer, client
+  local peer
 
-  setup(function()
-    peer = require("spec.support.scripted_daemon").start()
-    client = assert(daytona.new { api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0 })
-  end)
+  setup(function() peer = require("spec.support.scripted_daemon").start() end)
   teardown(function() peer:close() end)
 
   local TYPE = "multipart/form-data; boundary=B"
@@ -184,7 +180,7 @@ describe("an answer with many files", function()
 
   -- What becomes of two files when this is the answer: sizes or kinds of errors.
   local function outcome(body, content_type)
-    local sandbox = peer:sandbox(client, {
+    local sandbox = peer:sandbox({
       ["/files/bulk-download"] = { { "status", 200, body, content_type or TYPE } },
       ["/files/download"] = { { "status", 200, "again" } },
     })

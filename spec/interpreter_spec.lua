@@ -175,16 +175,13 @@ for i in range(3):
 end)
 
 describe("an interpreter whose daemon misbehaves", function()
-  local peer, client
-  setup(function()
-    peer = scripted.start()
-    client = assert(daytona.new { api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0 })
-  end)
+  local peer
+  setup(function() peer = scripted.start() end)
   teardown(function() peer:close() end)
 
   local function run(steps, opts, code)
     table.insert(steps, 1, { "receive" })
-    return peer:sandbox(client, { [EXECUTE] = steps }).interpreter:run(code or "code", opts)
+    return peer:sandbox({ [EXECUTE] = steps }).interpreter:run(code or "code", opts)
   end
 
   it("gets one request, with a timeout in whole seconds", function()
@@ -243,13 +240,13 @@ describe("an interpreter whose daemon misbehaves", function()
   end)
 
   it("may be refused", function()
-    local _, err = peer:sandbox(client, { [EXECUTE] = { { "status", 401, '{"code":"UNAUTHORIZED","message":"no"}' } } })
+    local _, err = peer:sandbox({ [EXECUTE] = { { "status", 401, '{"code":"UNAUTHORIZED","message":"no"}' } } })
       .interpreter:run "1"
     assert.same({ "auth", 401, "run" }, { err.kind, err.status, err.operation })
   end)
 
   it("says null for an empty list", function()
-    local box = peer:sandbox(client, { ["/process/interpreter/context"] = { { "status", 200, '{"contexts":null}' } } })
+    local box = peer:sandbox({ ["/process/interpreter/context"] = { { "status", 200, '{"contexts":null}' } } })
     assert.same({}, assert(box.interpreter:contexts()))
   end)
 end)

@@ -86,11 +86,8 @@ describe("a language server", function()
 end)
 
 describe("a language server of an old daemon", function()
-  local peer, client
-  setup(function()
-    peer = scripted.start()
-    client = assert(daytona.new { api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0 })
-  end)
+  local peer
+  setup(function() peer = scripted.start() end)
   teardown(function() peer:close() end)
 
   it("is the right one: the daemon has heard of it when it is started", function()
@@ -107,7 +104,7 @@ describe("a language server of an old daemon", function()
   end)
 
   it("refuses the first line and column, and that is said", function()
-    local box = peer:sandbox(client, {
+    local box = peer:sandbox({
       ["/lsp/completions"] = { { "status", 400, "" } }, ["/version"] = { { "status", 200, '{"version":"0.190.0"}' } },
     })
     local server = box:lsp("python", "/p")
@@ -119,14 +116,14 @@ describe("a language server of an old daemon", function()
   end)
 
   it("may be stopped without having been started", function()
-    local box = peer:sandbox(client, { ["/lsp/stop"] = { { "status", 500, "" } } })
+    local box = peer:sandbox({ ["/lsp/stop"] = { { "status", 500, "" } } })
     assert.is_true(box:lsp("python", "/p"):stop())
-    box = peer:sandbox(client, { ["/lsp/stop"] = { { "status", 500, '{"message":"no space"}' } } })
+    box = peer:sandbox({ ["/lsp/stop"] = { { "status", 500, '{"message":"no space"}' } } })
     assert.equal("server", select(2, box:lsp("python", "/p"):stop()).kind)
   end)
 
   it("answers null for nothing", function()
-    local box = peer:sandbox(client, {
+    local box = peer:sandbox({
       ["/lsp/document-symbols"] = { { "status", 200, "null" } },
       ["/lsp/completions"] = { { "status", 200, '{"isIncomplete":true,"items":null}' } },
     })

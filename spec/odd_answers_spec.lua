@@ -1,15 +1,11 @@
 -- Answers of a daemon that are JSON, but not what they should be: an error of kind
 -- "protocol", where something relies on what is wrong, and never a raise.
 
-local daytona = require "daytona"
 local scripted = require "spec.support.scripted_daemon"
 
 describe("an answer of another shape", function()
-  local peer, client
-  setup(function()
-    peer = scripted.start()
-    client = assert(daytona.new { api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0 })
-  end)
+  local peer
+  setup(function() peer = scripted.start() end)
   teardown(function() peer:close() end)
 
   local CALLS = {
@@ -28,7 +24,7 @@ describe("an answer of another shape", function()
     local what, path, make, bodies = call[1], call[2], call[3], call[4]
     it("about " .. what .. " is an error", function()
       for _, body in ipairs(bodies) do
-        local sandbox = peer:sandbox(client, { [path] = { { "status", 200, body } } })
+        local sandbox = peer:sandbox({ [path] = { { "status", 200, body } } })
         local none, err = make(sandbox)
         assert.is_nil(none, body)
         assert.equal("protocol", err.kind, body)

@@ -340,15 +340,12 @@ describe("a terminal of an old daemon", function()
 end)
 
 describe("a terminal whose daemon misbehaves", function()
-  local peer, client
-  setup(function()
-    peer = scripted.start()
-    client = assert(daytona.new { api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0 })
-  end)
+  local peer
+  setup(function() peer = scripted.start() end)
   teardown(function() peer:close() end)
 
   local function open(steps, opts)
-    return peer:sandbox(client, { [CREATE] = steps }):pty(opts)
+    return peer:sandbox({ [CREATE] = steps }):pty(opts)
   end
 
   local function ending(...)
@@ -447,7 +444,7 @@ describe("a terminal whose daemon misbehaves", function()
     assert.equal("server", err.kind)
     _, err = open { { "drop" } }
     assert.same({ "connection", "reset" }, { err.kind, err.code })
-    local sandbox = peer:sandbox(client, { [CREATE] = { { "status", 404, "" } },
+    local sandbox = peer:sandbox({ [CREATE] = { { "status", 404, "" } },
       ["/process/pty"] = { { "status", 409, '{"error":"PTY session with ID \'x\' already exists"}' } } })
     _, err = sandbox:pty { id = "x" }
     assert.equal("conflict", err.kind)
@@ -464,7 +461,7 @@ describe("a terminal whose daemon misbehaves", function()
   end)
 
   it("says what is wrong with its folder", function()
-    local sandbox = peer:sandbox(client, { ["/process/pty"] = { { "status", 500,
+    local sandbox = peer:sandbox({ ["/process/pty"] = { { "status", 500,
       '{"message":"failed to start PTY session: chdir /nope: no such file or directory"}' } } })
     local none, err = sandbox:pty { cwd = "/nope", lazy = true }
     assert.is_nil(none)
@@ -472,13 +469,13 @@ describe("a terminal whose daemon misbehaves", function()
   end)
 
   it("is what `ptys` says, in order, and with nothing there an empty list", function()
-    local sandbox = peer:sandbox(client, { ["/process/pty"] = { { "status", 200,
+    local sandbox = peer:sandbox({ ["/process/pty"] = { { "status", 200,
       '{"sessions":[{"id":"b","createdAt":"2","cols":1,"rows":2,"envs":{"camelCase":"x"}},'
         .. '{"id":"a","createdAt":"1"}]}',
     } } })
     local list = assert(sandbox:ptys())
     assert.same({ "a", "b", "x" }, { list[1].id, list[2].id, list[2].env.camelCase })
-    sandbox = peer:sandbox(client, { ["/process/pty"] = { { "status", 200, '{"sessions":null}' } } })
+    sandbox = peer:sandbox({ ["/process/pty"] = { { "status", 200, '{"sessions":null}' } } })
     assert.same({}, assert(sandbox:ptys()))
   end)
 end)

@@ -2,10 +2,10 @@
 -- WebSockets; in a process of its own. The script travels in the address:
 --
 --   local peer = require("spec.support.scripted_daemon").start()
---   local sandbox = peer:sandbox(client, { ["/process/pty/x/connect"] = {
+--   local sandbox = peer:sandbox { ["/process/pty/x/connect"] = {
 --     { "text", '{"type":"control","status":"connected"}' },
 --     { "binary", "$ " }, { "receive" }, { "close", 1011, '{"exitCode":3}' },
---   } })
+--   } }
 --   peer:close()
 --
 -- Steps: { "status", 404, body, content_type } a plain answer; { "text", data },
@@ -26,10 +26,11 @@ if not ... or ... == "spec.support.scripted_daemon" then
 
   local HERE = debug.getinfo(1, "S").source:sub(2)
 
-  ---A sandbox object whose daemon follows the script.
-  function Peer:sandbox(client, script, id)
-    local sandbox = client:attach(id or "scripted")
-    sandbox.toolbox_proxy_url = self.url .. "/" .. base64(cjson.encode(script), true)
+  ---A sandbox object whose daemon follows the script, reached at another address
+  ---where one is given. Its client repeats nothing.
+  function Peer:sandbox(script, url)
+    local sandbox = self.client:attach "scripted"
+    sandbox.toolbox_proxy_url = (url or self.url) .. "/" .. base64(cjson.encode(script), true)
     return sandbox
   end
 
@@ -42,7 +43,10 @@ if not ... or ... == "spec.support.scripted_daemon" then
     local out = assert(io.popen("exec luajit '" .. HERE .. "' serve </dev/null", "r"))
     local port = out:read "*l"
     assert(port, "the scripted daemon did not start")
-    return setmetatable({ out = out, url = "http://127.0.0.1:" .. port }, Peer)
+    local client = assert(require "daytona".new {
+      api_key = "secret-key", api_url = "http://127.0.0.1:1", max_retries = 0,
+    })
+    return setmetatable({ out = out, url = "http://127.0.0.1:" .. port, client = client }, Peer)
   end
 
   return { start = start }
