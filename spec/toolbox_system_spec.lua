@@ -36,18 +36,25 @@ python3 serve.py > ports 2>&1 & echo $! > pid]])
     for _, port in ipairs { "2999", "10000", "x", "-1" } do
       assert.are.equal(400, in_use(port).status)
     end
-    local free
-    for port = 3400, 3500 do
-      free = port
-      if in_use(port).body == '{"isInUse":false}' then break end
-    end
-    daemon:exec("python3 -m http.server --bind 127.0.0.1 " .. free .. " >/dev/null 2>&1 & echo $! > pid")
-    for _ = 1, 200 do
-      if in_use(free).json.isInUse then break end
-      toolbox.sh "sleep 0.02"
-    end
-    assert.is_true(in_use(free).json.isInUse)
-    daemon:exec "kill $(cat pid)"
+    daemon:exec [[cat > listen.py <<'END'
+import os, random, socket, time
+while True:
+    s = socket.socket()
+    try:
+        s.bind(("127.0.0.1", random.randint(3000, 9999)))
+        s.listen()
+        break
+    except OSError: # somebody has it
+        s.close()
+print(s.getsockname()[1], os.getpid(), file=open("listening", "w"), flush=True)
+time.sleep(60)
+END
+python3 listen.py >/dev/null 2>&1 &
+until [ -s listening ]; do sleep 0.02; done]]
+    local port = daemon:exec("cut -d' ' -f1 listening").result:match "%d+"
+    assert.is_true(in_use(port).json.isInUse)
+    daemon:exec "kill $(cut -d' ' -f2 listening); while kill -0 $(cut -d' ' -f2 listening); do sleep 0.02; done"
+    assert.is_false(in_use(port).json.isInUse)
   end)
 
   it("measures what it uses", function()
