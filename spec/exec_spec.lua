@@ -1,6 +1,7 @@
 -- Commands in a sandbox of the local server.
 
 local daytona = require "daytona"
+local nap = require "spec.support.nap"
 
 local service, box
 
@@ -184,7 +185,7 @@ describe("a command that is given up", function()
 
   it("by a cancelled task is ended over there, with all it started", function()
     local task = daytona.spawn(function()
-      return box:exec("trap '' TERM; env -i sleep 61 & sleep 60 & echo up > up; wait; sleep 60",
+      return box:exec(("trap '' TERM; env -i %s & %s & echo up > up; wait; %s"):format(nap(61), nap(60), nap(60)),
         { env = { MARK = "one" } })
     end)
     assert.is_true(eventually(function() return box.fs:exists "up" end))
@@ -194,7 +195,7 @@ describe("a command that is given up", function()
     assert.is_nil(result)
     assert.equal("canceled", err.kind)
     assert.is_true(eventually(function() return not running "one" end))
-    assert.equal("0\n", output "ps -eo args | grep -c '^sleep 6[01]' || true")
+    assert.equal("0\n", output("ps -eo args | grep -c '^" .. nap(60):gsub("60", "6[01]", 1) .. "' || true"))
   end)
 
   it("by the caller's own deadline is ended over there", function()

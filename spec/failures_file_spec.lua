@@ -6,6 +6,7 @@ local check = require "luassert"
 local trials = require "spec.support.trial"
 local compat = require "daytona.compat"
 local Child = require "spec.support.child"
+local nap = require "spec.support.nap"
 local shell = require "daytona.shell"
 local small_disk = require "spec.support.small_disk"
 
@@ -272,9 +273,9 @@ describe("Ctrl-C", function()
   it("in a gather ends all of it: commands, downloads, sandboxes", function()
     trial:fault(trials.operation "download", { slow = 2000 })
     assert(trial.server:faults { { state = "creating" } })
-    interrupted [[
+    interrupted(([[
       daytona.gather {
-        function() return box:exec "echo ran >> ran.log; sleep 305" end,
+        function() return box:exec "echo ran >> ran.log; NAP" end,
         function() return client:create() end,
         function()
           return box.fs:download("big.bin", dir .. "/down.bin", { on_progress = function(n)
@@ -283,8 +284,8 @@ describe("Ctrl-C", function()
         end,
       }
       say "not reached"
-    ]]
-    check.equal("0\n", assert(trial.home:exec "ps -eo args | grep -c '^[s]leep 305' || true").result)
+    ]]):gsub("NAP", nap(305)))
+    check.equal("0\n", assert(trial.home:exec("ps -eo args | grep -c '^" .. nap(305) .. "' || true")).result)
     check.equal(1, trial:after())
   end)
 end)

@@ -7,6 +7,7 @@
 local daytona = require "daytona"
 local errors = require "daytona.errors"
 local loop = require "daytona.loop"
+local nap = require "spec.support.nap"
 local socket = require "cqueues.socket"
 local trials = require "spec.support.trial"
 
@@ -255,14 +256,17 @@ end)
 --- What runs over there ----------------------------------------------------------------------------
 
 describe("a command that is given up", function()
+  local NAP = nap(300)
+  local COUNT = "ps -eo args | grep -c '^" .. NAP .. "'"
+
   local function sleepers()
-    return tonumber(assert(trial.home:exec "ps -eo args | grep -c '[s]leep 300'").result)
+    return tonumber(assert(trial.home:exec(COUNT)).result)
   end
 
   for name, run in pairs {
-    exec = function() return trial.box:exec "echo ran >> ran.log; sleep 300; echo no" end,
+    exec = function() return trial.box:exec("echo ran >> ran.log; " .. NAP .. "; echo no") end,
     run = function()
-      return trial.box:run "import os; open('ran.log', 'a').write('ran\\n'); os.system('sleep 300; echo no')"
+      return trial.box:run("import os; open('ran.log', 'a').write('ran\\n'); os.system('" .. NAP .. "; echo no')")
     end,
   } do
     it("by " .. name .. " is ended, with its children, and never sent again", function()
@@ -273,7 +277,7 @@ describe("a command that is given up", function()
       local side = other:attach(trial.home.id)
       side.toolbox_proxy_url = trial.home.toolbox_proxy_url:gsub("127%.0%.0%.1", "localhost")
       trial.eventually(function()
-        return assert(side:exec "ps -eo args | grep -c '^[s]leep 300'").result == "1\n"
+        return assert(side:exec(COUNT)).result == "1\n"
       end, "the command")
       task:cancel()
       local result, err = task:wait()

@@ -7,6 +7,7 @@ local daytona = require "daytona"
 local compat = require "daytona.compat"
 local core = require "daytona.native"
 local errors = require "daytona.errors"
+local nap = require "spec.support.nap"
 local shell = require "daytona.shell"
 local small_disk = require "spec.support.small_disk"
 
@@ -214,12 +215,12 @@ describe("a sync that is cancelled", function()
 
   it("while it is unpacked ends that, and changes nothing", function()
     assert(box:set_env { set = { PATH = "/home/daytona/slow:/usr/bin:/bin" } })
-    assert(fs:write("slow/tar", "#!/bin/sh\necho >/home/daytona/unpacking; exec sleep 299\n"))
+    assert(fs:write("slow/tar", "#!/bin/sh\necho >/home/daytona/unpacking; exec " .. nap(299) .. "\n"))
     assert(fs:chmod("slow/tar", "755"))
     cancelled("up", function() return fs:exists "unpacking" end)
     assert(box:set_env { set = { PATH = "/usr/bin:/bin" } })
     assert(fs:remove "unpacking")
-    assert.equal("0\n", assert(box:exec "ps -eo args | grep -c '^[s]leep 299' || :").result)
+    assert.equal("0\n", assert(box:exec("ps -eo args | grep -c '^" .. nap(299) .. "' || :")).result)
     unchanged()
   end)
 

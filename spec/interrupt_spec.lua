@@ -3,6 +3,7 @@
 
 local daytona = require "daytona"
 local Child = require "spec.support.child"
+local nap = require "spec.support.nap"
 
 local service, box
 
@@ -36,12 +37,12 @@ local function eventually(condition)
 end
 
 local function sleeping(seconds)
-  return assert(box:exec("ps -eo args | grep -c '^sleep " .. seconds .. "' || true")).result ~= "0\n"
+  return assert(box:exec("ps -eo args | grep -c '^" .. nap(seconds) .. "' || true")).result ~= "0\n"
 end
 
 describe("Ctrl-C", function()
   it("ends a command over there, and then the program", function()
-    local child = run [[ box:exec "sleep 71" say "not reached" ]]
+    local child = run(("box:exec %q say 'not reached'"):format(nap(71)))
     assert.is_true(eventually(function() return sleeping(71) end))
     child:signal "INT"
     local text = child:rest()
@@ -51,9 +52,7 @@ describe("Ctrl-C", function()
   end)
 
   it("ends the commands of all tasks", function()
-    local child = run [[
-      daytona.map({ 1, 2, 3 }, function() return box:exec "sleep 72" end)
-    ]]
+    local child = run(("daytona.map({ 1, 2, 3 }, function() return box:exec %q end)"):format(nap(72)))
     assert.is_true(eventually(function() return sleeping(72) end))
     child:signal "INT"
     assert.matches("interrupted!", child:rest())

@@ -11,7 +11,7 @@ local support = require "spec.support.box"
 local toolbox = require "spec.support.toolbox"
 
 -- A command that takes long and is not mistaken for that of another run of these.
-local SLEEP = ("sleep 6173.%d"):format(require("daytona.native").pid())
+local SLEEP = require "spec.support.nap"(6173)
 
 describe("a job", function()
   local box, sb

@@ -80,8 +80,9 @@ describe("a language server", function()
   end)
 
   it("is stopped, process and all", function()
+    assert.are.equal(0, daemon:exec("pgrep -P $PPID -f pyls[p]").exitCode)
     assert.are.equal(200, post("stop").status)
-    assert.are_not.equal(0, daemon:exec("pgrep -f support/bin/pyls[p]").exitCode)
+    assert.are_not.equal(0, daemon:exec("pgrep -P $PPID -f pyls[p]").exitCode)
     fails(post "stop", 400, "LSP_SERVER_NOT_INITIALIZED")
   end)
 

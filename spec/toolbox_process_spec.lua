@@ -1,5 +1,6 @@
 -- Commands and code in a sandbox, as its daemon runs them.
 
+local nap = require "spec.support.nap"
 local toolbox = require "spec.support.toolbox"
 
 describe("a command in the sandbox", function()
@@ -81,8 +82,8 @@ describe("a command in the sandbox", function()
 
   it("holds the answer while a background process holds its output", function()
     assert.are.equal("later\n", daemon:exec("(sleep 0.2; echo later) &").result)
-    assert.are.equal("", daemon:exec("sleep 4243 >/dev/null 2>&1 & disown; exit 0").result)
-    assert.are.equal(0, daemon:exec("pkill -f 'sleep 4243' || true").exitCode)
+    assert.are.equal("", daemon:exec(nap(4243) .. " >/dev/null 2>&1 & disown; exit 0").result)
+    assert.are.equal(0, daemon:exec("pkill -f '^" .. nap(4243) .. "'").exitCode)
   end)
 
   it("goes on when its client hangs up", function()

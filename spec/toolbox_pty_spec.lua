@@ -1,5 +1,6 @@
 -- Terminals in a sandbox.
 
+local nap = require "spec.support.nap"
 local toolbox = require "spec.support.toolbox"
 
 local VERSION = { ["X-Daytona-SDK-Version"] = "0.205.1" }
@@ -111,14 +112,14 @@ describe("a terminal", function()
 
   it("is killed from outside", function()
     create()
-    local talk = connect { { send = "sleep 3002\n" } }
+    local talk = connect { { send = nap(3002) .. "\n" } }
     assert.are.equal(200, daemon:request("DELETE", "/process/pty/" .. id).status)
     local events = talk()
     assert.are.equal(1011, events.code)
     assert.is_truthy(events.reason:find('"exitCode":137', 1, true))
     assert.is_truthy(events.reason:find('"exitReason":"SIGKILL"', 1, true))
     for _ = 1, 100 do
-      if daemon:exec("pgrep -f '^sleep 3002'").exitCode ~= 0 then return end
+      if daemon:exec("pgrep -f '^" .. nap(3002) .. "'").exitCode ~= 0 then return end
     end
     error "the command survived its terminal"
   end)

@@ -1,5 +1,6 @@
 -- Sessions: shells that stay, and the logs of what ran in them.
 
+local nap = require "spec.support.nap"
 local toolbox = require "spec.support.toolbox"
 
 local NEW = { ["X-Daytona-SDK-Version"] = "0.205.1" }
@@ -104,9 +105,9 @@ describe("a session", function()
     fails(exec "true", 410, "SESSION_ENDED")
     assert.are.equal(204, daemon:request("DELETE", "/process/session/" .. id).status)
     daemon:post("/process/session", { sessionId = id })
-    local command = start "set -e; (sleep 3000 &) ; false; echo not reached"
+    local command = start("set -e; (" .. nap(3000) .. " &) ; false; echo not reached")
     assert.are.equal(1, exit_code(command))
-    daemon:exec "pkill -f 'sleep 3000'"
+    daemon:exec("pkill -f '" .. nap(3000) .. "'")
   end)
 
   it("is listed, with its commands in order", function()
@@ -130,11 +131,11 @@ describe("a session", function()
   end)
 
   it("is deleted with all that runs in it", function()
-    local waiting = daemon:talk(command_path(start "trap '' TERM; sleep 3001 & sleep 3001") .. "/logs",
-      { query = { follow = "true" }, headers = NEW })
+    local command = start("trap '' TERM; " .. nap(3001) .. " & " .. nap(3001))
+    local waiting = daemon:talk(command_path(command) .. "/logs", { query = { follow = "true" }, headers = NEW })
     assert.are.equal(204, daemon:request("DELETE", "/process/session/" .. id).status)
     assert.are.equal(1000, waiting().code)
-    assert.are_not.equal(0, daemon:exec("pgrep -f '^sleep 3001'").exitCode)
+    assert.are_not.equal(0, daemon:exec("pgrep -f '^" .. nap(3001) .. "'").exitCode)
     fails(daemon:request("GET", "/process/session/" .. id), 404, "PROCESS_NOT_FOUND")
     assert.are_not.equal(0, daemon:exec("ls .daytona/sessions/" .. id).exitCode)
   end)
