@@ -159,6 +159,7 @@ build = {
     ["daytona.driver.uv"] = "lua/daytona/driver/uv.lua",
     ["daytona.errors"] = "lua/daytona/errors.lua",
     ["daytona.follow"] = "lua/daytona/follow.lua",
+    ["daytona.formats"] = "lua/daytona/formats.lua",
     ["daytona.fs"] = "lua/daytona/fs.lua",
     ["daytona.fs.file"] = "lua/daytona/fs/file.lua",
     ["daytona.fs.gitignore"] = "lua/daytona/fs/gitignore.lua",

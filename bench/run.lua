@@ -331,10 +331,15 @@ local function with_server(lua, ...)
   return everywhere .. on(lua, ...)
 end
 
-local function live_output()
+-- One program on every Lua.
+local function compete_with_server(program)
   local contenders = {}
-  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], with_server(lua[2], "live") } end
-  local field = compete(contenders)
+  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], with_server(lua[2], program) } end
+  return compete(contenders)
+end
+
+local function live_output()
+  local field = compete_with_server "live"
   for _, lua in ipairs(luas) do
     local age, few, many = field(lua[1], "age"), field(lua[1], "few"), field(lua[1], "many")
     row("Live output, printed to callback: " .. lua[1], ("%.2f ms"):format(age * 1e3),
@@ -356,9 +361,7 @@ end
 local function trees()
   local saved = rounds
   rounds = math.min(rounds, 3)
-  local contenders = {}
-  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], with_server(lua[2], "tree") } end
-  local field = compete(contenders)
+  local field = compete_with_server "tree"
   for _, lua in ipairs(luas) do
     local alone, first, nothing = field(lua[1], "single"), field(lua[1], "first"), field(lua[1], "nothing")
     row("5,000 small files, sync: " .. lua[1], ("%.0f ms"):format(first * 1e3),

@@ -27,6 +27,15 @@ local INIT = [[
     semaphore:wait(20)
     return result
   end
+  function while_wanted(fn)
+    local task = daytona.spawn(fn)
+    ngx.on_abort(function()
+      task:cancel()
+      task:wait()
+      ngx.exit(499)
+    end)
+    task:wait()
+  end
 ]]
 
 local RUN = [[
@@ -255,15 +264,7 @@ describe("in nginx #host", function()
     start { locations = {
       call = [[ box():exec("sleep 1101") ]],
       task = [[ daytona.spawn(function() box():exec("sleep 1101") end):wait() ]],
-      abort = [[
-        local task = daytona.spawn(function() return box():exec("sleep 1101") end)
-        ngx.on_abort(function()
-          task:cancel()
-          task:wait()
-          ngx.exit(499)
-        end)
-        task:wait()
-      ]],
+      abort = [[ while_wanted(function() return box():exec("sleep 1101") end) ]],
       sleep = "daytona.sleep(1000)",
     } }
     for _, path in ipairs { "/call", "/task", "/abort" } do
@@ -276,18 +277,7 @@ describe("in nginx #host", function()
   end)
 
   it("a client that hangs up ends its job, its session and its terminal", function()
-    local init = INIT .. [[
-      function while_wanted(fn)
-        local task = daytona.spawn(fn)
-        ngx.on_abort(function()
-          task:cancel()
-          task:wait()
-          ngx.exit(499)
-        end)
-        task:wait()
-      end
-    ]]
-    start { init = init, locations = {
+    start { locations = {
       popen = [[ while_wanted(function()
         daytona.using(assert(box():popen("sleep 1104")), function(job) job:read() end)
       end) ]],

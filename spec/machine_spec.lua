@@ -7,12 +7,7 @@ local loop = require "daytona.loop"
 local native = require "daytona.native"
 local scripted = require "spec.support.scripted_daemon"
 
-local function sh(command)
-  local pipe = io.popen(command)
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
-end
+local sh = require("spec.support.toolbox").sh
 
 describe("a sandbox", function()
   local service, sandbox

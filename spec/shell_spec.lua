@@ -2,12 +2,7 @@
 
 local name = require("daytona.compat").name
 
-local function sh(command)
-  local pipe = io.popen(command)
-  local text = pipe:read "*a"
-  pipe:close()
-  return text
-end
+local sh = require("spec.support.toolbox").sh
 
 if sh "command -v tmux" == "" then
   describe("a shell in a sandbox", function()

@@ -11,6 +11,7 @@ local base64 = require "daytona.base64"
 local compat = require "daytona.compat"
 local core = require "daytona.native"
 local errors = require "daytona.errors"
+local formats = require "daytona.formats"
 local http = require "daytona.http"
 local line_buffer = require "daytona.line_buffer"
 local loop = require "daytona.loop"
@@ -243,7 +244,7 @@ local function read_one(self, format)
     options.argument("read: the number of bytes", "count", format)
     return READ.bytes(self, format)
   end
-  local letter = type(format) == "string" and format:match("^%*?([lLna])")
+  local letter = formats.letter(format)
   if letter == "l" then return without_newline(READ.line(self)) end
   if letter == "L" then return READ.line(self) end
   if letter == "n" then return READ.number(self) end
@@ -251,17 +252,10 @@ local function read_one(self, format)
   errors.misuse(1, "read: the format must be 'l', 'L', 'n', 'a' or a number of bytes")
 end
 
--- One value a format, up to the first that cannot be had.
-local function read_each(self, n, format, ...)
-  local value, err = read_one(self, format)
-  if n == 1 or value == nil then return value, err end
-  return value, read_each(self, n - 1, ...)
-end
-
 local function read(self, ...)
   local n = select("#", ...)
   if n < 2 then return read_one(self, (...) or "l") end
-  return read_each(self, n, ...)
+  return formats.read(read_one, self, n, ...)
 end
 
 ---Reads as `file:read` does: "l" a line (the default), "L" a line with its end, "n" a
@@ -297,8 +291,8 @@ end
 ---@param ... "l"|"L"|"n"|integer
 ---@return fun(): string|number|nil ...
 function JobOutput:lines(...)
-  local formats = compat.pack(...)
-  return function() return or_raise(read(self, compat.unpack(formats, 1, formats.n))) end
+  local given = compat.pack(...)
+  return function() return or_raise(read(self, compat.unpack(given, 1, given.n))) end
 end
 
 ---Iterates over what is printed as it comes. Raises errors.
@@ -345,12 +339,9 @@ local function new_job(sandbox, id, command, offset, err_offset)
   return job
 end
 
+-- It is a folder's name, and an argument of programs.
 local function check_id(what, id)
-  options.argument(what, "text", id)
-  if id:find("[^%w._-]") or id:find("^[.-]") or #id > 100 then
-    errors.misuse(1, "%s is made of letters, digits and '._-', at most 100 of them", what)
-  end
-  return id
+  return options.identifier(what, id, "^[.-]")
 end
 
 local function open_job(self, operation)

@@ -204,6 +204,20 @@ function options.argument(what, kind, value)
   return value
 end
 
+---Checks an id of the caller's choice, which becomes a name over there: letters,
+---digits and "._-", at most 100 of them. Returns it.
+---@param what string     the function and the argument
+---@param id any
+---@param refused string  the pattern of what is none all the same
+---@return string
+function options.identifier(what, id, refused)
+  options.argument(what, "text", id)
+  if id:find("[^%w._-]") or id:find(refused) or #id > 100 then
+    errors.misuse(1, "%s is made of letters, digits and '._-', at most 100 of them", what)
+  end
+  return id
+end
+
 ---The type of whole numbers from `least` to `most`.
 ---@param least integer
 ---@param most integer

@@ -70,13 +70,9 @@ local function failure(sandbox, operation, what, kind, code, message)
   }
 end
 
+-- The daemon uses it as the name of a folder.
 local function check_id(what, id)
-  options.argument(what, "text", id)
-  -- The daemon uses it as the name of a folder.
-  if id:find("[^%w._-]") or id:find("^%.+$") or #id > 100 then
-    errors.misuse(1, "%s is made of letters, digits and '._-', at most 100 of them", what)
-  end
-  return id
+  return options.identifier(what, id, "^%.+$")
 end
 
 --- Watching for the end of a command -----------------------------------------------------

@@ -48,7 +48,7 @@ static unsigned value_of(char c)
 {
   static const unsigned char values[256] = {
 #define X BAD
-#define XXXX X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X
+#define X16 X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X
     X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
     X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,
     X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  X,  62, X,  62, X,  63,
@@ -57,8 +57,8 @@ static unsigned value_of(char c)
     15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, X,  X,  X,  X,  63,
     X,  26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
     41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, X,  X,  X,  X,  X,
-    XXXX, XXXX, XXXX, XXXX, XXXX, XXXX, XXXX, XXXX
-#undef XXXX
+    X16, X16, X16, X16, X16, X16, X16, X16
+#undef X16
 #undef X
   };
 

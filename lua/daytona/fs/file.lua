@@ -4,6 +4,7 @@
 
 local compat = require "daytona.compat"
 local errors = require "daytona.errors"
+local formats = require "daytona.formats"
 local fs = require "daytona.fs"
 local methods = require "daytona.methods"
 local numeral = require "daytona.numeral"
@@ -135,19 +136,13 @@ local function read_one(self, format)
     if self.spool then return self.spool:read(format) end
     return read_count(self, format)
   end
-  local kind = type(format) == "string" and format:match("^%*?([lLna])")
+  local kind = formats.letter(format)
   if not kind then errors.misuse(1, "read: the format must be \"l\", \"L\", \"n\", \"a\" or a number") end
   if self.spool then return read_spool(self.spool, kind) end
   if kind == "l" then return read_line(self, false) end
   if kind == "L" then return read_line(self, true) end
   if kind == "a" then return read_all(self) end
   return read_number(self)
-end
-
-local function read_each(self, n, format, ...)
-  local value, err = read_one(self, format)
-  if n == 1 or value == nil then return value, err end
-  return value, read_each(self, n - 1, ...)
 end
 
 ---As `file:read` of Lua: "l" (a line, which is what nothing means), "L" (with its
@@ -159,7 +154,7 @@ function File:read(...)
   check_open(self)
   local n = select("#", ...)
   if n == 0 then return self:read("l") end
-  return read_each(self, n, ...)
+  return formats.read(read_one, self, n, ...)
 end
 
 ---Iterates over what `read` gives. Raises when it cannot be read. (On PUC Lua 5.1
@@ -168,13 +163,13 @@ end
 ---@return fun(): string|number|nil ...
 function File:lines(...)
   check_open(self)
-  local formats, n = { ... }, select("#", ...)
+  local given, n = { ... }, select("#", ...)
   local function checked(value, err, ...)
     if value == nil and err then errors.assert(nil, err) end
     return value, err, ...
   end
   return function()
-    return checked(self:read(compat.unpack(formats, 1, n)))
+    return checked(self:read(compat.unpack(given, 1, n)))
   end
 end
 
