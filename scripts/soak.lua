@@ -6,7 +6,7 @@
 -- A file for Stage:work (spec/support/hosts.lua); COUNT in the environment says how many.
 
 local daytona, loop, say = ...
-local core = require "daytona.native"
+local core = require "daytona.base.native"
 
 local WORKERS = 8
 local seed = tonumber(os.getenv "SEED") or 1

@@ -3,7 +3,7 @@
 
 local daytona = require "daytona"
 local http = require "daytona.http"
-local url = require "daytona.url"
+local url = require "daytona.http.url"
 
 describe("the log of a build", function()
   local service

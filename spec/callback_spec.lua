@@ -1,8 +1,8 @@
 -- daytona.callback: for event-driven code and other coroutine libraries.
 
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
-local task = require "daytona.task"
+local task = require "daytona.loop.task"
 
 local sleep = loop.sleep
 

@@ -1,6 +1,6 @@
 -- The desktop of a sandbox, as a program has it.
 
-local native = require "daytona.native"
+local native = require "daytona.base.native"
 local scripted = require "spec.support.scripted_daemon"
 
 local function has(program)

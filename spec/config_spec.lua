@@ -1,4 +1,4 @@
-local config = require "daytona.config"
+local config = require "daytona.control.config"
 local daytona = require "daytona"
 
 local function resolved(opts, env)

@@ -1,6 +1,6 @@
 -- daytona.core: the C module as lua/daytona/meta/core.lua describes it.
 
-local core = require "daytona.native"
+local core = require "daytona.base.native"
 local Peer = require "spec.support.peer"
 
 local DONE, READABLE, WRITABLE = core.DONE, core.READABLE, core.WRITABLE

@@ -2,7 +2,8 @@
 -- plays the service: each request must be the next that it expects.
 
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
+local failure = require "daytona.http.failure"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 
@@ -24,11 +25,11 @@ local function ok(fields)
 end
 
 local function answered(status, body)
-  return function() return nil, errors.from_response { status = status, body = body or "" } end
+  return function() return nil, failure.from_response { status = status, body = body or "" } end
 end
 
 local function lost(code)
-  return function() return nil, errors.from_transport(code) end
+  return function() return nil, failure.from_transport(code) end
 end
 
 local function expect(...)
@@ -140,9 +141,9 @@ end)
 
 describe("after a lost answer, create", function()
   it("adopts the sandbox that was made", function()
-    for _, failure in ipairs { lost "reset", lost "truncated", answered(502), answered(503), answered(504),
+    for _, loss in ipairs { lost "reset", lost "truncated", answered(502), answered(503), answered(504),
       answered(500), answered(409, '{"message":"taken"}') } do
-      expect({ POST, failure }, { GET, ok() })
+      expect({ POST, loss }, { GET, ok() })
       assert.equal("id-1", assert(client:create()).id)
     end
   end)
@@ -251,7 +252,7 @@ end)
 describe("a create that is abandoned", function()
   local function abandoned(code)
     return function(request)
-      local err = errors.from_transport(code)
+      local err = failure.from_transport(code)
       request.on_abandon(err, request)
       return nil, err
     end

@@ -3,7 +3,7 @@
 
 local daytona = require "daytona"
 local devserver = require "daytona.devserver"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 
 local ROOT = (debug.getinfo(1, "S").source:match "^@(.*)spec/[^/]*$") or "./"
 if ROOT == "" then ROOT = "./" end

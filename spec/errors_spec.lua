@@ -1,8 +1,9 @@
-local errors = require "daytona.errors"
-local redact = require "daytona.redact"
+local errors = require "daytona.base.errors"
+local failure = require "daytona.http.failure"
+local redact = require "daytona.base.redact"
 
 local function answered(status, body, headers, context)
-  return errors.from_response({ status = status, body = body, headers = headers }, context)
+  return failure.from_response({ status = status, body = body, headers = headers }, context)
 end
 
 describe("an error", function()
@@ -134,19 +135,19 @@ describe("an error", function()
       out_of_memory = "internal", forked = "internal", internal = "internal", bad_argument = "invalid",
     }
     for code, kind in pairs(kinds) do
-      local err = errors.from_transport(code, "detail", 0, { operation = "get" })
+      local err = failure.from_transport(code, "detail", 0, { operation = "get" })
       assert.equal(kind, err.kind, code)
       assert.equal(code, err.code)
       assert.is_nil(err.errno)
     end
-    assert.equal(28, errors.from_transport("sink", "No space left on device", 28).errno)
-    assert.is_true(errors.is(errors.from_transport("connect_timeout"), "connection"))
+    assert.equal(28, failure.from_transport("sink", "No space left on device", 28).errno)
+    assert.is_true(errors.is(failure.from_transport("connect_timeout"), "connection"))
   end)
 
   it("says whether a later try may help", function()
     assert.is_true(answered(503, "").retryable)
     assert.is_true(answered(429, "").retryable)
-    assert.is_true(errors.from_transport("reset").retryable)
+    assert.is_true(failure.from_transport("reset").retryable)
     assert.is_false(answered(404, "").retryable)
     assert.is_false(answered(503, '{"code":"RECORDING_FFMPEG_NOT_FOUND"}').retryable)
   end)
@@ -163,7 +164,7 @@ end)
 
 describe("misuse", function()
   it("is raised at the line of the caller, however deep it is noticed", function()
-    local options = require "daytona.options"
+    local options = require "daytona.base.options"
     local line = debug.getinfo(1, "l").currentline + 1
     local _, text = pcall(function() return (options.check("f", { a = "string" }, { a = 1 })) end)
     assert.truthy(text:find("errors_spec.lua:" .. line .. ": f: option 'a'", 1, true), text)

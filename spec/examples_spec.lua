@@ -1,6 +1,6 @@
 -- The examples, run as they stand, against a local server.
 
-local name = require("daytona.compat").name
+local name = require("daytona.base.compat").name
 
 local LUA = ("LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./build/%s/?.so;;' %%s %s examples/%%s.lua %%s 2>&1")
   :format(name, name)

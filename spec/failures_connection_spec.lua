@@ -2,7 +2,7 @@
 -- operation the right kind of error in good time, and nothing left behind.
 
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local socket = require "cqueues.socket"
 local trials = require "spec.support.trial"

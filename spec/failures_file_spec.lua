@@ -4,10 +4,10 @@
 
 local check = require "luassert"
 local trials = require "spec.support.trial"
-local compat = require "daytona.compat"
+local compat = require "daytona.base.compat"
 local Child = require "spec.support.child"
 local nap = require "spec.support.nap"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 local small_disk = require "spec.support.small_disk"
 
 local trial

@@ -2,7 +2,7 @@
 -- operation the right kind of error, or success where the service's slip can be
 -- made good, and nothing left behind.
 
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local trials = require "spec.support.trial"
 
 local trial

@@ -5,7 +5,7 @@
 -- One connection to a host makes a second request wait in the queue.
 
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local nap = require "spec.support.nap"
 local socket = require "cqueues.socket"

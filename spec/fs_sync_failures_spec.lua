@@ -4,11 +4,11 @@
 
 local Child = require "spec.support.child"
 local daytona = require "daytona"
-local compat = require "daytona.compat"
-local core = require "daytona.native"
-local errors = require "daytona.errors"
+local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
 local nap = require "spec.support.nap"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 local small_disk = require "spec.support.small_disk"
 
 local files = require("spec.support.files").new()

@@ -1,7 +1,7 @@
 -- Trees of files between this machine and a sandbox of the local server.
 
 local daytona = require "daytona"
-local core = require "daytona.native"
+local core = require "daytona.base.native"
 
 local files = require("spec.support.files").new()
 local service, fs, folder, remote, _
@@ -235,7 +235,7 @@ describe("sync down", function()
 
   -- A server that answers this list of files, in place of the true one.
   local function lying(records)
-    local base64 = require "daytona.base64"
+    local base64 = require "daytona.base.base64"
     local list = base64.encode(table.concat(records, "//\n") .. "//\n0\n")
     assert(service.server:faults {
       { path = "/process/execute", status = 200,

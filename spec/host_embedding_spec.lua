@@ -4,7 +4,7 @@
 local hosts = require "spec.support.hosts"
 local loop = require "daytona.loop"
 local nginx = require "spec.support.nginx"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 
 local function page()
   local file = assert(io.open "doc/embedding.md")

@@ -4,7 +4,7 @@
 
 local hosts = require "spec.support.hosts"
 local loop = require "daytona.loop"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 
 -- Runs what is in `tasks` for at least 600 frames of about 1/60 s and until it is
 -- done; measures each daytona.update, without the time in which the machine ran

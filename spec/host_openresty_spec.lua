@@ -14,7 +14,7 @@ local complaints = nginx.complaints
 local INIT = [[
   daytona = require "daytona"
   loop = require "daytona.loop"
-  driver = require "daytona.driver.ngx"
+  driver = require "daytona.loop.driver.ngx"
   local made
   function box()
     made = made or assert(daytona.get(os.getenv "SANDBOX"))

@@ -2,7 +2,7 @@
 -- is said. Misbehaviour of the transport alone is the business of core specs.
 
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 

@@ -1,11 +1,11 @@
 -- Jobs as a user meets them: like io.popen's files, but nothing that happens to
 -- the connection or to this program touches them.
 
-local base64 = require "daytona.base64"
+local base64 = require "daytona.base.base64"
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local http = require "daytona.http"
-local job_module = require "daytona.job"
+local job_module = require "daytona.toolbox.job"
 local loop = require "daytona.loop"
 local support = require "spec.support.box"
 local toolbox = require "spec.support.toolbox"

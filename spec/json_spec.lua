@@ -1,15 +1,15 @@
-local json = require "daytona.json"
+local json = require "daytona.http.json"
 local shared = require "cjson"
 
 -- The same module again, over another codec.
 local function reloaded(setup)
-  local real, real_vim = package.loaded["daytona.json"], rawget(_G, "vim")
-  package.loaded["daytona.json"] = nil
+  local real, real_vim = package.loaded["daytona.http.json"], rawget(_G, "vim")
+  package.loaded["daytona.http.json"] = nil
   local undo = setup()
-  local fine, module = pcall(require, "daytona.json")
+  local fine, module = pcall(require, "daytona.http.json")
   undo()
   rawset(_G, "vim", real_vim)
-  package.loaded["daytona.json"] = real
+  package.loaded["daytona.http.json"] = real
   assert(fine, module)
   return module
 end
@@ -139,12 +139,12 @@ describe("JSON", function()
   end)
 
   it("asks for lua-cjson where no codec is", function()
-    local real = package.loaded["daytona.json"]
-    package.loaded["daytona.json"], package.loaded["cjson"] = nil, nil
+    local real = package.loaded["daytona.http.json"]
+    package.loaded["daytona.http.json"], package.loaded["cjson"] = nil, nil
     package.preload["cjson"] = function() error "none" end
-    local fine, message = pcall(require, "daytona.json")
+    local fine, message = pcall(require, "daytona.http.json")
     package.preload["cjson"] = nil
-    package.loaded["daytona.json"], package.loaded["cjson"] = real, shared
+    package.loaded["daytona.http.json"], package.loaded["cjson"] = real, shared
     assert.is_false(fine)
     assert.truthy(tostring(message):find("needs lua-cjson", 1, true))
   end)

@@ -2,13 +2,13 @@
 
 local Child = require "spec.support.child"
 local Peer = require "spec.support.peer"
-local compat = require "daytona.compat"
-local core = require "daytona.native"
+local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
 local cqueues = require "cqueues"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
-local task = require "daytona.task"
-local timers = require "daytona.timers"
+local task = require "daytona.loop.task"
+local timers = require "daytona.loop.timers"
 
 describe("waiting", function()
   local peer

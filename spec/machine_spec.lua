@@ -1,10 +1,10 @@
 -- A sandbox as a machine: ports, environment, what it uses; and the ways into it
 -- for others.
 
-local access = require "daytona.access"
+local access = require "daytona.control.access"
 local daytona = require "daytona"
 local loop = require "daytona.loop"
-local native = require "daytona.native"
+local native = require "daytona.base.native"
 local scripted = require "spec.support.scripted_daemon"
 
 local sh = require("spec.support.toolbox").sh

@@ -1,7 +1,7 @@
 -- Finding the C module: a checkout works with nothing but its lua folder on the
 -- path, and one that is not built says what to do.
 
-local compat = require "daytona.compat"
+local compat = require "daytona.base.compat"
 
 local function output(command)
   local pipe = assert(io.popen(command .. " 2>&1", "r"))
@@ -11,7 +11,7 @@ local function output(command)
 end
 
 local function run(folder, lua_path)
-  local program = [[print(require("daytona.native").version)]]
+  local program = [[print(require("daytona.base.native").version)]]
   return output(("cd %s && env -i PATH=\"$PATH\" LUA_PATH='%s/?.lua;' %s -e '%s'"):format(
     folder, lua_path, compat.name, program))
 end
@@ -28,8 +28,7 @@ describe("the C module", function()
   it("says how to build it when it is missing", function()
     local folder = os.tmpname()
     os.remove(folder)
-    output(("mkdir -p %s/lua/daytona && cp lua/daytona/native.lua lua/daytona/compat.lua %s/lua/daytona")
-      :format(folder, folder))
+    output(("mkdir -p %s/lua/daytona && cp -r lua/daytona/base %s/lua/daytona"):format(folder, folder))
     local text = run("/", folder .. "/lua")
     output("rm -r " .. folder)
     assert.matches("make LUA=" .. compat.name:gsub("%p", "%%%0"), text)

@@ -1,8 +1,8 @@
-local options = require "daytona.options"
-local wire = require "daytona.wire"
-local shell = require "daytona.shell"
-local url = require "daytona.url"
-local base64 = require "daytona.base64"
+local options = require "daytona.base.options"
+local names = require "daytona.http.names"
+local shell = require "daytona.base.shell"
+local url = require "daytona.http.url"
+local base64 = require "daytona.base.base64"
 
 describe("options", function()
   local spec = {
@@ -69,16 +69,17 @@ describe("names", function()
       minMemoryGiB = "min_memory_gib", maxDiskGiB = "max_disk_gib", isDir = "is_dir", createdAt = "created_at",
     }
     for service, lua in pairs(pairs_of) do
-      assert.equal(lua, wire.snake_name(service))
-      assert.equal(service, wire.camel_name(lua))
+      assert.equal(lua, names.snake_name(service))
+      assert.equal(service, names.camel_name(lua))
     end
   end)
 
   it("that belong to the user are left alone, all the way down", function()
     local raw = { someThing = { { innerName = 1 } }, labels = { teamName = "x" }, env = { pathTo = "y" } }
     assert.same({ some_thing = { { inner_name = 1 } }, labels = { teamName = "x" }, env = { pathTo = "y" } },
-      wire.to_lua(raw))
-    assert.same({ volumeId = "v", labels = { a_b = "c" } }, wire.to_service { volume_id = "v", labels = { a_b = "c" } })
+      names.to_lua(raw))
+    assert.same({ volumeId = "v", labels = { a_b = "c" } },
+      names.to_service { volume_id = "v", labels = { a_b = "c" } })
     assert.is_not_nil(raw.someThing)
   end)
 end)

@@ -2,8 +2,8 @@
 -- address that preview_url gives. Here curl plays the browser.
 
 local daytona = require "daytona"
-local native = require "daytona.native"
-local shell = require "daytona.shell"
+local native = require "daytona.base.native"
+local shell = require "daytona.base.shell"
 
 local PROGRAM = [[
 import base64, hashlib, http.server, json, sys
@@ -37,7 +37,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 
 describe("a preview", function()
   local service, sandbox, port
-  local json = require "daytona.json"
+  local json = require "daytona.http.json"
 
   -- Starts the program on a port that nobody has.
   local function serve(box)

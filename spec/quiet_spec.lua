@@ -1,12 +1,12 @@
 -- Many terminals and followed commands, open at once in one thread: at rest they
 -- wake nobody, and closed they leave nothing behind.
 
-local core = require "daytona.native"
+local core = require "daytona.base.native"
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
-local session_module = require "daytona.session"
+local session_module = require "daytona.toolbox.session"
 local support = require "spec.support.box"
 
 -- So many of each.

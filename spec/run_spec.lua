@@ -1,6 +1,6 @@
 -- Source code in a sandbox of the local server, and the charts it draws.
 
-local base64 = require "daytona.base64"
+local base64 = require "daytona.base.base64"
 
 local service, box
 

@@ -2,7 +2,7 @@
 -- live, and an end that always comes.
 
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local failure = require "daytona.http.failure"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 local support = require "spec.support.box"
@@ -184,7 +184,7 @@ describe("a session", function()
         local response, err = real(connection, request)
         if request.operation ~= "session exec" or not response then return response, err end
         lost = lost + 1
-        return nil, errors.from_transport "reset"
+        return nil, failure.from_transport "reset"
       end, function()
         local done = assert(session:exec("echo run >>count; cat count", { async = async }))
         if async then
@@ -201,7 +201,7 @@ describe("a session", function()
 
   it("does not claim to have run what never arrived", function()
     with_requests(function(real, connection, request)
-      if request.operation == "session exec" then return nil, errors.from_transport "reset" end
+      if request.operation == "session exec" then return nil, failure.from_transport "reset" end
       return real(connection, request)
     end, function()
       local r, err = session:exec "echo never"
@@ -216,7 +216,7 @@ describe("a session", function()
     with_requests(function(real, connection, request)
       if request.operation == "session command" and times < 2 then
         times = times + 1
-        return nil, errors.from_response { status = 500, body = '{"message":"failed to convert exit code to int"}' }
+        return nil, failure.from_response { status = 500, body = '{"message":"failed to convert exit code to int"}' }
       end
       return real(connection, request)
     end, function() assert.equal(0, assert(command:wait(20))) end)
@@ -268,8 +268,8 @@ describe("a session", function()
       assert.is_nil(none)
       assert.same({ "timeout", "wait" }, { err.kind, err.code })
       assert(command:input "go")
-      local out, problem, failure = drain(reader)
-      assert.is_nil(failure)
+      local out, problem, broken = drain(reader)
+      assert.is_nil(broken)
       assert.same({ "go\n", "e\n", 0, 0 }, { out, problem, reader.exit_code, command.exit_code })
       assert.is_nil((reader:read()))
     end)
@@ -345,7 +345,7 @@ describe("a session", function()
 
     it("to the end where the log's size cannot be had", function()
       with_requests(function(real, connection, request)
-        if request.operation == "stat" then return nil, errors.from_response { status = 404, body = "" } end
+        if request.operation == "stat" then return nil, failure.from_response { status = 404, body = "" } end
         return real(connection, request)
       end, function()
         local reader = start "echo a; exit 5":follow()
@@ -489,7 +489,7 @@ describe("a session of an old daemon", function()
 
   it("that dies does not keep them where the log's size cannot be had either", function()
     with_requests(function(real, connection, request)
-      if request.operation == "stat" then return nil, errors.from_response { status = 404, body = "" } end
+      if request.operation == "stat" then return nil, failure.from_response { status = 404, body = "" } end
       return real(connection, request)
     end, function()
       local reader = assert(session:exec("echo bye; exit 3", { async = true })):follow()
@@ -574,7 +574,7 @@ end)
 
 describe("a log", function()
   it("of a daemon that keeps no streams apart is all standard output", function()
-    local session = require "daytona.session"
+    local session = require "daytona.toolbox.session"
     assert.same({ stdout = "a\nb\n", stderr = "", output = "a\nb\n" }, session.split "a\nb\n")
     assert.same({ stdout = "a\n\1", stderr = "b\n", output = "a\nb\n\1" }, session.split "\1\1\1a\n\2\2\2b\n\1\1\1\1")
   end)

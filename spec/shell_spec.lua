@@ -1,6 +1,6 @@
 -- examples/shell.lua, as a person at a terminal has it: in tmux.
 
-local name = require("daytona.compat").name
+local name = require("daytona.base.compat").name
 
 local sh = require("spec.support.toolbox").sh
 

@@ -3,7 +3,7 @@
 -- or busybox.
 
 local daytona = require "daytona"
-local native = require "daytona.native"
+local native = require "daytona.base.native"
 local socket = require "cqueues.socket"
 local toolbox = require "spec.support.toolbox"
 

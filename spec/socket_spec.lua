@@ -2,10 +2,10 @@
 -- that requests fail with.
 
 local daytona = require "daytona"
-local errors = require "daytona.errors"
+local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
-local task = require "daytona.task"
-local websocket = require "daytona.websocket"
+local task = require "daytona.loop.task"
+local websocket = require "daytona.http.websocket"
 local websocket_peer = require "spec.support.websocket_peer"
 
 describe("a socket", function()

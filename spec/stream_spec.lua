@@ -1,6 +1,6 @@
 -- Logs and multipart bodies taken apart as they arrive; digests and base64.
 
-local core = require "daytona.native"
+local core = require "daytona.base.native"
 
 describe("a session log", function()
   -- Feeds the chunks; what each stream said, and all runs in order.

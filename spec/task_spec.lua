@@ -2,10 +2,10 @@
 
 local Child = require "spec.support.child"
 local Peer = require "spec.support.peer"
-local compat = require "daytona.compat"
-local errors = require "daytona.errors"
+local compat = require "daytona.base.compat"
+local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
-local task = require "daytona.task"
+local task = require "daytona.loop.task"
 
 local sleep = loop.sleep
 

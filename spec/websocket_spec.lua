@@ -1,8 +1,8 @@
 -- WebSockets as the layers above see them, against lua-http's server.
 
-local core = require "daytona.native"
+local core = require "daytona.base.native"
 local loop = require "daytona.loop"
-local task = require "daytona.task"
+local task = require "daytona.loop.task"
 local websocket_peer = require "spec.support.websocket_peer"
 
 describe("a WebSocket", function()

@@ -34,7 +34,7 @@ end
 
 -- The C module, or nil after saying what is wrong with it.
 local function check_core(say)
-  local found, core = pcall(require, "daytona.native")
+  local found, core = pcall(require, "daytona.base.native")
   if not found then
     say.error("the C module is missing", vim.split(tostring(core), "\n"))
     return nil

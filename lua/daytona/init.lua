@@ -28,20 +28,20 @@ local daytona = {}
 
 -- Name -> module it is in, and its name there.
 local ELSEWHERE = {
-  new = { "daytona.client", "new" },
-  spawn = { "daytona.task", "spawn" },
-  callback = { "daytona.task", "callback" },
-  gather = { "daytona.task", "gather" },
-  map = { "daytona.task", "map" },
+  new = { "daytona.control.client", "new" },
+  spawn = { "daytona.loop.task", "spawn" },
+  callback = { "daytona.loop.task", "callback" },
+  gather = { "daytona.loop.task", "gather" },
+  map = { "daytona.loop.task", "map" },
   sleep = { "daytona.loop", "sleep" },
   update = { "daytona.loop", "update" },
   use = { "daytona.loop", "use" },
   driver = { "daytona.loop", "driver_info" },
-  using = { "daytona.closing", "using" },
-  assert = { "daytona.errors", "assert" },
-  is_error = { "daytona.errors", "is" },
-  array = { "daytona.json", "array" },
-  null = { "daytona.json", "null" },
+  using = { "daytona.loop.closing", "using" },
+  assert = { "daytona.base.errors", "assert" },
+  is_error = { "daytona.base.errors", "is" },
+  array = { "daytona.http.json", "array" },
+  null = { "daytona.http.json", "null" },
   version = { "daytona.version", "library" },
 }
 

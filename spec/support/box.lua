@@ -7,7 +7,7 @@
 --   box:stop()
 
 local daytona = require "daytona"
-local sandbox = require "daytona.sandbox"
+local sandbox = require "daytona.control.sandbox"
 local toolbox = require "spec.support.toolbox"
 
 local Box = {}

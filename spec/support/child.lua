@@ -7,14 +7,14 @@
 -- `core`, `loop` and `task` are required for the program, ARG holds what `start` was
 -- given besides it, and say(...) prints a line at once. Its pid comes first.
 
-local compat = require "daytona.compat"
+local compat = require "daytona.base.compat"
 
 local Child = {}
 Child.__index = Child
 
 local PRELUDE = [[
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
-local core, loop, task = require "daytona.native", require "daytona.loop", require "daytona.task"
+local core, loop, task = require "daytona.base.native", require "daytona.loop", require "daytona.loop.task"
 local function say(...)
   local out = {}
   for i = 1, select("#", ...) do out[i] = tostring((select(i, ...))) end

@@ -14,7 +14,7 @@
 
 local devserver = require "daytona.devserver"
 local loop = require "daytona.loop"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 
 local hosts = {}
 
@@ -220,7 +220,7 @@ local function say(name, value) ngx.say("@", name, " ", tostring(value)) end
 ]] .. WORK .. [[
 in_a_task = function() finish(daytona.spawn(work, beats)) end
 one_beat = beat
-require("daytona.driver.ngx").use_doorbell(%s)
+require("daytona.loop.driver.ngx").use_doorbell(%s)
 ]]
 
 -- The host's own work are other requests.

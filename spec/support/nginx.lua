@@ -22,7 +22,7 @@
 -- specs. nginx's own leaks are left out by name.
 
 local cqueues = require "cqueues"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 local socket = require "cqueues.socket"
 
 local ROOT = io.popen("pwd"):read("*l")

@@ -19,7 +19,7 @@
 -- answered 404, as an old daemon does. The process ends when this one does.
 
 if not ... or ... == "spec.support.scripted_daemon" then
-  local base64 = require "daytona.native".base64
+  local base64 = require "daytona.base.native".base64
   local cjson = require "cjson"
   local Peer = {}
   Peer.__index = Peer

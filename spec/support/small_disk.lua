@@ -5,7 +5,7 @@
 --   if not small_disk.possible() then return pending "..." end
 --   small_disk.command(folder, "2m", command)   that command, with it mounted on `folder`
 
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 
 local small_disk = {}
 

@@ -16,12 +16,12 @@
 -- does, and so connections of their own.
 
 local check = require "luassert"
-local compat = require "daytona.compat"
-local core = require "daytona.native"
+local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
 local daytona = require "daytona"
 local devserver = require "daytona.devserver"
 local loop = require "daytona.loop"
-local shell = require "daytona.shell"
+local shell = require "daytona.base.shell"
 
 local Trial = {}
 Trial.__index = Trial

@@ -10,10 +10,10 @@
 -- The server ends with this program, however that ends: it watches the pipe that
 -- this program reads from.
 
-local errors = require "daytona.errors"
-local json = require "daytona.json"
-local options = require "daytona.options"
-local shell = require "daytona.shell"
+local errors = require "daytona.base.errors"
+local json = require "daytona.http.json"
+local options = require "daytona.base.options"
+local shell = require "daytona.base.shell"
 
 local devserver = {}
 

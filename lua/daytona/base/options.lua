@@ -1,0 +1,257 @@
+-- Option tables: what a caller wrote is checked here, before anything is sent.
+--
+-- A specification is a table from option name to type. A mistake is raised at
+-- the caller's line and says what would have been right. Option tables are
+-- only read: they may be constants of the caller.
+
+local errors = require "daytona.base.errors"
+local shell = require "daytona.base.shell"
+
+local options = {}
+
+local EMPTY = {}
+
+--- Types ---------------------------------------------------------------------------
+
+local EXACT = 9007199254740992 -- 2^53
+
+local function is_integer(value)
+  return type(value) == "number" and value % 1 == 0 and value > -EXACT and value < EXACT
+end
+
+local function is_callable(value)
+  if type(value) == "function" then return true end
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__call ~= nil
+end
+
+local function is_map(value)
+  if type(value) ~= "table" then return false end
+  for key, item in pairs(value) do
+    if type(key) ~= "string" or type(item) ~= "string" then return false end
+  end
+  return true
+end
+
+local function is_list(value)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if type(value[i]) ~= "string" then return false end
+  end
+  return true
+end
+
+local function is_texts(value)
+  return type(value) == "table" and is_list(value) or type(value) == "string" and value ~= ""
+end
+
+local function is_timeout(value)
+  return type(value) == "number" and value >= 0 and value < math.huge
+end
+
+---A type is a name from this table, a list of allowed values, or a function
+---that returns true, or false and what was expected.
+local TYPES = {
+  any = { function(v) return v ~= nil end, "anything" },
+  boolean = { function(v) return type(v) == "boolean" end, "true or false" },
+  string = { function(v) return type(v) == "string" end, "a string" },
+  text = { function(v) return type(v) == "string" and v ~= "" end, "a string that is not empty" },
+  number = { function(v) return type(v) == "number" and v == v end, "a number" },
+  integer = { is_integer, "a whole number" },
+  count = { function(v) return is_integer(v) and v >= 0 end, "a whole number, 0 or more" },
+  positive = { function(v) return is_integer(v) and v >= 1 end, "a whole number, 1 or more" },
+  seconds = { is_timeout, "seconds, 0 or more" },
+  table = { function(v) return type(v) == "table" end, "a table" },
+  map = { is_map, "a table of strings by name" },
+  list = { is_list, "a list of strings" },
+  texts = { is_texts, "a string or a list of strings" },
+  callable = { is_callable, "a function" },
+  file = { function(v) return io.type(v) == "file" end, "an open file" },
+}
+
+local function is_one_of(allowed, value)
+  for i = 1, #allowed do
+    if allowed[i] == value then return true end
+  end
+  return false
+end
+
+local function quoted(list)
+  local out = {}
+  for i = 1, #list do out[i] = '"' .. tostring(list[i]) .. '"' end
+  return table.concat(out, ", ")
+end
+
+-- Whether `value` is what `kind` says, and what that is.
+local function fits(kind, value)
+  if type(kind) == "string" then
+    local known = TYPES[kind]
+    return known[1](value), known[2]
+  elseif type(kind) == "table" then
+    return is_one_of(kind, value), "one of " .. quoted(kind)
+  end
+  return kind(value)
+end
+
+-- How a wrong value is shown: its type, and what it is where that is short and
+-- cannot be a secret: no string is shown but in place of a word from a list.
+local function shown(value, kind)
+  local is = type(value)
+  if is == "number" or is == "boolean" or is == "nil" then return tostring(value) end
+  if is ~= "string" then return "a " .. is end
+  if value == "" then return "an empty string" end
+  if type(kind) == "table" and #value < 40 then return '"' .. value .. '"' end
+  return type(kind) == "function" and "this string" or "a string"
+end
+
+-- What is wrong with a table, where one would be right; its values may be secrets.
+local function flaw_in(value, kind)
+  if kind == "map" then
+    for key, item in pairs(value) do
+      if type(key) ~= "string" then return ("one with the key [%s]"):format(tostring(key)) end
+      if type(item) ~= "string" then return ("one where '%s' is a %s"):format(key, type(item)) end
+    end
+  elseif kind == "list" then
+    for i = 1, #value do
+      if type(value[i]) ~= "string" then return ("one whose item %d is a %s"):format(i, type(value[i])) end
+    end
+    return "a table with names or gaps"
+  end
+  return "a table"
+end
+
+local function refuse(what, kind, expected, value)
+  local given = type(value) == "table" and flaw_in(value, kind) or shown(value, kind)
+  errors.misuse(1, "%s must be %s, not %s", what, expected, given)
+end
+
+--- Unknown names ----------------------------------------------------------------------
+
+-- How many letters are to be changed to make one word of the other.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local corner = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and corner or corner + 1
+      corner = row[j]
+      row[j] = math.min(cost, corner + 1, row[j - 1] + 1)
+    end
+  end
+  return row[#b]
+end
+
+local function nearest(name, names)
+  local plain = name:lower():gsub("[_-]", "")
+  local best, least = nil, 3
+  for i = 1, #names do
+    local far = distance(plain, (names[i]:gsub("_", "")))
+    if far < least and far < #plain then best, least = names[i], far end
+  end
+  return best
+end
+
+local function refuse_unknown(what, spec, name, given)
+  if given == package.loaded.daytona then
+    errors.misuse(1, "%s is a function: call it with a dot, not with a colon", what)
+  end
+  local names = {}
+  for known in pairs(spec) do names[#names + 1] = known end
+  table.sort(names)
+  if type(name) ~= "string" then
+    errors.misuse(1, "%s: options are named, but there is [%s]", what, tostring(name))
+  end
+  local guess = nearest(name, names)
+  errors.misuse(1, "%s: unknown option '%s'%s; the options are: %s", what, name,
+    guess and " (did you mean '" .. guess .. "'?)" or "", table.concat(names, ", "))
+end
+
+---Checks `given` (nil: no options) against `spec` and returns it, or an empty
+---table. Raises at the caller's line on an unknown name or a wrong value.
+---@param what string                  the function, for the message: "exec"
+---@param spec table<string, any>      name -> type
+---@param given? table
+---@return table
+function options.check(what, spec, given)
+  if given == nil then return EMPTY end
+  if type(given) ~= "table" then
+    errors.misuse(1, "%s: options must be a table, not %s", what, shown(given))
+  end
+  for name, value in pairs(given) do
+    local kind = spec[name]
+    if kind == nil then refuse_unknown(what, spec, name, given) end
+    local fine, expected = fits(kind, value)
+    if not fine then
+      refuse(("%s: option '%s'"):format(what, name), kind, expected, value)
+    end
+  end
+  return given
+end
+
+---Checks one positional argument; returns it.
+---@generic T
+---@param what string   the function and the argument: "exec: command"
+---@param kind any      a type as in a specification
+---@param value T
+---@return T
+function options.argument(what, kind, value)
+  local fine, expected = fits(kind, value)
+  if not fine then refuse(what, kind, expected, value) end
+  return value
+end
+
+---Checks an id of the caller's choice, which becomes a name over there: letters,
+---digits and "._-", at most 100 of them. Returns it.
+---@param what string     the function and the argument
+---@param id any
+---@param refused string  the pattern of what is none all the same
+---@return string
+function options.identifier(what, id, refused)
+  options.argument(what, "text", id)
+  if id:find("[^%w._-]") or id:find(refused) or #id > 100 then
+    errors.misuse(1, "%s is made of letters, digits and '._-', at most 100 of them", what)
+  end
+  return id
+end
+
+---The type of whole numbers from `least` to `most`.
+---@param least integer
+---@param most integer
+---@return fun(value: any): boolean, string
+function options.range(least, most)
+  local text = string.format("a whole number from %d to %d", least, most)
+  return function(value)
+    return is_integer(value) and value >= least and value <= most, text
+  end
+end
+
+---Checks the names of environment variables, and lists the values, which errors
+---must not show.
+---@param operation string
+---@param env? table<string, string>
+---@return string[] secrets
+function options.environment(operation, env)
+  local secrets = {}
+  for name, value in pairs(env or EMPTY) do
+    if not shell.is_name(name) then
+      errors.misuse(1, "%s: '%s' cannot be the name of an environment variable", operation, name)
+    end
+    secrets[#secrets + 1] = value
+  end
+  return secrets
+end
+
+---A copy of a table, one level deep; a new table for nil.
+---@param source? table
+---@return table
+function options.copy(source)
+  local out = {}
+  for key, value in pairs(source or EMPTY) do out[key] = value end
+  return out
+end
+
+return options

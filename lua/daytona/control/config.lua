@@ -1,0 +1,192 @@
+-- Configuration: from options, the environment and, when asked for, an env
+-- file, to what a client needs to know. Sends nothing.
+--
+-- What is given explicitly wins over the environment, that over the file, that
+-- over the default. An empty variable counts as unset. A key from the
+-- environment never goes to an address that a file chose.
+
+local errors = require "daytona.base.errors"
+local options = require "daytona.base.options"
+local url = require "daytona.http.url"
+
+local config = {}
+
+config.DEFAULT_API_URL = "https://app.daytona.io/api"
+
+---What `daytona.new` takes. Everything is optional where the environment says it.
+---@class daytona.Config
+---@field api_key? string         DAYTONA_API_KEY
+---@field jwt_token? string       DAYTONA_JWT_TOKEN; needs organization_id
+---@field organization_id? string DAYTONA_ORGANIZATION_ID
+---@field api_url? string         DAYTONA_API_URL; https://app.daytona.io/api
+---@field server_url? string      old name of api_url (DAYTONA_SERVER_URL)
+---@field target? string          DAYTONA_TARGET: the region of new sandboxes
+---@field env_file? boolean|string read this file too; true: .env.local and .env here
+---@field proxy? string           "": none; unset: as https_proxy and no_proxy say
+---@field no_proxy? string
+---@field ca_file? string
+---@field ca_path? string
+---@field client_cert? string
+---@field client_key? string
+---@field insecure? boolean       do not verify certificates
+---@field insecure_http? boolean  allow http to another machine
+---@field connect_timeout? number seconds; 10
+---@field timeout? number         seconds, of a plain request; 60, and 0 for none
+---@field max_bytes? integer      cap of an answer kept in memory; 64 MiB
+---@field max_retries? integer    further tries where repeating is safe; 3
+---@field max_connections? integer to one host; 256. The first client that says it sets it for the whole program
+---@field user_agent? string      added to ours
+local SPEC = {
+  api_key = "string", jwt_token = "string", organization_id = "string",
+  api_url = "string", server_url = "string", target = "string",
+  env_file = function(v) return type(v) == "boolean" or type(v) == "string", "true, false or a path" end,
+  proxy = "string", no_proxy = "string", ca_file = "text", ca_path = "text",
+  client_cert = "text", client_key = "text", insecure = "boolean", insecure_http = "boolean",
+  connect_timeout = "seconds", timeout = "seconds", max_bytes = "positive",
+  max_retries = "count", max_connections = "positive", user_agent = "text",
+}
+
+local DEFAULTS = {
+  connect_timeout = 10, timeout = 60, max_bytes = 64 * 1024 * 1024, max_retries = 3,
+}
+
+-- Option -> variables, the first that is set counts.
+local VARIABLES = {
+  api_key = { "DAYTONA_API_KEY" },
+  jwt_token = { "DAYTONA_JWT_TOKEN" },
+  organization_id = { "DAYTONA_ORGANIZATION_ID" },
+  api_url = { "DAYTONA_API_URL", "DAYTONA_SERVER_URL" },
+  target = { "DAYTONA_TARGET" },
+}
+
+local function unquoted(value)
+  local double = value:match('^"(.-[^\\]?)"%s*$')
+  if value:sub(1, 2) == '""' then double = "" end
+  if double then
+    return (double:gsub("\\(.)", function(c) return c == "n" and "\n" or c == "t" and "\t" or c end))
+  end
+  return value:match("^'([^']*)'") or value:gsub("%s+#.*$", ""):match("^(.-)%s*$")
+end
+
+-- The DAYTONA_* variables of an env file; nil, message when it cannot be read.
+local function read_env_file(path)
+  local file, why = io.open(path, "r")
+  if not file then return nil, why end
+  local found = {}
+  for line in file:lines() do
+    local name, value = line:gsub("\r$", ""):match("^%s*(DAYTONA_[%w_]+)%s*=%s*(.-)%s*$")
+    if not name then
+      name, value = line:gsub("\r$", ""):match("^%s*export%s+(DAYTONA_[%w_]+)%s*=%s*(.-)%s*$")
+    end
+    if name then found[name] = unquoted(value) end
+  end
+  file:close()
+  return found
+end
+
+local function file_variables(env_file)
+  if not env_file then return {} end
+  if type(env_file) == "string" then return read_env_file(env_file) end
+  local found = read_env_file(".env") or {}
+  for name, value in pairs(read_env_file(".env.local") or {}) do found[name] = value end
+  return found
+end
+
+local function first_set(names, get)
+  for i = 1, #names do
+    local value = get(names[i])
+    if value ~= nil and value ~= "" then return value end
+  end
+end
+
+-- Each setting and where it came from: "option", "environment", "file".
+local function gather(opts, env, file)
+  local values, origin = {}, {}
+  -- A variable that is present but empty hides the file's.
+  local function from_file(name) if env(name) == nil then return file[name] end end
+  for name, variables in pairs(VARIABLES) do
+    local value, from = opts[name], "option"
+    if name == "api_url" and (value == nil or value == "") then value = opts.server_url end
+    if value == nil or value == "" then value, from = first_set(variables, env), "environment" end
+    if value == nil then value, from = first_set(variables, from_file), "file" end
+    values[name], origin[name] = value, value and from
+  end
+  return values, origin
+end
+
+local function fail(fmt, ...)
+  return nil, errors.new { kind = "config", operation = "configure", message = fmt:format(...) }
+end
+
+-- An explicit JWT must not be shadowed by a key that happens to be around; in
+-- the same place, the key wins.
+local RANK = { option = 3, environment = 2, file = 1 }
+
+local function choose_credential(values, origin)
+  if values.api_key and values.jwt_token then
+    if RANK[origin.jwt_token] > RANK[origin.api_key] then values.api_key = nil
+    else values.jwt_token = nil end
+  end
+  return origin[values.api_key and "api_key" or "jwt_token"]
+end
+
+local function check_credential(values)
+  if not values.api_key and not values.jwt_token then
+    return fail("no API key: pass api_key, or set DAYTONA_API_KEY")
+  end
+  if values.jwt_token and not values.organization_id then
+    return fail("a JWT needs its organization: pass organization_id, or set DAYTONA_ORGANIZATION_ID")
+  end
+  local credential = values.api_key or values.jwt_token
+  if credential:find("[%c ]") or credential:find("[\128-\255]") then
+    return fail("the %s holds white space or characters that no key has", values.api_key and "API key" or "JWT")
+  end
+  if values.organization_id and values.organization_id:find("%c") then
+    return fail("organization_id holds a control character")
+  end
+  return true
+end
+
+local function check_url(text, insecure_http)
+  local parts = url.parse(text)
+  if not parts then return fail("api_url is not an http or https URL: %s", text) end
+  if parts.userinfo then return fail("api_url must not hold a user name or password") end
+  if parts.path:find("?", 1, true) then return fail("api_url must not hold a query: %s", text) end
+  if parts.scheme == "http" and not insecure_http and not url.is_loopback(parts.host) then
+    return fail("api_url would send the key unencrypted to %s: use https, or pass insecure_http = true", parts.host)
+  end
+  return (url.text(parts):gsub("/+$", ""))
+end
+
+---Resolves a configuration: a new table of daytona.Config in which credentials,
+---api_url and the limits are settled. Raises on an unknown or mistyped option;
+---nil and an error of kind "config" when credentials are missing, the URL is
+---unusable or an env file named explicitly cannot be read.
+---@param opts? daytona.Config
+---@param env? fun(name: string): string?  os.getenv
+---@return daytona.Config?
+---@return daytona.Error?
+function config.resolve(opts, env)
+  opts = options.check("daytona.new", SPEC, opts)
+  local file, why = file_variables(opts.env_file)
+  if not file then return fail("the env file cannot be read: %s", why) end
+  local values, origin = gather(opts, env or os.getenv, file)
+  local credential_from = choose_credential(values, origin)
+  local fine, err = check_credential(values)
+  if not fine then return nil, err end
+  if origin.api_url == "file" and credential_from == "environment" then
+    return fail("the env file chooses api_url, but the credential comes from the environment: "
+      .. "set DAYTONA_API_URL too, or pass api_url")
+  end
+  local resolved = options.copy(opts)
+  for name, value in pairs(DEFAULTS) do
+    if resolved[name] == nil then resolved[name] = value end
+  end
+  for name in pairs(VARIABLES) do resolved[name] = values[name] end
+  resolved.server_url, resolved.env_file = nil, nil
+  resolved.api_url, err = check_url(values.api_url or config.DEFAULT_API_URL, opts.insecure_http)
+  if not resolved.api_url then return nil, err end
+  return resolved
+end
+
+return config

@@ -1,0 +1,590 @@
+-- One request and its answer: retries, deadlines, redirects, streams, errors.
+--
+-- The only place that turns transport codes and statuses into errors. It knows
+-- no endpoint, and it waits only through the loop.
+
+local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
+local failure = require "daytona.http.failure"
+local json = require "daytona.http.json"
+local loop = require "daytona.loop"
+local random = require "daytona.base.random"
+local url = require "daytona.http.url"
+
+local http = {}
+
+local DONE, READABLE, WRITABLE, PROGRESS = core.DONE, core.READABLE, core.WRITABLE, core.PROGRESS
+
+local MAX_REDIRECTS = 5
+local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
+
+--- Connections --------------------------------------------------------------------
+
+---Where requests go, and with what: the control plane is one, each toolbox one.
+---@class daytona.Connection
+---@field base string             requests append their path to it
+---@field profile userdata        headers (with the credential), TLS, proxy
+---@field connect_timeout number  seconds
+---@field timeout number          seconds, of a request that says nothing else
+---@field max_bytes integer
+---@field max_retries integer
+---@field calls table<table, daytona.core.Call>  see http.call
+
+-- Connection -> texts that must never be shown. Beside the object, so that
+-- whoever prints a connection does not print them.
+local secrets_of = setmetatable({}, { __mode = "k" })
+
+---Makes a connection. `profile` holds the headers every request carries and
+---`bare` makes one without any of them, for other hosts.
+---@param fields { base: string, profile: userdata, bare: (fun(): userdata), connect_timeout: number, timeout: number, max_bytes: integer, max_retries: integer }
+---@param secrets string[]
+---@return daytona.Connection
+function http.connection(fields, secrets)
+  secrets_of[fields], fields.calls = secrets, {}
+  return fields
+end
+
+---The same way to another base, as to a sandbox's toolbox.
+---@param connection daytona.Connection
+---@param base string
+---@return daytona.Connection
+function http.rebase(connection, base)
+  local copy = {}
+  for name, value in pairs(connection) do copy[name] = value end
+  copy.base = base
+  return http.connection(copy, secrets_of[connection])
+end
+
+--- Requests -----------------------------------------------------------------------
+
+---@class daytona.Request
+---@field method? string            GET
+---@field path? string              appended to the connection's base, or
+---@field url? string               a whole URL
+---@field query? table              list of {name, value}, or a map
+---@field json? any                 sent as JSON
+---@field lists? table<string, true> fields of `json` that are arrays even when empty
+---@field body? string              sent as it is
+---@field body_is_json? boolean     `body` is a JSON text
+---@field body_file? file*          sent from its position, or
+---@field body_source? fun(): string?, any  the next chunk, nil at the end; nil, reason to give up
+---@field body_length? integer      of body_file or body_source, when known
+---@field rewind? fun(): boolean    begins `body_source` anew, for a further try; false where it cannot
+---@field parts? table[]            multipart: as daytona.core.Part, and one may have `source`
+---@field headers? table<string, string>
+---@field timeout? number           seconds for all of it, 0 none
+---@field idle_timeout? number      seconds without a byte, 0 none
+---@field safe? boolean             repeating it is harmless (GET, HEAD, PUT, DELETE are)
+---@field sink_file? file*          where the body goes, or
+---@field sink? fun(chunk: string): any, any  false, reason to give up
+---@field on_headers? fun(transfer: daytona.core.Transfer)  called before the first chunk of the sink
+---@field accept? integer           a further status that is an answer, not a failure; its body is not checked
+---@field max_bytes? integer
+---@field on_progress? fun(done: integer, total?: integer)
+---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
+---@field optional? boolean         ... unless the body is empty
+---@field endpoint? { number: string, text: string }  as of http.call: an answer of just these needs no `json`
+---@field flaw? fun(value: any): string?  what that JSON is instead of what it should be, or nil
+---@field with_headers? boolean     response.headers is wanted
+---@field operation? string         for errors
+---@field what? string              for errors: the path or name in question
+---@field sandbox? any              for errors
+---@field secrets? string[]         more texts that errors must not show
+---@field on_abandon? fun(err: daytona.Error, request: daytona.Request)  see http.request
+
+---@class daytona.Response
+---@field status integer
+---@field body string
+---@field json? any                      when `answer` was asked for
+---@field number? integer                when `endpoint` was, and fits: these two instead of `json`
+---@field text? string
+---@field headers? table<string, string> when `with_headers`
+
+local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
+
+local JSON_HEADER = "Content-Type: application/json"
+
+local function all_secrets(connection, request)
+  local known, more = secrets_of[connection], request.secrets
+  if not more then return known end
+  local all = {}
+  for _, list in ipairs { known or {}, more } do
+    for i = 1, #list do all[#all + 1] = list[i] end
+  end
+  return all
+end
+
+---What errors about a request are to say.
+---@param connection daytona.Connection
+---@param request { operation?: string, sandbox?: any, what?: string, method?: string, path?: string, secrets?: string[] }
+---@return table  the context of failure.from_response
+function http.context_of(connection, request)
+  return {
+    operation = request.operation, sandbox = request.sandbox, what = request.what,
+    method = request.method or "GET", path = request.path or "",
+    secrets = all_secrets(connection, request),
+  }
+end
+
+local context_of = http.context_of
+
+-- nil, and an error about this request.
+local function refused(connection, request, fields)
+  fields.operation, fields.sandbox, fields.what = request.operation, request.sandbox, request.what
+  fields.secrets = all_secrets(connection, request)
+  return nil, errors.new(fields)
+end
+
+local function header_lines(request, is_json)
+  local headers = request.headers
+  if not headers then return is_json and { JSON_HEADER } or nil end
+  local lines = {}
+  for name, value in pairs(headers) do lines[#lines + 1] = name .. ": " .. tostring(value) end
+  if is_json then lines[#lines + 1] = JSON_HEADER end
+  return lines
+end
+
+-- The body as text, when the request holds it in memory.
+local function body_text(request)
+  if request.json == nil then return request.body end
+  local text, problem = json.encode(request.json, request.lists)
+  if not text then errors.misuse(1, "%s: %s", request.operation or "request", problem) end
+  return text
+end
+
+-- Multipart parts as the core wants them; the part with a source uses the queue.
+local function core_parts(parts)
+  local out = {}
+  for i = 1, #parts do
+    local part = parts[i]
+    out[i] = {
+      name = part.name, filename = part.filename, type = part.type, data = part.data,
+      file = part.file, queue = part.source and true or nil, length = part.length,
+    }
+  end
+  return out
+end
+
+local function source_of(request)
+  if request.body_source then return request.body_source end
+  for _, part in ipairs(request.parts or {}) do
+    if part.source then return part.source end
+  end
+end
+
+-- Files that are sent start again at the same place when a request is repeated.
+local function remember_positions(request)
+  local places = {}
+  local function add(file)
+    if file then places[#places + 1] = { file, (file:seek()) } end
+  end
+  add(request.body_file)
+  for _, part in ipairs(request.parts or {}) do add(part.file) end
+  return places[1] and places
+end
+
+-- Whether the body can be sent once more; its files then are where they were.
+local function can_resend(request, places)
+  if source_of(request) then return request.rewind ~= nil and request.rewind() end
+  for _, place in ipairs(places or {}) do
+    if not place[2] or not place[1]:seek("set", place[2]) then return false end
+  end
+  return true
+end
+
+-- What stays the same over all tries of a request.
+local function prepare(connection, request)
+  local is_json = request.json ~= nil or request.body_is_json
+  local target = request.url or (connection.base .. request.path)
+  if request.query then target = target .. url.query(request.query) end
+  local timeout = request.timeout or connection.timeout
+  local call = {
+    url = target, method = request.method or "GET", profile = connection.profile,
+    headers = header_lines(request, is_json), body = body_text(request),
+    connect_timeout = connection.connect_timeout,
+    timeout = timeout > 0 and timeout or nil, idle_timeout = request.idle_timeout,
+    max_bytes = request.max_bytes or connection.max_bytes,
+  }
+  if request.body_file or request.body_source or request.parts then
+    call.body_file = request.body_file
+    call.body_queue = request.body_source and true or nil
+    call.body_length = request.body_length
+    call.parts = request.parts and core_parts(request.parts)
+  end
+  if request.sink_file then call.sink_file, call.max_bytes = request.sink_file, request.max_bytes end
+  if request.sink then call.sink_queue, call.max_bytes = true, request.max_bytes end
+  if request.on_progress then call.progress = true end
+  return call
+end
+
+--- Waiting and streaming ------------------------------------------------------------
+
+-- Why a function of the caller's ended the transfer.
+local function give_up(code, reason)
+  if errors.is(reason) then return reason end
+  return failure.from_transport(code, reason ~= nil and tostring(reason) or nil)
+end
+
+-- Offers chunks until the queue is full. Returns the source while it has more,
+-- and the chunk that was not taken; or nil, nil, err.
+local function feed(op, source, chunk)
+  while true do
+    local rested, stopped = loop.breathe()
+    if not rested then return nil, nil, stopped end
+    if chunk == nil then
+      local reason
+      chunk, reason = source()
+      if chunk == nil and reason ~= nil then return nil, nil, give_up("source", reason) end
+      if chunk == nil then
+        op.transfer:finish()
+        return nil
+      end
+      if type(chunk) ~= "string" then
+        errors.misuse(1, "upload: the source returned a %s; it returns strings, and nil at the end", type(chunk))
+      end
+    end
+    if chunk ~= "" then
+      local taken = op.transfer:write(chunk)
+      if taken == false then return source, chunk end
+      if not taken then return nil end -- the transfer is over; it will say why
+    end
+    chunk = nil
+  end
+end
+
+-- Hands over what has arrived. true, or nil, err.
+local function drain(op, request)
+  local sink, on_headers = request.sink, request.on_headers
+  local chunk = op.transfer:read()
+  if chunk and on_headers and not op.announced then
+    op.announced = true
+    on_headers(op.transfer)
+  end
+  while chunk do
+    local kept, reason = sink(chunk)
+    if kept == false then return nil, give_up("sink", reason) end
+    local rested, stopped = loop.breathe()
+    if not rested then return nil, stopped end
+    chunk = op.transfer:read()
+  end
+  return true
+end
+
+local function report(op, request)
+  local received, receiving, sent, sending = op.transfer:progress()
+  if request.parts or request.body or request.body_file or request.body_source then
+    request.on_progress(sent, sending)
+  else
+    request.on_progress(received, receiving)
+  end
+end
+
+-- Keeps streams and progress going until the transfer is over. true, or nil, err.
+local function run_streams(op, request)
+  local source = source_of(request)
+  local chunk, err
+  local sink, progress = request.sink, request.on_progress
+  local mask = DONE + (sink and READABLE or 0) + (progress and PROGRESS or 0)
+  while not op.done do
+    if source then
+      source, chunk, err = feed(op, source, chunk)
+      if err then return nil, err end
+    end
+    if not op.done then
+      local happened
+      happened, err = loop.wait(op, mask + (source and WRITABLE or 0))
+      if not happened then return nil, err end
+    end
+    if sink then
+      local fine
+      fine, err = drain(op, request)
+      if not fine then return nil, err end
+    end
+    if progress then report(op, request) end
+  end
+  if sink then return drain(op, request) end
+  return true
+end
+
+local function wait_for(op, request, streams)
+  if streams then return run_streams(op, request) end
+  return loop.wait(op, DONE)
+end
+
+-- Ctrl-C is raised by the wait, and functions of the caller may raise. In a task
+-- of PUC Lua 5.1 neither is caught: it cannot yield across pcall (a transfer
+-- left behind so is ended by the collector).
+local function protected_wait(op, request, streams)
+  if compat.pcall_yields or not loop.current() then return pcall(wait_for, op, request, streams) end
+  return true, wait_for(op, request, streams)
+end
+
+--- Failures -----------------------------------------------------------------------
+
+-- The wait itself ended: cancelled, or the caller's stream gave up.
+local function explain(err, request)
+  if err.operation then return err end
+  return errors.new {
+    kind = err.kind, code = err.code, message = err.message, operation = request.operation,
+    what = request.what, sandbox = request.sandbox, cause = err.cause, errno = err.errno,
+  }
+end
+
+local ABANDONED = { timeout = true, idle_timeout = true, canceled = true }
+
+-- A request that left and was given up may still be at work over there.
+local function abandon(request, sent, err)
+  if request.on_abandon and sent then loop.shield(request.on_abandon, err, request) end
+end
+
+local UNSENT = { resolve = true, connect = true, connect_timeout = true }
+
+local function is_safe(request)
+  if request.safe ~= nil then return request.safe end
+  return SAFE[request.method or "GET"] or false
+end
+
+local function may_repeat(request, code, sent, answered)
+  if UNSENT[code] or (code == "reset" and not sent) then return true end
+  return code == "reset" and not answered and is_safe(request)
+end
+
+local RETRY_STATUS = { [502] = true, [503] = true, [504] = true }
+
+local function may_repeat_answer(request, err)
+  if err.status == 429 then return true end
+  return RETRY_STATUS[err.status] and err.retryable and is_safe(request)
+end
+
+---Seconds to wait before a further try, after so many that failed.
+---@param try integer
+---@return number
+function http.backoff(try)
+  local delay = math.min(FIRST_DELAY * 2 ^ (try - 1), LONGEST_DELAY)
+  return delay * (0.5 + random.chance() / 2)
+end
+
+local backoff = http.backoff
+
+---Sleeps before the next try: true; false when the deadline would pass
+---meanwhile; nil, err when the task was cancelled.
+---@param delay number
+---@param deadline? number
+---@return boolean?
+---@return daytona.Error?
+function http.pause(delay, deadline)
+  if deadline and loop.now() + delay >= deadline then return false end
+  return loop.sleep(delay)
+end
+
+local pause = http.pause
+
+--- One try -------------------------------------------------------------------------
+
+-- The thread of the host that waited is no more. Called in another one.
+local function lost(op)
+  local sent = op.transfer:trace()
+  loop.close(op)
+  abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
+end
+
+---What loop.exchange needs for sending JSON texts to an endpoint. Kept in
+---`connection.calls`, by the endpoint: look there first. An exchange costs no table,
+---so it is for the call that is made most; where it returns no status, `http.request`
+---goes on with its op (if there is one) and the same request.
+---@param connection daytona.Connection
+---@param endpoint { path: string, number: string, text: string }  always the same table
+---@return daytona.core.Call?  nil: `http.request` says what is wrong
+function http.call(connection, endpoint)
+  local call = loop.call(connection.profile, "POST", connection.base .. endpoint.path, JSON_HEADER,
+    connection.connect_timeout, endpoint.number, endpoint.text)
+  connection.calls[endpoint] = call
+  return call
+end
+
+-- What came back from one try:
+--   an answer:  status, body, headers (nil unless wanted)
+--   a failure:  nil, err, code, sent, answered   (code nil: the wait ended)
+local function try_once(connection, request, op, streams)
+  op.request, op.on_lost = request, request.on_abandon and lost
+  local transfer = op.transfer
+  local fine, waited, why = true, op.done, nil
+  if not waited then fine, waited, why = protected_wait(op, request, streams) end
+  if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error
+    local sent = transfer:trace()
+    loop.close(op)
+    abandon(request, sent, errors.new { kind = "canceled", message = "interrupted" })
+    error(waited, 0)
+  end
+  local status, body, message, errno = transfer:result()
+  if not waited or not status then
+    local sent, answered = transfer:trace()
+    loop.close(op)
+    if not waited then
+      local err = explain(why, request)
+      abandon(request, sent, err)
+      return nil, err
+    end
+    return nil, failure.from_transport(body, message, errno, context_of(connection, request)), body, sent, answered
+  end
+  local headers
+  if request.with_headers or status < 200 or status > 299 then headers = transfer:headers() end
+  loop.close(op)
+  return status, body, headers
+end
+
+--- Redirects ------------------------------------------------------------------------
+
+local KEEPS_METHOD = { [307] = true, [308] = true }
+local REDIRECT = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+local function refuse_redirect(connection, request, status, why)
+  return refused(connection, request, {
+    kind = "protocol", code = "redirect", status = status, message = "redirect refused: " .. why,
+  })
+end
+
+-- The call that a redirect asks for, or nil, err. Credentials stay with the host
+-- they were given for.
+local function redirected(connection, request, call, status, headers, places)
+  local from = url.parse(call.url)
+  local to = headers.location and url.resolve(from, headers.location)
+  if not to then return refuse_redirect(connection, request, status, "it names no usable address") end
+  local reads = call.method == "GET" or call.method == "HEAD"
+  local same = url.origin(from) == url.origin(to)
+  if from.scheme == "https" and to.scheme == "http" then
+    return refuse_redirect(connection, request, status, "from https to http")
+  elseif not reads and not same then
+    return refuse_redirect(connection, request, status, call.method .. " to another host")
+  elseif not reads and not KEEPS_METHOD[status] then
+    return refuse_redirect(connection, request, status, "it would turn " .. call.method .. " into GET")
+  elseif not can_resend(request, places) then
+    return refuse_redirect(connection, request, status, "the body cannot be sent twice")
+  end
+  local next_call = {}
+  for name, value in pairs(call) do next_call[name] = value end
+  next_call.url = url.text(to)
+  if not same then next_call.profile, next_call.headers = connection.bare(), nil end
+  return next_call
+end
+
+--- Answers --------------------------------------------------------------------------
+
+local IS = {
+  object = function(value) return type(value) == "table" and value[1] == nil end,
+  list = function(value) return type(value) == "table" and (value[1] ~= nil or next(value) == nil) end,
+  string = function(value) return type(value) == "string" end,
+  any = function(value) return value ~= nil end,
+}
+
+local function wrong_answer(connection, request, status, body, why)
+  local start = body:sub(1, 200)
+  return refused(connection, request, {
+    kind = "protocol", code = "json", status = status,
+    message = "the answer is " .. why .. (start ~= "" and ": " .. start or ""),
+  })
+end
+
+---What a 2xx answer is to the request. nil, err when it is not what was wanted.
+---@param connection daytona.Connection
+---@param request daytona.Request
+---@param status integer
+---@param body string
+---@param headers? table<string, string>
+---@return daytona.Response?
+---@return daytona.Error?
+function http.answer(connection, request, status, body, headers)
+  local endpoint, wanted = request.endpoint, request.answer
+  if endpoint then
+    local number, text = core.json_pair(body, endpoint.number, endpoint.text)
+    if number then return { status = status, body = body, number = number, text = text } end
+  end
+  local response = { status = status, body = body, headers = headers }
+  if not wanted or (request.optional and body == "") then return response end
+  local value, problem = json.decode(body)
+  if value == nil then
+    return wrong_answer(connection, request, status, body, body == "" and "empty" or tostring(problem))
+  end
+  if value == json.null and wanted == "list" then value = {} end -- old servers
+  if not IS[wanted](value) then
+    return wrong_answer(connection, request, status, body, "not the JSON " .. wanted .. " it should be")
+  end
+  local flaw = request.flaw and request.flaw(value)
+  if flaw then return wrong_answer(connection, request, status, body, flaw) end
+  response.json = value
+  return response
+end
+
+local answer = http.answer
+
+-- What a try that failed means: the error, and whether another may follow.
+local function judge(connection, request, status, body, headers_or_code, sent, answered)
+  if status then
+    local err = failure.from_response({ status = status, body = body, headers = headers_or_code },
+      context_of(connection, request))
+    return err, may_repeat_answer(request, err)
+  end
+  local err, code = body, headers_or_code
+  if not code then return err, false end
+  if ABANDONED[code] then abandon(request, sent, err) end
+  return err, may_repeat(request, code, sent, answered)
+end
+
+---Sends a request and waits for its answer.
+---
+---Returns a response for a status of 2xx; else nil and an error. Connect
+---failures are tried again for every method, resets without a byte of an answer
+---and 502, 503, 504 only where repeating is harmless, 429 always, after the
+---delay the service names; never beyond the deadline. `on_abandon` is called,
+---shielded from cancellation, when a part of the request left and no answer came
+---because of a deadline, a cancel or Ctrl-C. Raises when what is to be sent
+---cannot be JSON.
+---@param connection daytona.Connection
+---@param request daytona.Request
+---@param op? daytona.Op  the first try, under way already
+---@return daytona.Response?
+---@return daytona.Error?
+function http.request(connection, request, op)
+  local call = not op and prepare(connection, request)
+  local streams = request.sink or request.on_progress or request.body_source or request.parts
+  local places = (streams or request.body_file) and remember_positions(request)
+  local timeout = request.timeout or connection.timeout
+  local deadline = timeout > 0 and loop.now() + timeout
+  local try, redirects = 1, 0
+  while true do
+    local refusal
+    if not op then op, refusal = loop.start(call) end
+    if not op then
+      return refused(connection, request, { kind = "invalid", code = "bad_argument", message = tostring(refusal) })
+    end
+    local status, body, more, sent, answered = try_once(connection, request, op, streams)
+    if status and status == request.accept then return { status = status, body = body, headers = more } end
+    if status and status >= 200 and status < 300 then
+      return answer(connection, request, status, body, more)
+    end
+    local err, again
+    op, call = nil, call or prepare(connection, request)
+    if status and REDIRECT[status] then
+      redirects = redirects + 1
+      if redirects > MAX_REDIRECTS then
+        return refuse_redirect(connection, request, status, "there are too many")
+      end
+      call, err = redirected(connection, request, call, status, more, places)
+      again = call ~= nil
+    else
+      err, again = judge(connection, request, status, body, more, sent, answered)
+      if again and try <= connection.max_retries and can_resend(request, places) then
+        local slept, why = pause(err.retry_after or backoff(try), deadline)
+        if slept == nil then return nil, explain(why, request) end
+        try, again = try + 1, slept
+      else
+        again = false
+      end
+    end
+    if not again then return nil, err end
+    if deadline then call.timeout = math.max(deadline - loop.now(), 0.001) end
+  end
+end
+
+return http

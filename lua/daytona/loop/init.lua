@@ -1,0 +1,878 @@
+-- The loop: the engine of this Lua state, and waiting. One engine is made at
+-- first use and again after a fork; whoever waits in a task yields to the loop,
+-- everybody else waits through the driver of the host. Nothing here knows HTTP,
+-- and nothing but `interrupt` ends what others began.
+--
+-- Two things can be waited for: an op (a transfer in flight) and a task. Each
+-- has in `waiter` a list, linked by `next`, of those who wait for it. A waiter is
+-- a task, or a table of the same fields for a caller outside tasks:
+--   ready, why     has been woken, and by what: "event", "deadline", "canceled"
+--   mask           the events that wake it
+--   next           in the list; when, slot: in the heap of timers
+--   co             of tasks only
+--   source         what it waits for
+
+local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
+local timers = require "daytona.loop.timers"
+
+local band, bor, running = compat.band, compat.bor, compat.running
+local pcall, resume, yield, isyieldable = pcall, coroutine.resume, coroutine.yield, compat.isyieldable
+local now = core.now
+local DONE = core.DONE
+local loaded = package.loaded
+
+local loop = { now = now }
+
+---To one host at a time; for engines that are made from now on. nil: 256.
+---@type integer?
+loop.max_connections = nil
+
+-- How long tasks may clean up after Ctrl-C, and how long an exchange waits by
+-- itself, seconds.
+local GRACE, SHORT = 5, 0.05
+
+-- Whether Ctrl-C raises in whatever coroutine runs; PUC Lua's strikes the main
+-- thread only.
+local STRIKES_TASKS = compat.name == "luajit"
+
+-- Looked for in this order when no driver was chosen. What must be there for a
+-- driver to be worth loading stands beside it.
+local DRIVERS = {
+  { "ngx", function() return loaded.ngx or rawget(_G, "ngx") end },
+  { "manual", function() return rawget(_G, "love") end },
+  { "cqueues", function() return loaded.cqueues end },
+  { "uv", function() return rawget(_G, "vim") or loaded.luv or loaded.uv end },
+  { "block", function() return true end },
+}
+
+local engine               -- nil until first used
+local ops                  -- in flight, by id; weak: who forgets an op ends it
+local heap                 -- deadlines of waiters
+local live                 -- every task that is not done
+local ready, head, tail    -- tasks to resume, a queue
+local current              -- the task that runs, or nil
+local driver, driver_why   -- nil until first used
+local sure = false         -- the driver was chosen, or the host seen running
+local kick, notify, refuse -- the driver's, or nil
+local hosted               -- where tasks are threads of the host: those, by coroutine
+local deferred = false     -- the driver was asked to resume the ready tasks
+local turn                 -- when what runs now is to let its host go on; nil: never
+local spare = {}           -- waiters of callers outside tasks, for the next ones
+local left = { false, 0 }  -- the transfer and id of an exchange that goes on
+local struck               -- the error that ended the wait of one
+
+local function forget_all()
+  ops = setmetatable({}, { __mode = "v" })
+  heap = timers.new()
+  live = {}
+  ready, head, tail = {}, 1, 0
+end
+
+forget_all()
+
+--- Errors ------------------------------------------------------------------------
+
+local function canceled()
+  return errors.new { kind = "canceled", message = "the task was canceled" }
+end
+
+local function lost()
+  return errors.new {
+    kind = "canceled", code = "forked",
+    message = "this was begun by another process, before a fork",
+  }
+end
+
+local function too_late()
+  return errors.new { kind = "timeout", code = "wait", message = "it did not happen in time" }
+end
+
+--- The driver --------------------------------------------------------------------
+
+local recheck
+
+local function install(found, why, certain)
+  if found ~= driver then
+    if driver and engine then driver.detach() end
+    driver = found
+    if engine then driver.attach(loop) end
+  end
+  driver_why, sure, notify, refuse = why, certain, found.wake, found.refuse
+  hosted = found.spawn and (hosted or setmetatable({}, { __mode = "kv" })) or nil
+  kick = certain and found.kick or nil
+  if not certain then kick = recheck end
+end
+
+-- Hosts that run this Lua state are there from the beginning.
+local embedded = rawget(_G, "ngx") or rawget(_G, "love") or rawget(_G, "vim")
+
+-- Whether any library of a host is there, so that it is worth looking closer.
+local function any_host()
+  return embedded or loaded.ngx or loaded.cqueues or loaded.luv or loaded.uv
+end
+
+-- The driver that is certain of its host, else the first that may be right, and
+-- why, and whether it is certain.
+local function find()
+  local first, first_why
+  for i = 1, #DRIVERS do
+    local entry = DRIVERS[i]
+    if entry[2]() then
+      local candidate = entry.driver or require("daytona.loop.driver." .. entry[1])
+      entry.driver = candidate -- looked at again by every start: no require then
+      local yes, why, certain = candidate.detect()
+      if yes and certain then return candidate, why, true end
+      if yes and not first then first, first_why = candidate, why end
+    end
+  end
+  return first, first_why, false
+end
+
+local function detect()
+  install(find())
+end
+
+-- That a library is loaded does not mean that its loop runs. Until one is seen
+-- running, or a driver is chosen, every start looks again.
+function recheck()
+  if driver.blocks and not any_host() then return end
+  local found, why, certain = find()
+  if found ~= driver or certain then install(found, why, certain) end
+  if driver.kick then driver.kick() end
+end
+
+-- The task whose own coroutine this is. Inside a coroutine that a task made for
+-- itself (a generator) a wait is like one outside tasks.
+local function own_task()
+  if hosted then return hosted[running()] end
+  return current and running() == current.co and current or nil
+end
+
+-- Raises where nobody could wait for what is begun.
+local function refuse_start()
+  if not refuse or (not hosted and own_task()) then return end
+  local refusal = refuse()
+  if refusal then error(refusal, 0) end
+end
+
+local function driver_names()
+  local names = {}
+  for i = 1, #DRIVERS do names[i] = DRIVERS[i][1] end
+  return names
+end
+
+local function is_driver(name)
+  for i = 1, #DRIVERS do
+    if DRIVERS[i][1] == name then return true end
+  end
+  return false
+end
+
+-- What a driver of the program's own must have.
+local function check_driver(own)
+  if type(own.name) ~= "string" then errors.misuse(2, "use: the driver has no name") end
+  for _, name in ipairs { "attach", "detach", "wait" } do
+    if type(own[name]) ~= "function" then errors.misuse(2, "use: the driver has no function '%s'", name) end
+  end
+  return own
+end
+
+-- Raises where the library of its host is missing.
+local function load_driver(name)
+  local fine, found = pcall(require, "daytona.loop.driver." .. name)
+  if fine then return found end
+  errors.misuse(1, "the driver '%s' cannot be used here: %s", name, (tostring(found):match "[^\n]*"))
+end
+
+---Chooses the driver of the host: "block" (none), "manual" (LÖVE, frame loops),
+---"uv" (Neovim, luv), "cqueues", "ngx" (OpenResty), or a driver of your own (a table; see
+---doc/architecture.md). Raises on an unknown name, and while something is in
+---flight.
+---@param which string|table
+function loop.use(which)
+  if type(which) ~= "table" and not is_driver(which) then
+    local valid = table.concat(driver_names(), ", ")
+    errors.misuse(2, "unknown driver '%s' (valid: %s)", tostring(which), valid)
+  end
+  local chosen = type(which) == "table" and check_driver(which) or load_driver(which)
+  if chosen ~= driver and loop.busy() then
+    errors.misuse(2, "the driver cannot be changed while something is in flight")
+  end
+  install(chosen, "daytona.use chose it", true)
+end
+
+---The driver in use, and why it is that one.
+---@return string name
+---@return string why
+function loop.driver_info()
+  if not driver then detect() end
+  return driver.name, driver_why
+end
+
+--- The engine --------------------------------------------------------------------
+
+-- In a child after a fork: everything in flight is the parent's business.
+local function leave_parents()
+  engine:abandon()
+  driver.detach()
+  engine = nil
+  forget_all()
+  if current then live[current] = true end
+end
+
+---The engine of this Lua state.
+---@return daytona.core.Engine
+function loop.engine()
+  if engine then
+    if engine:is_ours() then return engine end
+    leave_parents()
+  end
+  if not driver then detect() end
+  engine = core.new { max_connections = loop.max_connections }
+  driver.attach(loop)
+  return engine
+end
+
+loop.profile, loop.call = core.profile, core.call
+
+---@class daytona.Op
+---@field id integer
+---@field transfer daytona.core.Transfer|daytona.core.WebSocket
+---@field done boolean   DONE has happened
+---@field events integer those that nobody has waited for yet
+---@field on_lost? fun(op: daytona.Op)  called, in a thread of its own, when the host
+---has ended the thread that waited for the op; without it the op is cancelled
+---@field waiter? table
+
+-- The op of a transfer, which is in flight unless it is done already.
+local function register(id, transfer, done)
+  -- With room for what will be known of it: a table that grows is dear.
+  local op = { id = id, transfer = transfer, done = done, events = 0, waiter = nil, request = nil, on_lost = nil }
+  if done then return op end
+  ops[id] = op
+  if kick then kick() end
+  return op
+end
+
+local function begin(method, options)
+  local current_engine = engine or loop.engine()
+  refuse_start()
+  local transfer, id = current_engine[method](current_engine, options)
+  if not transfer then
+    if id ~= "forked" then return nil, id end
+    current_engine = loop.engine()
+    transfer, id = current_engine[method](current_engine, options)
+    if not transfer then return nil, id end
+  end
+  return register(id, transfer, false)
+end
+
+---Starts a transfer. nil and the core's refusal when a part of the request
+---holds a forbidden character; raises on a malformed request. Give it back with
+---`loop.close` (or forget it, and the collector does).
+---@param request daytona.core.Request
+---@return daytona.Op?
+---@return string? message
+function loop.start(request)
+  return begin("start", request)
+end
+
+
+---Opens a WebSocket; otherwise as `loop.start`.
+---@param options daytona.core.WebSocketOptions
+---@return daytona.Op?
+---@return string? message
+function loop.open(options)
+  return begin("open", options)
+end
+
+--- Waking ------------------------------------------------------------------------
+
+local function wake(waiter, why)
+  if waiter.ready then return end
+  waiter.ready, waiter.why = true, why
+  if hosted or not waiter.co then
+    if notify then notify(waiter) end
+    return
+  end
+  tail = tail + 1
+  ready[tail] = waiter
+  if kick then kick() end
+end
+
+-- Wakes those who wait for the source and for one of these events. Its end
+-- concerns them all.
+local function wake_all(source, what)
+  local waiter = source.waiter
+  while waiter do
+    local after = waiter.next
+    if what >= DONE or band(waiter.mask, what) ~= 0 then wake(waiter, "event") end
+    waiter = after
+  end
+end
+
+local function finish(op)
+  op.done = true
+  ops[op.id] = nil
+  wake_all(op, DONE)
+end
+
+local function note(op, what)
+  op.events = op.events == 0 and what or bor(op.events, what)
+end
+
+local function dispatch(events)
+  for i = 1, #events, 2 do
+    local op, what = ops[events[i]], events[i + 1]
+    if op and what >= DONE then
+      if what > DONE then note(op, what - DONE) end
+      finish(op)
+    elseif op then
+      note(op, what)
+      wake_all(op, what)
+    end
+  end
+end
+
+local function expire()
+  local time = now()
+  local waiter = heap:take(time)
+  while waiter do
+    wake(waiter, "deadline")
+    waiter = heap:take(time)
+  end
+  if heap[1] then engine:alarm(heap:first()) end
+end
+
+--- Tasks, as the loop sees them ----------------------------------------------------
+
+-- What a task yields when it waits here.
+local PARKED = {}
+
+local function settle(before, task, ok, ...)
+  current = before
+  if (...) == PARKED or coroutine.status(task.co) ~= "dead" then return end
+  task.parked = false
+  task:ended(ok, ...)
+  -- LuaJIT's Ctrl-C strikes in whatever coroutine is running: it is meant for
+  -- the main program.
+  if not ok and compat.is_interrupt((...)) then error((...), 0) end
+end
+
+local function keep_trace(e)
+  local task = hosted[running()]
+  if task then task.trace = debug.traceback("", 2) end
+  return e
+end
+
+local function ended(task, ...)
+  hosted[task.co] = nil
+  task:ended(...)
+end
+
+local function run_hosted(task, fn, ...)
+  task.co = running()
+  hosted[task.co] = task
+  return ended(task, xpcall(fn, keep_trace, ...))
+end
+
+-- Runs a task until it waits or ends.
+local function continue(task, ...)
+  local before = current
+  current = task
+  return settle(before, task, resume(task.co, ...))
+end
+
+---Raises where no task can be begun, else takes care that one can.
+function loop.prepare()
+  if not driver then detect() end
+  if hosted then refuse_start() end
+end
+
+---Starts fn(...) as a task (of daytona.task), up to its first wait.
+function loop.launch(task, fn, ...)
+  if hosted then return driver.spawn(run_hosted, task, fn, ...) end
+  task.co = compat.coroutine(fn)
+  live[task] = true
+  return continue(task, ...)
+end
+
+---Lets a task go that is done, and wakes those who wait for it.
+function loop.release(task)
+  live[task] = nil
+  if task.slot then heap:remove(task) end -- it died in a wait: where 5.1 cannot yield
+  if task.waiter then wake_all(task, DONE) end
+end
+
+---Wakes a task that was canceled, unless it is shielded or not waiting.
+function loop.interrupt(task)
+  if task.parked and task.shields == 0 then wake(task, "canceled") end
+end
+
+---The task that runs now, or nil.
+---@return daytona.Task?
+function loop.current()
+  if hosted then return own_task() end
+  return current
+end
+
+-- Resumes what was ready when it began, at least one, until the time is over.
+local function run_ready(stop)
+  local last = tail
+  while head <= last do
+    local task = ready[head]
+    ready[head] = nil
+    head = head + 1
+    if head > tail then head, tail = 1, 0 end
+    if not task then return end -- a step inside a step took it
+    if task.ready and task.parked then continue(task) end
+    if stop and now() >= stop then return end
+  end
+end
+
+-- The same, as a turn that ends then.
+local function take_turn(stop)
+  turn = stop
+  run_ready(stop)
+  turn = nil
+end
+
+local function run_deferred()
+  deferred = false
+  take_turn(driver.slice and now() + driver.slice)
+end
+
+--- Stepping ------------------------------------------------------------------------
+
+---Is anything in flight, any timer set, any task ready?
+---@return boolean
+function loop.busy()
+  return head <= tail or heap[1] ~= nil or next(ops) ~= nil
+end
+
+---Would `loop.step` resume a task at once?
+---@return boolean
+function loop.ready()
+  return head <= tail and not deferred
+end
+
+---Seconds until `loop.step` must be called even if the engine's descriptor stays
+---quiet, nil for never.
+---@return number?
+function loop.timeout()
+  if loop.ready() then return 0 end
+  return engine and engine:timeout()
+end
+
+---For drivers: does what is ready without blocking and resumes the tasks that
+---became ready, for at most about `budget` seconds (nil: no limit).
+---@param budget? number
+function loop.step(budget)
+  if not engine then return run_ready() end
+  local stop = budget and now() + budget
+  local events = engine:step(budget)
+  if events then dispatch(events) end
+  if heap[1] then expire() end
+  if head > tail then return end
+  if not driver.defer then return take_turn(stop) end
+  if not deferred then
+    deferred = true
+    driver.defer(run_deferred)
+  end
+end
+
+---For frame loops: does what is ready and resumes the tasks that became ready,
+---for at most about `budget` seconds (no limit without). Never blocks.
+---@param budget? number  seconds
+function loop.update(budget)
+  if budget ~= nil and (type(budget) ~= "number" or budget < 0) then
+    errors.misuse(2, "update: budget is a number of seconds, not %s", tostring(budget))
+  end
+  loop.step(budget)
+end
+
+---Seconds that the host can well be kept from its own work in one go, so that what
+---cannot be interrupted is to be small; nil where there is no such work.
+---@return number?
+function loop.slice()
+  return driver and driver.slice
+end
+
+---For those who take what is there already without waiting for it: lets the host do
+---its own work when it was kept from that for long enough. nil, err when the task was
+---cancelled.
+---@return boolean?
+---@return daytona.Error?
+function loop.breathe()
+  if not turn or now() < turn or not (hosted or own_task()) then return true end
+  return loop.sleep(driver.rest or 0)
+end
+
+---For drivers that block: waits until something happens, then as `step`. True
+---when a signal came. Raises when nothing is in flight that could end the wait.
+---@return boolean? signal
+function loop.poll()
+  local events, signal
+  if head <= tail then
+    events = engine:step()
+  elseif heap[1] or next(ops) then
+    events, signal = engine:poll()
+  else
+    error("a wait that nothing can end: no request, timer or task is in progress", 0)
+  end
+  if events then dispatch(events) end
+  if heap[1] then expire() end
+  if head <= tail then run_ready() end
+  return signal
+end
+
+--- Ctrl-C ------------------------------------------------------------------------
+
+-- An interrupt may have struck between any two instructions. What it made us
+-- miss is found again: transfers that ended, and tasks that were woken.
+local function resync()
+  local over = {}
+  for _, op in pairs(ops) do
+    local status, code = op.transfer:result()
+    if status or code then over[#over + 1] = op end
+  end
+  for i = 1, #over do finish(over[i]) end
+  ready, head, tail = {}, 1, 0
+  for task in pairs(live) do
+    if task.ready and coroutine.status(task.co) == "suspended" then
+      tail = tail + 1
+      ready[tail] = task
+    end
+  end
+end
+
+local host_wait
+local stopping = false
+
+---Cancels all tasks and waits until they have ended, for at most `seconds`: for
+---the end of the program. Whether they have.
+---@param seconds number
+---@return boolean
+function loop.stop(seconds)
+  local waiting = {}
+  for task in pairs(live) do
+    if coroutine.status(task.co) == "suspended" then waiting[#waiting + 1] = task end
+  end
+  for i = 1, #waiting do waiting[i]:cancel() end
+  local limit = now() + seconds
+  for i = 1, #waiting do
+    local task = waiting[i]
+    if not task:done() and host_wait(task, DONE, limit) ~= "event" then return false end
+  end
+  return true
+end
+
+-- The driver's wait ended with an error: something is wrong, or the main program
+-- was interrupted. Its tasks are then canceled and may clean up for a while. A
+-- second interrupt ends that.
+local function interrupted(err, source, before)
+  current = before
+  if not compat.is_interrupt(err) then error(err, 0) end
+  resync()
+  if source and source.transfer then source.transfer:cancel() end
+  if not stopping then
+    stopping = true
+    pcall(loop.stop, GRACE)
+    stopping = false
+  end
+  error(err, 0)
+end
+
+--- Waiting -----------------------------------------------------------------------
+
+-- A thread of the host has been resumed. Those that are resumed one after the other
+-- share a turn, and rest as long as it was.
+local function begin_turn()
+  local slice, time = driver.slice, now()
+  if slice and (not turn or time > turn + slice) then turn = time + slice end
+end
+
+local function set_timer(waiter, deadline)
+  local first = heap:add(waiter, deadline)
+  if not first then return end
+  loop.engine():alarm(deadline)
+  if kick then kick() end
+end
+
+local function link(source, waiter, mask)
+  waiter.mask = mask
+  waiter.next = source.waiter
+  waiter.source, source.waiter = source, waiter
+end
+
+local function unlink(source, waiter)
+  local at = source.waiter
+  if at == waiter then
+    source.waiter = waiter.next
+  else
+    while at and at.next ~= waiter do at = at.next end
+    if at then at.next = waiter.next end
+  end
+  waiter.next, waiter.source = nil, nil
+end
+
+-- The wait of a caller outside tasks. Why it ended ("lost": in a child after a
+-- fork); raises after Ctrl-C.
+function host_wait(source, mask, deadline)
+  if not engine then loop.engine() end
+  -- The start of a transfer has just looked for the host.
+  if not sure and not (source and source.transfer) then recheck() end
+  local refusal = refuse and refuse()
+  if refusal then error(refusal, 0) end
+  local n = #spare
+  local waiter = spare[n] or {}
+  spare[n] = nil
+  waiter.ready = false
+  if source then link(source, waiter, mask) end
+  if deadline then set_timer(waiter, deadline) end
+  local before = current
+  local ok, err = false, struck
+  if struck then struck = nil else ok, err = driver.wait(waiter) end
+  if hosted then begin_turn() end
+  if source then unlink(source, waiter) end
+  if deadline then heap:remove(waiter) end
+  spare[#spare + 1] = waiter
+  if ok then return waiter.why end
+  if engine:is_ours() then interrupted(err, source, before) end
+  loop.engine()
+  if source then return "lost" end
+  return host_wait(source, mask, deadline)
+end
+
+-- Waits in a task that can wait. Why it ended.
+local function park(task, source, mask, deadline)
+  task.ready, task.parked = false, true
+  if source then link(source, task, mask) end
+  if deadline then set_timer(task, deadline) end
+  if hosted then
+    driver.wait(task)
+    begin_turn()
+  else
+    repeat yield(PARKED) until task.ready
+  end
+  task.parked = false
+  if source then unlink(source, task) end
+  if deadline then heap:remove(task) end
+  return task.why
+end
+
+-- The wait of a task. Why it ended.
+local function task_wait(task, source, mask, deadline)
+  if task.canceled and task.shields == 0 then return "canceled" end
+  if hosted then
+    refuse_start()
+  elseif not isyieldable() then
+    error(compat.yield_help, 0)
+  end
+  return park(task, source, mask, deadline)
+end
+
+-- Whether the caller is a task of ours whose wait can raise nothing.
+local function waits_in_peace()
+  if STRIKES_TASKS or hosted or not current or running() ~= current.co then return false end
+  return isyieldable() and not (current.canceled and current.shields == 0)
+end
+
+-- In a function of Lua, so that an interrupt is raised here.
+local function exchange(call, body, timeout, max_bytes)
+  local status, answer, text = engine:exchange(left, SHORT, call, body, timeout, max_bytes)
+  return status, answer, text
+end
+
+-- The op of the transfer that an exchange left, if it did; `raised` is to be raised
+-- where that is waited for, or now.
+local function take_over(done, raised)
+  local transfer, id = left[1], left[2]
+  if transfer then
+    left[1], struck = false, raised
+    return register(id, transfer, done)
+  elseif raised then
+    error(raised, 0)
+  end
+end
+
+---Starts a small request from memory to memory. Waits in a task of the loop's own,
+---and, a moment, where its end is all there is to wait for: when a 2xx answer came,
+---its status and the body, or the number and the text in it that the call names.
+---Else nil and an op as from `loop.start`; or nothing at all, when that is to say why.
+---@param call daytona.core.Call
+---@param body? string
+---@param timeout? number
+---@param max_bytes? integer
+---@return integer? status
+---@return string|number|daytona.Op|nil body
+---@return string? text
+function loop.exchange(call, body, timeout, max_bytes)
+  -- Can the caller only block, with no task or timer that is to run meanwhile?
+  if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure
+    or not (embedded or loaded.cqueues or loaded.luv or loaded.uv or loaded.ngx)) then -- as in any_host
+    local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
+    if fine and status then return status, answer, text end
+    return nil, take_over(fine and answer, not fine and status or nil)
+  end
+  if not engine then loop.engine() end
+  refuse_start()
+  engine:exchange(left, 0, call, body, timeout, max_bytes)
+  local op = take_over(false)
+  if op and waits_in_peace() then
+    park(current, op, DONE)
+    if op.done then
+      local status, answer, text = call:take(op.transfer)
+      if status then return status, answer, text end
+    end
+  end
+  return nil, op
+end
+
+local function wait(source, mask, deadline)
+  local task = own_task()
+  if task then return task_wait(task, source, mask, deadline) end
+  return host_wait(source, mask, deadline)
+end
+
+-- Takes those of the op's events that the mask names; nil when there are none.
+local function take(op, mask)
+  local events = op.events
+  if events == 0 then return op.done and DONE or nil end
+  local found = band(events, mask)
+  op.events = events - found
+  if op.done then return found + DONE end
+  return found ~= 0 and found or nil
+end
+
+local function abandoned(op)
+  op.transfer:cancel()
+  return nil, canceled()
+end
+
+---Waits until one of the mask's events has happened to the op since they were
+---last waited for, and returns the set of those. An op that is done satisfies
+---any wait. nil and an error of kind "canceled" when the task was cancelled (the
+---transfer then is, too), or "timeout" after `deadline`.
+---
+---Outside tasks Ctrl-C cancels the transfer and all tasks, gives these 5 s to
+---clean up, and is raised again.
+---@param op daytona.Op
+---@param mask integer
+---@param deadline? number  on the clock of `loop.now`
+---@return integer? events
+---@return daytona.Error? err
+function loop.wait(op, mask, deadline)
+  local task = (current or hosted) and own_task()
+  if task and task.canceled and task.shields == 0 and not op.done then return abandoned(op) end
+  local found = take(op, mask)
+  if found then return found end
+  if ops[op.id] ~= op then return nil, lost() end
+  local why
+  repeat
+    if task then
+      why = task_wait(task, op, mask, deadline)
+    else
+      why = host_wait(op, mask, deadline)
+    end
+    found = take(op, mask)
+    if found then return found end
+  until why ~= "event" -- another who waits for the same has taken it
+  if why == "deadline" then return nil, too_late() end
+  if why == "lost" then return nil, lost() end
+  return abandoned(op)
+end
+
+---For drivers: the host has ended the thread that this waiter stood for; it will
+---never run again. What it waited for is nobody's now.
+---@param waiter table
+function loop.lose(waiter)
+  local source = waiter.source
+  waiter.ready = true
+  heap:remove(waiter)
+  if source then unlink(source, waiter) end
+  if waiter.co then
+    hosted[waiter.co] = nil
+    waiter:ended(false, canceled())
+  end
+  if not (source and source.transfer) or source.done then return end
+  if source.on_lost then return driver.background(source.on_lost, source) end
+  source.transfer:cancel()
+end
+
+---Ends an op and frees what it holds. Idempotent.
+---@param op daytona.Op
+function loop.close(op)
+  op.transfer:close()
+  if not op.done then finish(op) end
+end
+
+---Waits for a task's end. Whether it came; otherwise nil and an error of kind
+---"canceled" (the waiting task was cancelled) or "timeout".
+---@param task daytona.Task
+---@param deadline? number
+---@return boolean?
+---@return daytona.Error?
+function loop.join(task, deadline)
+  if task:done() then return true end
+  local why = wait(task, DONE, deadline)
+  if task:done() then return true end
+  if why == "lost" then return nil, lost() end
+  if why == "deadline" then return nil, too_late() end
+  return nil, canceled()
+end
+
+---Sleeps; meanwhile tasks run. nil, err when the task is cancelled.
+---@param seconds number
+---@return boolean?
+---@return daytona.Error?
+function loop.sleep(seconds)
+  if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
+    errors.misuse(2, "sleep: a number of seconds expected, got %s", tostring(seconds))
+  end
+  if wait(nil, nil, now() + seconds) == "canceled" then return nil, canceled() end
+  return true
+end
+
+--- Cleaning up ---------------------------------------------------------------------
+
+local function unshield(task, ok, ...)
+  task.shields = task.shields - 1
+  if not ok then error((...), 0) end
+  return ...
+end
+
+---Runs fn so that waits inside it do not see the cancellation of the current
+---task: for cleaning up. Returns what fn returns.
+---@param fn function
+---@param ... any
+---@return any ...
+function loop.shield(fn, ...)
+  local task = own_task()
+  if not task then return fn(...) end
+  task.shields = task.shields + 1
+  if not compat.pcall_yields then return unshield(task, true, fn(...)) end
+  return unshield(task, pcall(fn, ...))
+end
+
+local function guarded(on_error, state, ok, ...)
+  if ok then return ... end
+  loop.shield(on_error, state, (...))
+  error((...), 0)
+end
+
+---Returns what fn(state) returns. When that raises (Ctrl-C, above all), calls
+---on_error(state, err), shielded, and raises the same error again.
+---@param fn function
+---@param on_error function
+---@param state any
+---@return any ...
+function loop.guard(fn, on_error, state)
+  -- 5.1 cannot yield across pcall; its Ctrl-C never strikes in a coroutine.
+  if not compat.pcall_yields and running() then return fn(state) end
+  return guarded(on_error, state, pcall(fn, state))
+end
+
+return loop

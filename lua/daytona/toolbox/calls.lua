@@ -1,0 +1,95 @@
+-- Requests to the daemon inside a sandbox. Each noun keeps a table of its calls;
+-- here they are made.
+
+local errors = require "daytona.base.errors"
+local http = require "daytona.http"
+local loop = require "daytona.loop"
+local url = require "daytona.http.url"
+
+local calls = {}
+
+---One call of the daemon, by the name that errors give it: method, path (`{}`
+---stands for an id), what comes back (see daytona.Request; nothing of interest
+---without), and whether repeating it is harmless where the method does not say so.
+---@class daytona.DaemonCall
+---@field [1] string
+---@field [2] string
+---@field [3]? "object"|"list"|"string"|"any"
+---@field safe? boolean
+---@field flaw? fun(raw: any): string?  what the decoded answer is instead
+
+---A function that makes the calls of a table: of the sandbox, the call's name,
+---further fields of the request (`what`, for errors, is the first id unless it is
+---among them) and the ids in the path. It returns the decoded
+---answer (the response where none is expected), or nil and an error, which `refine`
+---may have changed.
+---@param endpoints table<string, daytona.DaemonCall>
+---@param refine? fun(err: daytona.Error): daytona.Error
+---@return fun(sandbox: daytona.Sandbox, name: string, request?: table, ...): any, daytona.Error?
+function calls.caller(endpoints, refine)
+  return function(sandbox, name, request, ...)
+    local connection, err = sandbox:toolbox()
+    if not connection then return nil, err end
+    local spec = endpoints[name]
+    request = request or {}
+    request.method, request.path = spec[1], url.path(spec[2], ...)
+    request.answer, request.safe, request.flaw = spec[3], spec.safe, spec.flaw
+    request.operation, request.what = request.operation or name, request.what or (...)
+    request.sandbox = sandbox
+    local response
+    response, err = http.request(connection, request)
+    if not response then return nil, refine and refine(err) or err end
+    return spec[3] and response.json or response
+  end
+end
+
+-- Seconds between looks for what nobody waits for any more.
+local LOOKS = { 0.05, 0.2, 0.5 }
+
+---Ends what was asked for and given up. The request that makes it may still be on its
+---way, so that what is not there is looked for again, a few times.
+---@param call function     as `caller` makes them
+---@param sandbox daytona.Sandbox
+---@param name string       the call that ends it
+---@param timeout number    seconds that each may take
+---@param id string
+function calls.undo(call, sandbox, name, timeout, id)
+  for i = 0, #LOOKS do
+    if i > 0 then loop.sleep(LOOKS[i]) end
+    local done, err = call(sandbox, name, { timeout = timeout }, id)
+    if done or not errors.is(err, "not_found") then return end
+  end
+end
+
+---The error for a call that an old daemon does not know: it answers 404 without
+---a code of its own. Other errors are returned as they are.
+---@param err daytona.Error
+---@return daytona.Error
+function calls.explain_missing(err)
+  if err.status ~= 404 or err.code or err.kind ~= "not_found" then return err end
+  return errors.new {
+    kind = "unsupported", status = 404, operation = err.operation, what = err.what,
+    sandbox = err.sandbox, message = "the daemon in this sandbox is too old for this call", cause = err,
+  }
+end
+
+---What is made of the objects in a list of the daemon, by the time in a field and
+---then by id. null is an empty list; what has no id is left out.
+---@param raw any
+---@param make fun(item: table): table
+---@param field string  of what was made: a time, RFC 3339
+---@return table[]
+function calls.oldest_first(raw, make, field)
+  local list = {}
+  for _, item in ipairs(type(raw) == "table" and raw or {}) do
+    if type(item) == "table" and type(item.id) == "string" then list[#list + 1] = make(item) end
+  end
+  table.sort(list, function(a, b)
+    local x, y = tostring(a[field] or ""), tostring(b[field] or "")
+    if x ~= y then return x < y end
+    return a.id < b.id
+  end)
+  return list
+end
+
+return calls

@@ -1,0 +1,363 @@
+-- Following what a session's command prints, live, byte for byte.
+--
+-- The daemon sends a log from its beginning, cut anywhere, says nothing of the
+-- exit code and closes about a second after the command's end. So bytes are
+-- counted: a connection that breaks is made again and what was seen is passed
+-- over. And when the log becomes quiet the command is looked at (session.lua says
+-- how often): once it has ended, and the log's size has arrived, there is nothing to
+-- wait for. When that size cannot be had, the daemon's own end is awaited.
+
+local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
+local http = require "daytona.http"
+local line_buffer = require "daytona.base.line_buffer"
+local loop = require "daytona.loop"
+local methods = require "daytona.base.methods"
+local options = require "daytona.base.options"
+local session = require "daytona.toolbox.session"
+local url = require "daytona.http.url"
+local websocket = require "daytona.http.websocket"
+
+local M = {}
+
+-- A connection may break so often without a new byte, unless it had held for so
+-- many seconds (some proxies end what is quiet).
+local FAILURES, HELD = 5, 10
+
+-- Seconds that the daemon's own end is awaited when the log's size is not known;
+-- then what is missing is fetched.
+local SETTLE = 2
+
+local NAMES = { [0] = "stdout", "stdout", "stderr" }
+
+---A log that is being followed. Called, or in a generic `for`, it gives the next
+---stream ("stdout" or "stderr") and chunk, nil at the end, and raises errors; in
+---Lua 5.4 leaving that `for` closes it. It takes up again by itself when the
+---connection breaks.
+---@class daytona.Follow
+---@field command daytona.Command
+---@field exit_code? integer  after the end; -1 as for daytona.Command
+---@overload fun(): ("stdout"|"stderr")?, string?
+local Follow = { __name = "daytona.Follow" }
+Follow.__index = Follow
+
+---"follow (id)"
+function Follow:__tostring()
+  return "follow (" .. self.command.id .. (self.over and ", ended)" or ")")
+end
+
+local function deadline_of(seconds)
+  return seconds and seconds > 0 and loop.now() + seconds or nil
+end
+
+---A reader of a command's log; with `snapshot` only of what is there now.
+---@param command daytona.Command
+---@param opts { timeout?: number, idle_timeout?: number, snapshot?: boolean }
+---@return daytona.Follow
+function M.new(command, opts)
+  return setmetatable({
+    command = command, snapshot = opts.snapshot, deadline = deadline_of(opts.timeout),
+    idle_timeout = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil,
+    demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
+    seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = session.watch(command, true),
+  }, Follow)
+end
+
+--- Ends ------------------------------------------------------------------------------------
+
+local function let_go(self)
+  if self.socket then self.socket:abort() end
+  self.socket = nil
+end
+
+local function fail(self, err)
+  let_go(self)
+  self.over, self.failure = true, err
+  return nil, err
+end
+
+local function finish(self)
+  let_go(self)
+  self.over = true
+  self.exit_code = self.command.exit_code
+  self.piece, self.count = 1, self.demux:finish(self.pieces)
+  return true
+end
+
+local function timed_out(self, code, message)
+  return nil, errors.new {
+    kind = "timeout", code = code, operation = "follow", what = self.command.id, sandbox = self.command.sandbox,
+    message = message,
+  }
+end
+
+--- What arrives -----------------------------------------------------------------------------
+
+local function take(self, data)
+  self.moved = loop.now()
+  self.watch:active()
+  if self.skip > 0 then
+    local known = math.min(self.skip, #data)
+    self.skip = self.skip - known
+    if known == #data then return true end
+    data = data:sub(known + 1)
+  end
+  self.failures = 0
+  self.seen = self.seen + #data
+  self.piece, self.count = 1, self.demux:feed(data, self.pieces)
+  return true
+end
+
+-- Bytes in the log of a command that has ended, where the daemon keeps it; nil
+-- when that is not known.
+local function log_size(self)
+  local command = self.command
+  local sandbox = command.sandbox
+  local home = rawget(sandbox, "_home") or sandbox:home_dir()
+  if not home then return nil end
+  rawset(sandbox, "_home", home)
+  local path = home .. "/.daytona/sessions/" .. command.session.id .. "/" .. command.id .. "/output.log"
+  local info = sandbox.fs:stat(path)
+  return info and type(info.size) == "number" and info.size or nil
+end
+
+-- The command has ended: how much is there still to come?
+local function ended(self)
+  self.size = log_size(self)
+  if self.size and self.seen >= self.size then return finish(self) end
+  self.has_ended = true
+  self.settle = loop.now() + SETTLE
+  return true
+end
+
+--- Connections ------------------------------------------------------------------------------
+
+local function open(self)
+  local command = self.command
+  local connection, err = command.sandbox:toolbox()
+  if not connection then return nil, err end
+  local path = command.session.id == "entrypoint" and "/process/session/entrypoint/logs"
+    or url.path("/process/session/{}/command/{}/logs", command.session.id, command.id)
+  return websocket.open(connection, {
+    path = path, query = not self.snapshot and { follow = "true" } or nil, safe = true, retries = 0,
+    timeout = self.deadline and math.max(math.min(self.deadline - loop.now(), 30), 0.001) or nil,
+    operation = "follow", what = command.id, sandbox = command.sandbox,
+  })
+end
+
+-- The connection is no more. Another one is due, soon.
+local function broken(self, err)
+  if self.socket and loop.now() - self.opened >= HELD then self.failures = 0 end
+  let_go(self)
+  self.failures = self.failures + 1
+  if not err.retryable or self.failures > FAILURES then return fail(self, err) end
+  local wait = self.failures > 1 and (err.retry_after or http.backoff(self.failures - 1)) or 0
+  self.again_at = loop.now() + wait
+  return true
+end
+
+local function connect(self)
+  if self.deadline and loop.now() >= self.deadline then
+    return fail(self, select(2, timed_out(self, "wait", "the command was still running when the time was over")))
+  end
+  if self.again_at and self.again_at > loop.now() then
+    local slept, why = loop.sleep(math.min(self.again_at, self.deadline or self.again_at) - loop.now())
+    if not slept then return fail(self, why) end
+    if self.deadline and self.again_at > self.deadline then return true end -- found out above
+  end
+  local socket, err = open(self)
+  if not socket then return broken(self, err) end
+  self.socket, self.skip, self.opened = socket, self.seen, loop.now()
+  return true
+end
+
+local PROPER = { [1000] = true, [1001] = true, [1005] = true }
+
+-- The daemon has closed: the end, or a connection that was cut in the middle.
+local function closed(self, code, reason)
+  if PROPER[code] and (self.snapshot or self.has_ended) then return finish(self) end
+  if PROPER[code] then
+    local over, err = self.watch:has_ended()
+    if over == nil then return fail(self, err) end
+    if over then return finish(self) end
+  end
+  return broken(self, errors.new {
+    kind = "connection", code = "closed", operation = "follow", what = self.command.id,
+    sandbox = self.command.sandbox,
+    message = string.format("the log was closed before its end (%d%s)", code, reason ~= "" and ": " .. reason or ""),
+  })
+end
+
+--- Waiting ----------------------------------------------------------------------------------
+
+local function look(self)
+  local over, err = self.watch:look()
+  if over == nil then return fail(self, err) end
+  if over then return ended(self) end
+  return true
+end
+
+-- Fetches what is missing, without following: that ends by itself.
+local function fetch_rest(self)
+  let_go(self)
+  self.snapshot, self.settle, self.again_at = true, nil, nil
+  return true
+end
+
+-- When something else than waiting for bytes is due.
+local function next_stop(self, limit)
+  local stop = limit
+  local function sooner(when)
+    if when and (not stop or when < stop) then stop = when end
+  end
+  sooner(self.deadline)
+  sooner(self.idle_timeout and self.moved + self.idle_timeout)
+  if self.snapshot then return stop end
+  sooner(self.has_ended and self.settle or self.watch.next)
+  return stop
+end
+
+-- Nothing came: does what is due. true, or nil, err.
+local function tick(self, limit)
+  local now = loop.now()
+  if not self.snapshot then
+    if self.has_ended and now >= self.settle then return fetch_rest(self) end
+    if not self.has_ended and now >= self.watch.next then return look(self) end
+  end
+  if self.deadline and now >= self.deadline then
+    return fail(self, select(2, timed_out(self, "wait", "the command was still running when the time was over")))
+  elseif self.idle_timeout and now >= self.moved + self.idle_timeout then
+    return fail(self, select(2, timed_out(self, "idle_timeout", "the command printed nothing for too long")))
+  elseif limit and now >= limit then
+    return timed_out(self, "wait", "nothing was printed in time")
+  end
+  return true
+end
+
+local function advance(self, limit)
+  if not self.socket then return connect(self) end
+  local data, more, reason = self.socket:receive(next_stop(self, limit))
+  if data then return take(self, data) end
+  if data == false then return closed(self, more, reason) end
+  if more.code == "wait" then return tick(self, limit) end
+  return broken(self, more)
+end
+
+--- Reading ----------------------------------------------------------------------------------
+
+-- Who reads outside of tasks.
+local MAIN = {}
+
+-- What arrives is handed out in pieces, so one reader must be done before another.
+local function refuse_second_reader(self)
+  local other = self.reader
+  local me = loop.current() or MAIN
+  if other and other ~= me and (other == MAIN or not other:done()) then
+    errors.misuse(1, "read: another task is reading this; let one read, or follow the command twice")
+  end
+  self.reader = me
+end
+
+local function next_piece(self, limit)
+  while true do
+    if self.piece < self.count then
+      local stream, chunk = self.pieces[self.piece], self.pieces[self.piece + 1]
+      self.piece = self.piece + 2
+      return NAMES[stream], chunk
+    end
+    if self.over then return nil, self.failure end
+    local fine, err = advance(self, limit)
+    if not fine then return nil, err end
+  end
+end
+
+---The next chunk: "stdout" or "stderr", and bytes exactly as they were logged, cut
+---anywhere. nil at the end. nil and an error when following came to another end, or
+---nothing was printed for `timeout` seconds (kind "timeout", code "wait": it may be
+---called again). Raises while another task waits in it.
+---@param timeout? number
+---@return ("stdout"|"stderr")?
+---@return string|daytona.Error|nil
+function Follow:read(timeout)
+  local limit
+  if timeout ~= nil then limit = loop.now() + options.argument("read: the timeout", "seconds", timeout) end
+  refuse_second_reader(self)
+  local stream, chunk = next_piece(self, limit)
+  self.reader = nil
+  return stream, chunk
+end
+
+function Follow:__call()
+  local stream, chunk = self:read()
+  if not stream and chunk then errors.raise(chunk) end
+  return stream, chunk
+end
+
+-- The next whole line of either stream; at the end what has no newline.
+local function next_line(self, buffers)
+  while true do
+    for _, name in ipairs(buffers.order) do
+      local line = buffers[name]:line()
+      if line then return name, line:sub(1, -2) end
+    end
+    local stream, chunk = self()
+    if not stream then break end
+    buffers[stream]:push(chunk)
+  end
+  for _, name in ipairs(buffers.order) do
+    local rest = buffers[name]:take(math.huge)
+    if rest then return name, rest end
+  end
+end
+
+---Iterates over lines, without their ends: `for stream, line in follow:lines()`.
+---Raises errors.
+---@return fun(): ("stdout"|"stderr")?, string?
+function Follow:lines()
+  local buffers = { order = { "stdout", "stderr" }, stdout = line_buffer.new(), stderr = line_buffer.new() }
+  return function() return next_line(self, buffers) end, nil, nil, self
+end
+
+---Stops following; the command goes on. Idempotent.
+function Follow:close()
+  let_go(self)
+  self.over = true
+  self.piece, self.count = 1, 0
+end
+
+Follow.__close = Follow.close
+
+--- The call ----------------------------------------------------------------------------------
+
+local OPTIONS = { on_stdout = "callable", on_stderr = "callable", timeout = "seconds", idle_timeout = "seconds" }
+
+local function run(state)
+  local self, opts = state[1], state[2]
+  local hears = { stdout = opts.on_stdout, stderr = opts.on_stderr }
+  while true do
+    local stream, chunk = self:read()
+    if not stream then return not chunk and self.exit_code or nil, chunk end
+    if hears[stream] then hears[stream](chunk) end
+  end
+end
+
+local function stop(state)
+  state[1]:close()
+end
+
+---Follows a command: see daytona.Command.follow. `timeout` bounds all of it, and
+---`idle_timeout` a silence; by default there is no limit (that the connection is
+---alive is always watched).
+---@param command daytona.Command
+---@param opts? table
+---@return any ...
+function M.follow(command, opts)
+  opts = options.check("follow", OPTIONS, opts)
+  local self = M.new(command, opts)
+  if opts.on_stdout or opts.on_stderr then return loop.guard(run, stop, { self, opts }) end
+  return self, nil, nil, self
+end
+
+methods.guard(Follow, "daytona.Follow", "follow")
+
+return M

@@ -1,0 +1,195 @@
+-- Looking into files and through their names, and changing texts in them.
+
+local errors = require "daytona.base.errors"
+local fs = require "daytona.toolbox.fs"
+local loop = require "daytona.loop"
+local options = require "daytona.base.options"
+
+local search = {}
+
+local function check_pattern(operation, pattern)
+  options.argument(operation .. ": the pattern", "text", pattern)
+  if pattern:find("%z") then errors.misuse(1, "%s: the pattern holds a NUL byte", operation) end
+end
+
+-- The daemon finds nothing where there is nothing, and does not say so.
+local function check_there(self, operation, path)
+  local info, err = self:stat(path)
+  if info then return true end
+  err.operation = operation
+  return nil, err
+end
+
+---The lines that hold a text, in a file or in all files of a folder. The text is
+---no pattern: it is found as it stands. Binary files are left out; a line of more
+---than 64 KiB ends the search of its file.
+---@param path string
+---@param text string
+---@return { file: string, line: integer, content: string }[]?
+---@return daytona.Error?
+function search.grep(self, path, text)
+  fs.check_path("grep: the path", path)
+  check_pattern("grep", text)
+  local response, err = fs.call(self, "grep", { query = { path = path, pattern = text }, what = path })
+  if not response then return nil, err end
+  local found = {}
+  for i, match in ipairs(response.json) do
+    found[i] = { file = match.file, line = match.line, content = match.content }
+  end
+  if found[1] then return found end
+  local there
+  there, err = check_there(self, "grep", path)
+  if not there then return nil, err end
+  return found
+end
+
+---The paths of files and folders, at `path` and below, whose own name a shell's
+---pattern (`*`, `?`, `[a-z]`) matches; in order.
+---@param path string
+---@param pattern string
+---@return string[]?
+---@return daytona.Error?
+function search.glob(self, path, pattern)
+  fs.check_path("glob: the path", path)
+  check_pattern("glob", pattern)
+  local response, err = fs.call(self, "glob", { query = { path = path, pattern = pattern }, what = path })
+  if not response then return nil, err end
+  local files = response.json.files or {}
+  table.sort(files)
+  if files[1] then return files end
+  local there
+  there, err = check_there(self, "glob", path)
+  if not there then return nil, err end
+  return files
+end
+
+---Replaces a text, as it stands, wherever it is in these files.
+---
+---Returns what became of each, in order. When any failed: nil and an error whose
+---`results` are that list, in which those that failed have an `error`.
+---@param files string|string[]
+---@param text string
+---@param new string  may be empty
+---@return { path: string, error?: daytona.Error }[]?
+---@return daytona.Error?
+function search.replace(self, files, text, new)
+  if type(files) == "string" then files = { files } end
+  options.argument("replace: the files", "list", files)
+  for i = 1, #files do fs.check_path("replace: a path", files[i]) end
+  check_pattern("replace", text)
+  options.argument("replace: the new text", "string", new)
+  if not files[1] then return {} end
+  local response, err = fs.call(self, "replace", {
+    what = files[1], json = { files = files, pattern = text, newValue = new },
+  })
+  if not response then return nil, err end
+  local results, first = {}, nil
+  for i, path in ipairs(files) do
+    local said = response.json[i] or { error = "the answer does not mention the file" }
+    results[i] = { path = path }
+    if said.success ~= true then
+      local message = tostring(said.error)
+      results[i].error = errors.new {
+        kind = message:find("no such file", 1, true) and "not_found"
+          or fs.problem(message) or "invalid",
+        operation = "replace", what = path, sandbox = self.sandbox, message = message,
+      }
+      first = first or results[i].error
+    end
+  end
+  if not first then return results end
+  return nil, errors.new {
+    kind = first.kind, operation = "replace", what = first.what, sandbox = self.sandbox, cause = first,
+    results = results, message = first.message,
+  }
+end
+
+--- The end of a file ----------------------------------------------------------------------
+
+-- Bytes behind a place (or, below 0, the last so many), and the size of the file.
+local function read_from(self, path, offset)
+  local range = offset < 0 and ("bytes=%d"):format(offset) or ("bytes=%d-"):format(offset)
+  local response, err = fs.call(self, "read", {
+    query = { path = path }, what = path, headers = { Range = range }, with_headers = true, operation = "tail",
+  })
+  if not response then
+    if err.status ~= 416 then return nil, err end
+    local size = tonumber((err.headers["content-range"] or ""):match("/(%d+)$")) or 0
+    return "", size
+  end
+  local size = tonumber((response.headers["content-range"] or ""):match("/(%d+)$"))
+  if size then return response.body, size end
+  size = #response.body -- the range was not heeded
+  if offset < 0 then return response.body:sub(offset), size end
+  return response.body:sub(offset + 1), size
+end
+
+-- Where the last `count` lines of a text begin; nil when it holds fewer.
+local function last_lines(text, count)
+  local at = #text
+  if text:sub(-1) == "\n" then at = at - 1 end
+  for _ = 1, count do
+    while at > 0 and text:byte(at) ~= 10 do at = at - 1 end
+    if at == 0 then return nil end
+    at = at - 1
+  end
+  return at + 2
+end
+
+local function end_of(self, path, opts)
+  if opts.bytes == 0 or opts.lines == 0 then
+    local _, size = read_from(self, path, -1)
+    if not _ then return nil, size end
+    return "", size
+  end
+  if opts.bytes then return read_from(self, path, -opts.bytes) end
+  local wanted = 16 * 1024
+  while true do
+    local text, size = read_from(self, path, -wanted)
+    if not text then return nil, size end
+    local start = last_lines(text, opts.lines or 10)
+    if start then return text:sub(start), size end
+    if #text >= size then return text, size end
+    wanted = wanted * 4
+  end
+end
+
+local FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2
+
+-- Hands over what is added from `at` on, until that is not wanted any more.
+local function follow(self, path, at, fn)
+  local delay = FIRST_PAUSE
+  while true do
+    local slept, err = loop.sleep(delay)
+    if not slept then return nil, err end
+    local text, size = read_from(self, path, at)
+    if not text then return nil, size end
+    if text == "" and size < at then at = 0 end -- it was written anew
+    delay = text == "" and math.min(delay * 1.5, LONGEST_PAUSE) or FIRST_PAUSE
+    at = at + #text
+    if text ~= "" and fn(text) == false then return true end
+  end
+end
+
+---The end of a file: its last 10 lines, or so many `lines` or `bytes`.
+---
+---With `follow` they are given to that function, and then whatever is added, as it
+---is noticed: the file is asked for after 0.1 seconds, and ever less often, up to
+---every 2, while nothing comes. A file that became shorter is taken from its
+---beginning. It ends, returning true, when the function returns false.
+---@param path string
+---@param opts? { lines?: integer, bytes?: integer, follow?: fun(text: string): any }
+---@return string|true|nil
+---@return daytona.Error?
+function search.tail(self, path, opts)
+  fs.check_path("tail: the path", path)
+  opts = options.check("tail", { lines = "count", bytes = "count", follow = "callable" }, opts)
+  if opts.lines and opts.bytes then errors.misuse(1, "tail: lines or bytes, not both") end
+  local text, size = end_of(self, path, opts)
+  if not text then return nil, size end
+  if not opts.follow then return text end
+  if text ~= "" and opts.follow(text) == false then return true end
+  return follow(self, path, size, opts.follow)
+end
+
+return search

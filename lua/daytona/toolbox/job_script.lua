@@ -1,0 +1,360 @@
+-- The shell side of durable jobs: what is sent to the sandbox's shell to start a
+-- job, look at it, feed it and end it. Text only; job.lua sends it and reads the
+-- answers. It runs in bash, dash, zsh and busybox.
+--
+-- A job is a folder, ~/.daytona/lua-jobs/<id>/:
+--
+--   command     the text that a shell runs (env: its environment, until it starts)
+--   out err     what it has printed, byte for byte
+--   in          a named pipe, its standard input (holder: who keeps it open)
+--   pid leader  the supervisor; the leader of the job's process group
+--   canceled timed_out   why it was ended, when it was
+--   exit        how it ended: reason, exit code, signal. Written at once, last
+--   events      gets a byte at the end, for those who wait
+--
+-- The supervisor is a session of its own, so nobody's end is its end; it starts
+-- the wrapper as a session once more, whose group is the job. The wrapper outlives
+-- all signals but KILL, so what it says of the command's end is exact, and its
+-- silence means that it was killed.
+
+local base64 = require "daytona.base.base64"
+local shell = require "daytona.base.shell"
+
+local job_script = {}
+
+local quote = shell.quote
+
+-- Common to all: the jobs' folder, one job's state, sleeping, whether a file of
+-- /proc has a text (without -z the grep of busybox sees nothing beyond a NUL).
+local PRELUDE = [[
+[ -z "$ZSH_VERSION" ] || emulate sh
+r="${HOME:-/tmp}/.daytona/lua-jobs"
+nap() { sleep "$1" 2>/dev/null || sleep 1; }
+has() { grep -qszF "$1" "$2"; }
+alive() {
+  n=0
+  until [ -s "$d/pid" ]; do
+    [ $n -lt 10 ] || return 1
+    n=$((n + 1)); nap 0.1
+  done
+  read -r p <"$d/pid" && has "lua-jobs/$id/run" "/proc/$p/cmdline"
+}
+state() {
+  s=running
+  [ -s "$d/exit" ] || alive || s='lost -1 0'
+  [ ! -s "$d/exit" ] || read -r s <"$d/exit"
+}
+group() {
+  read -r w <"$d/leader" || return 1
+  [ -e "$d/ungrouped" ] || { kill -s "$1" -- "-$w"; return; }
+  for e in /proc/[0-9]*/environ; do
+    if has "DAYTONA_JOB=$id." "$e"; then e=${e%/environ}; kill -s "$1" "${e#/proc/}"; fi
+  done
+}
+]]
+
+-- What a shell has to say on the way is no part of the answer.
+local function head(id)
+  return "exec 2>/dev/null\n" .. PRELUDE .. "id=" .. quote(id) .. "\nd=$r/$id\n"
+end
+
+--- Starting ----------------------------------------------------------------------------------
+
+-- $1 folder, $2 the command's shell, $3 seconds or 0, $4 none, file or pipe, $5 out
+-- or err: where standard error goes, $6 umask, $7 setsid or nothing.
+local SUPERVISOR = [[
+[ -z "$ZSH_VERSION" ] || emulate sh
+d=$1 id=${1##*/} dog=
+]] .. PRELUDE:match("(has.-\n)alive") .. PRELUDE:match("(group.*)$") .. [[
+echo $$ >"$d/pid"
+[ -n "$7" ] || : >"$d/ungrouped"
+case $4 in
+pipe)
+  exec 8<>"$d/in" 7<"$d/in" 9>"$d/in"
+  exec 8>&-
+  sleep 2147483647 </dev/null >&9 7<&- 9>&- &
+  echo $! >"$d/holder"
+  exec 9>&- <&7 7<&- ;;
+file) exec <"$d/input" ;;
+*) exec </dev/null ;;
+esac
+if [ "$3" -gt 0 ]; then
+  (
+    trap 'kill $! 2>/dev/null; exit' TERM
+    sleep "$3" & wait $!
+    : >"$d/timed_out"; group TERM
+    sleep 5 & wait $!
+    group KILL
+  ) </dev/null &
+  dog=$!
+fi
+$7 sh "$d/wrap" "$d" "$2" "$5" "$6" 2>"$d/trace"
+status=$?
+[ -z "$dog" ] || kill $dog
+if [ -s "$d/holder" ]; then read -r h <"$d/holder"; kill "$h"; fi
+rm -f "$d/in" "$d/holder"
+signal=0
+if [ -s "$d/status" ]; then
+  read -r status <"$d/status"
+  if [ "$status" -gt 128 ]; then
+    case $((status - 128)) in
+    2|13|15) signal=$((status - 128)) ;;
+    *) [ ! -s "$d/trace" ] || signal=$((status - 128)) ;;
+    esac
+  fi
+elif [ "$status" -gt 128 ]; then signal=$((status - 128)); fi
+if [ -e "$d/timed_out" ]; then reason=timed_out
+elif [ -e "$d/canceled" ]; then reason=canceled
+elif [ $signal -gt 0 ]; then reason=signaled
+else reason=exited; fi
+case $reason in timed_out|canceled) group KILL ;; esac
+echo "$reason $status $signal" >"$d/exit.new" && mv "$d/exit.new" "$d/exit"
+echo >>"$d/events"
+]]
+
+-- The leader is named by who will become the command: from then on signals reach it.
+-- A shell says on its standard error that a command was killed by a signal, except
+-- of INT, PIPE and TERM: so 137 of `exit 137` can be told from that of KILL.
+local WRAPPER = [[
+[ -z "$ZSH_VERSION" ] || emulate sh
+trap : HUP INT QUIT ALRM TERM USR1 USR2
+d=$1
+run() {
+  echo $$ >"$d/leader.new" && mv "$d/leader.new" "$d/leader"
+  umask "$1"
+  DAYTONA_JOB=${d##*/}.; export DAYTONA_JOB
+  if [ -e "$d/env" ]; then . "$d/env"; rm -f "$d/env"; fi
+  exec "$2" "$d/command"
+}
+if [ "$3" = out ]; then ( run "$4" "$2" ) >>"$d/out" 2>&1
+else ( run "$4" "$2" ) >>"$d/out" 2>>"$d/err"; fi
+echo $? >"$d/status"
+]]
+
+local function file_line(name, data)
+  return "printf %s '" .. base64.encode(data) .. "' | base64 -d >\"$d/" .. name .. "\" || fail\n"
+end
+
+---Starts a job, once, however often it is sent. Answers "started", "exists" or
+---"failed ...".
+---@param job { id: string, nonce: string, command: string, env?: string, input: "none"|"file"|"pipe", data?: string, seconds: integer, merge: boolean }
+---@return string
+function job_script.start(job)
+  return head(job.id) .. "u=$(umask)\numask 077\nnonce=" .. quote(job.nonce) .. [[
+
+fail() { echo "failed in $d"; exit; }
+mkdir -p "$r" || fail
+if ! mkdir "$d" 2>/dev/null; then
+  [ -d "$d" ] || fail
+  [ -s "$d/nonce" ] || nap 0.2
+  read -r x <"$d/nonce"
+  if [ "$x" = "$nonce" ]; then echo started; else echo exists; fi
+  exit
+fi
+echo "$nonce" >"$d/nonce"
+: >"$d/out"; : >"$d/err"; : >"$d/events"
+]] .. file_line("command", job.command) .. (job.env and file_line("env", job.env) or "")
+    .. (job.data and file_line("input", job.data) or "")
+    .. (job.input == "pipe" and 'mkfifo "$d/in" || fail\n' or "")
+    .. "printf %s " .. quote(SUPERVISOR) .. ' >"$d/run"\nprintf %s ' .. quote(WRAPPER) .. ' >"$d/wrap"\n' .. [[
+if tail --version && timeout --version; then : >"$d/watches"; fi >/dev/null 2>&1
+if [ -n "$ZSH_VERSION" ]; then c=zsh; elif [ -n "$BASH_VERSION" ]; then c=bash; else c=sh; fi
+c=$(command -v $c) || c=$(readlink "/proc/$$/exe") || c=sh
+date +%s >"$d/started"
+]] .. ('set -- "$d/run" "$d" "$c" %d %s %s "$u"\n'):format(job.seconds, job.input, job.merge and "out" or "err") .. [[
+if setsid -f true 2>/dev/null; then setsid -f sh "$@" setsid </dev/null >/dev/null 2>&1
+elif command -v setsid >/dev/null; then setsid sh "$@" setsid </dev/null >/dev/null 2>&1 &
+else sh "$@" '' </dev/null >/dev/null 2>&1 & fi
+echo started
+]]
+end
+
+--- Looking --------------------------------------------------------------------------------------
+
+-- Waits for news without polling where tail watches files (coreutils), else in
+-- growing steps.
+local WAIT = [[
+news() {
+  state
+  [ "$s" = running ] || return 0
+  [ -z "$o" ] || [ $(size out) -le $o ] || return 0
+  [ -z "$e" ] || [ $(size err) -le $e ] || return 0
+  return 1
+}
+watch() {
+  f=$d/watch.$$ k=
+  mkfifo "$f" || return
+  if [ -n "$o" ]; then timeout $t tail -f -c +$((o + 1)) "$d/out" >"$f" & k="$k $!"; fi
+  if [ -n "$e" ]; then timeout $t tail -f -c +$((e + 1)) "$d/err" >"$f" & k="$k $!"; fi
+  timeout $t tail -f -c +1 "$d/events" >"$f" & k="$k $!"
+  head -c 1 <"$f" >/dev/null
+  kill $k
+  rm -f "$f"
+}
+if [ $t -gt 0 ] && ! news; then
+  if [ -e "$d/watches" ]; then watch; else
+    for z in 0.02 0.03 0.05 0.1 0.1 0.2 0.2 0.3; do if ! news; then nap $z; fi; done
+    t=$((t * 2))
+    while [ $t -gt 0 ] && ! news; do nap 0.5; t=$((t - 1)); done
+  fi
+fi
+]]
+
+---What a job is doing and what it has printed from an offset on: waits for up to
+---`seconds` until there is something new. Answers four lines: the state, the sizes of
+---out and err, and up to `most` bytes of each in base64; or "gone".
+---@param id string
+---@param out? integer      offset; nil: not asked for
+---@param err? integer
+---@param seconds integer
+---@param most integer
+---@return string
+function job_script.poll(id, out, err, seconds, most)
+  return head(id) .. ("o=%s e=%s t=%d\n"):format(out and ("%d"):format(out) or "",
+    err and ("%d"):format(err) or "", seconds) .. [[
+[ -e "$d/started" ] || { echo gone; exit; }
+size() { echo $(($(wc -c <"$d/$1"))); }
+]] .. WAIT .. [[
+state
+so=$(size out) se=$(size err)
+echo "$s"; echo "$so $se"
+]] .. ([[
+if [ -n "$o" ] && [ $so -gt $o ]; then tail -c +$((o + 1)) "$d/out" | head -c %d | base64 | tr -d '\n'; fi
+echo
+if [ -n "$e" ] && [ $se -gt $e ]; then tail -c +$((e + 1)) "$d/err" | head -c %d | base64 | tr -d '\n'; fi
+echo
+]]):format(most, most)
+end
+
+---Every job, a line each: id, when it was started, the start of its command in
+---base64, its state.
+---@return string
+function job_script.list()
+  return "exec 2>/dev/null\n" .. PRELUDE .. [[
+for d in "$r"/*; do
+  [ -e "$d/started" ] || continue
+  id=${d##*/}
+  state
+  echo "$id $(cat "$d/started") $(head -c 4096 "$d/command" | base64 | tr -d '\n') $s"
+done
+]]
+end
+
+--- Input ----------------------------------------------------------------------------------------
+
+---Gives a job input, once, however often it is sent. Answers "ok", "closed", "gone".
+---@param id string
+---@param nonce string
+---@param before? string  the nonce of the input before, which is done
+---@param data string
+---@return string
+function job_script.write(id, nonce, before, data)
+  return head(id) .. "w=$d/input." .. quote(nonce) .. "\n"
+    .. (before and 'rm -rf "$d/input."' .. quote(before) .. "\n" or "") .. [[
+[ -e "$d/started" ] || { echo gone; exit; }
+n=0
+if mkdir "$w" 2>/dev/null; then
+  until [ -s "$d/holder" ]; do
+    if [ ! -p "$d/in" ] || [ $n -ge 20 ]; then echo closed; exit; fi
+    n=$((n + 1)); nap 0.1
+  done
+  if printf %s ']] .. base64.encode(data) .. [[' | base64 -d >"$d/in" 2>/dev/null; then : >"$w/done"; echo ok
+  else : >"$w/closed"; echo closed; fi
+else
+  until [ -e "$w/done" ] || [ -e "$w/closed" ]; do nap 0.1; done
+  if [ -e "$w/done" ]; then echo ok; else echo closed; fi
+fi
+]]
+end
+
+---Ends a job's input. Answers "ok" or "gone".
+---@param id string
+---@return string
+function job_script.close_input(id)
+  return head(id) .. [[
+[ -e "$d/started" ] || { echo gone; exit; }
+n=0
+until [ -s "$d/holder" ] || [ ! -p "$d/in" ] || [ $n -ge 20 ]; do n=$((n + 1)); nap 0.1; done
+if [ -s "$d/holder" ]; then
+  read -r h <"$d/holder"
+  rm -f "$d/in" "$d/holder"
+  kill "$h"
+fi
+echo ok
+]]
+end
+
+--- Ending ---------------------------------------------------------------------------------------
+
+local BEGUN = [[
+[ -e "$d/started" ] || { echo gone; exit; }
+n=0
+until [ -s "$d/leader" ] || [ -s "$d/exit" ] || [ $n -ge 20 ]; do n=$((n + 1)); nap 0.1; done
+state
+]]
+
+---Sends a signal to a job's group. Answers the state it was in, or "gone".
+---@param id string
+---@param signal string  "INT"
+---@return string
+function job_script.signal(id, signal)
+  return head(id) .. BEGUN .. ('[ "$s" != running ] || group %s\necho "$s"\n'):format(signal)
+end
+
+---Asks a job to end, and after `grace` seconds makes it. Answers as `signal`.
+---@param id string
+---@param grace number
+---@return string
+function job_script.cancel(id, grace)
+  return head(id) .. BEGUN .. ([[
+if [ "$s" = running ]; then
+  : >"$d/canceled"
+  group TERM
+  ( nap %s; [ -s "$d/exit" ] || group KILL ) </dev/null >/dev/null 2>&1 &
+fi
+echo "$s"
+]]):format(tostring(grace))
+end
+
+---Removes a job that has ended. Answers "ok", "running" or "gone".
+---@param id string
+---@return string
+function job_script.remove(id)
+  return head(id) .. [[
+[ -e "$d/started" ] || { echo gone; exit; }
+state
+if [ "$s" = running ]; then echo running; else rm -rf "$d"; echo ok; fi
+]]
+end
+
+---Ends a job, within about 3 seconds, and removes it; one that was not started yet
+---will not be. With a nonce, only if it is the job that was started with that.
+---Answers "ok".
+---@param id string
+---@param nonce? string
+---@return string
+function job_script.discard(id, nonce)
+  return head(id) .. "nonce=" .. quote(nonce or "") .. [[
+
+mkdir -p "$r"
+if mkdir "$d"; then echo discarded >"$d/nonce"; echo ok; exit; fi
+[ -s "$d/nonce" ] || nap 0.2
+read -r x <"$d/nonce"
+if [ -n "$nonce" ] && [ "$x" != "$nonce" ]; then echo ok; exit; fi
+n=0
+until [ -s "$d/leader" ] || [ -s "$d/exit" ] || [ $n -ge 20 ]; do n=$((n + 1)); nap 0.1; done
+state
+if [ "$s" = running ]; then
+  : >"$d/canceled"
+  group TERM
+  n=0
+  until [ -s "$d/exit" ] || [ $n -ge 20 ]; do n=$((n + 1)); nap 0.1; done
+  [ -s "$d/exit" ] || group KILL
+  until [ -s "$d/exit" ] || [ $n -ge 30 ]; do n=$((n + 1)); nap 0.1; done
+fi
+rm -rf "$d"
+echo ok
+]]
+end
+
+return job_script

@@ -1,0 +1,239 @@
+-- A sandbox as a machine: its ports, its environment, what it uses. Methods of
+-- sandboxes, kept apart from their life in sandbox.lua.
+
+local errors = require "daytona.base.errors"
+local calls = require "daytona.toolbox.calls"
+local loop = require "daytona.loop"
+local options = require "daytona.base.options"
+local shell = require "daytona.base.shell"
+local names = require "daytona.http.names"
+
+local machine = {}
+
+local call = calls.caller {
+  ports          = { "GET",  "/port", "object" },
+  port_in_use    = { "GET",  "/port/{}/in-use", "object" },
+  set_env        = { "POST", "/env", safe = true },
+  metrics_latest = { "GET",  "/system/metrics", "object" },
+}
+
+--- Ports -------------------------------------------------------------------------------
+
+local PORT = options.range(1, 65535)
+
+-- The daemon answers for these only.
+local FIRST_PORT, LAST_PORT = 3000, 9999
+
+---The TCP ports that something listens on, in order. Old daemons leave out those
+---of IPv6 alone; `port_in_use` and `wait_for_port` do not.
+---@param self daytona.Sandbox
+---@return integer[]?
+---@return daytona.Error?
+function machine.ports(self)
+  local answer, err = call(self, "ports")
+  if not answer then return nil, err end
+  local list = type(answer.ports) == "table" and answer.ports or {}
+  table.sort(list)
+  return list
+end
+
+-- For any POSIX shell: whether a socket listens on the port, by the kernel's own
+-- tables, which every Linux has.
+local LISTENS = "grep -qs ':%04X [0-9A-Fa-f]*:0000 0A ' /proc/net/tcp /proc/net/tcp6"
+
+-- Whether a host accepts connections, with what there is in the sandbox. The nc
+-- of busybox may not know -z; it runs a program when it is connected.
+local REACHES = [[
+has() { command -v "$1"; }
+{ if has nc && nc -h 2>&1 </dev/null | grep -q -e -z; then nc -z -w 2 %s %d
+elif has bash && has timeout; then timeout 2 bash -c ': </dev/tcp/"$0"/"$1"' %s %d
+elif has python3; then
+  python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' %s %d
+elif has nc; then nc -w 2 %s %d -e true
+else exit 126; fi; } >/dev/null 2>&1]]
+
+local function probe_script(port, host)
+  if not host then return LISTENS:format(port) end
+  local name = shell.quote(host)
+  return (REACHES:gsub("%%s %%d", function() return name .. " " .. string.format("%d", port) end))
+end
+
+-- Runs a probe; whether it succeeded, or nil, err.
+local function probe(self, script, seconds)
+  local r, err = self:exec(script, { timeout = seconds })
+  if not r then return nil, err end
+  if r.exit_code == 126 then
+    return nil, errors.new {
+      kind = "unsupported", operation = "wait_for_port", sandbox = self,
+      message = "the sandbox has no nc, bash or python3 to reach another host with",
+    }
+  end
+  return r.exit_code == 0
+end
+
+local function in_use(self, port, timeout)
+  if port < FIRST_PORT or port > LAST_PORT then return probe(self, probe_script(port), 10) end
+  local answer, err = call(self, "port_in_use", { what = string.format("port %d", port), timeout = timeout }, port)
+  if not answer then return nil, err end
+  return answer.isInUse == true
+end
+
+---Whether something listens on a port inside.
+---@param self daytona.Sandbox
+---@param port integer
+---@return boolean?  nil, err when that could not be found out
+---@return daytona.Error?
+function machine.port_in_use(self, port)
+  options.argument("port_in_use: the port", PORT, port)
+  return in_use(self, port)
+end
+
+local WAIT = { timeout = "seconds", host = "text" }
+
+-- Between looks, and what one look may take, seconds.
+local FIRST_POLL, LONGEST_POLL, POLL_GROWTH, LOOK_TIMEOUT = 0.05, 1, 1.5, 15
+
+-- A shell loop around a probe, so that one command looks for a while.
+local ROUND = "end=$(($(date +%%s) + %d)); until %s; do [ $(date +%%s) -lt $end ] || exit 1; "
+  .. "sleep 0.1 2>/dev/null || sleep 1; done"
+local ROUND_SECONDS = 20
+
+local function look(self, port, host, left)
+  if not host and port >= FIRST_PORT and port <= LAST_PORT then
+    return in_use(self, port, math.min(left, LOOK_TIMEOUT))
+  end
+  local seconds = math.max(1, math.ceil(math.min(left, ROUND_SECONDS)))
+  return probe(self, ROUND:format(seconds, "(" .. probe_script(port, host) .. ")"), seconds + 5)
+end
+
+---Waits until something listens on a port inside; with `host`, until that port
+---of another host can be reached from inside. self, or nil and an error of kind
+---"timeout" after `timeout` seconds (60; 0 for none).
+---@param self daytona.Sandbox
+---@param port integer
+---@param opts? { timeout?: number, host?: string }
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function machine.wait_for_port(self, port, opts)
+  options.argument("wait_for_port: the port", PORT, port)
+  opts = options.check("wait_for_port", WAIT, opts)
+  if opts.host and not opts.host:find("^[%w:][%w.:_-]*$") then
+    errors.misuse(1, "wait_for_port: option 'host' must be a name or an address")
+  end
+  local timeout = opts.timeout or 60
+  local deadline = timeout > 0 and loop.now() + timeout or math.huge
+  local delay = FIRST_POLL
+  while true do
+    local open, err = look(self, port, opts.host, deadline - loop.now())
+    if open then return self end
+    if open == nil and not err.retryable then return nil, err end
+    local left = deadline - loop.now()
+    if left <= 0 then
+      return nil, errors.new {
+        kind = "timeout", code = "wait", operation = "wait_for_port", sandbox = self, cause = err,
+        message = string.format("nothing listens on port %d%s after %g seconds", port,
+          opts.host and " of " .. opts.host or "", timeout),
+      }
+    end
+    local slept, why = loop.sleep(math.min(delay, left))
+    if not slept then return nil, why end
+    delay = math.min(delay * POLL_GROWTH, LONGEST_POLL)
+  end
+end
+
+--- Environment ---------------------------------------------------------------------------
+
+local SET_ENV = { set = "map", unset = "list" }
+
+local function check_name(name)
+  if shell.is_name(name) then return name end
+  errors.misuse(1, "set_env: '%s' cannot be the name of an environment variable", tostring(name))
+end
+
+---Changes the environment of what is started in the sandbox from now on:
+---commands, sessions, terminals, interpreter contexts; what runs keeps its own.
+---The values are kept out of errors. kind "unsupported" where the daemon is
+---too old.
+---@param self daytona.Sandbox
+---@param changes { set?: table<string, string>, unset?: string[] }
+---@return true?
+---@return daytona.Error?
+function machine.set_env(self, changes)
+  options.argument("set_env: the changes", "table", changes)
+  changes = options.check("set_env", SET_ENV, changes)
+  local secrets = {}
+  for name, value in pairs(changes.set or {}) do
+    check_name(name)
+    secrets[#secrets + 1] = value
+  end
+  for _, name in ipairs(changes.unset or {}) do check_name(name) end
+  local done, err = call(self, "set_env", {
+    json = { set = changes.set, unset = changes.unset }, lists = { unset = true }, secrets = secrets,
+  })
+  if not done then return nil, calls.explain_missing(err) end
+  return true
+end
+
+--- Use ---------------------------------------------------------------------------------------
+
+---What a sandbox used at a moment; sizes in bytes.
+---@class daytona.Metrics
+---@field timestamp string       RFC 3339
+---@field timestamp_unix? integer
+---@field cpu_count number
+---@field cpu_used_pct number    of all its processors
+---@field mem_used number
+---@field mem_total number
+---@field mem_cache number
+---@field disk_used number
+---@field disk_total number
+---@field disk_free? number      of the latest only
+
+---What the sandbox uses now, as it says itself.
+---@param self daytona.Sandbox
+---@return daytona.Metrics?
+---@return daytona.Error?
+function machine.metrics_latest(self)
+  local answer, err = call(self, "metrics_latest")
+  if not answer then return nil, calls.explain_missing(err) end
+  return names.to_lua(answer)
+end
+
+--- Staying alive -----------------------------------------------------------------------------
+
+local KEEP_ALIVE = { interval = "seconds" }
+
+local function touch_for_ever(self, interval)
+  while true do
+    self:touch() -- a failure now may be none the next time
+    local slept, err = loop.sleep(interval)
+    if not slept then return nil, err end
+  end
+end
+
+local function stop(state)
+  state.toucher:cancel()
+  loop.shield(state.toucher.wait, state.toucher, 5)
+end
+
+local function stopped(state, ...)
+  stop(state)
+  return ...
+end
+
+---Calls `fn`, and meanwhile, whenever this program waits, tells the service every
+---`interval` seconds (60) that the sandbox is in use, so that it is not stopped for
+---being idle. Returns what `fn` returns.
+---@param self daytona.Sandbox
+---@param fn fun(): any
+---@param opts? { interval?: number }
+---@return any ...
+function machine.keep_alive(self, fn, opts)
+  options.argument("keep_alive: what to do", "callable", fn)
+  opts = options.check("keep_alive", KEEP_ALIVE, opts)
+  local interval = math.max(opts.interval or 60, 0.01)
+  local state = { toucher = require("daytona.loop.task").spawn(touch_for_ever, self, interval) }
+  return stopped(state, loop.guard(function() return fn() end, stop, state))
+end
+
+return machine
