@@ -69,7 +69,7 @@ end
 
 ---Starts a local server. `dir` keeps sandboxes (default: a temporary folder that is
 ---removed at the end), `key` is the API key (default: random), `port` 0 or none
----means any, `faults` is a list as daytona/devserver/faults.lua describes it,
+---means any, `faults` is a list as daytona/devserver/http/faults.lua describes it,
 ---`time_scale` makes its clock run faster, `tls` makes it HTTPS with a certificate
 ---nobody trusts, `legacy = "0.190"` makes it answer as that release did, `lua` names
 ---the LuaJIT to run it with. Returns nil and an error when it cannot start.
@@ -128,7 +128,7 @@ local function call(self, method, path, body)
   return response.json or true
 end
 
----Adds faults: one, or a list (see daytona/devserver/faults.lua). Returns all.
+---Adds faults: one, or a list (see daytona/devserver/http/faults.lua). Returns all.
 ---@param list table
 ---@return table[]? faults, daytona.Error? err
 function Server:faults(list)

@@ -7,7 +7,7 @@ local request = require "http.request"
 local checks = require "daytona.devserver.control.checks"
 local children = require "daytona.devserver.control.children"
 local sandboxes = require "daytona.devserver.control.sandboxes"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local admin = {}
 

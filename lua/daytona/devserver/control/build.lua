@@ -2,9 +2,9 @@
 -- nothing is installed; the log says so. What the Dockerfile says to start is
 -- started, though. It knows no sandboxes.
 
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 local files = require "daytona.devserver.control.files"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local build = {}
 

@@ -1,8 +1,8 @@
 -- What the service refuses: the checks of request bodies and parameters. Each
 -- raises the kit's 400 (or another status where the service has one).
 
-local httpd = require "daytona.devserver.httpd"
-local json = require "daytona.devserver.json"
+local httpd = require "daytona.devserver.http"
+local json = require "daytona.devserver.http.json"
 
 local checks = {}
 

@@ -6,7 +6,7 @@
 --
 --   luajit lua/daytona/devserver/toolbox/main.lua --config-fd N
 --
--- with the Lua path set so that `require "daytona.devserver.httpd"` works, the
+-- with the Lua path set so that `require "daytona.devserver.http"` works, the
 -- environment otherwise clean (PATH, HOME, USER, LANG, SHELL, TERM). From
 -- descriptor N the daemon reads, up to the end of file, one JSON object:
 --
@@ -27,7 +27,7 @@
 --   time_scale   the clock's speed; divide every service delay by it
 --   now          what the clock says, seconds since the epoch; optional
 --   legacy       nil, or "0.190": answer as that old daemon did
---   faults       list of faults for daytona.devserver.faults
+--   faults       list of faults for daytona.devserver.http.faults
 --   isolated     whether bubblewrap is around it
 --
 -- It closes N, sets close-on-exec on listen_fd and activity_fd, removes nothing
@@ -47,8 +47,8 @@ local stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 local children = require "daytona.devserver.control.children"
 local files = require "daytona.devserver.control.files"
-local httpd = require "daytona.devserver.httpd"
-local json = require "daytona.devserver.json"
+local httpd = require "daytona.devserver.http"
+local json = require "daytona.devserver.http.json"
 
 local daemon = {}
 

@@ -6,7 +6,7 @@
 
 local checks = require "daytona.devserver.control.checks"
 local params = require "daytona.devserver.control.params"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local list = {}
 

@@ -8,8 +8,8 @@
 -- cookie that such a query leaves, so that a browser gets the rest of a page, too.
 -- A signed address has a token instead of the id, for one port and a while.
 
-local httpd = require "daytona.devserver.httpd"
-local forward = require "daytona.devserver.forward"
+local httpd = require "daytona.devserver.http"
+local forward = require "daytona.devserver.http.forward"
 local checks = require "daytona.devserver.control.checks"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 

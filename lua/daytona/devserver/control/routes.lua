@@ -1,7 +1,7 @@
 -- The control plane's routes: which call does what to which sandbox, with the
 -- service's statuses. States are lifecycle's business, checks are checks.lua's.
 
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 local build = require "daytona.devserver.control.build"
 local checks = require "daytona.devserver.control.checks"
 local files = require "daytona.devserver.control.files"
@@ -10,7 +10,7 @@ local previews = require "daytona.devserver.control.previews"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 local ssh = require "daytona.devserver.control.ssh"
 local telemetry = require "daytona.devserver.control.telemetry"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local routes = {}
 

@@ -5,9 +5,9 @@
 -- changes one calls `store:changed(box)`, which writes <folder>/state.json.
 
 local rand = require "openssl.rand"
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 local files = require "daytona.devserver.control.files"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local sandboxes = {
   ORGANIZATION = "8f4a1c52-0000-4000-8000-000000000001",

@@ -4,7 +4,7 @@
 
 local checks = require "daytona.devserver.control.checks"
 local sandboxes = require "daytona.devserver.control.sandboxes"
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 
 local ssh = {}
 

@@ -3,10 +3,10 @@
 -- that a running daemon has answered as traces of one span. Kept in memory only.
 
 local cqueues = require "cqueues"
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 local checks = require "daytona.devserver.control.checks"
 local params = require "daytona.devserver.control.params"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local telemetry = {}
 

@@ -2,7 +2,7 @@
 -- parameter, or, for one file, a signed URL.
 
 local hmac = require "openssl.hmac"
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 local base64 = require "daytona.devserver.toolbox.base64"
 local failures = require "daytona.devserver.toolbox.failures"
 

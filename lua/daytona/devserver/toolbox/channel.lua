@@ -46,7 +46,7 @@ function channel.open(req, o)
   return self
 end
 
--- Faults: see daytona/devserver/faults.lua --------------------------------------
+-- Faults: see daytona/devserver/http/faults.lua --------------------------------------
 
 local function close_frame(code, reason)
   local data = string.char(bit.rshift(code, 8), code % 256) .. (reason or "")

@@ -6,7 +6,7 @@
 -- does: quoting them is the client's part.
 
 local charts = require "daytona.devserver.toolbox.charts"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"

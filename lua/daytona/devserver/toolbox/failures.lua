@@ -1,7 +1,7 @@
 --- How the daemon says no: the codes and message prefixes of the service's
 -- error envelope, and what an old daemon ("0.190") said instead.
 
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 local sys = require "daytona.devserver.toolbox.sys"
 
 local failures = {}

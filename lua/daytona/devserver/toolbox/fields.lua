@@ -1,7 +1,7 @@
 --- Reads the JSON body of a request field by field, with the strictness of the
 -- service: unknown fields are ignored, null is absent, wrong types are refused.
 
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local failures = require "daytona.devserver.toolbox.failures"
 
 local fields = {}

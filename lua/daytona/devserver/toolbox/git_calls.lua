@@ -1,6 +1,6 @@
 --- The git calls: /git/...
 
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"

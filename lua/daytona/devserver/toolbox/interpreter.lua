@@ -5,7 +5,7 @@
 local cqueues = require "cqueues"
 local ffi = require "ffi"
 local posix_signal = require "posix.signal"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local environment = require "daytona.devserver.toolbox.environment"
 local spawn = require "daytona.devserver.toolbox.spawn"
 local sys = require "daytona.devserver.toolbox.sys"

@@ -2,7 +2,7 @@
 
 local condition = require "cqueues.condition"
 local unistd = require "posix.unistd"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local channel = require "daytona.devserver.toolbox.channel"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"

@@ -1,7 +1,7 @@
 --- The language server calls: /lsp/...
 
 local unistd = require "posix.unistd"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"
 local lsp = require "daytona.devserver.toolbox.lsp"

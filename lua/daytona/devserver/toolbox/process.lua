@@ -7,7 +7,7 @@
 local cqueues = require "cqueues"
 local ffi = require "ffi"
 local posix_signal = require "posix.signal"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"

@@ -1,6 +1,6 @@
 --- The terminal calls: /process/pty/...
 
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local base64 = require "daytona.devserver.toolbox.base64"
 local channel = require "daytona.devserver.toolbox.channel"
 local failures = require "daytona.devserver.toolbox.failures"

@@ -1,12 +1,12 @@
 --- Recordings of the screen: /computeruse/recordings/..., made by ffmpeg.
 
 local posix_signal = require "posix.signal"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local display = require "daytona.devserver.toolbox.display"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local files = require "daytona.devserver.toolbox.files"
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 local paths = require "daytona.devserver.toolbox.paths"
 local session = require "daytona.devserver.toolbox.session"
 local spawn = require "daytona.devserver.toolbox.spawn"

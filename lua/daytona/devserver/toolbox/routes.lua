@@ -1,7 +1,7 @@
 --- The daemon's API: every endpoint, in one table. Each is served both at its
 -- own path and under /toolbox/{sandbox id}.
 
-local forward = require "daytona.devserver.forward"
+local forward = require "daytona.devserver.http.forward"
 local access = require "daytona.devserver.toolbox.access"
 local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"

@@ -2,7 +2,7 @@
 -- replace.
 
 local ffi = require "ffi"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"
 local paths = require "daytona.devserver.toolbox.paths"

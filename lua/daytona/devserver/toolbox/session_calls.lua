@@ -1,6 +1,6 @@
 --- The session calls: /process/session/...
 
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 local channel = require "daytona.devserver.toolbox.channel"
 local environment = require "daytona.devserver.toolbox.environment"
 local files = require "daytona.devserver.toolbox.files"

@@ -2,7 +2,7 @@
 -- was asked for, when, how long it took. No bodies, no queries.
 
 local cqueues = require "cqueues"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local spans = {}
 

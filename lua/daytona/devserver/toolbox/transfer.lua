@@ -2,8 +2,8 @@
 -- ever held whole.
 
 local ffi = require "ffi"
-local json = require "daytona.devserver.json"
-local httpd = require "daytona.devserver.httpd"
+local json = require "daytona.devserver.http.json"
+local httpd = require "daytona.devserver.http"
 local body = require "daytona.devserver.toolbox.body"
 local failures = require "daytona.devserver.toolbox.failures"
 local files = require "daytona.devserver.toolbox.files"

@@ -15,7 +15,7 @@
 --     divert = function(req) return handler end,         -- optional: takes requests that are
 --                                    -- not for the routes, and not for the key (nil: it is);
 --                                    -- req.source is what their envelopes name
---     faults = faults,            -- optional, from daytona.devserver.faults
+--     faults = faults,            -- optional, from daytona.devserver.http.faults
 --     clock = clock,              -- optional, from daytona.devserver.clock
 --     tls = context,              -- optional: HTTPS (HTTP/2 when the client offers it)
 --     legacy = "0.190",           -- optional: envelopes without code and source
@@ -75,7 +75,7 @@ local h2_connection = require "http.h2_connection"
 local new_headers = require "http.headers".new
 local websocket = require "http.websocket"
 local reasons = require "http.h1_reason_phrases"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local httpd = { array = json.array, null = json.null }
 

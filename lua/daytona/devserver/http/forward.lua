@@ -4,7 +4,7 @@
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local socket = require "cqueues.socket"
-local httpd = require "daytona.devserver.httpd"
+local httpd = require "daytona.devserver.http"
 
 local forward = {}
 

@@ -57,7 +57,7 @@
 -- body = "404 page not found" }; the upstream gone { path = "*", empty = true }.
 
 local cqueues = require "cqueues"
-local json = require "daytona.devserver.json"
+local json = require "daytona.devserver.http.json"
 
 local LOG_LIMIT = 100000   -- requests noted; later ones are not
 
@@ -329,7 +329,7 @@ end
 ---@param also? { changed: fun(method: string, body?: table), requests: fun(log: table[]): table[], forget: fun() }
 ---  called after the faults were changed, to complete the log, after it was cleared
 function Faults:install(app, prefix, also)
-  local httpd = require "daytona.devserver.httpd"
+  local httpd = require "daytona.devserver.http"
   local base = (prefix or "") .. "/__devserver"
   local before = app.on_request
   app.faults = self
