@@ -5,7 +5,7 @@
 local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
 local formats = require "daytona.base.formats"
-local fs = require "daytona.toolbox.fs"
+local calls = require "daytona.toolbox.fs.calls"
 local methods = require "daytona.base.methods"
 local numeral = require "daytona.base.numeral"
 local options = require "daytona.base.options"
@@ -211,7 +211,7 @@ function File:write(...)
   self.dirty = true
   if self.appends then self.spool:seek("end") end
   local fine, why = self.spool:write(...)
-  if not fine then return fs.failure("write", "io", why, self.path) end
+  if not fine then return calls.failure("write", "io", why, self.path) end
   return self
 end
 
@@ -222,7 +222,7 @@ function File:flush()
   check_open(self)
   if not self.dirty then return self end
   local fine, why = self.spool:flush()
-  if not fine then return fs.failure("write", "io", why, self.path) end
+  if not fine then return calls.failure("write", "io", why, self.path) end
   local here = self.spool:seek("cur", 0)
   self.spool:seek("set", 0)
   local info, err = self.fs:upload(self.spool, self.path)
@@ -251,7 +251,7 @@ File.__close = File.close
 
 local function open_spool(self, path, kind)
   local spool, why = io.tmpfile()
-  if not spool then return fs.failure("open", "io", why, path) end
+  if not spool then return calls.failure("open", "io", why, path) end
   local handle = setmetatable({ fs = self, path = path, spool = spool, appends = kind == "a" }, File)
   if kind == "w" then
     handle.dirty = true
@@ -282,7 +282,7 @@ end
 ---@return daytona.File?
 ---@return daytona.Error?
 function file.open(self, path, mode)
-  fs.check_path("open: the path", path)
+  calls.check_path("open: the path", path)
   mode = options.argument("open: the mode", "string", mode or "r")
   local kind, plus = mode:match("^([rwa])(%+?)b?$")
   if not kind then errors.misuse(1, "open: the mode is \"r\", \"w\" or \"a\", or one of these with \"+\"") end
@@ -292,7 +292,7 @@ function file.open(self, path, mode)
     err.operation = "open"
     return nil, err
   end
-  if info.is_dir then return fs.failure("open", "invalid", "it is a directory", path) end
+  if info.is_dir then return calls.failure("open", "invalid", "it is a directory", path) end
   return setmetatable({
     fs = self, path = path, buffer = "", start = 0, at = 0, block = FIRST_BLOCK,
   }, File)

@@ -3,9 +3,10 @@
 -- with what was asked for by their order: no name in them is believed.
 
 local core = require "daytona.base.native"
+local download = require "daytona.toolbox.fs.download"
 local errors = require "daytona.base.errors"
 local failure = require "daytona.http.failure"
-local fs = require "daytona.toolbox.fs"
+local calls = require "daytona.toolbox.fs.calls"
 local http = require "daytona.http"
 local json = require "daytona.http.json"
 local localfile = require "daytona.toolbox.fs.localfile"
@@ -13,6 +14,7 @@ local localtree = require "daytona.toolbox.fs.localtree"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
+local upload = require "daytona.toolbox.fs.upload"
 
 local many = {}
 
@@ -171,12 +173,12 @@ end
 local function entry_of(source, path, length)
   if type(source) == "string" then
     local kind, size = core.stat(source)
-    if kind == nil then return fs.failure("upload_many", "io", size, source) end
-    if kind == "directory" then return fs.failure("upload_many", "io", "Is a directory", source) end
+    if kind == nil then return calls.failure("upload_many", "io", size, source) end
+    if kind == "directory" then return calls.failure("upload_many", "io", "Is a directory", source) end
     if kind ~= "file" then size = nil end
     return { path = path, name = source, length = size, again = kind == "file" }
   end
-  local entry, err = fs.content_of(source, length)
+  local entry, err = upload.content_of(source, length)
   if not entry then return nil, err end
   entry.path, entry.again = path, entry.data ~= nil
   return entry
@@ -201,7 +203,7 @@ local function take_answer(entries, answer)
       end
     elseif is_problem then
       p = p + 1
-      local kind, code = fs.problem(problem)
+      local kind, code = calls.problem(problem)
       result.error = errors.new {
         kind = kind or "invalid", code = code, status = 400, operation = "upload_many", what = entry.path,
         message = problem:sub(#entry.path + 3),
@@ -215,13 +217,14 @@ local function send(self, entries, results, opts)
   local connection, err = self.sandbox:toolbox()
   if not connection then return nil, err end
   local body = new_body(entries)
-  local request = fs.transfer_fields({
+  local request = calls.transfer_fields({
     body_source = function() return body:next() end, rewind = function() return body:rewind() end,
     body_length = body:length(), accept = 400,
     headers = { ["Content-Type"] = "multipart/form-data; boundary=" .. body.boundary },
   }, opts)
   local response
-  response, err = loop.guard(function() return fs.call(self, "upload_many", request) end, function() body:close() end)
+  local function go() return calls.call(self, "upload_many", request) end
+  response, err = loop.guard(go, function() body:close() end)
   body:close()
   if not response then return nil, err end
   local answer = json.decode(response.body)
@@ -254,7 +257,7 @@ function many.upload_many(self, list, opts)
   local results, entries, single = {}, {}, {}
   for i, item in ipairs(list) do
     if type(item) ~= "table" then errors.misuse(1, "upload_many: item %d is not { source, path }", i) end
-    local path = fs.check_path("upload_many: the path of item " .. i, item[2])
+    local path = calls.check_path("upload_many: the path of item " .. i, item[2])
     if path:sub(-1) == "/" then errors.misuse(1, "upload_many: the path of item %d names a folder", i) end
     local result = { path = path }
     results[i] = result
@@ -452,7 +455,7 @@ local function receive(self, entries, opts, strict)
     max_bytes = opts.max_bytes or 64 * 1024 * 1024, strict = strict, breathe = localtree.breather(),
   }, Receiver)
   local function go()
-    return fs.call(self, "download_many", fs.transfer_fields({
+    return calls.call(self, "download_many", calls.transfer_fields({
       json = { paths = paths }, lists = { paths = true },
       on_headers = function(transfer) receiver:start(transfer) end,
       sink = function(chunk) return receiver:take(chunk) end,
@@ -487,10 +490,10 @@ end
 local function download_entry(i, item)
   if type(item) == "string" then item = { item } end
   if type(item) ~= "table" then errors.misuse(1, "download_many: item %d is neither a path nor { path, target }", i) end
-  local path, target = fs.check_path("download_many: the path of item " .. i, item[1]), item[2]
+  local path, target = calls.check_path("download_many: the path of item " .. i, item[1]), item[2]
   if type(target) == "string" then
-    fs.check_path("download_many: the target of item " .. i, target)
-    target = fs.local_target(path, target)
+    calls.check_path("download_many: the target of item " .. i, target)
+    target = download.local_target(path, target)
   elseif target ~= nil and type(target) ~= "function" and io.type(target) ~= "file" then
     errors.misuse(1, "download_many: the target of item %d must be a path, an open file or a function, got %s", i,
       type(target))

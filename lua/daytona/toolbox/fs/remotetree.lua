@@ -4,7 +4,7 @@
 
 local base64 = require "daytona.base.base64"
 local errors = require "daytona.base.errors"
-local fs = require "daytona.toolbox.fs"
+local calls = require "daytona.toolbox.fs.calls"
 local localtree = require "daytona.toolbox.fs.localtree"
 local shell = require "daytona.base.shell"
 
@@ -226,7 +226,7 @@ local STALE = "find . ! -name . -prune -name '" .. remotetree.STAGING
 -- Kind, code and text of what a command complained of.
 local function reason_in(err)
   for line in (err.result or ""):gmatch("[^\n]+") do
-    local kind, code = fs.problem(line)
+    local kind, code = calls.problem(line)
     if kind then return kind, code, line end
   end
   return "io", nil, err.message

@@ -1,7 +1,7 @@
 -- Looking into files and through their names, and changing texts in them.
 
 local errors = require "daytona.base.errors"
-local fs = require "daytona.toolbox.fs"
+local calls = require "daytona.toolbox.fs.calls"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 
@@ -28,9 +28,9 @@ end
 ---@return { file: string, line: integer, content: string }[]?
 ---@return daytona.Error?
 function search.grep(self, path, text)
-  fs.check_path("grep: the path", path)
+  calls.check_path("grep: the path", path)
   check_pattern("grep", text)
-  local response, err = fs.call(self, "grep", { query = { path = path, pattern = text }, what = path })
+  local response, err = calls.call(self, "grep", { query = { path = path, pattern = text }, what = path })
   if not response then return nil, err end
   local found = {}
   for i, match in ipairs(response.json) do
@@ -50,9 +50,9 @@ end
 ---@return string[]?
 ---@return daytona.Error?
 function search.glob(self, path, pattern)
-  fs.check_path("glob: the path", path)
+  calls.check_path("glob: the path", path)
   check_pattern("glob", pattern)
-  local response, err = fs.call(self, "glob", { query = { path = path, pattern = pattern }, what = path })
+  local response, err = calls.call(self, "glob", { query = { path = path, pattern = pattern }, what = path })
   if not response then return nil, err end
   local files = response.json.files or {}
   table.sort(files)
@@ -75,11 +75,11 @@ end
 function search.replace(self, files, text, new)
   if type(files) == "string" then files = { files } end
   options.argument("replace: the files", "list", files)
-  for i = 1, #files do fs.check_path("replace: a path", files[i]) end
+  for i = 1, #files do calls.check_path("replace: a path", files[i]) end
   check_pattern("replace", text)
   options.argument("replace: the new text", "string", new)
   if not files[1] then return {} end
-  local response, err = fs.call(self, "replace", {
+  local response, err = calls.call(self, "replace", {
     what = files[1], json = { files = files, pattern = text, newValue = new },
   })
   if not response then return nil, err end
@@ -91,7 +91,7 @@ function search.replace(self, files, text, new)
       local message = tostring(said.error)
       results[i].error = errors.new {
         kind = message:find("no such file", 1, true) and "not_found"
-          or fs.problem(message) or "invalid",
+          or calls.problem(message) or "invalid",
         operation = "replace", what = path, sandbox = self.sandbox, message = message,
       }
       first = first or results[i].error
@@ -109,7 +109,7 @@ end
 -- Bytes behind a place (or, below 0, the last so many), and the size of the file.
 local function read_from(self, path, offset)
   local range = offset < 0 and ("bytes=%d"):format(offset) or ("bytes=%d-"):format(offset)
-  local response, err = fs.call(self, "read", {
+  local response, err = calls.call(self, "read", {
     query = { path = path }, what = path, headers = { Range = range }, with_headers = true, operation = "tail",
   })
   if not response then
@@ -182,7 +182,7 @@ end
 ---@return string|true|nil
 ---@return daytona.Error?
 function search.tail(self, path, opts)
-  fs.check_path("tail: the path", path)
+  calls.check_path("tail: the path", path)
   opts = options.check("tail", { lines = "count", bytes = "count", follow = "callable" }, opts)
   if opts.lines and opts.bytes then errors.misuse(1, "tail: lines or bytes, not both") end
   local text, size = end_of(self, path, opts)

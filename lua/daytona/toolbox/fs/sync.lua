@@ -5,7 +5,7 @@
 
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
-local fs = require "daytona.toolbox.fs"
+local calls = require "daytona.toolbox.fs.calls"
 local gitignore = require "daytona.toolbox.fs.gitignore"
 local localtree = require "daytona.toolbox.fs.localtree"
 local loop = require "daytona.loop"
@@ -259,7 +259,7 @@ local function remove_staging(self, path, may_arrive)
   local limit, pause = loop.now() + CLEAN_TIMEOUT, 0.05
   while true do
     local left = limit - loop.now()
-    local done, err = fs.call(self, "remove", {
+    local done, err = calls.call(self, "remove", {
       query = { path = path, recursive = true }, what = path, timeout = math.max(left, 0.1),
     })
     if done or not may_arrive or not errors.is(err, "not_found") or pause > 1 then return end
@@ -522,8 +522,8 @@ local SYNC = options.copy(COPY)
 SYNC.direction = { "up", "down" }
 
 local function run_of(operation, root, remote, opts)
-  fs.check_path(operation .. ": the local folder", root)
-  fs.check_path(operation .. ": the folder in the sandbox", remote)
+  calls.check_path(operation .. ": the local folder", root)
+  calls.check_path(operation .. ": the folder in the sandbox", remote)
   local ignore = gitignore.new()
   if opts.gitignore then ignore:add_pattern ".git" end
   for _, pattern in ipairs(opts.exclude or {}) do ignore:add_pattern(pattern) end

@@ -3,7 +3,7 @@
 -- is is listed again.
 
 local errors = require "daytona.base.errors"
-local fs = require "daytona.toolbox.fs"
+local calls = require "daytona.toolbox.fs.calls"
 local gitignore = require "daytona.toolbox.fs.gitignore"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -102,7 +102,7 @@ end
 ---@return true?
 ---@return daytona.Error?
 function watch.watch(self, path, fn, opts)
-  fs.check_path("watch: the path", path)
+  calls.check_path("watch: the path", path)
   options.argument("watch: the function", "callable", fn)
   opts = options.check("watch", { exclude = "list", interval = "seconds" }, opts)
   local ignore = gitignore.new()

@@ -1,0 +1,197 @@
+-- One file into the sandbox.
+
+local calls = require "daytona.toolbox.fs.calls"
+local errors = require "daytona.base.errors"
+local loop = require "daytona.loop"
+local options = require "daytona.base.options"
+
+local base_name, check_path, failure = calls.base_name, calls.check_path, calls.failure
+
+local upload = {}
+
+-- Where content comes from: fields of a part, and what there is to close.
+---@class daytona.Content
+---@field data? string
+---@field file? file*
+---@field source? fun(): string?, any
+---@field length? integer
+---@field name? string
+---@field opened? boolean  the file is ours to close
+
+-- Bytes from the position on; nil when that cannot be known: of a pipe, or of a
+-- directory, which some file systems give the largest number there is.
+local function rest_of(file)
+  local here = file:seek("cur")
+  local last = here and file:seek("end")
+  if not last or not file:seek("set", here) or last > 2 ^ 53 then return nil end
+  return last - here
+end
+
+-- More than was announced would be cut off without a word.
+local function up_to(length, source)
+  local given = 0
+  return function()
+    local chunk, why = source()
+    if type(chunk) ~= "string" then return chunk, why end
+    given = given + #chunk
+    if given > length then return nil, string.format("there is more than the %d bytes announced", length) end
+    return chunk
+  end
+end
+
+local function open_source(path)
+  local file, why = io.open(path, "rb")
+  if not file then return failure("upload", "io", why, path) end
+  local _, problem, code = file:read(0)
+  if code then -- a directory opens, but cannot be read
+    file:close()
+    return failure("upload", "io", problem, path)
+  end
+  return { file = file, length = rest_of(file), name = base_name(path), opened = true }
+end
+
+---What a source is; raises for what is none.
+---@param source any
+---@param length? integer
+---@return daytona.Content?
+---@return daytona.Error?
+function upload.content_of(source, length)
+  if type(source) == "string" then return open_source(check_path("upload: the source", source)) end
+  if io.type(source) == "file" then return { file = source, length = rest_of(source) } end
+  if type(source) == "function" then
+    return { source = length and up_to(length, source) or source, length = length }
+  end
+  if type(source) == "table" and type(source.data) == "string" then
+    return { data = source.data, length = #source.data }
+  end
+  errors.misuse(1, "upload: the source must be a path, an open file, { data = ... } or a function, got %s",
+    type(source))
+end
+
+-- Where it goes: in a folder it keeps its name, or takes the given one.
+local function destination(path, name, own_name)
+  if not name and path:sub(-1) ~= "/" then return path end
+  name = name or own_name
+  if not name then errors.misuse(1, "upload: content without a name goes to a path, not into a folder") end
+  if name:find("/", 1, true) then errors.misuse(1, "upload: option 'name' is a name, not a path") end
+  return path:gsub("/+$", "") .. "/" .. name
+end
+
+-- The daemon answers 400 whatever kept it from writing a file.
+local function explain_refusal(err, path)
+  if err.status ~= 400 then return err end
+  local kind, code = calls.problem(err.message)
+  if kind then err.kind, err.code = kind, code or err.code end
+  if err.message:sub(1, #path + 2) == path .. ": " then err.message = err.message:sub(#path + 3) end
+  return err
+end
+
+-- Progress of the content alone, where what travels has a frame around it.
+local function without_frame(on_progress, length)
+  return function(done, total)
+    local frame = total and total - length or 0
+    on_progress(math.min(math.max(done - frame, 0), length), length)
+  end
+end
+
+local function send_multipart(self, content, path, opts)
+  local request = calls.transfer_fields({
+    what = path,
+    parts = {
+      { name = "files[0].path", data = path },
+      { name = "files[0].file", filename = "file", data = content.data, file = content.file,
+        source = content.source, length = not content.data and content.length or nil },
+    },
+  }, opts)
+  if opts.on_progress and content.length then
+    request.on_progress = without_frame(opts.on_progress, content.length)
+  end
+  local response, err = calls.call(self, "upload", request)
+  if not response then return nil, err end
+  local written = (response.json.files or {})[1]
+  return written and written.bytes or content.length or 0
+end
+
+local function send_raw(self, content, path, opts)
+  local size, source = content.length, content.source
+  if source and not size then
+    size = 0
+    source = function()
+      local chunk, why = content.source()
+      if chunk then size = size + #chunk end
+      return chunk, why
+    end
+  end
+  local response, err = calls.call(self, "upload_v2", calls.transfer_fields({
+    what = path, query = { path = path }, operation = "upload",
+    body = content.data, body_file = content.file, body_source = source,
+    body_length = not content.data and content.length or nil,
+    headers = { ["Content-Type"] = "application/octet-stream" },
+  }, opts))
+  if response then return size or 0 end
+  if errors.is(err, "not_found") and not err.code then
+    return failure("upload", "unsupported",
+      "this server cannot write a name that begins or ends with white space", path)
+  end
+  return nil, err
+end
+
+local function send(self, content, path, opts)
+  local trimmed = path:find("^%s") or path:find("%s$")
+  local written, err = (trimmed and send_raw or send_multipart)(self, content, path, opts)
+  if not written then return nil, explain_refusal(err, path) end
+  if content.length and written ~= content.length then
+    return failure("upload", "connection", string.format("%d of %d bytes arrived", written, content.length),
+      path, "truncated")
+  end
+  return { path = path, name = base_name(path) or path, size = written }
+end
+
+local UPLOAD = {
+  name = "text", timeout = "seconds", idle_timeout = "seconds", on_progress = "callable", length = "count",
+}
+
+---Puts a file into the sandbox, over what is there, making folders as needed.
+---
+---The source is a local path, a file open for reading (from its position on), a
+---`{ data = string }`, or a function that returns the next chunk, nil at the end,
+---or nil and a reason to give up. A destination with "/" at its end, or a `name`,
+---means a folder. The service writes in place: of an upload that fails half way,
+---what had arrived stays.
+---@param source string|file*|{ data: string }|fun(): string?, any
+---@param path string
+---@param opts? { name?: string, length?: integer, on_progress?: fun(done: integer, total?: integer), timeout?: number, idle_timeout?: number }
+---@return { path: string, name: string, size: integer }?
+---@return daytona.Error?
+function upload.upload(self, source, path, opts)
+  check_path("upload: the destination", path)
+  opts = options.check("upload", UPLOAD, opts)
+  local content, err = upload.content_of(source, opts.length)
+  if not content then return nil, err end
+  local function go()
+    return send(self, content, destination(path, opts.name, content.name), opts)
+  end
+  if not content.opened then return go() end
+  local info
+  info, err = loop.guard(go, function() content.file:close() end)
+  content.file:close()
+  return info, err
+end
+
+local WRITE = { timeout = "seconds", idle_timeout = "seconds", on_progress = "callable" }
+
+---Writes a string to a file, over what is there, making folders as needed.
+---@param path string
+---@param data string
+---@param opts? { timeout?: number, idle_timeout?: number, on_progress?: fun(done: integer, total?: integer) }
+---@return { path: string, name: string, size: integer }?
+---@return daytona.Error?
+function upload.write(self, path, data, opts)
+  check_path("write: the path", path)
+  options.argument("write: the data", "string", data)
+  opts = options.check("write", WRITE, opts)
+  if path:sub(-1) == "/" then errors.misuse(1, "write: the path names a folder") end
+  return send(self, { data = data, length = #data }, path, opts)
+end
+
+return upload
