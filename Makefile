@@ -69,7 +69,7 @@ ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test fuzz host demo test soak lint bench bench-peers interop install \
+.PHONY: all objects core-test fuzz host demo test fresh soak lint bench bench-peers interop install \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -140,6 +140,11 @@ test:
 	@scripts/setup build demo test
 	@scripts/test $(if $(ALSO),--also $(ALSO))
 
+# In a bare system of that release: as root, with debootstrap.
+RELEASE = bookworm
+fresh:
+	@scripts/fresh-machine $(RELEASE)
+
 lint:
 	@scripts/lint
 
@@ -186,6 +191,7 @@ help:
 	@echo 'make               build the C module for Lua 5.4 (LUA=luajit, lua5.1, ...)'
 	@echo 'make demo          a first sandbox, on the local server; no account needed'
 	@echo 'make test          everything that is checked, on every Lua'
+	@echo 'make fresh         both commands of the README in a bare Debian (RELEASE=trixie, ...)'
 	@echo 'make soak          thousands of operations in every host; some minutes'
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make core-test     the C unit tests of the engine alone'
