@@ -1,12 +1,69 @@
--- Requests to the daemon inside a sandbox. Each noun keeps a table of its calls;
--- here they are made.
+-- Calls of the daemon inside a sandbox: the rows of the nouns in this room become
+-- functions here (see http/calls.lua). The subject is a sandbox, or an object of one, in
+-- its `sandbox`; a path takes the `id` of such an object as {id}.
 
+local daemons = require "daytona.toolbox.daemon"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
+local http_calls = require "daytona.http.calls"
 local loop = require "daytona.loop"
 local url = require "daytona.http.url"
 
 local calls = {}
+
+--- Rows ----------------------------------------------------------------------------------
+
+local function sandbox_of(subject)
+  return rawget(subject, "sandbox") or subject
+end
+
+-- The way to a sandbox that is no more takes no key, however good it is. The error, as
+-- it is or as what is true.
+local function gone_or_refused(err)
+  local sandbox = err.sandbox
+  if type(sandbox) ~= "table" then return err end
+  local _, why = sandbox:refresh { timeout = 10 }
+  if not errors.is(why, "not_found") then return err end
+  return errors.new {
+    kind = "not_found", status = 404, operation = err.operation, what = err.what, sandbox = sandbox,
+    message = "the sandbox is deleted", cause = err,
+  }
+end
+
+---What an error of the daemon means, or of what stands before it.
+---@param err daytona.Error
+---@return daytona.Error
+function calls.explain(err)
+  if err.status == 401 and err.kind == "auth" then return gone_or_refused(err) end
+  return err
+end
+
+local DAEMON = {
+  connect = function(subject) return sandbox_of(subject):toolbox() end,
+  about = function(subject, request)
+    local sandbox = sandbox_of(subject)
+    request.sandbox = sandbox
+    if request.what == nil and sandbox ~= subject then request.what = subject.id end
+  end,
+  explain = function(err, row)
+    if row.since then err = calls.explain_missing(err) end
+    return calls.explain(err)
+  end,
+}
+
+---Functions of rows: `api.name(subject, values, request)`.
+---@param rows table<string, daytona.Call>
+---@return table<string, fun(subject: table, values?: table, request?: table): any, daytona.Error?>
+function calls.of_daemon(rows)
+  return http_calls.make(rows, DAEMON)
+end
+
+calls.method = http_calls.method
+
+---What is known of the sandbox's daemon; see toolbox/daemon.lua.
+calls.daemon = daemons.of
+
+--- The way of before: `call(sandbox, "name", request, id ...)` -----------------------------
 
 ---One call of the daemon, by the name that errors give it: method, path (`{}`
 ---stands for an id), what comes back (see daytona.Request; nothing of interest
@@ -38,27 +95,38 @@ function calls.caller(endpoints, refine)
     request.sandbox = sandbox
     local response
     response, err = http.request(connection, request)
-    if not response then return nil, refine and refine(err) or err end
+    if not response then
+      err = calls.explain(err)
+      return nil, refine and refine(err) or err
+    end
     return spec[3] and response.json or response
   end
 end
+
+--- Helpers --------------------------------------------------------------------------------
 
 -- Seconds between looks for what nobody waits for any more.
 local LOOKS = { 0.05, 0.2, 0.5 }
 
 ---Ends what was asked for and given up. The request that makes it may still be on its
 ---way, so that what is not there is looked for again, a few times.
----@param call function     as `caller` makes them
+---@param attempt fun(): any, daytona.Error?  ends it
+function calls.undo_with(attempt)
+  for i = 0, #LOOKS do
+    if i > 0 then loop.sleep(LOOKS[i]) end
+    local done, err = attempt()
+    if done or not errors.is(err, "not_found") then return end
+  end
+end
+
+---The same with a function that `caller` made.
+---@param call function
 ---@param sandbox daytona.Sandbox
 ---@param name string       the call that ends it
 ---@param timeout number    seconds that each may take
 ---@param id string
 function calls.undo(call, sandbox, name, timeout, id)
-  for i = 0, #LOOKS do
-    if i > 0 then loop.sleep(LOOKS[i]) end
-    local done, err = call(sandbox, name, { timeout = timeout }, id)
-    if done or not errors.is(err, "not_found") then return end
-  end
+  calls.undo_with(function() return call(sandbox, name, { timeout = timeout }, id) end)
 end
 
 ---The error for a call that an old daemon does not know: it answers 404 without

@@ -1,0 +1,57 @@
+-- Calls of the service: the rows of the nouns in this room become functions here (see
+-- http/calls.lua). The subject is a client or an object of one, in its `client`. A path
+-- takes a sandbox as {sandbox}: of a sandbox, that is its own id.
+
+local calls = require "daytona.http.calls"
+
+local M = {}
+
+local function is_sandbox(subject)
+  local meta = getmetatable(subject)
+  return type(meta) == "table" and meta.__name == "daytona.Sandbox"
+end
+
+-- The service's word that there is no such call. It says so, too, when a body is too
+-- large for it.
+local function is_unknown(err)
+  return err.status == 404 and err.message:find("^Cannot %u+ /") ~= nil
+end
+
+---What an error of the service means. An older service answers to a newer call that it
+---"cannot"; and 422 when it could never do that with what it was asked of: both are of
+---kind "unsupported".
+---@param err daytona.Error
+---@param row? daytona.Call
+---@return daytona.Error
+function M.explain(err, row)
+  if is_unknown(err) then
+    err.kind = "unsupported"
+    err.message = "the service knows no such call"
+      .. (row and row.since and string.format(", which came with version %s", row.since) or "")
+      .. ", or what was sent is too large for it: " .. err.message
+  elseif err.status == 422 and err.kind == "invalid" then
+    err.kind = "unsupported"
+  end
+  return err
+end
+
+local SERVICE = {
+  explain = M.explain,
+  connect = function(subject, operation)
+    return (rawget(subject, "client") or subject):connection_of(operation)
+  end,
+  about = function(subject, request)
+    if is_sandbox(subject) then request.sandbox = subject end
+  end,
+}
+
+---Functions of rows: `api.name(subject, values, request)`.
+---@param rows table<string, daytona.Call>
+---@return table<string, fun(subject: table, values?: table, request?: table): any, daytona.Error?>
+function M.of_service(rows)
+  return calls.make(rows, SERVICE)
+end
+
+M.method = calls.method
+
+return M

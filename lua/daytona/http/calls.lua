@@ -1,0 +1,262 @@
+-- One way to make a call: an endpoint stands once, as a row in the table of its noun,
+-- and becomes a function here. Nothing here knows a noun or a server; who is asked
+-- says control/calls.lua (the service) or toolbox/calls.lua (a sandbox's daemon).
+--
+--   local api = calls.of_daemon {
+--     status = { "GET",  "/git/status", "object", flaw = status_flaw },
+--     add    = { "POST", "/git/add", safe = true },
+--     stat   = { "GET",  "/process/pty/{id}", "object", refine = new_terminal },
+--   }
+--   local status, err = api.status(sandbox, { path = "repo" })
+--   local done, err = api.add(sandbox, { path = "repo", files = { "." } }, { timeout = 5 })
+--
+-- A function takes the object that it is about (a sandbox; a client, or an object of
+-- one), values by their names, and, seldom, further fields of the request
+-- (daytona.Request: timeout, what, sink, headers, secrets, ...), which win over all
+-- that the row says. Values whose names stand in the path in braces are put there; of
+-- the others, those that `query` lists go into the query and the rest into the body,
+-- which is JSON. Where there can be no body (GET, HEAD, DELETE) all go into the query.
+-- Names are snake_case here, both of what is sent and of what comes back; the wire's are
+-- made of them and theirs of the wire's in http/names.lua.
+--
+-- It returns what came back, or true where nothing is expected; else nil and an error.
+
+local http = require "daytona.http"
+local names = require "daytona.http.names"
+local options = require "daytona.base.options"
+local url = require "daytona.http.url"
+
+local calls = {}
+
+---A row: an endpoint, by the name that errors give it.
+---@class daytona.Call
+---@field [1] string           method
+---@field [2] string           path, "/sandbox/{sandbox}/ports/{port}"; an id that no value gives is the subject's `id`
+---@field [3]? "object"|"list"|"string"|"any"|"text"|"response"  what comes back: JSON of that kind, the body as text, or the whole daytona.Response (for sinks and headers); nothing of interest without
+---@field operation? string    how errors call it; the row's name
+---@field what? string         the value that errors name; the first id in the path that is not the subject's
+---@field query? string[]      values of a call with a body that go into the query all the same
+---@field body? boolean        there is one in any case: "{}" without values; of DELETE, too
+---@field as_is? boolean       values are sent under their names as they are (snake_case on the wire)
+---@field raw? boolean         what comes back keeps the wire's names; `flaw` and `refine` then see these
+---@field lists? string[]      values that are arrays even when empty
+---@field secret? string[]     values that errors must not show
+---@field safe? boolean        repeating it is harmless; GET, HEAD, PUT, DELETE are
+---@field optional? boolean    an empty body will do, too; the call then returns true
+---@field timeout? number      seconds, where a call says nothing
+---@field since? string        the first version that knows it: an older one's answer is "unsupported"
+---@field flaw? fun(value: any): string?             what the answer is instead of what it should be
+---@field refine? fun(value: any, subject: table, values: table): any, daytona.Error?  what becomes of the answer
+---@field explain? fun(err: daytona.Error, subject: table, values: table): daytona.Error  what an error means here
+---@field args? { [1]: string, [2]: any, optional: boolean? }[]  see calls.method
+---@field options? table<string, any>                            see calls.method
+
+---Who is asked.
+---@class daytona.Way
+---@field connect fun(subject: table, operation: string): daytona.Connection?, daytona.Error?
+---@field about? fun(subject: table, request: daytona.Request)  what errors are to say of the subject
+---@field explain? fun(err: daytona.Error, row: daytona.Call, subject: table): daytona.Error
+
+---Every table of rows that was made functions of, for those who count endpoints.
+---@type table<string, daytona.Call>[]
+calls.tables = {}
+
+--- Rows ----------------------------------------------------------------------------------
+
+local function set_of(list)
+  if not list then return nil end
+  local set = {}
+  for i = 1, #list do set[list[i]] = true end
+  return set
+end
+
+-- What is read off a row once: its path with bare braces, the names in them, and the
+-- parts of a request that never change.
+local function compile(name, row)
+  local ids = {}
+  local path = row[2]:gsub("{([%w_]+)}", function(id)
+    ids[#ids + 1] = id
+    return "{}"
+  end)
+  local lists
+  for _, field in ipairs(row.lists or {}) do
+    lists = lists or {}
+    lists[row.as_is and field or names.camel_name(field)] = true
+  end
+  local bodyless = not row.body and (row[1] == "GET" or row[1] == "HEAD" or row[1] == "DELETE")
+  return {
+    row = row, path = path, ids = ids, id_names = set_of(ids), operation = row.operation or name,
+    query = not bodyless and (set_of(row.query) or {}) or nil, lists = lists,
+    json = row[3] ~= "text" and row[3] ~= "response" and row[3] or nil,
+  }
+end
+
+--- What is sent --------------------------------------------------------------------------
+
+local unpack = table.unpack or unpack
+
+-- The path, and the first id in it that was given by name.
+local function path_of(made, subject, values)
+  local ids, given = {}, nil
+  for i, id in ipairs(made.ids) do
+    ids[i] = values[id]
+    if ids[i] ~= nil then given = given or ids[i] else ids[i] = subject.id end
+  end
+  return url.path(made.path, unpack(ids)), given
+end
+
+-- The values that the path does not take: for the query and for the body, or nil.
+local function sorted(made, values)
+  local query, body
+  for name, value in pairs(values) do
+    if not made.id_names[name] then
+      if not made.query or made.query[name] then
+        query = query or {}
+        query[made.row.as_is and name or names.camel_name(name)] = value
+      else
+        body = body or {}
+        body[name] = value
+      end
+    end
+  end
+  if made.row.body then body = body or {} end
+  if body and not made.row.as_is then body = names.to_service(body) end
+  return query, body
+end
+
+local function secrets_of(row, values)
+  local secrets
+  for _, name in ipairs(row.secret or {}) do
+    secrets = secrets or {}
+    secrets[#secrets + 1] = values[name]
+  end
+  return secrets
+end
+
+local EMPTY = {}
+
+local function request_of(made, subject, values, more)
+  local row = made.row
+  local path, first = path_of(made, subject, values)
+  local query, body = sorted(made, values)
+  local request = {
+    method = row[1], path = path, query = query, json = body, lists = made.lists, answer = made.json,
+    optional = row.optional, safe = row.safe, timeout = row.timeout, operation = made.operation,
+    what = row.what and values[row.what] or first, secrets = secrets_of(row, values),
+  }
+  for name, value in pairs(more or EMPTY) do request[name] = value end
+  return request
+end
+
+--- What comes back ------------------------------------------------------------------------
+
+-- Lets the request keep its answer in Lua's names, which `flaw` sees, too.
+local function translate(request, row)
+  local flaw = row.flaw
+  if row.raw or not request.answer then
+    request.flaw = request.flaw or flaw
+    return
+  end
+  request.flaw = function(value)
+    request.value = names.to_lua(value)
+    return flaw and flaw(request.value)
+  end
+end
+
+local function value_of(response, request, row)
+  if row[3] == "response" then return response end
+  if row[3] == "text" then return response.body end
+  if request.value ~= nil then return request.value end
+  if response.json ~= nil then return response.json end
+  return true
+end
+
+--- Functions -------------------------------------------------------------------------------
+
+local function failed(err, way, row, subject, values)
+  if way.explain then err = way.explain(err, row, subject) end
+  if row.explain then err = row.explain(err, subject, values) end
+  return nil, err
+end
+
+local function function_of(made, way)
+  local row = made.row
+  return function(subject, values, more)
+    local connection, err = way.connect(subject, made.operation)
+    if not connection then return nil, err end
+    values = values or EMPTY
+    local request = request_of(made, subject, values, more)
+    if way.about then way.about(subject, request) end
+    translate(request, row)
+    local response
+    response, err = http.request(connection, request)
+    if not response then return failed(err, way, row, subject, values) end
+    local value = value_of(response, request, row)
+    if not row.refine or value == true then return value end
+    return row.refine(value, subject, values)
+  end
+end
+
+-- Functions -> their rows, for `method`.
+local made_of = setmetatable({}, { __mode = "k" })
+
+---Functions of rows, by their names.
+---@param rows table<string, daytona.Call>
+---@param way daytona.Way
+---@return table<string, fun(subject: table, values?: table, request?: table): any, daytona.Error?>
+function calls.make(rows, way)
+  calls.tables[#calls.tables + 1] = rows
+  local api = {}
+  for name, row in pairs(rows) do
+    local made = compile(name, row)
+    api[name] = function_of(made, way)
+    made_of[api[name]] = made
+  end
+  return api
+end
+
+--- Methods ----------------------------------------------------------------------------------
+
+local IN_REQUEST = { timeout = true, max_bytes = true }
+
+-- Checks what a caller gave, by the row, and sorts it: values, fields of the request.
+local function checked(made, given, count)
+  local args, operation = made.row.args or EMPTY, made.operation
+  local values, request = {}, nil
+  for i = 1, #args do
+    local name, kind = args[i][1], args[i][2]
+    local value = given[i]
+    if value ~= nil or not args[i].optional then
+      values[name] = options.argument(operation .. ": the " .. name:gsub("_", " "), kind, value)
+    end
+  end
+  local opts = count > #args and given[#args + 1] or nil
+  for name, value in pairs(options.check(operation, made.row.options or EMPTY, opts)) do
+    if IN_REQUEST[name] then
+      request = request or {}
+      request[name] = value
+    else
+      values[name] = value
+    end
+  end
+  return values, request
+end
+
+---A public method of a row that says what callers give: `args`, by position, each
+---{ name, type of base/options, optional = }, then `options`, a table of types by name
+---(`timeout` and `max_bytes` are the request's). Everything is checked, and goes under
+---its name. The method's object is the subject.
+---
+---    status = { "GET", "/git/status", "object", args = { { "path", "text" } } }
+---    Git.status = calls.method(api.status)
+---@param call function  one of those that `make` returned
+---@return fun(self: table, ...): any, daytona.Error?
+function calls.method(call)
+  local made = made_of[call]
+  return function(self, ...)
+    local values, request = checked(made, { ... }, select("#", ...))
+    return call(self, values, request)
+  end
+end
+
+return calls
