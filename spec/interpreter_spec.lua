@@ -1,8 +1,10 @@
 -- The stateful interpreter, as a program has it.
 
 local daytona = require "daytona"
+local interpreter_module = require "daytona.toolbox.interpreter"
 local loop = require "daytona.loop"
 local scripted = require "spec.support.scripted_daemon"
+local websocket = require "daytona.http.websocket"
 
 local EXECUTE = "/process/interpreter/execute"
 
@@ -223,11 +225,39 @@ describe("an interpreter whose daemon misbehaves", function()
     end
   end)
 
+  -- Runs fn with other seconds: of grace, between looks, between pings.
+  local function with_seconds(grace, look, ping, fn)
+    local open, real_grace, real_look = websocket.open, interpreter_module.grace, interpreter_module.look
+    interpreter_module.grace, interpreter_module.look = grace, look
+    websocket.open = function(connection, request)
+      request.ping_interval = ping
+      return open(connection, request)
+    end
+    local fine, err = pcall(fn)
+    websocket.open, interpreter_module.grace, interpreter_module.look = open, real_grace, real_look
+    if not fine then error(err, 0) end
+  end
+
   it("is given up a while after its time", function()
-    local before = loop.now()
-    local _, err = run({ message("stdout", { text = "part" }) }, { timeout = 1 })
-    assert.same({ "timeout", "part" }, { err.kind, err.result })
-    assert.is_true(loop.now() - before < 15)
+    with_seconds(0.5, 0.1, 20, function()
+      local _, err = run({ message("stdout", { text = "part" }) }, { timeout = 1 })
+      assert.same({ "timeout", "part" }, { err.kind, err.result })
+    end)
+  end)
+
+  it("is given up a while after its time when only its pings are answered", function()
+    with_seconds(0.2, 0.1, 0.1, function()
+      local _, err = run({}, { timeout = 1 })
+      assert.same({ "timeout", "wait" }, { err.kind, err.code })
+    end)
+  end)
+
+  it("may have a run wait for its turn, longer than its time, reading nothing", function()
+    with_seconds(0.1, 0.1, 0.2, function()
+      local r = assert(run({ { "sleep", 2 }, message("stdout", { text = "late" }),
+        { "close", 1000 } }, { timeout = 1 }))
+      assert.same({ "late", false }, { r.stdout, r.timed_out })
+    end)
   end)
 
   it("says what is no message", function()

@@ -44,6 +44,7 @@ static void read_limits(lua_State *L, struct dt_ws_options *o)
   o->timeout = seconds_field(L, 2, "timeout");
   o->idle_timeout = seconds_field(L, 2, "idle_timeout");
   o->ping_interval = seconds_field(L, 2, "ping_interval");
+  o->patient = flag_field(L, 2, "patient");
   o->close_timeout = seconds_field(L, 2, "close_timeout");
 }
 
@@ -212,6 +213,17 @@ static int websocket_is_open(lua_State *L)
   return 1;
 }
 
+static int websocket_heard(lua_State *L)
+{
+  double when = dt_ws_heard(check_websocket(L));
+
+  if(when > 0)
+    lua_pushnumber(L, (lua_Number)when);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 static int websocket_status(lua_State *L)
 {
   struct dt_ws_result r;
@@ -297,6 +309,7 @@ static const luaL_Reg methods[] = {
   { "finish", websocket_finish },
   { "header", websocket_header },
   { "headers", websocket_headers },
+  { "heard", websocket_heard },
   { "id", websocket_id },
   { "is_open", websocket_is_open },
   { "progress", websocket_progress },

@@ -73,6 +73,8 @@ struct dt_ws {
   double idle_timeout, ping_interval, close_timeout;
   double last_activity, last_received;
   double pinged; /* when the ping was sent that nothing came after */
+  double heard;  /* when the first bytes after the opening came */
+  int patient;
 
   /* the end */
   int code;
@@ -265,7 +267,7 @@ static int is_past(const struct dt_ws *ws, double when)
 /* The moment for a ping has come, or for giving up. */
 static void ping_or_end(struct dt_ws *ws)
 {
-  if(ws->pinged > 0) {
+  if(ws->pinged > 0 && (ws->heard > 0 || !ws->patient)) {
     end(ws, DT_IDLE_TIMEOUT, "the peer does not answer pings");
     return;
   }
@@ -311,6 +313,8 @@ static void feed_session(struct dt_ws *ws, const char *data, size_t size)
   int had = dt_ws_session_has_message(ws->session);
 
   ws->received += size;
+  if(ws->heard <= 0)
+    ws->heard = ws->engine->now;
   (void)dt_ws_session_feed(ws->session, data, size);
   if(!had && dt_ws_session_has_message(ws->session))
     post(ws, DT_EVENT_READABLE);
@@ -696,6 +700,7 @@ static void set_times(struct dt_ws *ws, const struct dt_ws_options *o)
   ws->end_by = in(ws, o->timeout);
   ws->idle_timeout = o->idle_timeout;
   ws->ping_interval = o->ping_interval;
+  ws->patient = o->patient;
   ws->close_timeout = o->close_timeout > 0 ? o->close_timeout : CLOSE_WAIT;
 }
 
@@ -842,6 +847,11 @@ void dt_ws_free(struct dt_ws *ws)
 uint64_t dt_ws_id(const struct dt_ws *ws)
 {
   return ws->id;
+}
+
+double dt_ws_heard(const struct dt_ws *ws)
+{
+  return ws->heard;
 }
 
 /* --- what the user does --------------------------------------------------- */

@@ -49,6 +49,8 @@ struct dt_ws_options {
                                  of it; if nothing comes until the next one,
                                  DT_IDLE_TIMEOUT. All sockets' pings fall
                                  together: one wake-up serves them. */
+  int patient;                /* 1: pings need no answer before anything came
+                                 from the peer, which may not read yet */
   double close_timeout;       /* that either side has for its part of closing;
                                  0: 5 s */
 };
@@ -69,6 +71,10 @@ void dt_ws_cancel(struct dt_ws *ws);
 
 /* In the numbers of dt_transfer_id. */
 uint64_t dt_ws_id(const struct dt_ws *ws);
+
+/* When, on the clock of dt_now, the first bytes came after the opening, were it
+   the answer to a ping; 0: not yet. */
+double dt_ws_heard(const struct dt_ws *ws);
 
 /* As dt_engine_next_event, for WebSockets: HEADERS when it is open, READABLE
    when dt_ws_receive has something or the end, WRITABLE when dt_ws_send takes

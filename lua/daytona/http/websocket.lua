@@ -34,6 +34,7 @@ local OPEN_TIMEOUT, PING_INTERVAL, CLOSE_TIMEOUT = 30, 20, 2
 ---@field idle_timeout? number    seconds without a byte either way
 ---@field ping_interval? number   seconds, 20; at its multiples, those of all sockets
 ---together, silent peers are pinged, and must answer until the next one; 0 none
+---@field patient? boolean        before anything came from the peer no ping needs an answer
 ---@field max_message? integer    bytes; the connection's max_bytes
 ---@field safe? boolean           opening it twice is harmless
 ---@field retries? integer        the connection's max_retries
@@ -75,7 +76,8 @@ local function core_options(connection, request)
     connect_timeout = positive(connection.connect_timeout),
     open_timeout = positive(request.timeout or OPEN_TIMEOUT),
     idle_timeout = positive(request.idle_timeout),
-    ping_interval = positive(request.ping_interval or PING_INTERVAL), close_timeout = CLOSE_TIMEOUT,
+    ping_interval = positive(request.ping_interval or PING_INTERVAL), patient = request.patient,
+    close_timeout = CLOSE_TIMEOUT,
   }
 end
 
@@ -191,6 +193,13 @@ function Socket:receive(deadline)
     local happened, why = loop.wait(op, READABLE, deadline)
     if not happened then return nil, explained(why, self.context) end
   end
+end
+
+---When anything first came since it was opened, were it the answer to a ping, on
+---the clock of `loop.now`; nil: nothing yet.
+---@return number?
+function Socket:heard()
+  return self.op.transfer:heard()
 end
 
 ---The next message if it has arrived, else nil. Never waits.

@@ -473,6 +473,7 @@ function Engine:exchange(out, wait, call, body, timeout, max_bytes) end
 ---@field ping_interval? number        at its multiples (those of all sockets fall
 ---together) a peer is pinged that was silent for a quarter of it; if nothing comes
 ---until the next one: "idle_timeout"
+---@field patient? boolean             before anything came from the peer no ping needs an answer
 ---@field close_timeout? number        for the other side's part of closing, 5 s
 
 ---Starts opening a WebSocket. Returns it and its id (in the numbers of
@@ -494,6 +495,11 @@ function WebSocket:id() end
 ---True from HEADERS to DONE.
 ---@return boolean
 function WebSocket:is_open() end
+
+---When (as `core.now`) anything first came since it was opened, were it the answer
+---to a ping; nil: nothing yet.
+---@return number?
+function WebSocket:heard() end
 
 ---The next message, whether it is text, and whether it ends here (always, if
 ---not streaming); nil when there is none yet; false when none will come; nil,

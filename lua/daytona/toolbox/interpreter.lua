@@ -25,9 +25,8 @@ local call = calls.caller {
   delete_context = { "DELETE", "/process/interpreter/context/{}" },
 }
 
--- Seconds code may run when nothing is said; what the daemon takes to end code
--- that ignores its interrupt; and how much longer we wait than that.
-local DEFAULT_TIMEOUT, GRACE, MARGIN = 600, 2, 5
+-- Seconds code may run when nothing is said.
+local DEFAULT_TIMEOUT = 600
 
 -- The daemon's number for seconds has 31 bits.
 local LONGEST_TIMEOUT = 2147483647
@@ -46,6 +45,10 @@ end
 
 local M = {}
 
+-- Seconds: that the daemon may take, when the time is over, to end code that ignores
+-- its interrupt; between looks whether the daemon has begun.
+M.grace, M.look = 7, 20
+
 ---@param sandbox daytona.Sandbox
 ---@return daytona.Interpreter
 function M.new(sandbox)
@@ -60,7 +63,7 @@ end
 ---@field cwd string
 ---@field language string   "python"
 ---@field created_at string
----@field active boolean    false: its process died, the next run begins with an empty one
+---@field active boolean    false: its process died; the next run begins with an empty one (with old daemons each is "gone")
 local Context = { __name = "daytona.InterpreterContext" }
 Context.__index = Context
 
@@ -236,21 +239,35 @@ local function outcome(run, code, reason)
   })
 end
 
+-- Until when the daemon must have ended the code. A run waits for those before it in
+-- its context; till then the daemon does not read, so what is not heard of, were it
+-- by a ping, may not have begun.
+local function latest_end(run)
+  local heard = run.socket:heard()
+  return heard and heard + run.timeout + M.grace or loop.now() + M.look
+end
+
+local function late(run)
+  return nil, failure(run, {
+    kind = "timeout", code = "wait", message = "the daemon did not end the code when its time was over",
+  })
+end
+
 -- Until the daemon closes the connection: result, or nil, err.
 local function follow(run)
   while true do
     local data, what, reason = run.socket:receive(run.deadline)
     if data == false then return outcome(run, what, reason) end
-    if data == nil and errors.is(what, "wait") then
-      return nil, failure(run, {
-        kind = "timeout", code = "wait", message = "the daemon did not end the code when its time was over",
-      })
-    elseif data == nil then
+    if data then
+      local fine, err = note(run, data)
+      if not fine then return nil, err end
+    elseif errors.is(what, "wait") then
+      run.deadline = latest_end(run)
+      if loop.now() >= run.deadline then return late(run) end
+    else
       what.result = what.result or table.concat(run.out.stdout)
       return nil, what
     end
-    local fine, err = note(run, data)
-    if not fine then return nil, err end
   end
 end
 
@@ -302,7 +319,7 @@ end
 ---and the result is `timed_out`; a KeyboardInterrupt of its own, before that, is
 ---an exception like others. With `check` both are errors (kinds "exit" and
 ---"process_timeout"). `env` is there for this run. Runs in one context come one
----after the other.
+---after the other, and the time of each counts from its own beginning.
 ---
 ---Fails with kind "not_found" when there is no such context, "gone" when its
 ---process ended meanwhile, "timeout" when the daemon did not end the code itself.
@@ -327,11 +344,12 @@ function Interpreter:run(code, opts)
   local connection, err = self.sandbox:toolbox()
   if not connection then return nil, err end
   run.socket, err = websocket.open(connection, {
-    path = EXECUTE, safe = true, operation = "run", sandbox = self.sandbox, what = context_id, secrets = secrets,
+    path = EXECUTE, safe = true, patient = true, operation = "run", sandbox = self.sandbox, what = context_id,
+    secrets = secrets,
   })
   if not run.socket then return nil, err end
   run.began = loop.now()
-  run.deadline = timeout > 0 and run.began + timeout + GRACE + MARGIN or nil
+  run.deadline = timeout > 0 and run.began + timeout + M.grace or nil
   local result
   result, err = loop.guard(converse, hang_up, run)
   hang_up(run)
