@@ -8,7 +8,7 @@
 -- and everything that was started in the sandbox ends with it.
 
 local here = arg and arg[0]:match "^(.*)/daytona/devserver/toolbox/main%.lua$"
-if here then package.path = here .. "/?.lua;" .. package.path end
+if here then package.path = here .. "/?.lua;" .. here .. "/?/init.lua;" .. package.path end
 
 local cqueues = require "cqueues"
 local socket = require "cqueues.socket"
