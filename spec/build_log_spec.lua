@@ -84,6 +84,14 @@ describe("the log of a build", function()
     assert.equal(0, service:sandboxes())
   end)
 
+  it("raised against in a task leaves nothing either, on every Lua", function()
+    local function mine() error("mine", 0) end
+    local box, err = daytona.spawn(create, { on_build_log = mine }):wait(20)
+    assert.is_nil(box)
+    assert.equal("mine", err.message)
+    assert.equal(0, service:sandboxes())
+  end)
+
   it("is heard in a task, until that is cancelled", function()
     assert(service.server:faults { state = "building_snapshot" }) -- it stays so
     local lines = {}

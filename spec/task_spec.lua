@@ -220,6 +220,177 @@ describe("tasks", function()
     end)
   end)
 
+  describe("the loop", function()
+    it("serves timers while tasks make each other ready without end", function()
+      local stop, rounds = false, 0
+      local clock = task.spawn(function()
+        sleep(0.02)
+        stop = true
+      end)
+      local busy = task.spawn(function()
+        local limit = loop.now() + 5
+        while not stop and loop.now() < limit do
+          rounds = rounds + 1
+          local other = task.spawn(sleep, 10)
+          other:cancel()
+          other:wait()
+        end
+        return stop
+      end)
+      assert.is_true(busy:wait())
+      assert.is_true(rounds > 1)
+      clock:wait()
+    end)
+
+    it("comes back from update when each round makes the next one ready", function()
+      local stop = false
+      local busy = task.spawn(function()
+        sleep(0)
+        while not stop do
+          local other = task.spawn(sleep, 10)
+          other:cancel()
+          other:wait()
+        end
+      end)
+      for _ = 1, 20 do loop.update() end
+      stop = true
+      busy:wait()
+    end)
+
+    it("wakes those who wait for one thing in the order in which they came", function()
+      local slow = task.spawn(sleep, 0.02)
+      local order, list = {}, {}
+      for i = 1, 6 do
+        list[i] = task.spawn(function()
+          slow:wait()
+          order[#order + 1] = i
+        end)
+      end
+      list[1]:cancel() -- the first, one between and the last leave the list
+      list[3]:cancel()
+      list[6]:cancel()
+      for i = 1, 6 do list[i]:wait() end
+      assert.same({ 1, 3, 6, 2, 4, 5 }, order)
+    end)
+
+    it("cancels thousands that wait for one thing as fast as they came", function()
+      local function round(n)
+        local slow = task.spawn(sleep, 10)
+        local list = {}
+        for i = 1, n do list[i] = task.spawn(slow.wait, slow) end
+        local before = os.clock()
+        for i = 1, n do list[i]:cancel() end
+        for i = 1, n do list[i]:wait() end
+        local seconds = os.clock() - before
+        slow:cancel()
+        slow:wait()
+        return seconds
+      end
+      round(1000)
+      local few, many = round(1000), round(16000)
+      assert.is_true(many < 60 * few + 0.1, ("%.3f s for 1,000, %.3f s for 16,000"):format(few, many))
+    end)
+  end)
+
+  describe("a shield", function()
+    it("covers what is spawned in it", function()
+      local inside, results
+      local one = task.spawn(function()
+        loop.shield(function()
+          results = task.gather { function()
+            inside = sleep(0.01)
+            return inside
+          end }
+        end)
+        return sleep(10)
+      end)
+      one:cancel()
+      assert.equal("canceled", select(2, one:wait(5)).kind)
+      assert.is_true(inside)
+      assert.same({ true, n = 1 }, results)
+    end)
+
+    it("covers what was spawned in it when the cancel comes later, and no longer than it lasts", function()
+      local early, late, outside
+      local one = task.spawn(function()
+        task.spawn(function() outside = select(2, sleep(10)) end)
+        loop.shield(function()
+          task.spawn(function() late = select(2, sleep(10)) end)
+          early = task.spawn(sleep, 0.01):wait()
+        end)
+      end)
+      one:cancel()
+      one:wait(5)
+      assert.is_true(early)
+      assert.equal("canceled", late.kind)
+      assert.equal("canceled", outside.kind)
+    end)
+  end)
+
+  it("that fail with a text like Ctrl-C's fail alone", function()
+    for _, text in ipairs { "the upload was interrupted!", "interrupted!" } do
+      local other = task.spawn(function()
+        sleep(0.01)
+        return "went on"
+      end)
+      local one = task.spawn(function()
+        sleep(0.001)
+        error(text)
+      end)
+      local _, err = one:wait()
+      assert.equal("task", err.kind)
+      assert.matches(text .. "$", err.message)
+      assert.equal("went on", other:wait())
+    end
+  end)
+
+  it("can guard, shield and catch around their waits, on every Lua", function()
+    local order = {}
+    local function note(...) order[#order + 1] = table.concat({ ... }, " ") end
+    local one = task.spawn(function()
+      local fine, err = loop.pcall(loop.guard, function(state)
+        sleep(0.001)
+        note(state, task.spawn(function() sleep(0.001) return "child" end):wait())
+        loop.pcall(function()
+          sleep(0.001)
+          error("inner", 0)
+        end)
+        sleep(0.001)
+        error("outer", 0)
+      end, function(state, why)
+        sleep(0.001)
+        note(state, why)
+      end, "state")
+      note(tostring(fine), err)
+      loop.pcall(loop.shield, function()
+        sleep(0.001)
+        error "in a shield"
+      end)
+      return sleep(10)
+    end)
+    sleep(0.05)
+    one:cancel()
+    assert.equal("canceled", select(2, one:wait()).kind)
+    assert.same({ "state child", "state outer", "false outer" }, order)
+  end)
+
+  describe("a callback of the program that raises", function()
+    it("leaves the loop's turn in order", function()
+      loop.use "manual"
+      task.callback(sleep)(0, function() error("mine", 0) end)
+      assert.has_error(function() loop.update(0) end, "mine")
+      loop.use "block"
+      local polls = loop.engine():stats().polls
+      local one = task.spawn(function()
+        for _ = 1, 5 do assert(loop.breathe()) end
+        return true
+      end)
+      assert.is_true(one:done()) -- none of them slept
+      assert.is_true(one:wait())
+      assert.equal(polls, loop.engine():stats().polls)
+    end)
+  end)
+
   describe("a parent", function()
     it("is done only when its children are", function()
       local child_done = false

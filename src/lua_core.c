@@ -449,6 +449,7 @@ int luaopen_daytona_core(lua_State *L)
   open_tty(L);
   open_json(L);
   open_file(L);
+  open_signal(L);
   for(i = 0; i < sizeof constants / sizeof constants[0]; i++) {
     lua_pushinteger(L, constants[i].value);
     lua_setfield(L, -2, constants[i].name);

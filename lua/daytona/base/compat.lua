@@ -107,11 +107,4 @@ function compat.check_interrupt()
   end
 end
 
----Whether `e` is the error that Ctrl-C raises in the standalone interpreter.
----@param e any
----@return boolean
-function compat.is_interrupt(e)
-  return type(e) == "string" and e:sub(-12) == "interrupted!"
-end
-
 return compat

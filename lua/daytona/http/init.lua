@@ -3,7 +3,6 @@
 -- The only place that turns transport codes and statuses into errors. It knows
 -- no endpoint, and it waits only through the loop.
 
-local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local failure = require "daytona.http.failure"
@@ -312,14 +311,6 @@ local function wait_for(op, request, streams)
   return loop.wait(op, DONE)
 end
 
--- Ctrl-C is raised by the wait, and functions of the caller may raise. In a task
--- of PUC Lua 5.1 neither is caught: it cannot yield across pcall (a transfer
--- left behind so is ended by the collector).
-local function protected_wait(op, request, streams)
-  if compat.pcall_yields or not loop.current() then return pcall(wait_for, op, request, streams) end
-  return true, wait_for(op, request, streams)
-end
-
 --- Failures -----------------------------------------------------------------------
 
 -- The wait itself ended: cancelled, or the caller's stream gave up.
@@ -410,7 +401,7 @@ local function try_once(connection, request, op, streams)
   op.request, op.on_lost = request, request.on_abandon and lost
   local transfer = op.transfer
   local fine, waited, why = true, op.done, nil
-  if not waited then fine, waited, why = protected_wait(op, request, streams) end
+  if not waited then fine, waited, why = loop.pcall(wait_for, op, request, streams) end
   if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error
     local sent = transfer:trace()
     loop.close(op)

@@ -25,7 +25,6 @@ end
 ---does on Lua 5.4. Returns what `fn` returned; raises what it raised. Given
 ---`nil, err` it returns those. Raises when there is no object but a function, since
 ---why there is none is lost then: say `daytona.using(daytona.assert(sb:pty()), fn)`.
----(In a task on PUC Lua 5.1 the object is not closed when `fn` raises.)
 ---@param object any   with a `close` method, or nil
 ---@param fn function  or the error that came with nil
 ---@return any ...

@@ -4,17 +4,20 @@
 -- and nothing but `interrupt` ends what others began.
 --
 -- Two things can be waited for: an op (a transfer in flight) and a task. Each
--- has in `waiter` a list, linked by `next`, of those who wait for it. A waiter is
--- a task, or a table of the same fields for a caller outside tasks:
---   ready, why     has been woken, and by what: "event", "deadline", "canceled"
+-- has in `waiter` the first of those who wait for it, a list in the order in which
+-- they came. A waiter is a task, or a table of the same fields for a caller outside
+-- tasks:
+--   ready          false until woken, then by what: "event", "deadline", "canceled"
 --   mask           the events that wake it
---   next           in the list; when, slot: in the heap of timers
+--   next, prev     in the list, where the first one's `prev` is the last
+--   when, slot     in the heap of timers
 --   co             of tasks only
 --   source         what it waits for
 
 local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local interrupt = require "daytona.loop.interrupt"
 local timers = require "daytona.loop.timers"
 
 local band, bor, running = compat.band, compat.bor, compat.running
@@ -147,7 +150,9 @@ end
 -- itself (a generator) a wait is like one outside tasks.
 local function own_task()
   if hosted then return hosted[running()] end
-  return current and running() == current.co and current or nil
+  if not current then return nil end
+  local co = running()
+  return (co == current.co or co == current.inner) and current or nil
 end
 
 -- Raises where nobody could wait for what is begun.
@@ -292,7 +297,7 @@ end
 
 local function wake(waiter, why)
   if waiter.ready then return end
-  waiter.ready, waiter.why = true, why
+  waiter.ready = why
   if hosted or not waiter.co then
     if notify then notify(waiter) end
     return
@@ -358,7 +363,7 @@ local function settle(before, task, ok, ...)
   task:ended(ok, ...)
   -- LuaJIT's Ctrl-C strikes in whatever coroutine is running: it is meant for
   -- the main program.
-  if not ok and compat.is_interrupt((...)) then error((...), 0) end
+  if not ok and interrupt.is((...)) then error((...), 0) end
 end
 
 local function keep_trace(e)
@@ -399,10 +404,13 @@ function loop.launch(task, fn, ...)
   return continue(task, ...)
 end
 
+local unlink
+
 ---Lets a task go that is done, and wakes those who wait for it.
 function loop.release(task)
   live[task] = nil
   if task.slot then heap:remove(task) end -- it died in a wait: where 5.1 cannot yield
+  if task.source then unlink(task.source, task) end
   if task.waiter then wake_all(task, DONE) end
 end
 
@@ -418,15 +426,15 @@ function loop.current()
   return current
 end
 
--- Resumes what was ready when it began, at least one, until the time is over.
+-- Resumes as many as were ready when it began, so that timers and transfers get
+-- their turn whatever these make ready; fewer when the time is over, but one.
 local function run_ready(stop)
-  local last = tail
-  while head <= last do
+  for _ = head, tail do
     local task = ready[head]
+    if not task then return end -- a step inside a step took it
     ready[head] = nil
     head = head + 1
     if head > tail then head, tail = 1, 0 end
-    if not task then return end -- a step inside a step took it
     if task.ready and task.parked then continue(task) end
     if stop and now() >= stop then return end
   end
@@ -435,8 +443,9 @@ end
 -- The same, as a turn that ends then.
 local function take_turn(stop)
   turn = stop
-  run_ready(stop)
+  local fine, err = pcall(run_ready, stop)
   turn = nil
+  if not fine then error(err, 0) end -- raised by a callback of the program
 end
 
 local function run_deferred()
@@ -574,7 +583,8 @@ end
 -- second interrupt ends that.
 local function interrupted(err, source, before)
   current = before
-  if not compat.is_interrupt(err) then error(err, 0) end
+  if not interrupt.is(err) then error(err, 0) end
+  interrupt.spent = true
   resync()
   if source and source.transfer then source.transfer:cancel() end
   if not stopping then
@@ -602,20 +612,22 @@ local function set_timer(waiter, deadline)
 end
 
 local function link(source, waiter, mask)
-  waiter.mask = mask
-  waiter.next = source.waiter
-  waiter.source, source.waiter = source, waiter
+  local first = source.waiter
+  waiter.mask, waiter.source, waiter.next = mask, source, nil
+  if not first then
+    source.waiter, waiter.prev = waiter, waiter
+    return
+  end
+  local last = first.prev
+  last.next, waiter.prev, first.prev = waiter, last, waiter
 end
 
-local function unlink(source, waiter)
-  local at = source.waiter
-  if at == waiter then
-    source.waiter = waiter.next
-  else
-    while at and at.next ~= waiter do at = at.next end
-    if at then at.next = waiter.next end
-  end
-  waiter.next, waiter.source = nil, nil
+function unlink(source, waiter)
+  local after, before = waiter.next, waiter.prev
+  if source.waiter == waiter then source.waiter = after else before.next = after end
+  local behind = after or source.waiter -- whose `prev` it was
+  if behind then behind.prev = before end
+  waiter.next, waiter.prev, waiter.source = nil, nil, nil
 end
 
 -- The wait of a caller outside tasks. Why it ended ("lost": in a child after a
@@ -624,6 +636,7 @@ function host_wait(source, mask, deadline)
   if not engine then loop.engine() end
   -- The start of a transfer has just looked for the host.
   if not sure and not (source and source.transfer) then recheck() end
+  if interrupt.spent then interrupt.arm() end
   local refusal = refuse and refuse()
   if refusal then error(refusal, 0) end
   local n = #spare
@@ -639,7 +652,7 @@ function host_wait(source, mask, deadline)
   if source then unlink(source, waiter) end
   if deadline then heap:remove(waiter) end
   spare[#spare + 1] = waiter
-  if ok then return waiter.why end
+  if ok then return waiter.ready end
   if engine:is_ours() then interrupted(err, source, before) end
   loop.engine()
   if source then return "lost" end
@@ -660,7 +673,7 @@ local function park(task, source, mask, deadline)
   task.parked = false
   if source then unlink(source, task) end
   if deadline then heap:remove(task) end
-  return task.why
+  return task.ready
 end
 
 -- The wait of a task. Why it ended.
@@ -713,6 +726,7 @@ function loop.exchange(call, body, timeout, max_bytes)
   -- Can the caller only block, with no task or timer that is to run meanwhile?
   if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure
     or not (embedded or loaded.cqueues or loaded.luv or loaded.uv or loaded.ngx)) then -- as in any_host
+    if interrupt.spent then interrupt.arm() end
     local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
     if fine and status then return status, answer, text end
     return nil, take_over(fine and answer, not fine and status or nil)
@@ -838,14 +852,48 @@ end
 
 --- Cleaning up ---------------------------------------------------------------------
 
+-- What a coroutine inside a task yields is the task's; what the task is given back
+-- is its own. Whether its function returned, and what.
+local function pump(co, ok, ...)
+  if not ok or coroutine.status(co) == "dead" then return ok, ... end
+  return pump(co, resume(co, yield(...)))
+end
+
+local function left_inner(task, before, ...)
+  task.inner = before
+  return ...
+end
+
+-- 5.1 cannot yield across pcall, but can catch what a coroutine raises. One that
+-- stands for its task waits as the task does.
+local function inner_pcall(task, fn, ...)
+  local co, before = compat.coroutine(fn), task.inner
+  task.inner = co
+  return left_inner(task, before, pump(co, resume(co, ...)))
+end
+
+---As pcall, also around waits of a task on PUC Lua 5.1. There, in a coroutine that
+---is no task's own, errors pass: nothing else could wait in it either.
+---@param fn function
+---@param ... any
+---@return boolean
+---@return any ...
+function loop.pcall(fn, ...)
+  if compat.pcall_yields or not running() then return pcall(fn, ...) end
+  local task = own_task()
+  if task then return inner_pcall(task, fn, ...) end
+  return true, fn(...)
+end
+
 local function unshield(task, ok, ...)
   task.shields = task.shields - 1
+  if task.canceled and task.shields == 0 then task:exposed() end
   if not ok then error((...), 0) end
   return ...
 end
 
----Runs fn so that waits inside it do not see the cancellation of the current
----task: for cleaning up. Returns what fn returns.
+---Runs fn so that waits inside it, and tasks that it spawns, do not see the
+---cancellation of the current task: for cleaning up. Returns what fn returns.
 ---@param fn function
 ---@param ... any
 ---@return any ...
@@ -853,8 +901,7 @@ function loop.shield(fn, ...)
   local task = own_task()
   if not task then return fn(...) end
   task.shields = task.shields + 1
-  if not compat.pcall_yields then return unshield(task, true, fn(...)) end
-  return unshield(task, pcall(fn, ...))
+  return unshield(task, loop.pcall(fn, ...))
 end
 
 local function guarded(on_error, state, ok, ...)
@@ -870,9 +917,7 @@ end
 ---@param state any
 ---@return any ...
 function loop.guard(fn, on_error, state)
-  -- 5.1 cannot yield across pcall; its Ctrl-C never strikes in a coroutine.
-  if not compat.pcall_yields and running() then return fn(state) end
-  return guarded(on_error, state, pcall(fn, state))
+  return guarded(on_error, state, loop.pcall(fn, state))
 end
 
 return loop

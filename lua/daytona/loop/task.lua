@@ -35,9 +35,12 @@ local function as_error(self, e)
   return err
 end
 
-local function cancel_children(self)
+-- All of them, or those that were not spawned in a shield.
+local function cancel_children(self, but_shielded)
   if not self.children then return end
-  for child in pairs(self.children) do child:cancel() end
+  for child, shields in pairs(self.children) do
+    if not but_shielded or shields == 0 then child:cancel() end
+  end
 end
 
 local function results_of(self)
@@ -89,11 +92,11 @@ local function start(group, fn, ...)
     parked = false,
     finished = false,
     -- Room for what comes later: a table that grows is dear.
-    co = nil, why = nil, mask = nil, next = nil, source = nil, waiter = nil, results = nil,
+    co = nil, mask = nil, next = nil, prev = nil, source = nil, waiter = nil, results = nil,
   }, Task)
   if parent then
     parent.children = parent.children or {}
-    parent.children[self] = true
+    parent.children[self] = parent.shields
   end
   loop.launch(self, fn, ...)
   return self
@@ -150,8 +153,15 @@ end
 function Task:cancel()
   if self.finished or self.canceled then return end
   self.canceled = true
-  cancel_children(self)
+  cancel_children(self, self.shields > 0)
   loop.interrupt(self)
+end
+
+---For the loop: the last shield around a cancelled task has ended. What was spawned
+---there and goes on is cancelled now.
+---@private
+function Task:exposed()
+  cancel_children(self)
 end
 
 local function refuse_deadlock(self)

@@ -109,6 +109,12 @@ function core.is_utf8(s) end
 ---@return boolean?
 function core.is_yieldable() end
 
+---Whether Ctrl-C has a handler in this process. The standalone interpreter's gives
+---the signal its default action back before it raises, so that a second one ends
+---the process.
+---@return boolean
+function core.catches_interrupts() end
+
 ---A text as a JSON string, quotes included; nil when it is not valid UTF-8.
 ---@param s string
 ---@return string?
