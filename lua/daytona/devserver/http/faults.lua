@@ -234,8 +234,7 @@ function Strike:answer(req, run)
   end
   if fault.hold then sleep(req, fault.hold) end
   if fault.garbage then
-    local socket = req.stream.connection.socket
-    if socket then socket:xwrite("\0\1\2 this is no HTTP \255\254\r\n\r\n", "bn") end
+    req:raw("\0\1\2 this is no HTTP \255\254\r\n\r\n")
   end
   if lost then req:hangup(fault.reset) end
   if fault.wrong_types then

@@ -1,5 +1,7 @@
--- JSON of the local server: a private codec that can write empty arrays.
--- Nothing else.
+-- JSON of the local server: a private codec that can write empty arrays, and leaves
+-- slashes as they are, as the service does. Nothing else.
+
+local rand = require "openssl.rand"
 
 local codec = require "cjson".new()
 codec.encode_sparse_array(true)
@@ -7,7 +9,9 @@ codec.encode_sparse_array(true)
 local json = { null = codec.null }
 
 local Array = {}
-local EMPTY = "\1[]\1"           -- control characters are always escaped by the codec
+
+-- What an empty list is written as first: a text that nobody can have thought of.
+local EMPTY = "[]" .. rand.bytes(16):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
 
 ---Marks a list so that it is written as an array even when it is empty.
 ---@generic T: table
@@ -20,7 +24,7 @@ end
 -- Copies only where an empty marked list is inside.
 local function mark(value)
   if type(value) ~= "table" then return value end
-  if getmetatable(value) == Array and next(value) == nil then return EMPTY, true end
+  if getmetatable(value) == Array and next(value) == nil then return EMPTY end
   local copy
   for k, v in pairs(value) do
     if type(v) == "table" then
@@ -42,7 +46,8 @@ end
 function json.encode(value)
   local marked = mark(value)
   local text = codec.encode(marked)
-  if marked ~= value then text = text:gsub('"\\u0001%[%]\\u0001"', "[]") end
+  if marked ~= value then text = text:gsub('"%[%]' .. EMPTY:sub(3) .. '"', "[]") end
+  if text:find("\\/", 1, true) then text = text:gsub("\\(.)", { ["/"] = "/" }) end
   return text
 end
 
