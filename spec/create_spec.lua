@@ -29,7 +29,11 @@ local function answered(status, body)
 end
 
 local function lost(code)
-  return function() return nil, failure.from_transport(code) end
+  return function()
+    local err = failure.from_transport(code)
+    err.sent = code ~= "connect" and code ~= "resolve"
+    return nil, err
+  end
 end
 
 local function expect(...)

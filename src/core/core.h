@@ -216,7 +216,9 @@ struct dt_request {
    When a kept connection turns out to be dead before a byte of the answer, the
    request is sent again over a new one if that is harmless (GET, HEAD, PUT,
    DELETE, OPTIONS, TRACE, and a body that can be read again), else the transfer
-   ends with DT_RESET: the peer may have acted upon it.
+   ends with DT_RESET: the peer may have acted upon it. It ends so, too, when
+   the new connection cannot be made: DT_RESOLVE, DT_CONNECT, DT_TLS and
+   DT_CONNECT_TIMEOUT always mean that nothing of the request has left.
    Everything in `r` is copied, except descriptors, which must stay open until
    the transfer is done. CR, LF, NUL or other control characters in the
    method, the URL or a header are DT_BAD_ARGUMENT (`what`, if not NULL, is set
@@ -291,7 +293,9 @@ struct dt_result {
   uint64_t sent;          /* body bytes sent */
   int64_t received_total; /* announced length, or -1 */
   int64_t sent_total;
-  int request_sent;       /* at least a part of the request left */
+  int request_sent;       /* at least a part of the request left, or may have,
+                             over whatever connection: the peer may have acted
+                             upon it. False is certain. */
   int answer_started;     /* at least a byte of the answer arrived */
   int reused;             /* an existing connection was used */
   double seconds;         /* from start to end */

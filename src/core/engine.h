@@ -195,7 +195,6 @@ struct dt_transfer {
   int send_paused;
 
   /* the answer */
-  int attempts;   /* times libcurl was about to send the request */
   int in_headers; /* between a status line and its blank line */
   int answered;   /* the final answer's headers are complete */
   int answer_started;
@@ -215,7 +214,8 @@ struct dt_transfer {
   /* the end */
   int code; /* set early by callbacks that abort libcurl */
   int os_error;
-  int request_sent;
+  int request_sent; /* libcurl was about to send it, over whatever connection: for
+                       all that can be known it has left */
   int reused;
   uint64_t sent;
   int64_t sent_total;

@@ -35,7 +35,7 @@ static int proxy_refused(const struct dt_transfer *t)
   long status = 0;
 
   curl_easy_getinfo(t->handle->easy, CURLINFO_HTTP_CONNECTCODE, &status);
-  return !t->attempts && status >= 300;
+  return !t->request_sent && status >= 300;
 }
 
 /* The connection broke while data was on its way. */
@@ -102,17 +102,16 @@ int dt_connect_failure(CURL *easy, CURLcode rc)
   }
 }
 
-int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
+/* What libcurl's verdict means where it was the first connection's. */
+static int verdict_code(const struct dt_transfer *t, CURLcode rc)
 {
-  if(t->code)
-    return t->code; /* a callback knew better */
   switch(rc) {
   case CURLE_OK:
     return t->answered ? DT_OK : DT_RESET;
   case CURLE_OUT_OF_MEMORY:
     return in_headers(t) ? DT_PROTOCOL : DT_NOMEM;
   case CURLE_OPERATION_TIMEDOUT:
-    return t->attempts ? broken_code(t) : DT_CONNECT_TIMEOUT;
+    return t->request_sent ? broken_code(t) : DT_CONNECT_TIMEOUT;
   case CURLE_GOT_NOTHING:
   case CURLE_SEND_ERROR:
   case CURLE_SEND_FAIL_REWIND:
@@ -133,6 +132,29 @@ int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
   default:
     return connect_code(rc);
   }
+}
+
+/* These say that the request has not left. */
+static int is_unsent_code(int code)
+{
+  return code == DT_RESOLVE || code == DT_CONNECT || code == DT_TLS ||
+         code == DT_CONNECT_TIMEOUT;
+}
+
+/* A kept connection broke without a byte of an answer, libcurl was to send the
+   request again, and could not even connect. */
+static int is_resend_failure(const struct dt_transfer *t, CURLcode rc)
+{
+  return t->request_sent && is_unsent_code(verdict_code(t, rc));
+}
+
+int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
+{
+  if(t->code)
+    return t->code; /* a callback knew better */
+  if(is_resend_failure(t, rc))
+    return broken_code(t);
+  return verdict_code(t, rc);
 }
 
 /* libcurl's text. Some of its messages quote a URL or a proxy setting, which
@@ -176,6 +198,9 @@ void dt_failure_message(const struct dt_transfer *t, int code, CURLcode rc,
     snprintf(text, size, "the answer's headers are not understood");
   else if(code == DT_RESET && (rc == CURLE_OK || t->code))
     snprintf(text, size, "the connection was closed before the answer");
+  else if(is_resend_failure(t, rc))
+    snprintf(text, size, "the connection was closed before the answer (%s)",
+             curl_text(t, rc));
   else
     snprintf(text, size, "%s", curl_text(t, rc));
 }

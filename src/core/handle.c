@@ -60,11 +60,11 @@ static int on_request(void *handle, char *address, char *local, int port,
   if(!t)
     return CURL_PREREQFUNC_ABORT;
   dt_engine_touch(t);
-  if(t->attempts++ && !t->answer_started && !t->order.repeatable) {
+  if(t->request_sent && !t->answer_started && !t->order.repeatable) {
     t->code = DT_RESET;
-    t->request_sent = 1;
     return CURL_PREREQFUNC_ABORT;
   }
+  t->request_sent = 1;
   return CURL_PREREQFUNC_OK;
 }
 

@@ -45,7 +45,7 @@ static const char *stage(const struct dt_transfer *t)
 {
   if(t->state == DT_QUEUED)
     return "waiting for a free connection";
-  if(!t->attempts)
+  if(!t->request_sent)
     return "connecting";
   if(!t->answered)
     return "waiting for the answer";
@@ -187,8 +187,7 @@ static void copy_facts(struct dt_transfer *t)
   if(!t->handle)
     return;
   connects = info_long(t, CURLINFO_NUM_CONNECTS);
-  t->reused = t->attempts > 0 && !connects;
-  t->request_sent |= info_long(t, CURLINFO_REQUEST_SIZE) > 0;
+  t->reused = t->request_sent && !connects;
   t->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
   t->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
   if(connects > 0)
@@ -199,7 +198,7 @@ static void give_handle_back(struct dt_transfer *t, int finished)
 {
   struct dt_handle *h = t->handle;
 
-  if(h && !finished && !t->mime && !t->attempts && dt_handle_must_linger(h))
+  if(h && !finished && !t->mime && !t->request_sent && dt_handle_must_linger(h))
     dt_handle_linger(h);
   else if(h)
     dt_handle_release(h, 1);
@@ -463,8 +462,7 @@ static void live_result(const struct dt_transfer *t, struct dt_result *r)
 {
   r->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
   r->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
-  r->request_sent |= info_long(t, CURLINFO_REQUEST_SIZE) > 0;
-  r->reused = t->attempts > 0 && !info_long(t, CURLINFO_NUM_CONNECTS);
+  r->reused = t->request_sent && !info_long(t, CURLINFO_NUM_CONNECTS);
 }
 
 void dt_transfer_result(const struct dt_transfer *t, struct dt_result *r)

@@ -26,6 +26,8 @@ local errors = {}
 ---@field sandbox? daytona.Sandbox|string  the sandbox (its id where only that is known)
 ---@field retryable boolean       trying again later may help
 ---@field retry_after? number     seconds the service asks to wait
+---@field sent? boolean           where no answer came: false when nothing of the request left this machine,
+---true when it may have been carried out
 ---@field headers? table<string, string>  of the answer; any letter case
 ---@field request_id? string      to quote to the service's support
 ---@field body? string            the start of the answer's body

@@ -226,9 +226,12 @@ end
 -- After these the service may have made the sandbox all the same.
 local LOST = { connection = true, unavailable = true, server = true, protocol = true, conflict = true }
 
+-- What was given up was looked after by the request, see undo_abandoned.
+local GIVEN_UP = { timeout = true, canceled = true }
+
 local function answer_was_lost(err)
-  if err.status == 504 then return true end
-  return LOST[err.kind] and err.code ~= "connect" and err.code ~= "resolve"
+  if err.sent ~= nil then return err.sent and not GIVEN_UP[err.kind] end
+  return err.status == 504 or LOST[err.kind] or false
 end
 
 local MAY_REPEAT = { connection = true, unavailable = true, timeout = true }

@@ -329,16 +329,28 @@ local function abandon(request, sent, err)
   if request.on_abandon and sent then loop.shield(request.on_abandon, err, request) end
 end
 
-local UNSENT = { resolve = true, connect = true, connect_timeout = true }
-
 local function is_safe(request)
   if request.safe ~= nil then return request.safe end
   return SAFE[request.method or "GET"] or false
 end
 
+local PASSING = { resolve = true, connect = true, connect_timeout = true, reset = true }
+
+-- What the engine knows decides: whether a part of the request left, in any
+-- attempt of its own. What did not is sent again, what did only if that is harmless.
 local function may_repeat(request, code, sent, answered)
-  if UNSENT[code] or (code == "reset" and not sent) then return true end
-  return code == "reset" and not answered and is_safe(request)
+  return PASSING[code] and not answered and (not sent or is_safe(request))
+end
+
+local UNKNOWN_END = { reset = true, timeout = true, idle_timeout = true }
+
+-- Puts into a failure without an answer whether its request left.
+local function note_sent(err, request, sent)
+  err.sent = sent
+  if sent and UNKNOWN_END[err.code] and not is_safe(request) then
+    err.message = err.message .. "; the request was sent and may have run"
+  end
+  return err
 end
 
 local RETRY_STATUS = { [502] = true, [503] = true, [504] = true }
@@ -413,11 +425,12 @@ local function try_once(connection, request, op, streams)
     local sent, answered = transfer:trace()
     loop.close(op)
     if not waited then
-      local err = explain(why, request)
+      local err = note_sent(explain(why, request), request, sent)
       abandon(request, sent, err)
       return nil, err
     end
-    return nil, failure.from_transport(body, message, errno, context_of(connection, request)), body, sent, answered
+    local err = failure.from_transport(body, message, errno, context_of(connection, request))
+    return nil, note_sent(err, request, sent), body, sent, answered
   end
   local headers
   if request.with_headers or status < 200 or status > 299 then headers = transfer:headers() end
@@ -524,10 +537,11 @@ end
 
 ---Sends a request and waits for its answer.
 ---
----Returns a response for a status of 2xx; else nil and an error. Connect
----failures are tried again for every method, resets without a byte of an answer
----and 502, 503, 504 only where repeating is harmless, 429 always, after the
----delay the service names; never beyond the deadline. `on_abandon` is called,
+---Returns a response for a status of 2xx; else nil and an error. What cannot have
+---left this machine is tried again for every method; resets without a byte of an
+---answer and 502, 503, 504 only where repeating is harmless, 429 always, after the
+---delay the service names; never beyond the deadline. Without an answer `err.sent`
+---says whether the request left. `on_abandon` is called,
 ---shielded from cancellation, when a part of the request left and no answer came
 ---because of a deadline, a cancel or Ctrl-C. Raises when what is to be sent
 ---cannot be JSON.

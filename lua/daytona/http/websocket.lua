@@ -130,6 +130,7 @@ local function try(connection, request, context)
   local sent = op.transfer:trace()
   loop.close(op)
   if status then return nil, err, status == 429 or (request.safe and err.retryable) end
+  err.sent = sent
   return nil, err, err.retryable and (request.safe or not sent)
 end
 

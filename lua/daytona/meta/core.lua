@@ -605,8 +605,9 @@ function Transfer:finish() end
 ---@return integer, integer?, integer, integer?
 function Transfer:progress() end
 
----Whether a part of the request left, a byte of the answer arrived, an existing
----connection was used; and the seconds from start to end (or to now).
+---Whether a part of the request left or may have, over whatever connection (false is
+---certain); a byte of the answer arrived; an existing connection was used; and the
+---seconds from start to end (or to now).
 ---@return boolean sent, boolean answered, boolean reused, number seconds
 function Transfer:trace() end
 
