@@ -12,6 +12,7 @@
 ---@field version string                     of this library
 ---@field null any                           an explicit null, for sending
 ---@field new fun(opts?: daytona.Config): daytona.Client?, daytona.Error?
+---@field client fun(): daytona.Client?, daytona.Error?  the one that create, get, list, each and delete use
 ---@field spawn fun(fn: function, ...: any): daytona.Task
 ---@field callback fun(fn: function): fun(...): daytona.Task  fn with a callback as its last argument
 ---@field gather fun(fns: function[]): table?, daytona.Error?
@@ -23,12 +24,14 @@
 ---@field using fun(object: any, fn: function): any  calls fn(object), then closes the object
 ---@field assert fun(value: any, err?: any, ...: any): any  as assert, for errors of this library
 ---@field is_error fun(e: any, kind?: string): boolean
+---@field tools fun(sets: string|table, opts?: daytona.ToolOptions): daytona.Toolset  tools that a model can call
 ---@field array fun(list?: table): table     an array also when it is empty, for sending
 local daytona = {}
 
 -- Name -> module it is in, and its name there.
 local ELSEWHERE = {
   new = { "daytona.control.client", "new" },
+  client = { "daytona.control.client", "default" },
   spawn = { "daytona.loop.task", "spawn" },
   callback = { "daytona.loop.task", "callback" },
   gather = { "daytona.loop.task", "gather" },
@@ -42,6 +45,7 @@ local ELSEWHERE = {
   is_error = { "daytona.base.errors", "is" },
   array = { "daytona.http.json", "array" },
   null = { "daytona.http.json", "null" },
+  tools = { "daytona.agent.tools", "new" },
   version = { "daytona.version", "library" },
 }
 
@@ -54,20 +58,6 @@ setmetatable(daytona, {
     return value
   end,
 })
-
-local default_client
-
----The client that the functions below use: made of the environment when it is
----first needed. nil and an error of kind "config" when that says too little.
----@return daytona.Client?
----@return daytona.Error?
-function daytona.client()
-  if default_client and not default_client.closed then return default_client end
-  local err
-  default_client, err = daytona.new()
-  if not default_client then return nil, err end
-  return default_client
-end
 
 ---Makes a sandbox; see daytona.Client.create.
 ---@param opts? daytona.CreateOptions

@@ -95,6 +95,20 @@ function M.new(opts)
   }, Client)
 end
 
+local default
+
+---The client of this program: made of the environment when it is first needed. nil and
+---an error of kind "config" when that says too little.
+---@return daytona.Client?
+---@return daytona.Error?
+function M.default()
+  if default and not default.closed then return default end
+  local err
+  default, err = M.new()
+  if not default then return nil, err end
+  return default
+end
+
 ---"daytona client (https://app.daytona.io/api)"
 function Client:__tostring()
   return "daytona client (" .. self.api_url .. (self.closed and ", closed)" or ")")

@@ -151,9 +151,31 @@ local function append_list(out, n, list, depth, lists)
   return n + 1
 end
 
+-- The keys of an object whose order somebody wrote down; the objects' own business.
+local orders = setmetatable({}, { __mode = "k" })
+
+-- In place of a caller's `lists`: fields come in an order of their own.
+local STABLE = {}
+
+local function in_order(object)
+  local rank, keys = {}, {}
+  for i, key in ipairs(orders[object] or keys) do rank[key] = i end
+  for key in pairs(object) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    local x, y = rank[a] or math.huge, rank[b] or math.huge
+    if x ~= y then return x < y end
+    return tostring(a) < tostring(b)
+  end)
+  local i = 0
+  return function()
+    i = i + 1
+    return keys[i], object[keys[i]]
+  end
+end
+
 local function append_object(out, n, object, depth, lists)
   local before = "{"
-  for key, value in pairs(object) do
+  for key, value in (lists == STABLE and in_order or pairs)(object) do
     if type(key) ~= "string" then return nil, "an object with the key " .. tostring(key) end
     local name, problem = encode_string(key)
     if not name then return nil, "a field name is " .. problem end
@@ -188,6 +210,24 @@ function append(out, n, value, depth, lists)
   return n + 1
 end
 
+---Notes the order in which `json.stable` writes the fields of an object; those that
+---are not named follow by name. Returns the object.
+---@generic T
+---@param object T
+---@param keys string[]
+---@return T
+function json.ordered(object, keys)
+  orders[object] = keys
+  return object
+end
+
+---The order that was noted for an object, or nil.
+---@param object table
+---@return string[]?
+function json.order_of(object)
+  return orders[object]
+end
+
 ---Encodes a value. An empty table is an object unless it is marked with
 ---`json.array`, or is a field named in `lists`.
 ---@param value any
@@ -202,6 +242,15 @@ function json.encode(value, lists)
     return nil, where and (where .. ": " .. problem) or problem
   end
   return table.concat(out, "", 1, n)
+end
+
+---Encodes a value so that the same value is always the same text: fields come in the
+---order that `json.ordered` noted, else by name. Otherwise as `json.encode`.
+---@param value any
+---@return string? text
+---@return string? message
+function json.stable(value)
+  return json.encode(value, STABLE)
 end
 
 return json

@@ -1,0 +1,522 @@
+-- Toolsets: what a model can call, defined once, checked, run and answered. What the
+-- tools are is in sets/, how definitions and results look to an API in forms.lua.
+--
+--   local tools = daytona.tools { "operations" }
+--   tools:definitions "openai"
+--   local result = tools:call(name, arguments)     -- a table, or the JSON text of a model
+--   tools:result("openai", call, result)
+
+local clients = require "daytona.control.client"
+local errors = require "daytona.base.errors"
+local json = require "daytona.http.json"
+local loop = require "daytona.loop"
+local methods = require "daytona.base.methods"
+local native = require "daytona.base.native"
+local options = require "daytona.base.options"
+local output = require "daytona.agent.output"
+local schema = require "daytona.agent.schema"
+local task = require "daytona.loop.task"
+
+local M = {}
+
+---A tool, written once. `run` is given arguments that fit `input`, and the call; it
+---returns data that fits `output`, or nil and why not (an error, or a text). A second
+---value after data is more about the result: `text` for the model in place of the data
+---as JSON, `images`, `truncated`, `read_more`, `sandbox`.
+---@class daytona.Tool
+---@field name string             of [A-Za-z0-9_-], at most 64 of them
+---@field title? string
+---@field description string
+---@field input? table            JSON Schema 2020-12 of the arguments; none without
+---@field output? table           of the data
+---@field annotations? { readOnlyHint?: boolean, destructiveHint?: boolean, idempotentHint?: boolean, openWorldHint?: boolean }
+---@field run fun(arguments: table, call: daytona.ToolCall): table?, any
+---@field takes_api_key? boolean  a call may bring an `apiKey` of its own, which definitions show on demand only
+---@field start? fun(arguments: table, call: daytona.ToolCall): table?, any  begins it as a durable job; see daytona.agent.mcp
+---@field available? fun(toolset: daytona.Toolset): boolean
+
+---What came of a call. Never an exception.
+---@class daytona.ToolResult
+---@field ok boolean
+---@field data? table         of a call that went well: as the tool's output schema says
+---@field text string         for the model; of a failure: what went wrong and what to do about it
+---@field images { data: string, mime_type: string }[]  base64
+---@field truncated boolean   the text is not all there is
+---@field read_more? string   path in the sandbox of all of it
+---@field sandbox? string     id of the sandbox of that path
+---@field error? { kind: string, message: string, retryable: boolean }
+
+---@class daytona.ToolOptions
+---@field client? daytona.Client    else one of api_key and api_url, else the default one
+---@field api_key? string
+---@field api_url? string
+---@field sandbox? string|daytona.Sandbox  id, name or object, for the sets that work in one
+---@field create? daytona.CreateOptions    how that is made when it is not given; it is deleted by `close`
+---@field ask? fun(call: { name: string, arguments: table, tool: daytona.Tool }): "allow_once"|"allow_always"|"reject_once"|"reject_always"|boolean  before each call
+---@field show_api_key? boolean     definitions have `apiKey`
+---@field max_lines? integer        of a result's text, 2000
+---@field max_bytes? integer        51200
+---@field session? string           id, for the set "session"
+---@field store? table|string       where sessions are kept, see daytona.agent.store
+---@field storage? string           local folder that the set "session" downloads into
+
+local OPTIONS = {
+  client = "table", api_key = "text", api_url = "text", sandbox = "any", create = "table", ask = "callable",
+  show_api_key = "boolean", max_lines = "positive", max_bytes = "positive", session = "text", store = "any",
+  storage = "text", secrets = "map",
+}
+
+---@class daytona.Toolset
+---@field tools daytona.Tool[]       in the order of their definitions
+---@field by_name table<string, daytona.Tool>
+---@field options daytona.ToolOptions
+local Toolset = { __name = "daytona.Toolset" }
+Toolset.__index = Toolset
+
+local SETS = { "operations", "session", "coding", "native", "computer", "daytona", "components" }
+
+---"toolset (12 tools)"
+function Toolset:__tostring()
+  return ("toolset (%d tools)"):format(#self.tools)
+end
+
+--- Making one ---------------------------------------------------------------------------
+
+local TOOL = {
+  name = "text", title = "text", description = "text", input = "table", output = "table", annotations = "table",
+  run = "callable", takes_api_key = "boolean", start = "callable", available = "callable",
+}
+
+local NO_ARGUMENTS = { type = "object", additionalProperties = false }
+
+local function check_tool(tool)
+  options.check("add", TOOL, tool)
+  for _, name in ipairs { "name", "description", "run" } do
+    if tool[name] == nil then errors.misuse(1, "add: the tool has no %s", name) end
+  end
+  if tool.name:find "[^%w_-]" or #tool.name > 64 then
+    errors.misuse(1, "add: '%s' is no name for a tool: letters, digits, '_' and '-', at most 64", tool.name)
+  end
+  for _, which in ipairs { "input", "output" } do
+    local flaw = tool[which] and schema.flaw(tool[which])
+    if flaw then errors.misuse(1, "add: the %s schema of %s: %s", which, tool.name, flaw) end
+  end
+end
+
+---Adds a tool, of the program's own or from elsewhere. Raises when it is none, or when
+---there is one of that name.
+---@param tool daytona.Tool
+---@return daytona.Toolset
+function Toolset:add(tool)
+  check_tool(tool)
+  if self.by_name[tool.name] then errors.misuse(1, "add: there is a tool '%s' already", tool.name) end
+  self.tools[#self.tools + 1] = tool
+  self.by_name[tool.name] = tool
+  return self
+end
+
+local function is_set(name)
+  for _, known in ipairs(SETS) do
+    if known == name then return true end
+  end
+  return false
+end
+
+-- Those of our own are not checked again at every start: a spec does.
+local function add_set(self, name)
+  if not is_set(name) then
+    errors.misuse(1, "tools: there is no set '%s'; the sets are: %s", tostring(name), table.concat(SETS, ", "))
+  end
+  for _, tool in ipairs(require("daytona.agent.sets." .. name).tools(self)) do
+    if not self.by_name[tool.name] then
+      self.tools[#self.tools + 1] = tool
+      self.by_name[tool.name] = tool
+    end
+  end
+end
+
+---Makes a toolset of sets by name ("operations", "session", "coding", "native",
+---"computer", "daytona") and of tools of the program's own. No request is made. Of two
+---tools of one name in different sets the first is taken. Raises on an unknown name.
+---@param sets string|(string|daytona.Tool)[]
+---@param opts? daytona.ToolOptions
+---@return daytona.Toolset
+function M.new(sets, opts)
+  opts = options.check("tools", OPTIONS, opts)
+  if type(sets) == "string" then sets = { sets } end
+  if type(sets) ~= "table" then errors.misuse(1, "tools: a list of sets expected, got %s", type(sets)) end
+  local self = setmetatable({
+    tools = {}, by_name = {}, options = opts, always = {}, boxes = {}, clients = {}, closers = {},
+  }, Toolset)
+  for _, set in ipairs(sets) do
+    if type(set) == "table" then self:add(set) else add_set(self, set) end
+  end
+  return self
+end
+
+---The tools as an API wants them: "openai" (Responses), "openai_chat", "anthropic",
+---"mcp", "codecompanion", "avante", or "lua", functions by name.
+---@param form string
+---@param opts? { strict?: boolean, api_key?: boolean }  strict: OpenAI's, where the schema allows
+---@return table
+function Toolset:definitions(form, opts)
+  return require("daytona.agent.forms").definitions(self, form, opts)
+end
+
+---The definitions as JSON text, the same bytes every time.
+---@param form string
+---@param opts? table
+---@return string
+function Toolset:definitions_json(form, opts)
+  return assert(json.stable(self:definitions(form, opts)))
+end
+
+---A result as an API wants it back.
+---@param form string
+---@param call table   the model's call: its id is in it
+---@param result daytona.ToolResult
+---@return any ...
+function Toolset.result(_, form, call, result)
+  return require("daytona.agent.forms").result(form, call, result)
+end
+
+--- One call ---------------------------------------------------------------------------------
+
+---What a tool's function is given besides its arguments.
+---@class daytona.ToolCall
+---@field name string
+---@field toolset daytona.Toolset
+---@field secrets string[]  texts that the result must not show
+---@field api_key? string
+---@field on_progress? fun(message: string, progress?: number, total?: number)
+local Call = {}
+Call.__index = Call
+
+---Tells how far it is, to whoever listens.
+---@param message string
+---@param progress? number
+---@param total? number
+function Call:progress(message, progress, total)
+  if self.on_progress then self.on_progress(message, progress, total) end
+end
+
+---The client of this call.
+---@return daytona.Client?
+---@return daytona.Error?
+function Call:client()
+  return self.toolset:client(self.api_key)
+end
+
+---The sandbox of that id or name.
+---@param id string
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function Call:sandbox(id)
+  local client, err = self:client()
+  if not client then return nil, err end
+  return self.toolset:find(client, id)
+end
+
+---The sandbox that the toolset works in.
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function Call:home()
+  return self.toolset:home()
+end
+
+---A text cut to what a result may cost.
+---@param text string
+---@param keep "head"|"ends"
+---@param where? string  path of the whole
+---@param as_json? boolean  the text will stand in JSON
+---@return string
+---@return boolean truncated
+function Call:cap(text, keep, where, as_json)
+  local limits = self.toolset:limits()
+  limits.as_json = as_json
+  if as_json then limits.bytes = limits.bytes - 512 end
+  return output.cap(output.clean(text), limits, keep, where)
+end
+
+---Lines and bytes that a result may cost.
+---@return { lines: integer, bytes: integer }
+function Toolset:limits()
+  local o = self.options
+  return { lines = o.max_lines or output.LINES, bytes = o.max_bytes or output.BYTES }
+end
+
+---@private
+function Toolset:client(api_key)
+  local o = self.options
+  api_key = api_key or o.api_key
+  if not api_key then
+    if o.client then return o.client end
+    if not o.api_url then return clients.default() end
+  end
+  local kept = self.clients[api_key or ""]
+  if kept and not kept.closed then return kept end
+  local client, err = clients.new {
+    api_key = api_key, api_url = o.api_url or o.client and o.client.api_url,
+  }
+  if not client then return nil, err end
+  self.clients[api_key or ""] = client
+  return client
+end
+
+-- Sandboxes are kept by id and name, so that a call is one request; a failure forgets
+-- them (see `forget`).
+---@private
+function Toolset:find(client, id)
+  local kept = self.boxes[client] or {}
+  self.boxes[client] = kept
+  if kept[id] then return kept[id] end
+  local sandbox, err = client:get(id)
+  if not sandbox then return nil, err end
+  kept[id] = sandbox
+  return sandbox
+end
+
+local function make_home(self)
+  local o = self.options
+  local client, err = self:client()
+  if not client then return nil, err end
+  if type(o.sandbox) == "string" then return client:get(o.sandbox) end
+  local sandbox
+  sandbox, err = client:create(options.copy(o.create))
+  if not sandbox then return nil, err end
+  self.closers[#self.closers + 1] = function() sandbox:close() end
+  return sandbox
+end
+
+---The sandbox that the sets "coding", "native" and "computer" work in: that of the
+---options, else one that is made now and deleted by `close`.
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function Toolset:home()
+  if type(self.options.sandbox) == "table" then return self.options.sandbox end
+  if self.home_sandbox then return self.home_sandbox end
+  if not self.finding or self.finding:done() then self.finding = task.spawn(make_home, self) end
+  local sandbox, err = self.finding:wait()
+  if not sandbox then return nil, err end
+  self.home_sandbox = sandbox
+  return sandbox
+end
+
+--- Checking -----------------------------------------------------------------------------------
+
+local function failure(kind, message, retryable)
+  return { ok = false, text = message, images = {}, truncated = false,
+    error = { kind = kind, message = message, retryable = retryable or false } }
+end
+
+local function unknown_tool(self, name)
+  local names = {}
+  for i, tool in ipairs(self.tools) do names[i] = tool.name end
+  return failure("unknown_tool", ("there is no tool '%s'; the tools are: %s"):format(
+    output.clean(tostring(name)):sub(1, 100), table.concat(names, ", ")))
+end
+
+-- Fields that are null are fields that are not given.
+local function without_nulls(value)
+  if type(value) ~= "table" then return value end
+  local is_list = value[1] ~= nil
+  local out = setmetatable({}, getmetatable(value))
+  for key, item in pairs(value) do
+    if is_list or item ~= json.null then out[key] = without_nulls(item) end
+  end
+  return out
+end
+
+-- The name of a field whose text is not UTF-8, or nil.
+local function bad_text(value, path)
+  if type(value) == "string" then return not native.is_utf8(value) and path or nil end
+  if type(value) ~= "table" then return nil end
+  for key, item in pairs(value) do
+    local name = tostring(key)
+    local found = not native.is_utf8(name) and (path or "arguments")
+      or bad_text(item, path and path .. "." .. name or name)
+    if found then return found end
+  end
+end
+
+local function decode(arguments)
+  if arguments == nil or arguments == "" then return {} end
+  if type(arguments) == "string" then
+    local value, why = json.decode(arguments)
+    if value == nil then
+      return nil, "the arguments are not valid JSON (" .. output.clean(tostring(why)):sub(1, 200)
+        .. "); send one JSON object"
+    end
+    arguments = value
+  end
+  if type(arguments) ~= "table" then return nil, "the arguments must be a JSON object, not a " .. type(arguments) end
+  return without_nulls(arguments)
+end
+
+-- The arguments as the tool takes them; the key that came with them, apart.
+local function check_arguments(tool, arguments)
+  local given, why = decode(arguments)
+  if not given then return nil, why end
+  local api_key
+  if tool.takes_api_key and type(given.apiKey) == "string" and given.apiKey ~= "" then
+    api_key, given.apiKey = given.apiKey, nil
+  end
+  local bad = bad_text(given)
+  if bad then return nil, bad .. " is not valid UTF-8; send bytes as base64 where the tool takes that" end
+  local fine, problems = schema.check(tool.input or NO_ARGUMENTS, given)
+  if not fine then return nil, schema.describe(problems, "the arguments") end
+  return given, api_key
+end
+
+--- Asking ---------------------------------------------------------------------------------------
+
+local ANSWERS = {
+  allow_once = { true }, allow_always = { true, "always" },
+  reject_once = { false }, reject_always = { false, "always" },
+}
+
+-- Whether the call may be made.
+local function allowed(self, tool, arguments)
+  local ask = self.options.ask
+  if not ask then return true end
+  local known = self.always[tool.name]
+  if known ~= nil then return known end
+  local said = ask { name = tool.name, arguments = arguments, tool = tool }
+  if type(said) == "boolean" then return said end
+  local answer = ANSWERS[said]
+  if not answer then return false end
+  if answer[2] then self.always[tool.name] = answer[1] end
+  return answer[1]
+end
+
+--- Running --------------------------------------------------------------------------------------
+
+-- What a model can do about it.
+local HINTS = {
+  auth = "The API key is missing or wrong; ask the user for it.",
+  config = "Ask the user to set DAYTONA_API_KEY.",
+  timeout = "It may have happened all the same: look before trying again.",
+  connection = "The service could not be reached; try again.",
+  rate_limited = "Wait a little and try again.",
+  unavailable = "Try again in a moment.",
+  state = "Look at the sandbox's state; it may have to be started.",
+}
+
+local function hint_for(err)
+  if err.code == "FILE_NOT_FOUND" then return "List the folder to see what is there." end
+  if err.kind == "not_found" and err.operation == "get" then return "List the sandboxes to see which there are." end
+  return HINTS[err.kind]
+end
+
+-- A raised text tells a mistake in the arguments (then it has no position), or in a tool.
+local function kind_of(err)
+  if err.kind ~= "task" then return err.kind end
+  return tostring(err.message):find "^[^\n]-:%d+: " and "internal" or "invalid"
+end
+
+local function failed(err, secrets)
+  if not errors.is(err) then return failure("failed", output.hide(output.clean(tostring(err)), secrets)) end
+  local hint = hint_for(err)
+  local message = err.kind == "task" and err.message or tostring(err)
+  message = output.hide(output.clean(message), secrets)
+  return failure(kind_of(err), hint and message .. "\n" .. hint or message, err.retryable)
+end
+
+local function hidden(value, secrets)
+  if type(value) == "string" then return output.hide(value, secrets) end
+  if type(value) ~= "table" then return value end
+  for key, item in pairs(value) do value[key] = hidden(item, secrets) end
+  return value
+end
+
+-- The values of fields that are `writeOnly`.
+local function secrets_in(node, value, list)
+  if type(value) == "string" and node.writeOnly then list[#list + 1] = value end
+  if type(value) ~= "table" then return end
+  for name, property in pairs(node.properties or {}) do
+    if value[name] ~= nil then secrets_in(property, value[name], list) end
+  end
+end
+
+local function succeeded(call, data, more)
+  if type(more) ~= "table" then more = {} end
+  if call.secrets[1] then hidden(data, call.secrets) end
+  local text, why = more.text and output.hide(output.clean(more.text), call.secrets), nil
+  if not text then text, why = json.stable(data) end
+  if not text then return failure("internal", "the result cannot be shown: " .. why) end
+  return { ok = true, data = data, text = text, images = more.images or {}, truncated = more.truncated or false,
+    read_more = more.read_more, sandbox = more.sandbox }
+end
+
+local function perform(self, name, arguments, opts, how)
+  local tool = self.by_name[name]
+  if not tool then return unknown_tool(self, name) end
+  local given, second = check_arguments(tool, arguments)
+  if not given then return failure("invalid", second) end
+  if not allowed(self, tool, given) then
+    return failure("rejected", "the user did not allow this call; do not try it again, ask what to do instead")
+  end
+  local call = setmetatable({
+    name = name, toolset = self, api_key = second, on_progress = opts.on_progress,
+    secrets = { second or self.options.api_key },
+  }, Call)
+  secrets_in(tool.input or NO_ARGUMENTS, given, call.secrets)
+  for _, secret in pairs(self.options.secrets or {}) do call.secrets[#call.secrets + 1] = secret end
+  opts.secrets = call.secrets
+  local data, more = (tool[how] or tool.run)(given, call)
+  if data == nil then
+    self.boxes = {} -- what was known of sandboxes may be wrong now
+    return failed(more == nil and "the tool gave no result" or more, call.secrets)
+  end
+  return succeeded(call, data, more)
+end
+
+local CALL = { on_progress = "callable" }
+
+---Calls a tool. `arguments` is a table or the JSON text of a model; they are checked
+---against the tool's schema, and never repaired. Whatever happens is a result, and
+---nothing is raised (but Ctrl-C). Waits as every call of this library does; when the
+---task that calls is cancelled, what runs in the sandbox is ended. Several calls may be
+---made at once.
+---@param name string
+---@param arguments? table|string
+---@param opts? { on_progress?: fun(message: string, progress?: number, total?: number) }
+---@return daytona.ToolResult
+function Toolset:call(name, arguments, opts)
+  local mine = options.copy(options.check("call", CALL, opts))
+  local result, err = task.spawn(perform, self, name, arguments, mine, "run"):wait()
+  if result then return result end
+  return failed(err, mine.secrets or {})
+end
+
+---As `call`, but of a tool that can begin its work as a durable job: begins it. The
+---data is whatever the tool knows its job by.
+---@param name string
+---@param arguments? table|string
+---@return daytona.ToolResult
+function Toolset:start(name, arguments)
+  local mine = {}
+  local result, err = task.spawn(perform, self, name, arguments, mine, "start"):wait()
+  if result then return result end
+  return failed(err, mine.secrets or {})
+end
+
+local function close(self)
+  local closers = self.closers
+  self.closers, self.home_sandbox, self.finding = {}, nil, nil
+  for i = #closers, 1, -1 do closers[i]() end
+  for _, client in pairs(self.clients) do client:close() end
+  self.clients, self.boxes = {}, {}
+end
+
+---Ends what the toolset began: the sandbox that it made is deleted, those that were
+---given or that a model made with a tool are left. Idempotent.
+function Toolset:close()
+  loop.shield(close, self)
+end
+
+Toolset.__close = Toolset.close
+
+methods.guard(Toolset, "daytona.Toolset", "tools")
+
+return M
