@@ -192,6 +192,7 @@ build = {
     ["daytona.loop.driver.manual"] = "lua/daytona/loop/driver/manual.lua",
     ["daytona.loop.driver.ngx"] = "lua/daytona/loop/driver/ngx.lua",
     ["daytona.loop.driver.uv"] = "lua/daytona/loop/driver/uv.lua",
+    ["daytona.loop.host"] = "lua/daytona/loop/host.lua",
     ["daytona.loop"] = "lua/daytona/loop/init.lua",
     ["daytona.loop.interrupt"] = "lua/daytona/loop/interrupt.lua",
     ["daytona.loop.task"] = "lua/daytona/loop/task.lua",

@@ -17,6 +17,7 @@
 local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local host = require "daytona.loop.host"
 local interrupt = require "daytona.loop.interrupt"
 local timers = require "daytona.loop.timers"
 
@@ -24,7 +25,7 @@ local band, bor, running = compat.band, compat.bor, compat.running
 local pcall, resume, yield, isyieldable = pcall, coroutine.resume, coroutine.yield, compat.isyieldable
 local now = core.now
 local DONE = core.DONE
-local loaded = package.loaded
+local loaded, embedded = package.loaded, host.embedded
 
 local loop = { now = now }
 
@@ -32,23 +33,12 @@ local loop = { now = now }
 ---@type integer?
 loop.max_connections = nil
 
--- How long tasks may clean up after Ctrl-C, and how long an exchange waits by
--- itself, seconds.
-local GRACE, SHORT = 5, 0.05
+-- How long an exchange waits by itself, seconds.
+local SHORT = 0.05
 
 -- Whether Ctrl-C raises in whatever coroutine runs; PUC Lua's strikes the main
 -- thread only.
 local STRIKES_TASKS = compat.name == "luajit"
-
--- Looked for in this order when no driver was chosen. What must be there for a
--- driver to be worth loading stands beside it.
-local DRIVERS = {
-  { "ngx", function() return loaded.ngx or rawget(_G, "ngx") end },
-  { "manual", function() return rawget(_G, "love") end },
-  { "cqueues", function() return loaded.cqueues end },
-  { "uv", function() return rawget(_G, "vim") or loaded.luv or loaded.uv end },
-  { "block", function() return true end },
-}
 
 local engine               -- nil until first used
 local ops                  -- in flight, by id; weak: who forgets an op ends it
@@ -108,40 +98,15 @@ local function install(found, why, certain)
   if not certain then kick = recheck end
 end
 
--- Hosts that run this Lua state are there from the beginning.
-local embedded = rawget(_G, "ngx") or rawget(_G, "love") or rawget(_G, "vim")
-
--- Whether any library of a host is there, so that it is worth looking closer.
-local function any_host()
-  return embedded or loaded.ngx or loaded.cqueues or loaded.luv or loaded.uv
-end
-
--- The driver that is certain of its host, else the first that may be right, and
--- why, and whether it is certain.
-local function find()
-  local first, first_why
-  for i = 1, #DRIVERS do
-    local entry = DRIVERS[i]
-    if entry[2]() then
-      local candidate = entry.driver or require("daytona.loop.driver." .. entry[1])
-      entry.driver = candidate -- looked at again by every start: no require then
-      local yes, why, certain = candidate.detect()
-      if yes and certain then return candidate, why, true end
-      if yes and not first then first, first_why = candidate, why end
-    end
-  end
-  return first, first_why, false
-end
-
 local function detect()
-  install(find())
+  install(host.find())
 end
 
 -- That a library is loaded does not mean that its loop runs. Until one is seen
 -- running, or a driver is chosen, every start looks again.
 function recheck()
-  if driver.blocks and not any_host() then return end
-  local found, why, certain = find()
+  if driver.blocks and not host.any() then return end
+  local found, why, certain = host.find()
   if found ~= driver or certain then install(found, why, certain) end
   if driver.kick then driver.kick() end
 end
@@ -162,46 +127,13 @@ local function refuse_start()
   if refusal then error(refusal, 0) end
 end
 
-local function driver_names()
-  local names = {}
-  for i = 1, #DRIVERS do names[i] = DRIVERS[i][1] end
-  return names
-end
-
-local function is_driver(name)
-  for i = 1, #DRIVERS do
-    if DRIVERS[i][1] == name then return true end
-  end
-  return false
-end
-
--- What a driver of the program's own must have.
-local function check_driver(own)
-  if type(own.name) ~= "string" then errors.misuse(2, "use: the driver has no name") end
-  for _, name in ipairs { "attach", "detach", "wait" } do
-    if type(own[name]) ~= "function" then errors.misuse(2, "use: the driver has no function '%s'", name) end
-  end
-  return own
-end
-
--- Raises where the library of its host is missing.
-local function load_driver(name)
-  local fine, found = pcall(require, "daytona.loop.driver." .. name)
-  if fine then return found end
-  errors.misuse(1, "the driver '%s' cannot be used here: %s", name, (tostring(found):match "[^\n]*"))
-end
-
 ---Chooses the driver of the host: "block" (none), "manual" (LÖVE, frame loops),
 ---"uv" (Neovim, luv), "cqueues", "ngx" (OpenResty), or a driver of your own (a table; see
 ---doc/architecture.md). Raises on an unknown name, and while something is in
 ---flight.
 ---@param which string|table
 function loop.use(which)
-  if type(which) ~= "table" and not is_driver(which) then
-    local valid = table.concat(driver_names(), ", ")
-    errors.misuse(2, "unknown driver '%s' (valid: %s)", tostring(which), valid)
-  end
-  local chosen = type(which) == "table" and check_driver(which) or load_driver(which)
+  local chosen = host.choose(which)
   if chosen ~= driver and loop.busy() then
     errors.misuse(2, "the driver cannot be changed while something is in flight")
   end
@@ -539,9 +471,11 @@ end
 
 --- Ctrl-C ------------------------------------------------------------------------
 
--- An interrupt may have struck between any two instructions. What it made us
--- miss is found again: transfers that ended, and tasks that were woken.
-local function resync()
+local host_wait
+
+---An interrupt may have struck between any two instructions. What it made us miss
+---is found again: transfers that ended, and tasks that were woken.
+function loop.resync()
   local over = {}
   for _, op in pairs(ops) do
     local status, code = op.transfer:result()
@@ -556,9 +490,6 @@ local function resync()
     end
   end
 end
-
-local host_wait
-local stopping = false
 
 ---Cancels all tasks and waits until they have ended, for at most `seconds`: for
 ---the end of the program. Whether they have.
@@ -579,19 +510,13 @@ function loop.stop(seconds)
 end
 
 -- The driver's wait ended with an error: something is wrong, or the main program
--- was interrupted. Its tasks are then canceled and may clean up for a while. A
--- second interrupt ends that.
+-- was interrupted.
 local function interrupted(err, source, before)
   current = before
   if not interrupt.is(err) then error(err, 0) end
-  interrupt.spent = true
-  resync()
+  loop.resync()
   if source and source.transfer then source.transfer:cancel() end
-  if not stopping then
-    stopping = true
-    pcall(loop.stop, GRACE)
-    stopping = false
-  end
+  interrupt.clean_up(loop)
   error(err, 0)
 end
 
@@ -725,7 +650,7 @@ end
 function loop.exchange(call, body, timeout, max_bytes)
   -- Can the caller only block, with no task or timer that is to run meanwhile?
   if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure
-    or not (embedded or loaded.cqueues or loaded.luv or loaded.uv or loaded.ngx)) then -- as in any_host
+    or not (embedded or loaded.cqueues or loaded.luv or loaded.uv or loaded.ngx)) then -- as in host.any
     if interrupt.spent then interrupt.arm() end
     local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
     if fine and status then return status, answer, text end
