@@ -144,8 +144,8 @@ describe("the files of the library", function()
   end)
 
   it("are found by this spec, lazy ones too", function()
-    assert.is_true(arrows["daytona"]["daytona.control.client"])         -- a list of names
-    assert.is_true(arrows["daytona.loop"]["daytona.loop.driver.uv"])    -- the beginning of a name
+    assert.is_true(arrows["daytona"]["daytona.control.client"])           -- a list of names
+    assert.is_true(arrows["daytona.loop.host"]["daytona.loop.driver.uv"]) -- the beginning of a name
     assert.is_true(arrows["daytona.base.errors"]["daytona.base.redact"])
   end)
 end)
