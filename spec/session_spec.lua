@@ -247,6 +247,37 @@ describe("a session", function()
     end
   end)
 
+  it("takes input from its first moment on, before the shell has made the pipe for it", function()
+    local function no_pipe(times)
+      box.daemon:request("DELETE", "/__devserver/faults")
+      assert.equal(200, box.daemon:post("/__devserver/faults", {
+        method = "POST", path = "/process/session/*/command/*/input", status = 500, times = times,
+        body = { message = "failed to open input pipe: open /x/input.pipe: no such file or directory" },
+      }).status)
+    end
+    finally(function() box.daemon:request("DELETE", "/__devserver/faults") end)
+    local command = start("read x; echo got $x", { echo = false })
+    no_pipe(3)
+    assert(command:input "one")
+    assert.equal(0, assert(command:wait { timeout = 20 }))
+    assert.equal("got one\n", assert(command:logs()).stdout)
+    assert.same({ "gone", "COMMAND_ALREADY_COMPLETED" },
+      { select(2, command:input "late").kind, select(2, command:input "late").code })
+    command = start "read x"
+    no_pipe(1000)
+    local none, err = command:input("two", { timeout = 0.1 })
+    assert.is_nil(none)
+    assert.same({ "timeout", "wait" }, { err.kind, err.code })
+    box.daemon:request("DELETE", "/__devserver/faults")
+    assert(command:input("three", 5))
+  end)
+
+  it("that is a here-document without its end does not print our mark", function()
+    assert.equal("hi\n", assert(session:exec "cat <<E 2>/dev/null\nhi").stdout)
+    local commands = assert(session:commands())
+    assert.equal("cat <<E 2>/dev/null\nhi", commands[#commands].command)
+  end)
+
   it("never gives input twice when the answer is lost", function()
     local command = start("read x; read y; echo $x-$y", { echo = false })
     assert.equal(200, box.daemon:post("/__devserver/faults", {
@@ -362,6 +393,27 @@ describe("a session", function()
       local none, err = r.command:logs { exact = true, max_bytes = 3 }
       assert.is_nil(none)
       assert.equal("too_large", err.kind)
+    end)
+
+    it("exactly, also by a daemon that closes before it has sent anything", function()
+      local command = assert(session:exec "echo all; echo of it >&2").command
+      finally(function() box.daemon:request("DELETE", "/__devserver/faults") end)
+      for _, sized in ipairs { true, false } do
+        assert.equal(200, box.daemon:post("/__devserver/faults", {
+          path = "/process/session/*/command/*/logs", messages = 0, close_code = 1000, times = 1,
+        }).status)
+        with_requests(function(real, connection, request)
+          if request.operation == "stat" and not sized then
+            return nil, failure.from_response { status = 404, body = "" }
+          end
+          return real(connection, request)
+        end, function()
+          local log = assert(command:logs { exact = true })
+          assert.same({ "all\n", "of it\n" }, { log.stdout, log.stderr })
+        end)
+      end
+      command = assert(session:exec "true").command
+      assert.equal("", assert(command:logs { exact = true }).output)
     end)
 
     it("in memory that does not grow and in linear time, through 100 MB of tiny lines", function()

@@ -204,6 +204,17 @@ function options.argument(what, kind, value)
   return value
 end
 
+local TIMEOUT = { timeout = "seconds" }
+
+---The seconds of a wait, which may be given as a number or in a table.
+---@param what string
+---@param given? number|{ timeout?: number }
+---@return number?
+function options.timeout(what, given)
+  if type(given) == "number" then return options.argument(what .. ": the timeout", "seconds", given) end
+  return options.check(what, TIMEOUT, given).timeout
+end
+
 ---Checks an id of the caller's choice, which becomes a name over there: letters,
 ---digits and "._-", at most 100 of them. Returns it.
 ---@param what string     the function and the argument

@@ -173,19 +173,40 @@ end
 
 local PROPER = { [1000] = true, [1001] = true, [1005] = true }
 
--- The daemon has closed: the end, or a connection that was cut in the middle.
-local function closed(self, code, reason)
-  if PROPER[code] and (self.snapshot or self.has_ended) then return finish(self) end
-  if PROPER[code] then
-    local over, err = self.watch:has_ended()
-    if over == nil then return fail(self, err) end
-    if over then return finish(self) end
-  end
+-- Whether all of the log has come: daemons may close before they have sent it.
+-- Where its size is not known, only of nothing at all more is expected, once.
+local function is_whole(self)
+  self.size = self.size or log_size(self)
+  if self.size then return self.seen >= self.size end
+  return not self.snapshot or self.seen > 0 or self.failures > 0
+end
+
+-- Fetches what is missing, without following: that ends by itself.
+local function fetch_rest(self)
+  let_go(self)
+  self.snapshot, self.settle, self.again_at = true, nil, nil
+  return true
+end
+
+local function cut_off(self, code, reason)
   return broken(self, errors.new {
     kind = "connection", code = "closed", operation = "follow", what = self.command.id,
     sandbox = self.command.sandbox,
     message = string.format("the log was closed before its end (%d%s)", code, reason ~= "" and ": " .. reason or ""),
   })
+end
+
+-- The daemon has closed: the end, or a connection that was cut in the middle.
+local function closed(self, code, reason)
+  if not PROPER[code] then return cut_off(self, code, reason) end
+  if not self.snapshot and not self.has_ended then
+    local over, err = self.watch:has_ended()
+    if over == nil then return fail(self, err) end
+    if not over then return cut_off(self, code, reason) end
+  end
+  if is_whole(self) then return finish(self) end
+  if self.snapshot then return cut_off(self, code, reason) end
+  return fetch_rest(self)
 end
 
 --- Waiting ----------------------------------------------------------------------------------
@@ -194,13 +215,6 @@ local function look(self)
   local over, err = self.watch:look()
   if over == nil then return fail(self, err) end
   if over then return ended(self) end
-  return true
-end
-
--- Fetches what is missing, without following: that ends by itself.
-local function fetch_rest(self)
-  let_go(self)
-  self.snapshot, self.settle, self.again_at = true, nil, nil
   return true
 end
 

@@ -19,14 +19,18 @@ local M = {}
 
 local ENTRYPOINT, ENTRYPOINT_COMMAND = "entrypoint", "entrypoint_command"
 
+-- Seconds until input is offered again to a command that has no pipe for it yet:
+-- first, at most.
+local INPUT_AGAIN, INPUT_AGAIN_MOST = 0.02, 0.5
+
 -- Seconds: that a command of `exec` may take; that one request waits for it,
 -- before its end is watched for; of input, which may block; of a deletion, for
 -- which the daemon allows 5.
 local EXEC_TIMEOUT, PATIENCE, INPUT_TIMEOUT, DELETE_TIMEOUT = 600, 2, 10, 30
 
--- The mark of a command, a comment at its end; and what asks whether a shell
--- still lives.
-local MARK, MARKED = "\n# daytona-lua:", "\n# daytona%-lua:[%w.-]+$"
+-- The mark of a command, a comment at its end (before it, where a here-document
+-- could take it in); and what asks whether a shell still lives.
+local MARK, AT_END, IN_FRONT = "# daytona-lua:", "\n# daytona%-lua:[%w.-]+$", "^# daytona%-lua:[%w.-]+\n"
 local PROBE = ": daytona-lua-probe"
 
 --- Requests -----------------------------------------------------------------------------
@@ -270,12 +274,11 @@ end
 ---Waits until the command has ended; its exit code, -1 when its shell died with
 ---it and an old daemon does not tell. Kind "timeout" when the time is over: the
 ---command goes on.
----@param timeout? number  seconds; 600, 0 for none
+---@param opts? number|{ timeout?: number }  seconds; 600, 0 for none
 ---@return integer?
 ---@return daytona.Error?
-function Command:wait(timeout)
-  if timeout ~= nil then options.argument("wait: the timeout", "seconds", timeout) end
-  timeout = timeout or EXEC_TIMEOUT
+function Command:wait(opts)
+  local timeout = options.timeout("wait", opts) or EXEC_TIMEOUT
   return M.wait(self, timeout > 0 and loop.now() + timeout or nil, loop.now())
 end
 
@@ -363,24 +366,53 @@ function Command:follow(opts)
   return require("daytona.toolbox.follow").follow(self, opts)
 end
 
+-- The shell makes the pipe when it comes to the command, which may be a moment
+-- after that was given to it, or when those before it are done.
+local function has_no_pipe_yet(err)
+  return says(err, { "input pipe" }) and says(err, { "no such file" })
+end
+
+-- Offers input once: true; nil, err; false, err when it may be offered again.
+local function offer_input(self, text, timeout)
+  local answer, err = call(self.sandbox, "session input", {
+    what = self.id, json = { data = text }, timeout = timeout,
+  }, self.session.id, self.id)
+  if answer then return true end
+  if err.status ~= 500 then return nil, err end
+  -- Of a command that has ended unseen old daemons only say that it went wrong.
+  if self.exit_code or self.session.ended or ask(self) then
+    err.kind, err.code, err.retryable = "gone", "COMMAND_ALREADY_COMPLETED", false
+    return nil, err
+  elseif has_no_pipe_yet(err) then
+    return false, err
+  end
+  return nil, err
+end
+
 ---Gives a running command a line of input; a newline is added unless it ends in
----one. Kind "gone" when it has ended, "timeout" when it does not read.
+---one. Waits for a command whose turn has not come. Kind "gone" when it has ended,
+---"timeout" when it does not read.
 ---@param text string
----@param opts? { timeout?: number }  seconds; 10
+---@param opts? number|{ timeout?: number }  seconds; 10, 0 for none
 ---@return true?
 ---@return daytona.Error?
 function Command:input(text, opts)
   options.argument("input: the text", "text", text)
-  opts = options.check("input", { timeout = "seconds" }, opts)
-  local answer, err = call(self.sandbox, "session input", {
-    what = self.id, json = { data = text }, timeout = opts.timeout or INPUT_TIMEOUT,
-  }, self.session.id, self.id)
-  if answer then return true end
-  -- Of a command that has ended unseen old daemons only say that it went wrong.
-  if err.status == 500 and (self.exit_code or ask(self)) then
-    err.kind, err.code, err.retryable = "gone", "COMMAND_ALREADY_COMPLETED", false
+  local timeout = options.timeout("input", opts) or INPUT_TIMEOUT
+  local deadline = timeout > 0 and loop.now() + timeout or nil
+  local pause = INPUT_AGAIN
+  while true do
+    local left = deadline and math.max(deadline - loop.now(), 0.001) or 0
+    local taken, err = offer_input(self, text, left)
+    if taken ~= false then return taken, err end
+    if deadline and loop.now() + pause >= deadline then
+      return failure(self.sandbox, "session input", self.id, "timeout", "wait",
+        "the command had not begun when the time was over")
+    end
+    local slept, why = loop.sleep(pause)
+    if not slept then return nil, why end
+    pause = math.min(pause * 2, INPUT_AGAIN_MOST)
   end
-  return nil, err
 end
 
 --- Results -------------------------------------------------------------------------------
@@ -488,6 +520,19 @@ function M.entrypoint(self)
   return command
 end
 
+local function marked(text, mark)
+  if text:find("<<", 1, true) then return mark .. "\n" .. text end
+  return text .. "\n" .. mark
+end
+
+local function unmarked(text)
+  return (text:gsub(AT_END, ""):gsub(IN_FRONT, ""))
+end
+
+local function bears(text, mark)
+  return text:sub(-#mark) == mark or text:sub(1, #mark) == mark
+end
+
 -- The session's commands as the daemon lists them.
 local function listed(self)
   local answer, err = call(self.sandbox, "session get", nil, self.id)
@@ -504,7 +549,7 @@ function Session:commands()
   local commands = {}
   for _, raw in ipairs(list) do
     if type(raw) == "table" and type(raw.id) == "string" and raw.command ~= PROBE then
-      local text = type(raw.command) == "string" and raw.command:gsub(MARKED, "") or nil
+      local text = type(raw.command) == "string" and unmarked(raw.command) or nil
       commands[#commands + 1] = new_command(self, raw.id, text, raw.exitCode)
     end
   end
@@ -552,8 +597,8 @@ local function find(self, mark)
     local list, err = listed(self)
     if not list and not (err.retryable or err.kind == "server") then return nil, err end
     for _, raw in ipairs(list or {}) do
-      if type(raw) == "table" and type(raw.command) == "string" and raw.command:sub(-#mark) == mark then
-        return new_command(self, raw.id, raw.command:gsub(MARKED, ""), raw.exitCode)
+      if type(raw) == "table" and type(raw.command) == "string" and bears(raw.command, mark) then
+        return new_command(self, raw.id, unmarked(raw.command), raw.exitCode)
       end
     end
     if try == FIND_TRIES then return list and false, err end
@@ -568,7 +613,7 @@ local function send(self, text, opts, async, timeout)
   local mark = MARK .. process.new_id()
   local answer, err = call(self.sandbox, "session exec", {
     json = {
-      command = text .. mark, runAsync = async, suppressInputEcho = opts.echo == false or nil,
+      command = marked(text, mark), runAsync = async, suppressInputEcho = opts.echo == false or nil,
     },
     timeout = timeout, max_bytes = opts.max_bytes,
   }, self.id)
