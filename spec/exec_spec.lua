@@ -1,6 +1,8 @@
 -- Commands in a sandbox of the local server.
 
 local daytona = require "daytona"
+local errors = require "daytona.base.errors"
+local http = require "daytona.http"
 local nap = require "spec.support.nap"
 
 local service, box
@@ -87,6 +89,18 @@ describe("a command", function()
     result, err = box:exec("pwd", { cwd = "/etc/passwd" })
     assert.is_nil(result)
     assert.equal("invalid PROCESS_START_FAILED", err.kind .. " " .. err.code)
+  end)
+
+  it("is told where it could not start, though daemons speak of the shell", function()
+    assert(service.server:faults { { path = "/process/execute", status = 200, body = {
+      exitCode = -1, result = "fork/exec /usr/bin/bash: no such file or directory",
+    } } })
+    local _, err = box:exec("pwd", { cwd = "/nope" })
+    assert.same({ "not_found", "cannot start in /nope: no such file or directory" }, { err.kind, err.message })
+    _, err = box:popen("pwd", { cwd = "/nope" })
+    assert.same({ "not_found", "cannot start in /nope: no such file or directory" }, { err.kind, err.message })
+    _, err = box:exec "pwd"
+    assert.same({ "not_found", "fork/exec /usr/bin/bash: no such file or directory" }, { err.kind, err.message })
   end)
 
   it("that merely prints such words and exits with 255 is none of that", function()
@@ -202,17 +216,31 @@ describe("a command that is given up", function()
     assert(service.server:faults { { path = "/process/execute", times = 1, hold = 0 } })
     local impatient = service:connect()
     local there = impatient:attach(box.id)
-    local real = require("daytona.http").request
+    local real = http.request
     -- The daemon is not told of the timeout, so only the client's deadline ends it.
-    require("daytona.http").request = function(connection, request)
+    http.request = function(connection, request)
       if request.exec_id then request.timeout = 0.5 end
       return real(connection, request)
     end
     local result, err = there:exec("sleep 62", { env = { MARK = "two" } })
-    require("daytona.http").request = real
+    http.request = real
+    assert.is_true(assert(result, err).timed_out)
+    assert.is_false(running "two")
+  end)
+
+  it("by a deadline, and not known to have been ended, is an error", function()
+    local there = service:connect { max_retries = 0 }:attach(box.id)
+    local real = http.request
+    http.request = function(connection, request)
+      if request.exec_id then request.timeout = 0.3 end
+      if request.operation ~= "stop command" then return real(connection, request) end
+      return nil, errors.new { kind = "connection", message = "no way" }
+    end
+    local result, err = there:exec("sleep 64", { env = { MARK = "four" }, check = true })
+    http.request = real
     assert.is_nil(result)
-    assert.equal("timeout", err.kind)
-    assert.is_true(eventually(function() return not running "two" end))
+    assert.same({ "timeout", "timeout" }, { err.kind, err.code })
+    assert(box:exec "pkill -xf 'sleep 64'")
   end)
 
   it("ends no other command", function()

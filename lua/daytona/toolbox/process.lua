@@ -127,13 +127,14 @@ done
 
 local KILL_TIMEOUT = 6
 
--- on_abandon of the request: called shielded, so it may wait.
+-- on_abandon of the request: called shielded, so it may wait. Notes whether the
+-- command is known to have been ended.
 local function stop_remote(_, request)
   local script = KILL_SCRIPT:format(MARKER .. "=" .. request.exec_id)
-  http.request(request.connection, {
+  request.stopped = http.request(request.connection, {
     method = "POST", path = EXEC_PATH, operation = "stop command", sandbox = request.sandbox,
     json = { command = script, timeout = KILL_TIMEOUT - 1 }, timeout = KILL_TIMEOUT,
-  })
+  }) ~= nil
 end
 
 --- What comes back ------------------------------------------------------------------------
@@ -179,8 +180,15 @@ local function last_line(text)
   return text:match("([^\n]*%S[^\n]*)%s*$") or ""
 end
 
-local function failure(sandbox, operation, secrets, fields)
-  fields.operation, fields.sandbox, fields.secrets = operation, sandbox, secrets
+-- What is to be said of a start that failed. Of a directory that is not there the
+-- daemon says that the shell is not.
+local function start_message(result, cwd)
+  local why = cwd and result:match "^fork/exec .*: ([^:\n]+)"
+  return why and "cannot start in " .. cwd .. ": " .. why or last_line(result)
+end
+
+local function failure(request, fields)
+  fields.operation, fields.sandbox, fields.secrets = request.operation, request.sandbox, request.secrets
   return nil, errors.new(fields)
 end
 
@@ -200,14 +208,17 @@ local function read_result(response)
   return setmetatable({ exit_code = code, result = output, timed_out = false, stdout = out, stderr = err }, Result)
 end
 
--- The daemon's own word that the time was over. A status without one of its
--- codes comes from something in between, and says nothing about the command.
-local function is_daemon_timeout(err)
-  return err.kind == "process_timeout" or err.status == 408
+-- Whether its time was over: by the daemon's own word, or because it was ended from
+-- here when the daemon said nothing, as when a child that left its group holds its
+-- output. (A status without one of the daemon's codes comes from something in
+-- between, and says nothing about the command.)
+local function is_over_time(err, request)
+  if err.kind == "process_timeout" or err.status == 408 then return true end
+  return err.code == "timeout" and not err.status and request.stopped or false
 end
 
-local function failed(err, check)
-  if not is_daemon_timeout(err) then return nil, err end
+local function failed(err, request, check)
+  if not is_over_time(err, request) then return nil, err end
   if check then
     err.kind = "process_timeout"
     return nil, err
@@ -217,22 +228,22 @@ end
 
 -- What a daemon's result means (nil: it was of another shape): itself; nil, err when
 -- nothing was started, or (with check) the command was not successful.
-local function conclude(sandbox, operation, secrets, status, result, check)
+local function conclude(request, status, result, check)
   if not result then
-    return failure(sandbox, operation, secrets, {
+    return failure(request, {
       kind = "protocol", status = status, message = "the answer is not what a command gives",
     })
   end
   local code, output = result.exit_code, result.result
   local kind = code == -1 and start_failure(output)
   if kind then
-    return failure(sandbox, operation, secrets, {
-      kind = kind, code = "PROCESS_START_FAILED", message = last_line(output),
+    return failure(request, {
+      kind = kind, code = "PROCESS_START_FAILED", message = start_message(output, request.cwd),
     })
   end
   if check and code ~= 0 then
     local last = last_line(output:sub(-1000))
-    return failure(sandbox, operation, secrets, {
+    return failure(request, {
       kind = "exit", message = "exit status " .. code .. (last ~= "" and ": " .. last or ""),
       exit_code = code, result = output,
     })
@@ -304,7 +315,9 @@ end
 ---is an error of kind "exit". When its `timeout` (600 seconds; 0 for none) is
 ---over, the command is killed, what it printed is lost and the result is
 ---`timed_out`. A command is never sent twice; when the caller's task is
----cancelled or the program interrupted, the command is ended too. A directory
+---cancelled or the program interrupted, the command is ended too. When the
+---connection is lost meanwhile (kind "connection"), it goes on over there and what
+---becomes of it is not told: `popen` is for what must not be lost. A directory
 ---that does not exist is an error of kind "not_found". Bytes of the output that
 ---are not UTF-8 come back as U+FFFD: binary data goes through files.
 ---@param command string|string[]
@@ -347,7 +360,7 @@ function process.exec(self, command, opts)
   end
   local request = setmetatable({
     sandbox = self, connection = connection, body = body, timeout = patience, max_bytes = max_bytes, secrets = secrets,
-    exec_id = id_in(body),
+    exec_id = id_in(body), cwd = opts and opts.cwd,
   }, ExecRequest)
   local response
   if output then
@@ -357,8 +370,8 @@ function process.exec(self, command, opts)
   else
     response, err = http.request(connection, request, first)
   end
-  if not response then return failed(err, check) end
-  return conclude(self, "exec", secrets, response.status, read_result(response), check)
+  if not response then return failed(err, request, check) end
+  return conclude(request, response.status, read_result(response), check)
 end
 
 local LANGUAGES = { python = true, javascript = true, typescript = true }
@@ -433,7 +446,7 @@ function process.run(self, code, opts)
   local connection, err = self:toolbox()
   if not connection then return nil, err end
   local response, result
-  response, err = http.request(connection, {
+  local request = {
     method = "POST", path = RUN_PATH, answer = "object", operation = "run", sandbox = self, connection = connection,
     json = {
       code = code, language = language, envs = env,
@@ -442,15 +455,16 @@ function process.run(self, code, opts)
     },
     timeout = timeout > 0 and timeout + GRACE or 0, max_bytes = opts.max_bytes,
     secrets = secrets, exec_id = env[MARKER], on_abandon = stop_remote,
-  })
+  }
+  response, err = http.request(connection, request)
   if err and is_unknown(err) then
     rawset(self, "_runs_by_exec", true)
     return run_by_exec(self, language, code, arguments, opts)
   end
   if response then
-    result, err = conclude(self, "run", secrets, response.status, read_result(response), opts.check)
+    result, err = conclude(request, response.status, read_result(response), opts.check)
   else
-    result, err = failed(err, opts.check)
+    result, err = failed(err, request, opts.check)
   end
   if not result then return nil, err end
   result.artifacts = artifacts(response and response.json or {}, result)
@@ -460,6 +474,6 @@ end
 -- For sessions and jobs, which take commands as `exec` does.
 process.command_text, process.encoded, process.environment = command_text, encoded, environment
 process.refuse_nul, process.whole_seconds, process.last_line = refuse_nul, whole_seconds, last_line
-process.new_id, process.start_failure = new_id, start_failure
+process.new_id, process.start_failure, process.start_message = new_id, start_failure, start_message
 
 return process
