@@ -6,7 +6,9 @@ local daytona = require "daytona"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local job_module = require "daytona.toolbox.job"
+local job_script = require "daytona.toolbox.job_script"
 local loop = require "daytona.loop"
+local small_disk = require "spec.support.small_disk"
 local support = require "spec.support.box"
 local toolbox = require "spec.support.toolbox"
 
@@ -135,6 +137,9 @@ describe("a job", function()
   it("tells how it ended", function()
     assert.same({ "exited", 137 }, ended(popen "exit 137"))
     assert.same({ "exited", 127 }, ended(popen "no-such-program"))
+    assert.same({ "exited", 143 }, ended(popen "exit 143"))
+    assert.same({ true, "exit", 0 }, { popen "(exit 130) || true":close() })
+    assert.same({ n = 3, nil, "exit", 130 }, { n = 3, popen "exit 130":close() })
     assert.same({ "signaled", 137, 9 }, ended(popen "kill -9 $$"))
     assert.same({ "signaled", 139, 11 }, ended(popen "kill -SEGV $$"))
     local job = popen("echo up; " .. SLEEP)
@@ -153,6 +158,9 @@ describe("a job", function()
     assert(job:kill(nil, { grace = 0.2 }))
     assert.same({ "canceled", 137, 9 }, ended(job))
     assert.same({ "timed_out", 143, 15 }, ended(popen(SLEEP .. " | cat", { timeout = 0.5 })))
+    finally(function() job_script.grace = 5 end)
+    job_script.grace = 0.2
+    assert.same({ "timed_out", 137, 9 }, ended(popen("trap '' TERM; " .. SLEEP .. "; " .. SLEEP, { timeout = 1 })))
     assert.equal("", sleepers())
   end)
 
@@ -211,6 +219,7 @@ describe("a job", function()
     assert.equal(2, #jobs)
     assert.same({ "echo h\195\169; exit 2", 2 }, { by_id.a.command, by_id.a.result.exit_code })
     assert.is_nil(by_id.b.result)
+    assert.equal("h\195\169\n", by_id.a:read "a")
     assert.is_true(math.abs(by_id.a.started_at - os.time()) < 60)
     local none, err = running:remove()
     assert.is_nil(none)
@@ -263,14 +272,34 @@ describe("a job", function()
   end)
 
   it("starts once, whatever happens to the answers", function()
-    for _, how in ipairs { { reset = true, handled = true }, { reset = true }, { empty = true, handled = true },
-      { drop = true, handled = true } } do
+    for _, how in ipairs { { reset = true, handled = true }, { reset = true }, { reset = "mid" },
+      { empty = true, handled = true }, { drop = true, handled = true } } do
       how.times = 1
       fault(how)
       local job = popen("echo run >>count; cat count; rm count")
       assert.equal("run\n", job:read "a")
       job:wait()
     end
+  end)
+
+  it("whose start is not known to have been is ended", function()
+    for _, how in ipairs {
+      { reset = "mid", times = 3 }, { status = 200, body = { result = 5 }, handled = true, times = 1 },
+    } do
+      fault(how)
+      local none, err = sb:popen(SLEEP)
+      assert.is_nil(none)
+      assert.truthy(err.kind == "connection" or err.kind == "protocol", tostring(err))
+      assert.same({}, sb:jobs())
+      assert.equal("", sleepers())
+      box.daemon:request("DELETE", "/__devserver/faults")
+    end
+  end)
+
+  it("leaves nothing of the input it was given", function()
+    local job = popen("cat; echo up; " .. SLEEP, { stdin = "secret\n" })
+    assert.same({ "secret", "up" }, { job:read("l", "l") })
+    assert.equal("", sb:exec("grep -rl secret .daytona/lua-jobs/*/input 2>/dev/null").result)
   end)
 
   it("is read, fed and ended through connections that break", function()
@@ -351,6 +380,24 @@ describe("a job", function()
   end)
 end)
 
+describe("a job on a full disk", function()
+  it("is not started, and the error says why", function()
+    if not small_disk.possible() then return pending "no file system to be mounted here" end
+    local box = support.start { small_disk = "1m" }
+    finally(function() box:stop() end)
+    assert(box.sandbox:exec "mkdir -p .daytona; dd if=/dev/zero of=full bs=4096 2>/dev/null || true")
+    local none, err = box.sandbox:popen "echo hello"
+    assert.is_nil(none)
+    assert.same({ "io", "JOB_FAILED" }, { err.kind, err.code })
+    assert.truthy(tostring(err):find("No space left", 1, true), tostring(err))
+    assert(box.sandbox:exec "rm full")
+    assert.same({}, box.sandbox:jobs())
+    local job = assert(box.sandbox:popen "echo hello")
+    assert.equal("hello\n", job:read "a")
+    assert.same({ true, "exit", 0 }, { job:close() })
+  end)
+end)
+
 -- The scripts alone, run by every shell that is here: no daemon is needed.
 describe("a job's scripts", function()
   local SHELLS = { dash = "dash", bash = "bash", zsh = "zsh -f", busybox = "busybox sh" }
@@ -359,17 +406,25 @@ describe("a job's scripts", function()
     return toolbox.sh("command -v " .. name .. " && echo yes"):find "yes" ~= nil
   end
 
+  -- Runs fn with a sandbox that is a shell of this machine, and a folder that is its home.
+  local function in_shell(command, fn)
+    local home = toolbox.sh "mktemp -d":match "%S+"
+    local real = http.request
+    http.request = function(_, request)
+      toolbox.write(home .. "/script", request.json.command)
+      local line = ("cd %s && HOME=%s %s <script 2>&1"):format(home, home, command)
+      return { status = 200, json = { exitCode = 0, result = toolbox.sh(line) } }
+    end
+    local sandbox = { toolbox = function() return { max_bytes = 1e9 } end }
+    local ok, err = pcall(fn, sandbox, home)
+    http.request = real
+    toolbox.sh("rm -rf " .. home)
+    if not ok then error(err, 0) end
+  end
+
   local function each_shell(name, command)
     it("work in " .. name, function()
-      local home = toolbox.sh "mktemp -d":match "%S+"
-      local real = http.request
-      http.request = function(_, request)
-        toolbox.write(home .. "/script", request.json.command)
-        local line = ("cd %s && HOME=%s %s <script 2>&1"):format(home, home, command)
-        return { status = 200, json = { exitCode = 0, result = toolbox.sh(line) } }
-      end
-      local sandbox = { toolbox = function() return { max_bytes = 1e9 } end }
-      local ok, err = pcall(function()
+      in_shell(command, function(sandbox)
         local job = assert(job_module.popen(sandbox, "cat; echo e >&2; exit 3", { stdin = true, env = { A = "b" } }))
         assert(job:write "h\0\255\n")
         assert.equal("h\0\255", job:read())
@@ -378,20 +433,34 @@ describe("a job's scripts", function()
         assert.equal("e\n", job.stderr:read "a")
         job = assert(job_module.popen(sandbox, "kill -9 $$"))
         assert.equal(9, job:wait(20).signal)
+        job = assert(job_module.popen(sandbox, "exit 143"))
+        assert.same({ "exited", 143 }, { job:wait(20).reason, job:wait().exit_code })
         job = assert(job_module.popen(sandbox, SLEEP))
         assert(job:kill())
         assert.equal("canceled", job:wait(20).reason)
         job = assert(job_module.popen(sandbox, SLEEP, { timeout = 1 }))
         assert.equal("timed_out", job:wait(20).reason)
         local jobs = assert(job_module.jobs(sandbox))
-        assert.equal(4, #jobs)
+        assert.equal(5, #jobs)
         for _, each in ipairs(jobs) do assert(each:remove()) end
       end)
-      http.request = real
-      toolbox.sh("rm -rf " .. home)
-      if not ok then error(err, 0) end
     end)
   end
+
+  it("end no other job where there is no setsid", function()
+    local path = toolbox.sh "mktemp -d":match "%S+"
+    finally(function() toolbox.sh("rm -rf " .. path) end)
+    toolbox.sh(("ln -s /usr/bin/* /bin/* %s 2>/dev/null; rm -f %s/setsid"):format(path, path))
+    in_shell("PATH=" .. path .. " sh", function(sandbox)
+      local one = assert(job_module.popen(sandbox, SLEEP, { id = "a" }))
+      local other = assert(job_module.popen(sandbox, SLEEP, { id = "a.b" }))
+      assert(one:kill())
+      assert.equal("canceled", one:wait(20).reason)
+      assert.equal("timeout", select(2, other:wait(0.3)).kind)
+      assert(other:kill())
+      assert.equal("canceled", other:wait(20).reason)
+    end)
+  end)
 
   for name, command in pairs(SHELLS) do
     if installed(name) then each_shell(name, command) end

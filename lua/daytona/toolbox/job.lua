@@ -50,11 +50,14 @@ local function failure(sandbox, operation, id, kind, code, message)
   }
 end
 
+-- Ways in which an answer breaks off.
+local BROKE_OFF = { truncated = true, reset = true }
+
 -- Sends a script, again when its answer broke off: all but signals may come twice.
 local function send(connection, request)
   for _ = 1, TRUNCATED_TRIES do
     local response, err = http.request(connection, request)
-    if response or err.code ~= "truncated" or not request.safe then return response, err end
+    if response or not BROKE_OFF[err.code] or not request.safe then return response, err end
   end
   return http.request(connection, request)
 end
@@ -81,15 +84,26 @@ local function run(sandbox, operation, id, text, o)
     return failure(sandbox, operation, id, "protocol", "json", "the answer is not what a command gives")
   end
   local kind = response.json.exitCode == -1 and process.start_failure(result)
-  if kind then return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", process.last_line(result)) end
+  if kind then
+    return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", process.start_message(result, o.cwd))
+  end
   if result:find("^gone") then
     return failure(sandbox, operation, id, "not_found", "JOB_NOT_FOUND", "there is no such job")
   end
   return result
 end
 
+-- What a script could not do, in the system's words: "failed <words>".
+local function not_done(sandbox, operation, id, answer)
+  local why = errors.one_line(answer:match "^failed(.*)" or "")
+  local kind = why:find("ermission denied", 1, true) and "forbidden" or "io"
+  if why == "" then why = "what the job needs cannot be written" end
+  return failure(sandbox, operation, id, kind, "JOB_FAILED", why)
+end
+
 -- An answer that no script of ours gives.
 local function strange(sandbox, operation, id, answer)
+  if answer:find "^failed" then return not_done(sandbox, operation, id, answer) end
   local said = process.last_line(answer:sub(1, 1000))
   return failure(sandbox, operation, id, "protocol", "JOB_FAILED",
     said ~= "" and "the sandbox's shell answered: " .. said or "the sandbox's shell did not answer")
@@ -429,12 +443,12 @@ end
 --- The end ----------------------------------------------------------------------------------
 
 ---Waits until the job has ended. Kind "timeout" when the time is over: it goes on.
----@param timeout? number  seconds; none
+---@param opts? number|{ timeout?: number }  seconds; none
 ---@return daytona.JobResult?
 ---@return daytona.Error?
-function Job:wait(timeout)
+function Job:wait(opts)
   open_job(self, "wait")
-  if timeout ~= nil then options.argument("wait: the timeout", "seconds", timeout) end
+  local timeout = options.timeout("wait", opts)
   local deadline = timeout and timeout > 0 and loop.now() + timeout or nil
   while not self.result do
     local left = deadline and deadline - loop.now() or LOOK
@@ -541,6 +555,12 @@ local function is_input(value)
   return type(value) == "boolean" or type(value) == "string", "true, false or a string"
 end
 
+-- Whether the answer to its start was lost, or was not the script's.
+local function may_have_started(err)
+  return BROKE_OFF[err.code] or err.kind == "protocol" or err.kind == "too_large"
+    or (err.status or 0) >= 500
+end
+
 local POPEN = {
   cwd = "text", env = "map", id = "text", stdin = is_input, timeout = "seconds", stderr = { "stdout", "apart" },
 }
@@ -588,12 +608,16 @@ function M.popen(self, command, opts)
   local env, secrets = environment(opts.env or {})
   local data = type(opts.stdin) == "string" and opts.stdin or nil
   local nonce = process.new_id()
+  local function undo() discard(self, id, nonce) end
   local answer, err = run(self, "popen", id, script.start {
     id = id, nonce = nonce, command = text .. "\n", env = env, data = data,
     input = data and "file" or opts.stdin and "pipe" or "none",
     seconds = process.whole_seconds("popen", opts.timeout or 0), merge = opts.stderr == "stdout",
-  }, { cwd = opts.cwd, secrets = secrets, on_abandon = function() discard(self, id, nonce) end })
-  if not answer then return nil, err end
+  }, { cwd = opts.cwd, secrets = secrets, on_abandon = undo })
+  if not answer then
+    if may_have_started(err) then loop.shield(undo) end
+    return nil, err
+  end
   if answer:find("^exists") then
     return failure(self, "popen", id, "conflict", "JOB_EXISTS", "there is a job of this id already")
   elseif not answer:find("^started") then
@@ -633,7 +657,7 @@ function M.jobs(self)
   for line in answer:gmatch("[^\n]+") do
     local id, started, text, state = line:match("^(%S+) (%d+) (%S*) (.+)$")
     if id then
-      local job = new_job(self, id, (base64.decode(text) or ""):gsub("\n$", ""))
+      local job = new_job(self, id, ((base64.decode(text) or ""):gsub("\n$", "")))
       job.started_at, job.result, job.has_input = tonumber(started), outcome(state), true
       list[#list + 1] = job
     end

@@ -9,6 +9,7 @@
 --   in          a named pipe, its standard input (holder: who keeps it open)
 --   pid leader  the supervisor; the leader of the job's process group
 --   canceled timed_out   why it was ended, when it was
+--   sent        a signal was sent to it from here
 --   exit        how it ended: reason, exit code, signal. Written at once, last
 --   events      gets a byte at the end, for those who wait
 --
@@ -24,34 +25,42 @@ local job_script = {}
 
 local quote = shell.quote
 
--- Common to all: the jobs' folder, one job's state, sleeping, whether a file of
--- /proc has a text (without -z the grep of busybox sees nothing beyond a NUL).
-local PRELUDE = [[
-[ -z "$ZSH_VERSION" ] || emulate sh
+-- Seconds between TERM and KILL, at the end of a job's time.
+job_script.grace = 5
+
+-- Sends a signal to all of a job: $1.
+local GROUP = [[
+group() {
+  read -r w <"$d/leader" || return 1
+  : >"$d/sent"
+  [ -e "$d/ungrouped" ] || { kill -s "$1" -- "-$w"; return; }
+  for e in $(grep -lszxF "DAYTONA_JOB=$id." /proc/[0-9]*/environ); do
+    e=${e%/environ}; kill -s "$1" "${e#/proc/}"
+  done
+}
+]]
+
+local ZSH = '[ -z "$ZSH_VERSION" ] || emulate sh\n'
+
+-- Common to all: the jobs' folder, one job's state, sleeping, signals. (Without -z
+-- the grep of busybox sees nothing beyond a NUL.)
+local PRELUDE = ZSH .. [[
 r="${HOME:-/tmp}/.daytona/lua-jobs"
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
-has() { grep -qszF "$1" "$2"; }
 alive() {
   n=0
   until [ -s "$d/pid" ]; do
     [ $n -lt 10 ] || return 1
     n=$((n + 1)); nap 0.1
   done
-  read -r p <"$d/pid" && has "lua-jobs/$id/run" "/proc/$p/cmdline"
+  read -r p <"$d/pid" && grep -qszF "lua-jobs/$id/run" "/proc/$p/cmdline"
 }
 state() {
   s=running
   [ -s "$d/exit" ] || alive || s='lost -1 0'
   [ ! -s "$d/exit" ] || read -r s <"$d/exit"
 }
-group() {
-  read -r w <"$d/leader" || return 1
-  [ -e "$d/ungrouped" ] || { kill -s "$1" -- "-$w"; return; }
-  for e in /proc/[0-9]*/environ; do
-    if has "DAYTONA_JOB=$id." "$e"; then e=${e%/environ}; kill -s "$1" "${e#/proc/}"; fi
-  done
-}
-]]
+]] .. GROUP
 
 -- What a shell has to say on the way is no part of the answer.
 local function head(id)
@@ -61,11 +70,9 @@ end
 --- Starting ----------------------------------------------------------------------------------
 
 -- $1 folder, $2 the command's shell, $3 seconds or 0, $4 none, file or pipe, $5 out
--- or err: where standard error goes, $6 umask, $7 setsid or nothing.
-local SUPERVISOR = [[
-[ -z "$ZSH_VERSION" ] || emulate sh
-d=$1 id=${1##*/} dog=
-]] .. PRELUDE:match("(has.-\n)alive") .. PRELUDE:match("(group.*)$") .. [[
+-- or err: where standard error goes, $6 umask, $7 setsid or nothing, $8 seconds between
+-- TERM and KILL.
+local SUPERVISOR = ZSH .. "d=$1 id=${1##*/} dog=\n" .. GROUP .. [[
 echo $$ >"$d/pid"
 [ -n "$7" ] || : >"$d/ungrouped"
 case $4 in
@@ -75,7 +82,7 @@ pipe)
   sleep 2147483647 </dev/null >&9 7<&- 9>&- &
   echo $! >"$d/holder"
   exec 9>&- <&7 7<&- ;;
-file) exec <"$d/input" ;;
+file) exec <"$d/input"; rm -f "$d/input" ;;
 *) exec </dev/null ;;
 esac
 if [ "$3" -gt 0 ]; then
@@ -83,7 +90,7 @@ if [ "$3" -gt 0 ]; then
     trap 'kill $! 2>/dev/null; exit' TERM
     sleep "$3" & wait $!
     : >"$d/timed_out"; group TERM
-    sleep 5 & wait $!
+    sleep "$8" & wait $!
     group KILL
   ) </dev/null &
   dog=$!
@@ -98,7 +105,7 @@ if [ -s "$d/status" ]; then
   read -r status <"$d/status"
   if [ "$status" -gt 128 ]; then
     case $((status - 128)) in
-    2|13|15) signal=$((status - 128)) ;;
+    2|13|15) [ ! -e "$d/sent" ] || signal=$((status - 128)) ;;
     *) [ ! -s "$d/trace" ] || signal=$((status - 128)) ;;
     esac
   fi
@@ -114,9 +121,9 @@ echo >>"$d/events"
 
 -- The leader is named by who will become the command: from then on signals reach it.
 -- A shell says on its standard error that a command was killed by a signal, except
--- of INT, PIPE and TERM: so 137 of `exit 137` can be told from that of KILL.
-local WRAPPER = [[
-[ -z "$ZSH_VERSION" ] || emulate sh
+-- of INT, PIPE and TERM: so 137 of `exit 137` can be told from that of KILL. These
+-- three are believed to have been sent if we did send one.
+local WRAPPER = ZSH .. [[
 trap : HUP INT QUIT ALRM TERM USR1 USR2
 d=$1
 run() {
@@ -132,7 +139,7 @@ echo $? >"$d/status"
 ]]
 
 local function file_line(name, data)
-  return "printf %s '" .. base64.encode(data) .. "' | base64 -d >\"$d/" .. name .. "\" || fail\n"
+  return "why=$(printf %s '" .. base64.encode(data) .. "' | base64 -d 2>&1 >\"$d/" .. name .. "\") || fail\n"
 end
 
 ---Starts a job, once, however often it is sent. Answers "started", "exists" or
@@ -142,29 +149,31 @@ end
 function job_script.start(job)
   return head(job.id) .. "u=$(umask)\numask 077\nnonce=" .. quote(job.nonce) .. [[
 
-fail() { echo "failed in $d"; exit; }
-mkdir -p "$r" || fail
-if ! mkdir "$d" 2>/dev/null; then
+fail() { rm -rf "$d"; echo "failed $why"; exit; }
+save() { why=$( { printf '%s\n' "$2" >"$d/$1"; } 2>&1 ) || fail; }
+why=$(mkdir -p "$r" 2>&1) || fail
+if ! why=$(mkdir "$d" 2>&1); then
   [ -d "$d" ] || fail
   [ -s "$d/nonce" ] || nap 0.2
   read -r x <"$d/nonce"
   if [ "$x" = "$nonce" ]; then echo started; else echo exists; fi
   exit
 fi
-echo "$nonce" >"$d/nonce"
+save nonce "$nonce"
 : >"$d/out"; : >"$d/err"; : >"$d/events"
 ]] .. file_line("command", job.command) .. (job.env and file_line("env", job.env) or "")
     .. (job.data and file_line("input", job.data) or "")
-    .. (job.input == "pipe" and 'mkfifo "$d/in" || fail\n' or "")
-    .. "printf %s " .. quote(SUPERVISOR) .. ' >"$d/run"\nprintf %s ' .. quote(WRAPPER) .. ' >"$d/wrap"\n' .. [[
+    .. (job.input == "pipe" and 'why=$(mkfifo "$d/in" 2>&1) || fail\n' or "")
+    .. "save run " .. quote(SUPERVISOR) .. '\nsave wrap ' .. quote(WRAPPER) .. '\n' .. [[
 if tail --version && timeout --version; then : >"$d/watches"; fi >/dev/null 2>&1
 if [ -n "$ZSH_VERSION" ]; then c=zsh; elif [ -n "$BASH_VERSION" ]; then c=bash; else c=sh; fi
 c=$(command -v $c) || c=$(readlink "/proc/$$/exe") || c=sh
-date +%s >"$d/started"
-]] .. ('set -- "$d/run" "$d" "$c" %d %s %s "$u"\n'):format(job.seconds, job.input, job.merge and "out" or "err") .. [[
-if setsid -f true 2>/dev/null; then setsid -f sh "$@" setsid </dev/null >/dev/null 2>&1
-elif command -v setsid >/dev/null; then setsid sh "$@" setsid </dev/null >/dev/null 2>&1 &
-else sh "$@" '' </dev/null >/dev/null 2>&1 & fi
+save started "$(date +%s)"
+]] .. ('set -- "$d/run" "$d" "$c" %d %s %s "$u"\n'):format(job.seconds, job.input, job.merge and "out" or "err")
+    .. ("g=%s\n"):format(job_script.grace) .. [[
+if setsid -f true 2>/dev/null; then setsid -f sh "$@" setsid $g </dev/null >/dev/null 2>&1
+elif command -v setsid >/dev/null; then setsid sh "$@" setsid $g </dev/null >/dev/null 2>&1 &
+else sh "$@" '' $g </dev/null >/dev/null 2>&1 & fi
 echo started
 ]]
 end
@@ -242,7 +251,8 @@ end
 
 --- Input ----------------------------------------------------------------------------------------
 
----Gives a job input, once, however often it is sent. Answers "ok", "closed", "gone".
+---Gives a job input, once, however often it is sent. Answers "ok", "closed", "failed"
+---or "gone".
 ---@param id string
 ---@param nonce string
 ---@param before? string  the nonce of the input before, which is done
@@ -261,6 +271,7 @@ if mkdir "$w" 2>/dev/null; then
   if printf %s ']] .. base64.encode(data) .. [[' | base64 -d >"$d/in" 2>/dev/null; then : >"$w/done"; echo ok
   else : >"$w/closed"; echo closed; fi
 else
+  [ -d "$w" ] || { echo failed; exit; }
   until [ -e "$w/done" ] || [ -e "$w/closed" ]; do nap 0.1; done
   if [ -e "$w/done" ]; then echo ok; else echo closed; fi
 fi
