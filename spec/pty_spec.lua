@@ -466,6 +466,20 @@ describe("a terminal whose daemon misbehaves", function()
     local none, err = sandbox:pty { cwd = "/nope", lazy = true }
     assert.is_nil(none)
     assert.same({ "not_found", 500 }, { err.kind, err.status })
+    sandbox = peer:sandbox({
+      ["/process/pty"] = { { "status", 500, '{"error":"failed to start PTY session"}' } },
+      ["/files/info"] = { { "status", 404, '{"message":"no such file","code":"FILE_NOT_FOUND"}' } },
+    })
+    none, err = sandbox:pty { cwd = "/nope" }
+    assert.is_nil(none)
+    assert.same({ "not_found", 500 }, { err.kind, err.status })
+    assert.truthy(tostring(err):find("/nope is not there", 1, true))
+    sandbox = peer:sandbox({
+      ["/process/pty"] = { { "status", 500, '{"error":"failed to start PTY session"}' } },
+      ["/files/info"] = { { "status", 200, '{"name":"f","isDir":false,"size":1}' } },
+    })
+    assert.equal("invalid", select(2, sandbox:pty { cwd = "/etc/passwd" }).kind)
+    assert.equal("server", select(2, sandbox:pty()).kind)
   end)
 
   it("is what `ptys` says, in order, and with nothing there an empty list", function()

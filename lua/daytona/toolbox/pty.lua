@@ -297,6 +297,21 @@ local function pack_env(env)
   return ENVS .. core.base64(text, true), secrets
 end
 
+-- Why a terminal could not be made, for a daemon that does not say: is it its folder?
+local function explain(self, err, cwd)
+  local kind, code = meaning(err.message)
+  if not kind and cwd then
+    local info, problem = self.sandbox.fs:stat(cwd)
+    if errors.is(problem, "not_found") then
+      kind, err.message = "not_found", "the folder " .. cwd .. " is not there: " .. err.message
+    elseif info and not info.is_dir then
+      kind, err.message = "invalid", cwd .. " is no folder: " .. err.message
+    end
+  end
+  if kind then err.kind, err.code = kind, code end
+  return err
+end
+
 -- In two steps, as daemons before create-connect want it.
 local function create_first(self, opts, secrets, timeout)
   local raw, err = call(self.sandbox, "pty", {
@@ -305,11 +320,7 @@ local function create_first(self, opts, secrets, timeout)
     },
     what = self.id, secrets = secrets, timeout = timeout,
   })
-  if not raw then
-    local kind, code = meaning(err.message)
-    if err.status == 500 and kind then err.kind, err.code = kind, code end -- of old daemons
-    return nil, err
-  end
+  if not raw then return nil, err.status == 500 and explain(self, err, opts.cwd) or err end
   if opts.lazy then return self end
   return attach(self, timeout)
 end
