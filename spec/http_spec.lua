@@ -160,8 +160,8 @@ describe("a failure", function()
   end)
 
   it("of 502, 503 or 504 is tried again only where that is harmless", function()
-    assert(client:request("GET", "/sequence/d/502,503,200"))
-    assert.equal(3, count "/sequence/d/502,503,200")
+    assert(client:request("GET", "/sequence/d/502,503,504,200"))
+    assert.equal(4, count "/sequence/d/502,503,504,200")
     local _, err = client:request("POST", "/sequence/e/502,200", { json = {} })
     assert.equal("unavailable", err.kind)
     assert.equal(1, count "/sequence/e/502,200")
@@ -194,6 +194,11 @@ describe("a deadline", function()
     local _, err = client:request("GET", "/sequence/g/503", { timeout = 0.5 })
     assert.equal("unavailable", err.kind)
     assert.is_true(loop.now() - before < 0.6)
+    -- the second try has what the first one and the pause have left of it
+    before = loop.now()
+    _, err = client:request("GET", "/sequence/g/503,never", { timeout = 2 })
+    assert.equal("timeout timeout", err.kind .. " " .. err.code)
+    assert.is_true(loop.now() - before < 2.1)
   end)
 
   it("ends a request at any stage", function()
@@ -226,6 +231,25 @@ describe("a redirect", function()
     for _, word in ipairs { "secret", "Authorization", "Daytona", "X-Own" } do
       assert.is_nil(text:find(word, 1, true), text)
     end
+  end)
+
+  it("to another host is refused where its answer would be believed", function()
+    local other = require("spec.support.peer").start()
+    local response, err = request { path = "/redirect", query = { to = other.url .. "/ok" }, answer = "any" }
+    other:close()
+    assert.is_nil(response)
+    assert.equal("protocol redirect", err.kind .. " " .. err.code)
+    assert.truthy(err.message:find(other.url, 1, true), err.message)
+    -- on the same host it is followed
+    assert.equal(200, assert(request { path = "/redirect", query = { to = "/ok" }, answer = "any" }).json.status)
+  end)
+
+  it("from https to http is refused", function()
+    local call, err = require("daytona.http.redirect").follow(client.connection, { operation = "test" },
+      { method = "GET", url = "https://host/file" },
+      { status = 302, headers = { location = "http://host/file" }, count = 1 }, function() return true end)
+    assert.is_nil(call)
+    assert.matches("from https to http", err.message)
   end)
 
   it("of a POST, to nowhere, or without end is refused", function()

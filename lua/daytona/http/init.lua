@@ -1,59 +1,27 @@
--- One request and its answer: retries, deadlines, redirects, streams, errors.
+-- One request and its answer: what is sent, retries, deadlines, what an answer is.
 --
 -- The only place that turns transport codes and statuses into errors. It knows
 -- no endpoint, and it waits only through the loop.
 
 local core = require "daytona.base.native"
+local connections = require "daytona.http.connection"
 local errors = require "daytona.base.errors"
 local failure = require "daytona.http.failure"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 local random = require "daytona.base.random"
+local redirect = require "daytona.http.redirect"
+local stream = require "daytona.http.stream"
 local url = require "daytona.http.url"
 
-local http = {}
+local http = {
+  connection = connections.new, rebase = connections.rebase, context_of = connections.context_of,
+}
 
-local DONE, READABLE, WRITABLE, PROGRESS = core.DONE, core.READABLE, core.WRITABLE, core.PROGRESS
+local DONE = core.DONE
+local context_of, refused = connections.context_of, connections.refused
 
-local MAX_REDIRECTS = 5
 local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
-
---- Connections --------------------------------------------------------------------
-
----Where requests go, and with what: the control plane is one, each toolbox one.
----@class daytona.Connection
----@field base string             requests append their path to it
----@field profile userdata        headers (with the credential), TLS, proxy
----@field connect_timeout number  seconds
----@field timeout number          seconds, of a request that says nothing else
----@field max_bytes integer
----@field max_retries integer
----@field calls table<table, daytona.core.Call>  see http.call
-
--- Connection -> texts that must never be shown. Beside the object, so that
--- whoever prints a connection does not print them.
-local secrets_of = setmetatable({}, { __mode = "k" })
-
----Makes a connection. `profile` holds the headers every request carries and
----`bare` makes one without any of them, for other hosts.
----@param fields { base: string, profile: userdata, bare: (fun(): userdata), connect_timeout: number, timeout: number, max_bytes: integer, max_retries: integer }
----@param secrets string[]
----@return daytona.Connection
-function http.connection(fields, secrets)
-  secrets_of[fields], fields.calls = secrets, {}
-  return fields
-end
-
----The same way to another base, as to a sandbox's toolbox.
----@param connection daytona.Connection
----@param base string
----@return daytona.Connection
-function http.rebase(connection, base)
-  local copy = {}
-  for name, value in pairs(connection) do copy[name] = value end
-  copy.base = base
-  return http.connection(copy, secrets_of[connection])
-end
 
 --- Requests -----------------------------------------------------------------------
 
@@ -104,37 +72,6 @@ local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = tru
 
 local JSON_HEADER = "Content-Type: application/json"
 
-local function all_secrets(connection, request)
-  local known, more = secrets_of[connection], request.secrets
-  if not more then return known end
-  local all = {}
-  for _, list in ipairs { known or {}, more } do
-    for i = 1, #list do all[#all + 1] = list[i] end
-  end
-  return all
-end
-
----What errors about a request are to say.
----@param connection daytona.Connection
----@param request { operation?: string, sandbox?: any, what?: string, method?: string, path?: string, secrets?: string[] }
----@return table  the context of failure.from_response
-function http.context_of(connection, request)
-  return {
-    operation = request.operation, sandbox = request.sandbox, what = request.what,
-    method = request.method or "GET", path = request.path or "",
-    secrets = all_secrets(connection, request),
-  }
-end
-
-local context_of = http.context_of
-
--- nil, and an error about this request.
-local function refused(connection, request, fields)
-  fields.operation, fields.sandbox, fields.what = request.operation, request.sandbox, request.what
-  fields.secrets = all_secrets(connection, request)
-  return nil, errors.new(fields)
-end
-
 local function header_lines(request, is_json)
   local headers = request.headers
   if not headers then return is_json and { JSON_HEADER } or nil end
@@ -165,13 +102,6 @@ local function core_parts(parts)
   return out
 end
 
-local function source_of(request)
-  if request.body_source then return request.body_source end
-  for _, part in ipairs(request.parts or {}) do
-    if part.source then return part.source end
-  end
-end
-
 -- Files that are sent start again at the same place when a request is repeated.
 local function remember_positions(request)
   local places = {}
@@ -185,7 +115,7 @@ end
 
 -- Whether the body can be sent once more; its files then are where they were.
 local function can_resend(request, places)
-  if source_of(request) then return request.rewind ~= nil and request.rewind() end
+  if stream.source_of(request) then return request.rewind ~= nil and request.rewind() end
   for _, place in ipairs(places or {}) do
     if not place[2] or not place[1]:seek("set", place[2]) then return false end
   end
@@ -217,97 +147,10 @@ local function prepare(connection, request)
   return call
 end
 
---- Waiting and streaming ------------------------------------------------------------
-
--- Why a function of the caller's ended the transfer.
-local function give_up(code, reason)
-  if errors.is(reason) then return reason end
-  return failure.from_transport(code, reason ~= nil and tostring(reason) or nil)
-end
-
--- Offers chunks until the queue is full. Returns the source while it has more,
--- and the chunk that was not taken; or nil, nil, err.
-local function feed(op, source, chunk)
-  while true do
-    local rested, stopped = loop.breathe()
-    if not rested then return nil, nil, stopped end
-    if chunk == nil then
-      local reason
-      chunk, reason = source()
-      if chunk == nil and reason ~= nil then return nil, nil, give_up("source", reason) end
-      if chunk == nil then
-        op.transfer:finish()
-        return nil
-      end
-      if type(chunk) ~= "string" then
-        errors.misuse(1, "upload: the source returned a %s; it returns strings, and nil at the end", type(chunk))
-      end
-    end
-    if chunk ~= "" then
-      local taken = op.transfer:write(chunk)
-      if taken == false then return source, chunk end
-      if not taken then return nil end -- the transfer is over; it will say why
-    end
-    chunk = nil
-  end
-end
-
--- Hands over what has arrived. true, or nil, err.
-local function drain(op, request)
-  local sink, on_headers = request.sink, request.on_headers
-  local chunk = op.transfer:read()
-  if chunk and on_headers and not op.announced then
-    op.announced = true
-    on_headers(op.transfer)
-  end
-  while chunk do
-    local kept, reason = sink(chunk)
-    if kept == false then return nil, give_up("sink", reason) end
-    local rested, stopped = loop.breathe()
-    if not rested then return nil, stopped end
-    chunk = op.transfer:read()
-  end
-  return true
-end
-
-local function report(op, request)
-  local received, receiving, sent, sending = op.transfer:progress()
-  if request.parts or request.body or request.body_file or request.body_source then
-    request.on_progress(sent, sending)
-  else
-    request.on_progress(received, receiving)
-  end
-end
-
--- Keeps streams and progress going until the transfer is over. true, or nil, err.
-local function run_streams(op, request)
-  local source = source_of(request)
-  local chunk, err
-  local sink, progress = request.sink, request.on_progress
-  local mask = DONE + (sink and READABLE or 0) + (progress and PROGRESS or 0)
-  while not op.done do
-    if source then
-      source, chunk, err = feed(op, source, chunk)
-      if err then return nil, err end
-    end
-    if not op.done then
-      local happened
-      happened, err = loop.wait(op, mask + (source and WRITABLE or 0))
-      if not happened then return nil, err end
-    end
-    if sink then
-      local fine
-      fine, err = drain(op, request)
-      if not fine then return nil, err end
-    end
-    if progress then report(op, request) end
-  end
-  if sink then return drain(op, request) end
-  return true
-end
+--- Waiting --------------------------------------------------------------------------
 
 local function wait_for(op, request, streams)
-  if streams then return run_streams(op, request) end
+  if streams then return stream.run(op, request) end
   return loop.wait(op, DONE)
 end
 
@@ -438,41 +281,6 @@ local function try_once(connection, request, op, streams)
   return status, body, headers
 end
 
---- Redirects ------------------------------------------------------------------------
-
-local KEEPS_METHOD = { [307] = true, [308] = true }
-local REDIRECT = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
-
-local function refuse_redirect(connection, request, status, why)
-  return refused(connection, request, {
-    kind = "protocol", code = "redirect", status = status, message = "redirect refused: " .. why,
-  })
-end
-
--- The call that a redirect asks for, or nil, err. Credentials stay with the host
--- they were given for.
-local function redirected(connection, request, call, status, headers, places)
-  local from = url.parse(call.url)
-  local to = headers.location and url.resolve(from, headers.location)
-  if not to then return refuse_redirect(connection, request, status, "it names no usable address") end
-  local reads = call.method == "GET" or call.method == "HEAD"
-  local same = url.origin(from) == url.origin(to)
-  if from.scheme == "https" and to.scheme == "http" then
-    return refuse_redirect(connection, request, status, "from https to http")
-  elseif not reads and not same then
-    return refuse_redirect(connection, request, status, call.method .. " to another host")
-  elseif not reads and not KEEPS_METHOD[status] then
-    return refuse_redirect(connection, request, status, "it would turn " .. call.method .. " into GET")
-  elseif not can_resend(request, places) then
-    return refuse_redirect(connection, request, status, "the body cannot be sent twice")
-  end
-  local next_call = {}
-  for name, value in pairs(call) do next_call[name] = value end
-  next_call.url = url.text(to)
-  if not same then next_call.profile, next_call.headers = connection.bare(), nil end
-  return next_call
-end
-
 --- Answers --------------------------------------------------------------------------
 
 local IS = {
@@ -535,6 +343,23 @@ local function judge(connection, request, status, body, headers_or_code, sent, a
   return err, may_repeat(request, code, sent, answered)
 end
 
+-- The call of the next try, after one that brought no answer; or nil, err.
+local function another(connection, request, tries, call, status, body, more, sent, answered)
+  if status and redirect.statuses[status] then
+    tries.redirects = tries.redirects + 1
+    return redirect.follow(connection, request, call,
+      { status = status, headers = more, count = tries.redirects },
+      function() return can_resend(request, tries.places) end)
+  end
+  local err, again = judge(connection, request, status, body, more, sent, answered)
+  if not again or tries.n > connection.max_retries or not can_resend(request, tries.places) then return nil, err end
+  local slept, why = pause(err.retry_after or backoff(tries.n), tries.deadline)
+  if slept == nil then return nil, explain(why, request) end
+  if not slept then return nil, err end
+  tries.n = tries.n + 1
+  return call
+end
+
 ---Sends a request and waits for its answer.
 ---
 ---Returns a response for a status of 2xx; else nil and an error. What cannot have
@@ -553,10 +378,11 @@ end
 function http.request(connection, request, op)
   local call = not op and prepare(connection, request)
   local streams = request.sink or request.on_progress or request.body_source or request.parts
-  local places = (streams or request.body_file) and remember_positions(request)
   local timeout = request.timeout or connection.timeout
-  local deadline = timeout > 0 and loop.now() + timeout
-  local try, redirects = 1, 0
+  local tries = {
+    n = 1, redirects = 0, deadline = timeout > 0 and loop.now() + timeout,
+    places = (streams or request.body_file) and remember_positions(request),
+  }
   while true do
     local refusal
     if not op then op, refusal = loop.start(call) end
@@ -568,27 +394,11 @@ function http.request(connection, request, op)
     if status and status >= 200 and status < 300 then
       return answer(connection, request, status, body, more)
     end
-    local err, again
+    local err
     op, call = nil, call or prepare(connection, request)
-    if status and REDIRECT[status] then
-      redirects = redirects + 1
-      if redirects > MAX_REDIRECTS then
-        return refuse_redirect(connection, request, status, "there are too many")
-      end
-      call, err = redirected(connection, request, call, status, more, places)
-      again = call ~= nil
-    else
-      err, again = judge(connection, request, status, body, more, sent, answered)
-      if again and try <= connection.max_retries and can_resend(request, places) then
-        local slept, why = pause(err.retry_after or backoff(try), deadline)
-        if slept == nil then return nil, explain(why, request) end
-        try, again = try + 1, slept
-      else
-        again = false
-      end
-    end
-    if not again then return nil, err end
-    if deadline then call.timeout = math.max(deadline - loop.now(), 0.001) end
+    call, err = another(connection, request, tries, call, status, body, more, sent, answered)
+    if not call then return nil, err end
+    if tries.deadline then call.timeout = math.max(tries.deadline - loop.now(), 0.001) end
   end
 end
 
