@@ -177,7 +177,7 @@ install: all
 	cd lua && find daytona -name '*.lua' ! -path '*/meta/*' -exec sh -c \
 	  'for f; do install -D -m 644 "$$f" "$$0/$$f"; done' \
 	  '$(DESTDIR)$(INST_LUADIR)' {} +
-	install -m 755 bin/daytona-devserver '$(DESTDIR)$(INST_BINDIR)'
+	install -m 755 bin/daytona-devserver bin/daytona-mcp '$(DESTDIR)$(INST_BINDIR)'
 
 clean:
 	rm -rf build

@@ -69,6 +69,7 @@ build = {
         "src/lua_engine.c",
         "src/lua_exchange.c",
         "src/lua_file.c",
+        "src/lua_input.c",
         "src/lua_json.c",
         "src/lua_signal.c",
         "src/lua_stream.c",
@@ -82,6 +83,12 @@ build = {
     },
     ["daytona.agent.capture"] = "lua/daytona/agent/capture.lua",
     ["daytona.agent.forms"] = "lua/daytona/agent/forms.lua",
+    ["daytona.agent.mcp.durable"] = "lua/daytona/agent/mcp/durable.lua",
+    ["daytona.agent.mcp.main"] = "lua/daytona/agent/mcp/main.lua",
+    ["daytona.agent.mcp.protocol"] = "lua/daytona/agent/mcp/protocol.lua",
+    ["daytona.agent.mcp.resources"] = "lua/daytona/agent/mcp/resources.lua",
+    ["daytona.agent.mcp.serve"] = "lua/daytona/agent/mcp/serve.lua",
+    ["daytona.agent.mcp.stdio"] = "lua/daytona/agent/mcp/stdio.lua",
     ["daytona.agent.mime"] = "lua/daytona/agent/mime.lua",
     ["daytona.agent.output"] = "lua/daytona/agent/output.lua",
     ["daytona.agent.schema"] = "lua/daytona/agent/schema.lua",
@@ -232,7 +239,7 @@ build = {
     ["daytona.toolbox.session"] = "lua/daytona/toolbox/session.lua",
     ["daytona.version"] = "lua/daytona/version.lua",
   },
-  install = { bin = { "bin/daytona-devserver" } },
+  install = { bin = { "bin/daytona-devserver", "bin/daytona-mcp" } },
 }
 
 test = {

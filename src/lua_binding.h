@@ -104,7 +104,8 @@ void open_transfer(lua_State *L);
 void open_websocket(lua_State *L);
 void open_doorbell(lua_State *L);
 
-/* lua_stream.c, lua_digest.c, lua_json.c, lua_tty.c, lua_file.c, lua_signal.c:
+/* lua_stream.c, lua_digest.c, lua_json.c, lua_tty.c, lua_file.c, lua_signal.c,
+   lua_input.c:
    register their types, and add their functions to the module's table on top of the stack. */
 void open_stream(lua_State *L);
 void open_digest(lua_State *L);
@@ -112,6 +113,7 @@ void open_json(lua_State *L);
 void open_tty(lua_State *L);
 void open_file(lua_State *L);
 void open_signal(lua_State *L);
+void open_input(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *list);
 
 /* core.call, Engine:start, Engine:open and Engine:doorbell. */

@@ -447,6 +447,7 @@ int luaopen_daytona_core(lua_State *L)
   open_stream(L);
   open_digest(L);
   open_tty(L);
+  open_input(L);
   open_json(L);
   open_file(L);
   open_signal(L);

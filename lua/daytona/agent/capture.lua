@@ -21,10 +21,10 @@ local FIRST_LOOK, LOOK, LOOK_BYTES = 0.3, 1, 400
 -- Prints the file $f, or its ends around a line that begins with the mark.
 local REPORT = [[
 lines=$(wc -l <"$f"); bytes=$(wc -c <"$f")
-if [ "$lines" -le @LINES@ ] && [ "$bytes" -le @BYTES@ ]; then cat "$f"; rm -f "$f"
+if [ "$lines" -le @LINES@ ] && [ "$bytes" -le @BYTES@ ]; then cat "$f"@REMOVE@
 else
   head -n @HALF_LINES@ "$f" | head -c @HALF_BYTES@
-  printf '\n%s %d\n' @MARK@ "$bytes"
+  printf '\n%s %d %s\n' @MARK@ "$bytes" "$f"
   tail -n @HALF_LINES@ "$f" | tail -c @HALF_BYTES@
 fi
 ]]
@@ -41,26 +41,30 @@ fi
 eval @COMMAND@
 ]]
 
+local function new_mark()
+  return (core.unique():gsub("[^%w]", ""))
+end
+
 local function fill(script, values)
   return (script:gsub("@([A-Z_]+)@", function(name) return values[name] end))
 end
 
-local function report(file, limits, mark)
+local function report(limits, mark, keep)
   return fill(REPORT, {
-    LINES = ("%d"):format(limits.lines), BYTES = ("%d"):format(limits.bytes), MARK = mark,
+    REMOVE = keep and "" or '; rm -f "$f"', MARK = mark,
+    LINES = ("%d"):format(limits.lines), BYTES = ("%d"):format(limits.bytes),
     HALF_LINES = ("%d"):format(limits.lines / 2), HALF_BYTES = ("%d"):format(limits.bytes / 2),
-    FILE = file,
   })
 end
 
--- What a report says: the text, and whether it is but the ends.
-local function read_report(text, mark, file)
-  local from, to, bytes = text:find("\n" .. mark .. " (%d+)\n")
-  if not from then return text, false end
+-- What a report says: the text, and the file of which that is but the ends.
+local function read_report(text, mark)
+  local from, to, bytes, file = text:find("\n" .. mark .. " (%d+) ([^\n]+)\n")
+  if not from then return output.clean(text), nil end
   local head, tail = text:sub(1, from - 1), text:sub(to + 1)
   local note = ("\n[... %d bytes left out; the whole output is in %s ...]\n"):format(
     math.max(tonumber(bytes) - #head - #tail, 0), file)
-  return head .. note .. tail, true
+  return output.clean(head .. note .. tail), file
 end
 
 local function last_line(text)
@@ -82,7 +86,7 @@ local function follow(sandbox, file, on_line)
 end
 
 local function after_timeout(sandbox, file, limits, mark)
-  local script = ("f=%s\n[ -f \"$f\" ] || exit 0\n"):format(file) .. report(file, limits, mark)
+  local script = ("f=%s\n[ -f \"$f\" ] || exit 0\n"):format(file) .. report(limits, mark)
   local rest = sandbox:exec(script, { timeout = 20 })
   return rest and rest.result or ""
 end
@@ -91,7 +95,6 @@ end
 ---@field exit_code integer   -1 when the time was over
 ---@field timed_out boolean
 ---@field text string         what it printed, or the ends of that
----@field truncated boolean
 ---@field file? string        in the sandbox: all of it, when the text is but the ends
 
 ---Runs a command (shell text) and waits for its end. nil, err as `sandbox:exec`; a
@@ -105,19 +108,34 @@ end
 function capture.run(sandbox, command, opts)
   if not command:find "%S" then return nil, "the command is empty" end
   local limits = { lines = opts.lines or output.LINES, bytes = opts.bytes or output.BYTES }
-  local id = core.unique():gsub("[^%w]", "")
+  local id = new_mark()
   local file, mark = FOLDER .. "/" .. id .. ".txt", "more" .. id
-  local script = fill(RUN, { FILE = file, COMMAND = shell.quote(command), REPORT = report(file, limits, mark) })
+  local script = fill(RUN, { FILE = file, COMMAND = shell.quote(command), REPORT = report(limits, mark) })
   local watcher = opts.on_line and task.spawn(follow, sandbox, file, opts.on_line)
   local result, err = sandbox:exec(script, { cwd = opts.cwd, env = opts.env, timeout = opts.timeout })
   if watcher then watcher:cancel() end
   if not result then return nil, err end
   local text = result.timed_out and after_timeout(sandbox, file, limits, mark) or result.result
-  local truncated
-  text, truncated = read_report(text, mark, file)
+  local kept
+  text, kept = read_report(text, mark)
+  return { exit_code = result.exit_code, timed_out = result.timed_out, text = text, file = kept }
+end
+
+---What a job has printed (standard output), or the ends of that, as of a command.
+---@param sandbox daytona.Sandbox
+---@param job daytona.Job   that has ended
+---@param opts { lines?: integer, bytes?: integer }
+---@return daytona.Captured?
+---@return daytona.Error?
+function capture.of_job(sandbox, job, opts)
+  local limits = { lines = opts.lines or output.LINES, bytes = opts.bytes or output.BYTES }
+  local mark = "more" .. new_mark()
+  local script = ('f="${HOME:-/tmp}/.daytona/lua-jobs/%s/out"\n'):format(job.id) .. report(limits, mark, true)
+  local result, err = sandbox:exec(script, { timeout = 60 })
+  if not result then return nil, err end
+  local text, file = read_report(result.result, mark)
   return {
-    exit_code = result.exit_code, timed_out = result.timed_out, text = output.clean(text), truncated = truncated,
-    file = truncated and file or nil,
+    exit_code = job.result.exit_code, timed_out = job.result.reason == "timed_out", text = text, file = file,
   }
 end
 

@@ -32,8 +32,8 @@ local M = {}
 ---@field annotations? { readOnlyHint?: boolean, destructiveHint?: boolean, idempotentHint?: boolean, openWorldHint?: boolean }
 ---@field run fun(arguments: table, call: daytona.ToolCall): table?, any
 ---@field takes_api_key? boolean  a call may bring an `apiKey` of its own, which definitions show on demand only
----@field start? fun(arguments: table, call: daytona.ToolCall): table?, any  begins it as a durable job; see daytona.agent.mcp
----@field available? fun(toolset: daytona.Toolset): boolean
+---@field start? fun(arguments: table, call: daytona.ToolCall): { sandbox: string, job: string }?, any  begins it as a job that outlives the program
+---@field finish? fun(call: daytona.ToolCall, sandbox: daytona.Sandbox, done: daytona.Captured): table?, any  what `run` would have returned of that
 
 ---What came of a call. Never an exception.
 ---@class daytona.ToolResult
@@ -84,7 +84,7 @@ end
 
 local TOOL = {
   name = "text", title = "text", description = "text", input = "table", output = "table", annotations = "table",
-  run = "callable", takes_api_key = "boolean", start = "callable", available = "callable",
+  run = "callable", takes_api_key = "boolean", start = "callable", finish = "callable",
 }
 
 local NO_ARGUMENTS = { type = "object", additionalProperties = false }
@@ -448,6 +448,21 @@ local function succeeded(call, data, more)
     read_more = more.read_more, sandbox = more.sandbox }
 end
 
+local function new_call(self, tool, opts, api_key)
+  local secrets = { api_key or self.options.api_key }
+  for _, secret in pairs(self.options.secrets or {}) do secrets[#secrets + 1] = secret end
+  opts.secrets = secrets
+  return setmetatable({
+    name = tool.name, toolset = self, api_key = api_key, on_progress = opts.on_progress, secrets = secrets,
+  }, Call)
+end
+
+local function concluded(call, data, more)
+  if data ~= nil then return succeeded(call, data, more) end
+  call.toolset.boxes = {} -- what was known of sandboxes may be wrong now
+  return failed(more == nil and "the tool gave no result" or more, call.secrets)
+end
+
 local function perform(self, name, arguments, opts, how)
   local tool = self.by_name[name]
   if not tool then return unknown_tool(self, name) end
@@ -456,19 +471,16 @@ local function perform(self, name, arguments, opts, how)
   if not allowed(self, tool, given) then
     return failure("rejected", "the user did not allow this call; do not try it again, ask what to do instead")
   end
-  local call = setmetatable({
-    name = name, toolset = self, api_key = second, on_progress = opts.on_progress,
-    secrets = { second or self.options.api_key },
-  }, Call)
+  local call = new_call(self, tool, opts, second)
   secrets_in(tool.input or NO_ARGUMENTS, given, call.secrets)
-  for _, secret in pairs(self.options.secrets or {}) do call.secrets[#call.secrets + 1] = secret end
-  opts.secrets = call.secrets
-  local data, more = (tool[how] or tool.run)(given, call)
-  if data == nil then
-    self.boxes = {} -- what was known of sandboxes may be wrong now
-    return failed(more == nil and "the tool gave no result" or more, call.secrets)
-  end
-  return succeeded(call, data, more)
+  return concluded(call, tool[how](given, call))
+end
+
+-- Runs fn as a task of its own, whose failures are results.
+local function guarded(opts, fn, ...)
+  local result, err = task.spawn(fn, ...):wait()
+  if result then return result end
+  return failed(err, opts.secrets or {})
 end
 
 local CALL = { on_progress = "callable" }
@@ -484,21 +496,30 @@ local CALL = { on_progress = "callable" }
 ---@return daytona.ToolResult
 function Toolset:call(name, arguments, opts)
   local mine = options.copy(options.check("call", CALL, opts))
-  local result, err = task.spawn(perform, self, name, arguments, mine, "run"):wait()
-  if result then return result end
-  return failed(err, mine.secrets or {})
+  return guarded(mine, perform, self, name, arguments, mine, "run")
 end
 
----As `call`, but of a tool that can begin its work as a durable job: begins it. The
----data is whatever the tool knows its job by.
+---As `call`, of a tool that has `start`: begins its work as a job that outlives this
+---program. The data says which job of which sandbox that is.
 ---@param name string
 ---@param arguments? table|string
 ---@return daytona.ToolResult
 function Toolset:start(name, arguments)
   local mine = {}
-  local result, err = task.spawn(perform, self, name, arguments, mine, "start"):wait()
-  if result then return result end
-  return failed(err, mine.secrets or {})
+  return guarded(mine, perform, self, name, arguments, mine, "start")
+end
+
+---For what becomes of a tool's work later: fn(call) returns what `run` does, and this
+---what `call` does.
+---@param name string  of a tool that there is
+---@param fn fun(call: daytona.ToolCall): table?, any
+---@return daytona.ToolResult
+function Toolset:conclude(name, fn)
+  local mine = {}
+  return guarded(mine, function()
+    local call = new_call(self, self.by_name[name], mine)
+    return concluded(call, fn(call))
+  end)
 end
 
 local function close(self)

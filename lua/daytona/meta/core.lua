@@ -109,6 +109,20 @@ function core.is_utf8(s) end
 ---@return boolean?
 function core.is_yieldable() end
 
+---Waits until standard input (a pipe or a file) has something to read or has ended,
+---`fd` (-1: none) is readable, a signal came or the time is over (nil: no limit).
+---Whether the first is the case.
+---@param fd integer
+---@param seconds? number
+---@return boolean
+function core.input_wait(fd, seconds) end
+
+---What standard input has, 64 KiB at most; blocks when that is nothing. nil at the
+---end; nil and why.
+---@return string?
+---@return string? message
+function core.input_read() end
+
 ---Whether Ctrl-C has a handler in this process. The standalone interpreter's gives
 ---the signal its default action back before it raises, so that a second one ends
 ---the process.

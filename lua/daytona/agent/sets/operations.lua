@@ -148,14 +148,13 @@ local EXECUTED = {
 }
 
 -- A run's result in the published shape, or why there is none.
-local function executed(call, sandbox, done, timeout)
+local function executed(call, sandbox, done)
   local text, cut = call:cap(done.text, "ends", done.file, true)
   if done.timed_out then
-    local printed = text ~= "" and " Until then it printed:\n" .. text or " It had printed nothing."
-    return nil, ("it was still running after %g seconds and was ended; give it a longer timeout.%s"):format(
-      timeout, printed)
+    return nil, "it was still running when its time was over, and was ended; give it a longer timeout. "
+      .. (text ~= "" and "Until then it printed:\n" .. text or "It had printed nothing.")
   end
-  local truncated = cut or done.truncated or nil
+  local truncated = cut or done.file ~= nil or nil
   local data = { exitCode = done.exit_code, result = text, truncated = truncated, readMore = done.file }
   return json.ordered(data, { "exitCode", "result" }),
     { truncated = truncated, read_more = done.file, sandbox = sandbox.id }
@@ -178,13 +177,12 @@ local execute = {
 -- How much the sandbox sends: what is then cut for JSON is still in the file.
 local function capture_in(sandbox, command, args, call)
   local limits = call.toolset:limits()
-  local timeout = args.timeout or 10
   local done, err = capture.run(sandbox, command, {
-    cwd = args.cwd, env = args.env, timeout = timeout, lines = limits.lines - 10,
+    cwd = args.cwd, env = args.env, timeout = args.timeout or 10, lines = limits.lines - 10,
     bytes = math.floor(limits.bytes * 0.75), on_line = call.on_progress,
   })
   if not done then return nil, err end
-  return executed(call, sandbox, done, timeout)
+  return executed(call, sandbox, done)
 end
 
 function execute.run(args, call)
@@ -202,8 +200,10 @@ function execute.start(args, call)
     cwd = args.cwd, env = args.env, timeout = args.timeout or 10, stderr = "stdout",
   })
   if not job then return nil, err end
-  return { sandboxId = sandbox.id, jobId = job.id }
+  return { sandbox = sandbox.id, job = job.id }
 end
+
+execute.finish = executed
 
 local run_code = {
   name = "daytona_run_code", title = "Run code", takes_api_key = true, annotations = RUN,
@@ -244,14 +244,13 @@ end
 function run_code.run(args, call)
   local sandbox, err = call:sandbox(args.sandboxId)
   if not sandbox then return nil, err end
-  local timeout = args.timeout or 10
   local result
-  result, err = sandbox:run(args.code, { language = args.language, env = args.env, timeout = timeout })
+  result, err = sandbox:run(args.code, { language = args.language, env = args.env, timeout = args.timeout or 10 })
   if not result then return nil, err end
   local done = { exit_code = result.exit_code, text = result.result, timed_out = result.timed_out }
   local _, cut = call:cap(result.result, "ends", nil, true)
   if cut then done.file = keep(sandbox, result.result) end
-  local data, more = executed(call, sandbox, done, timeout)
+  local data, more = executed(call, sandbox, done)
   if not data then return nil, more end
   local charts
   charts, more.images = charts_of(result)

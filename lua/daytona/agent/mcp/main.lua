@@ -1,0 +1,96 @@
+-- The MCP server as a program: what bin/daytona-mcp runs. `run` returns the exit status.
+
+local main = {}
+
+local USAGE = [[
+usage: daytona-mcp [options]
+
+Gives tools for Daytona sandboxes to a program that speaks the Model Context Protocol on
+standard input and output. The account is that of DAYTONA_API_KEY (and DAYTONA_API_URL).
+
+  --tools SET[,SET]   operations (default), session, coding, native, computer, daytona
+  --sandbox ID        the sandbox that coding, native and computer work in (id or name);
+                      without, one is made when it is needed, and deleted at the end
+  --session ID        whose sandboxes the set session shows (default: one for this program)
+  --storage DIR       local folder that the set session downloads into
+  --max-bytes N       bytes of output that a result may have (default 51200)
+  --task-after N      seconds after which a command becomes a task, for clients that
+                      know tasks (default 5)
+  --help              this text
+]]
+
+local TAKES_VALUE = {
+  tools = true, sandbox = true, session = true, storage = true, ["max-bytes"] = true, ["task-after"] = true,
+}
+
+local function parse(argv)
+  local given, i = {}, 1
+  while argv[i] do
+    local name, value = argv[i]:match "^%-%-([%w-]+)=(.*)$"
+    name = name or argv[i]:match "^%-%-([%w-]+)$"
+    if name == "help" then return { help = true } end
+    if not TAKES_VALUE[name] then return nil, "unknown option: " .. argv[i] end
+    if not value then
+      i = i + 1
+      value = argv[i]
+    end
+    if not value or value == "" then return nil, "--" .. name .. " needs a value" end
+    given[name] = value
+    i = i + 1
+  end
+  return given
+end
+
+local function number(given, name)
+  local value = given[name]
+  if value == nil then return nil end
+  local n = tonumber(value)
+  if not n or n <= 0 then return nil, "--" .. name .. " must be a number above 0" end
+  return n
+end
+
+local function sets_of(given)
+  local sets = {}
+  for name in (given.tools or "operations"):gmatch "[^,%s]+" do sets[#sets + 1] = name end
+  return sets
+end
+
+local function make(given)
+  local bytes, why = number(given, "max-bytes")
+  if why then return nil, why end
+  local seconds
+  seconds, why = number(given, "task-after")
+  if why then return nil, why end
+  local fine, tools = pcall(require("daytona.agent.tools").new, sets_of(given), {
+    sandbox = given.sandbox, session = given.session, storage = given.storage,
+    max_bytes = bytes and math.floor(bytes),
+  })
+  if not fine then return nil, tostring(tools) end
+  return tools, require("daytona.agent.mcp.protocol").new(tools, { task_after = seconds })
+end
+
+local function fail(why)
+  io.stderr:write("daytona-mcp: ", why, "\n")
+  return 2
+end
+
+---Serves on standard input and output until the client closes it.
+---@param argv string[]
+---@return integer status
+function main.run(argv)
+  local given, why = parse(argv)
+  if not given then return fail(why .. "\n\n" .. USAGE) end
+  if given.help then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  -- Standard output is for messages; what a tool of the program's own prints is none.
+  print = function(...) io.stderr:write(table.concat({ ... }, "\t"), "\n") end -- luacheck: ignore
+  local tools, server = make(given)
+  if not tools then return fail(server) end
+  require("daytona.agent.mcp.stdio").run(server)
+  tools:close()
+  return 0
+end
+
+return main
