@@ -69,13 +69,14 @@ local POST, GET, DELETE = "^POST /sandbox$", "^GET /sandbox/[^/]+$", "^DELETE /s
 
 describe("create", function()
   it("sends what was asked for, under the service's names, and nothing else", function()
-    expect { POST, ok() }
+    expect({ "^GET /secret/paginated$", ok() }, { POST, ok { autoDestroyAt = "2030-01-01T00:00:00Z", kvm = true } })
     local labels = { team = "a" }
     assert(client:create {
       snapshot = "s", name = "n", user = "u", env = { A = "1" }, labels = labels, public = true, target = "eu",
       auto_stop_interval = 5, auto_archive_interval = 0, auto_delete_interval = -1, language = "typescript",
       volumes = { { volume_id = "v", mount_path = "/data" } }, secrets = { B = "b", A = "a" },
-      network_allow_list = { "10.0.0.0/8", "1.2.3.4/32" }, ttl_minutes = 3,
+      network_allow_list = { "10.0.0.0/8", "1.2.3.4/32" }, ttl_minutes = 3, kvm = true, queue_timeout = 4,
+      extra = { brandNew = { "x" } },
     })
     local mark = created.labels["daytona-lua-create"]
     assert.truthy(mark:find "^%x+$")
@@ -84,7 +85,7 @@ describe("create", function()
       labels = { team = "a", ["code-toolbox-language"] = "typescript", ["daytona-lua-create"] = mark },
       autoStopInterval = 5, autoArchiveInterval = 0, autoDeleteInterval = -1, ttlMinutes = 3,
       volumes = { { volumeId = "v", mountPath = "/data" } }, secrets = { { A = "a" }, { B = "b" } },
-      networkAllowList = "10.0.0.0/8,1.2.3.4/32",
+      networkAllowList = "10.0.0.0/8,1.2.3.4/32", kvm = true, queueTimeout = 4, brandNew = { "x" },
     }, created)
     assert.same({ team = "a" }, labels)
   end)

@@ -1,7 +1,7 @@
 -- A sandbox as a machine: ports, environment, what it uses; and the ways into it
 -- for others.
 
-local access = require "daytona.control.access"
+local access = require "daytona.control.preview"
 local daytona = require "daytona"
 local loop = require "daytona.loop"
 local native = require "daytona.base.native"

@@ -40,9 +40,54 @@ local function checked(method, name, class_name, usage)
   end
 end
 
+---What `pairs` of an object shows: its fields, and the methods of its class.
+---@param self table
+---@param class table  where the methods are
+---@return function, table
+function methods.listing(self, class)
+  local all = {}
+  for name, value in next, class do
+    if type(value) == "function" and name:sub(1, 2) ~= "__" then all[name] = value end
+  end
+  for name, value in next, self do
+    if type(name) ~= "string" or name:sub(1, 1) ~= "_" then all[name] = value end
+  end
+  return next, all
+end
+
+-- Module -> metatable of what stands for its noun until that is used.
+local stubs = {}
+
+-- Turns a stub into what its module makes, in place.
+local function become(stub, module)
+  local real = require(module).new(rawget(stub, "sandbox"))
+  for name, value in next, real do rawset(stub, name, value) end
+  return setmetatable(stub, getmetatable(real))
+end
+
+local function stub_of(module)
+  local meta = {}
+  function meta.__index(stub, key) return become(stub, module)[key] end
+  function meta.__tostring(stub) return tostring(become(stub, module)) end
+  function meta.__pairs(stub) return pairs(become(stub, module)) end
+  stubs[module] = meta
+  return meta
+end
+
+---Gives a sandbox its nouns: fields that can be seen, each of which loads its module,
+---and becomes what `new(sandbox)` there returns, when it is first used.
+---@param self table
+---@param nouns table<string, string>  field -> module
+function methods.nouns(self, nouns)
+  for name, module in next, nouns do
+    rawset(self, name, setmetatable({ sandbox = self }, stubs[module] or stub_of(module)))
+  end
+end
+
 ---Makes every method of a class check that it got an object of it; raises at the
 ---caller's line when it did not. What objects find by other ways than their
----metatable's name is not theirs: metamethods stay as they are.
+---metatable's name is not theirs: metamethods stay as they are. `pairs` of an object then
+---shows them.
 ---@param class table        where the methods are
 ---@param class_name string  `__name` of the metatables of its objects
 ---@param usage string       how programs write such an object: "sb.fs"
@@ -52,6 +97,9 @@ function methods.guard(class, class_name, usage, but)
     if type(method) == "function" and name:sub(1, 2) ~= "__" and name ~= but then
       class[name] = checked(method, name, class_name, usage)
     end
+  end
+  if class.__index == class and not class.__pairs then
+    function class.__pairs(self) return methods.listing(self, class) end
   end
 end
 

@@ -3,13 +3,13 @@
 -- the sandbox, too, and says when that is over, because the service leaves the log of
 -- a failed build open.
 
+local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local task = require "daytona.loop.task"
-local url = require "daytona.http.url"
 
 local M = {}
 
@@ -17,19 +17,19 @@ local M = {}
 -- its last reading may take, seconds. How often that is tried.
 local SILENCE, FIRST_DELAY, LONGEST_DELAY, GROWTH, LAST, TRIES = 30, 0.1, 2, 1.5, 10, 3
 
+local api = calls.of_service {
+  build_logs = { "GET", "/sandbox/{sandbox}/build-logs-url", "object" },
+}
+
 -- Where the log is, and the way there, which carries the key.
 local function address(sandbox, timeout)
   local connection = sandbox.client:connection_of "build_logs"
-  local response, err = http.request(connection, {
-    path = url.path("/sandbox/{}/build-logs-url", sandbox.id), answer = "object", operation = "build_logs",
-    sandbox = sandbox, timeout = timeout,
-  })
-  if not response then return nil, err end
-  local target = response.json.url
+  local answer, err = api.build_logs(sandbox, nil, { timeout = timeout })
+  if not answer then return nil, err end
   local fine
-  fine, err = sandbox.client:check_address(target, sandbox.id)
+  fine, err = sandbox.client:check_address(answer.url, sandbox.id)
   if not fine then return nil, err end
-  return connection, target
+  return connection, answer.url
 end
 
 local function with_follow(target, follow)
@@ -109,19 +109,27 @@ function BuildLog:stop()
   self.task:cancel()
 end
 
----Stops following, once the build is over: hands on the rest. Raises what `on_line`
----raised.
-function BuildLog:finish()
-  self.over = true
-  if not self.telling then self.task:cancel() end
-  local fine, err = self.task:wait()
-  if fine == nil then error(err.cause ~= nil and err.cause or err, 0) end
-  -- What cannot be had of a log is no failure of what it tells about.
+-- What cannot be had of a log is no failure of what it tells about.
+local function read_rest(self)
   for try = 1, TRIES do
     if read(self, false, LAST) or try < TRIES and not loop.sleep(FIRST_DELAY) then break end
   end
   local rest = self.buffer:take(math.huge)
   if rest then self.on_line(rest) end
+  return true
+end
+
+---Stops following, once the build is over: hands on the rest. true, or false and what
+---`on_line` raised: it runs in tasks of its own, where every Lua catches that.
+---@return boolean
+---@return any
+function BuildLog:finish()
+  self.over = true
+  if not self.telling then self.task:cancel() end
+  local fine, err = self.task:wait()
+  if fine ~= nil then fine, err = task.spawn(read_rest, self):wait() end
+  if fine ~= nil or errors.is(err, "canceled") then return true end
+  return false, err.cause ~= nil and err.cause or err
 end
 
 -- Reading ------------------------------------------------------------------------------

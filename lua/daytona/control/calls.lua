@@ -19,7 +19,7 @@ end
 
 ---What an error of the service means. An older service answers to a newer call that it
 ---"cannot"; and 422 when it could never do that with what it was asked of: both are of
----kind "unsupported".
+---kind "unsupported". A sandbox that did not come up is no bad request but kind "state".
 ---@param err daytona.Error
 ---@param row? daytona.Call
 ---@return daytona.Error
@@ -31,6 +31,8 @@ function M.explain(err, row)
       .. ", or what was sent is too large for it: " .. err.message
   elseif err.status == 422 and err.kind == "invalid" then
     err.kind = "unsupported"
+  elseif err.status == 400 and err.message:find("^Sandbox failed to start") then
+    err.kind = "state"
   end
   return err
 end

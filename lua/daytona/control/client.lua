@@ -1,16 +1,17 @@
--- A client: one account at one service. It finds and lists sandboxes; making them
--- is in create.lua, what a sandbox does in sandbox.lua, the wire in http.lua.
+-- A client: one account at one service. It finds sandboxes; making them is in create.lua,
+-- listing them in list.lua, what a sandbox does in sandbox.lua, the wire in http/.
 
+local calls = require "daytona.control.calls"
 local config = require "daytona.control.config"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
+local record = require "daytona.control.record"
 local sandbox = require "daytona.control.sandbox"
 local url = require "daytona.http.url"
 local version = require "daytona.version"
-local names = require "daytona.http.names"
 
 ---@class daytona.Client
 ---@field api_url string
@@ -158,14 +159,17 @@ function Client:toolbox_connection(address, id)
   return http.rebase(connection, (address:gsub("/+$", "")) .. "/" .. url.escape(id))
 end
 
-local function call(self, operation, request)
-  request.operation = operation
-  local response, err = http.request(self:connection_of(operation), request)
-  if not response then return nil, err end
-  return response.json
-end
+local api = calls.of_service {
+  get    = { "GET", "/sandbox/{sandbox}", "object", raw = true, flaw = record.absent,
+    refine = function(raw, client) return sandbox.new(client, raw) end },
+  config = { "GET", "/config", "object" },
+  key    = { "GET", "/api-keys/current", "object" },
+  user   = { "GET", "/users/me", "object", operation = "ping" },
+}
 
 Client.create = later("daytona.control.create", "create")
+Client.list = later("daytona.control.list", "list")
+Client.each = later("daytona.control.list", "each")
 
 --- Finding ---------------------------------------------------------------------------
 
@@ -175,11 +179,7 @@ Client.create = later("daytona.control.create", "create")
 ---@return daytona.Error?
 function Client:get(id_or_name)
   options.argument("get: the id or name", "text", id_or_name)
-  local raw, err = call(self, "get", {
-    path = url.path("/sandbox/{}", id_or_name), answer = "object", flaw = sandbox.absent, what = id_or_name,
-  })
-  if not raw then return nil, err end
-  return sandbox.new(self, raw)
+  return api.get(self, { sandbox = id_or_name })
 end
 
 ---A sandbox object of an id, without a request: its fields are unknown until
@@ -217,150 +217,19 @@ function Client:stop(which, opts)
   return sandbox_of(self, "stop", which):stop(opts)
 end
 
----Deletes a sandbox by id, as `sandbox:delete`.
----@param which string|daytona.Sandbox
----@param opts? table
----@return daytona.Sandbox?
+---Deletes a sandbox, as `sandbox:delete`. Of an id or a name: kind "not_found" when there
+---is none, unless `missing_ok`.
+---@param which string|daytona.Sandbox  an id or a name
+---@param opts? { timeout?: number, wait?: boolean, force?: boolean, missing_ok?: boolean }
+---@return true?
 ---@return daytona.Error?
 function Client:delete(which, opts)
-  return sandbox_of(self, "delete", which):delete(opts)
-end
-
---- Listing ---------------------------------------------------------------------------
-
----What a list is narrowed down by. All of it must match.
----@class daytona.ListFilter
----@field limit? integer     per page, 1 to 200; 100
----@field cursor? string     of the page before
----@field id? string         beginning of the id
----@field name? string       beginning of the name
----@field labels? table<string, string>
----@field states? string|string[]
----@field snapshots? string|string[]
----@field targets? string|string[]
----@field sandbox_classes? string|string[]
----@field min_cpu? integer
----@field max_cpu? integer
----@field min_memory_gib? integer
----@field max_memory_gib? integer
----@field min_disk_gib? integer
----@field max_disk_gib? integer
----@field is_public? boolean
----@field is_recoverable? boolean
----@field include_errored_deleted? boolean
----@field include_warm? boolean
----@field created_at_after? string  ISO 8601
----@field created_at_before? string
----@field last_activity_after? string
----@field last_activity_before? string
----@field auto_destroy_at_after? string
----@field auto_destroy_at_before? string
----@field sort? "name"|"cpu"|"memoryGib"|"diskGib"|"lastActivityAt"|"createdAt"
----@field order? "asc"|"desc"
-
--- Option -> type, and the service's name where it is another.
-local FILTERS = {
-  limit = { options.range(1, 200) }, cursor = { "text" }, id = { "text" }, name = { "text" }, labels = { "map" },
-  states = { "texts" }, snapshots = { "texts" }, targets = { "texts", "regionIds" },
-  sandbox_classes = { "texts" },
-  min_cpu = { "positive" }, max_cpu = { "positive" }, min_memory_gib = { "positive" },
-  max_memory_gib = { "positive" }, min_disk_gib = { "positive" }, max_disk_gib = { "positive" },
-  is_public = { "boolean" }, is_recoverable = { "boolean" }, include_errored_deleted = { "boolean" },
-  include_warm = { "boolean" }, created_at_after = { "text" }, created_at_before = { "text" },
-  last_activity_after = { "text", "lastEventAfter" }, last_activity_before = { "text", "lastEventBefore" },
-  auto_destroy_at_after = { "text" }, auto_destroy_at_before = { "text" },
-  sort = { { "name", "cpu", "memoryGib", "diskGib", "lastActivityAt", "createdAt" } },
-  order = { { "asc", "desc" } },
-}
-
-local FILTER_SPEC = {}
-for name, row in pairs(FILTERS) do FILTER_SPEC[name] = row[1] end
-
-local function list_query(what, filter)
-  local query = {}
-  for name, value in pairs(filter) do
-    if name == "labels" then
-      local text, problem = require("daytona.http.json").encode(value)
-      if not text then errors.misuse(1, "%s: labels: %s", what, problem) end
-      value = text
-    end
-    query[FILTERS[name][2] or names.camel_name(name)] = value
+  local box = sandbox_of(self, "delete", which)
+  if type(which) == "string" then
+    opts = options.copy(options.argument("delete: options", "table", opts or {}))
+    opts.missing_ok = opts.missing_ok or false
   end
-  return query
-end
-
----@class daytona.Page
----@field items daytona.Sandbox[]  light rows: without env and the like until refreshed
----@field next_cursor? string      for the filter of the next page; nil at the end
-local Page = { __name = "daytona.Page" }
-Page.__index = Page
-
-function Page:__tostring()
-  return string.format("page (%d sandboxes%s)", #self.items, self.next_cursor and ", more" or "")
-end
-
--- The `flaw` of a page.
-local function page_flaw(raw)
-  local items, cursor = raw.items or {}, raw.nextCursor
-  if type(items) ~= "table" or (cursor ~= nil and type(cursor) ~= "string") then return "no page of sandboxes" end
-  for i = 1, #items do
-    if type(items[i]) ~= "table" or type(items[i].id) ~= "string" then return "no list of sandboxes" end
-  end
-end
-
-local function fetch_page(self, query)
-  local raw, err = call(self, "list", { path = "/sandbox", query = query, answer = "object", flaw = page_flaw })
-  if not raw then return nil, err end
-  local items, rows = raw.items or {}, {}
-  for i = 1, #items do rows[i] = sandbox.row(self, items[i]) end
-  local cursor = raw.nextCursor
-  return setmetatable({ items = rows, next_cursor = cursor ~= "" and cursor or nil }, Page)
-end
-
----One page of sandboxes.
----@param filter? daytona.ListFilter
----@return daytona.Page?
----@return daytona.Error?
-function Client:list(filter)
-  filter = options.check("list", FILTER_SPEC, filter)
-  return fetch_page(self, list_query("list", filter))
-end
-
-local Walk = {}
-Walk.__index = Walk
-
--- The next row, over as many pages as it takes: one may be empty, and not the last.
-function Walk:__call()
-  while not self.over do
-    local page = self.page
-    if page and self.at < #page.items then
-      self.at = self.at + 1
-      return page.items[self.at]
-    end
-    if page and not page.next_cursor then break end
-    if page then self.query.cursor = page.next_cursor end
-    local err
-    self.page, err = fetch_page(self.client, self.query)
-    if not self.page then errors.assert(nil, err) end
-    self.at = 0
-  end
-  self.over, self.page = true, nil
-end
-
-function Walk:close()
-  self.over, self.page = true, nil
-end
-
-Walk.__close = Walk.close
-
----All sandboxes, page by page as they are needed: `for box in client:each() do`.
----Raises when a page cannot be had.
----@param filter? daytona.ListFilter  `limit` is the size of a page
----@return fun(): daytona.Sandbox?
-function Client:each(filter)
-  filter = options.check("each", FILTER_SPEC, filter)
-  local walk = setmetatable({ client = self, query = list_query("each", filter), at = 0 }, Walk)
-  return walk, nil, nil, walk
+  return box:delete(opts)
 end
 
 --- The rest --------------------------------------------------------------------------
@@ -369,9 +238,8 @@ end
 ---@return true?
 ---@return daytona.Error?
 function Client:ping()
-  local path = self.uses_jwt and "/users/me" or "/api-keys/current"
-  local raw, err = call(self, "ping", { path = path, answer = "object" })
-  if not raw then return nil, err end
+  local answer, err = (self.uses_jwt and api.user or api.key)(self, nil, { operation = "ping" })
+  if not answer then return nil, err end
   return true
 end
 
@@ -379,9 +247,7 @@ end
 ---@return table?
 ---@return daytona.Error?
 function Client:config()
-  local raw, err = call(self, "config", { path = "/config", answer = "object" })
-  if not raw then return nil, err end
-  return names.to_lua(raw)
+  return api.config(self)
 end
 
 local REQUEST = {
@@ -407,7 +273,7 @@ function Client:request(method, path, opts)
     headers = opts.headers, timeout = opts.timeout, safe = opts.safe, max_bytes = opts.max_bytes,
     with_headers = true, operation = "request", what = method .. " " .. path,
   })
-  if not response then return nil, err end
+  if not response then return nil, calls.explain(err) end
   local kind = response.headers["content-type"] or ""
   if response.body ~= "" and kind:find("json", 1, true) then
     response.json = require("daytona.http.json").decode(response.body)

@@ -1,13 +1,34 @@
 -- What the service has noted about a sandbox: what it used, its log, its traces, and
--- how its image was built. Methods of sandboxes, kept apart from their life in
--- sandbox.lua.
+-- how its image was built. `sb.telemetry`.
 
-local http = require "daytona.http"
+local calls = require "daytona.control.calls"
+local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local url = require "daytona.http.url"
-local names = require "daytona.http.names"
 
-local telemetry = {}
+---@class daytona.Telemetry
+---@field sandbox daytona.Sandbox
+local Telemetry = {}
+Telemetry.__index = Telemetry
+Telemetry.__name = "daytona.Telemetry"
+
+local M = {}
+
+function Telemetry:__tostring()
+  return "telemetry of " .. tostring(self.sandbox)
+end
+
+---@param sandbox daytona.Sandbox
+---@return daytona.Telemetry
+function M.new(sandbox)
+  return setmetatable({ sandbox = sandbox }, Telemetry)
+end
+
+local api = calls.of_service {
+  metrics = { "GET", "/sandbox/{sandbox}/telemetry/metrics", "object" },
+  logs    = { "GET", "/sandbox/{sandbox}/telemetry/logs", "object" },
+  traces  = { "GET", "/sandbox/{sandbox}/telemetry/traces", "object" },
+  trace   = { "GET", "/sandbox/{sandbox}/telemetry/traces/{trace}", "list" },
+}
 
 --- Spans of time -----------------------------------------------------------------------
 
@@ -24,13 +45,6 @@ end
 local function span_of(self, opts)
   local to = as_text(opts.to or os.time() + 1)
   return { from = as_text(opts.from or self.created_at or to), to = to }
-end
-
-local function ask(self, operation, path, answer, query)
-  local response, err = http.request(self.client:connection_of(operation), {
-    path = path, answer = answer, operation = operation, sandbox = self, query = query,
-  })
-  return response and response.json, err
 end
 
 --- Metrics -----------------------------------------------------------------------------
@@ -59,8 +73,8 @@ end
 local function rows_of(series)
   local rows, by_time = {}, {}
   for _, each in ipairs(tables_in(series)) do
-    local field = SERIES[each.metricName]
-    for _, point in ipairs(field and tables_in(each.dataPoints) or {}) do
+    local field = SERIES[each.metric_name]
+    for _, point in ipairs(field and tables_in(each.data_points) or {}) do
       local time = tostring(point.timestamp)
       local row = by_time[time]
       if not row then
@@ -78,14 +92,12 @@ end
 local METRICS = { from = moment, to = moment }
 
 ---What the sandbox used, as the service has noted it, oldest first.
----@param self daytona.Sandbox
 ---@param opts? { from?: number|string, to?: number|string }  seconds since 1970, or ISO 8601: its creation; now
 ---@return daytona.Metrics[]?
 ---@return daytona.Error?
-function telemetry.metrics(self, opts)
+function Telemetry:metrics(opts)
   opts = options.check("metrics", METRICS, opts)
-  local answer, err = ask(self, "metrics", url.path("/sandbox/{}/telemetry/metrics", self.id), "object",
-    span_of(self, opts))
+  local answer, err = api.metrics(self.sandbox, span_of(self.sandbox, opts))
   if not answer then return nil, err end
   return rows_of(answer.series)
 end
@@ -101,11 +113,10 @@ end
 
 -- Reads one page. Further options go into the query as they are.
 local function read_page(self, operation, opts)
-  local query = span_of(self, opts)
+  local query = span_of(self.sandbox, opts)
   query.page, query.limit, query.severities, query.search = opts.page, opts.limit, opts.severities, opts.search
-  local answer, err = ask(self, operation, url.path("/sandbox/{}/telemetry/" .. operation, self.id), "object", query)
-  if not answer then return nil, err end
-  local page = names.to_lua(answer)
+  local page, err = api[operation](self.sandbox, query)
+  if not page then return nil, err end
   if type(page.items) ~= "table" then page.items = {} end
   return page
 end
@@ -117,34 +128,47 @@ for name, kind in pairs(PAGE) do LOGS[name] = kind end
 
 ---What the service logged about the sandbox, a page at a time (100 entries, or
 ---`limit`). An entry has `timestamp`, `body`, `severity_text`, `service_name`, ...
----@param self daytona.Sandbox
 ---@param opts? { from?: number|string, to?: number|string, page?: integer, limit?: integer, severities?: string[], search?: string }  seconds since 1970, or ISO 8601: its creation; now
 ---@return daytona.TelemetryPage?
 ---@return daytona.Error?
-function telemetry.logs(self, opts)
+function Telemetry:logs(opts)
   return read_page(self, "logs", options.check("logs", LOGS, opts))
 end
 
 ---The traces of the sandbox, a page at a time (100, or `limit`): `trace_id`,
 ---`root_span_name`, `start_time`, `duration_ms`, ...
----@param self daytona.Sandbox
 ---@param opts? { from?: number|string, to?: number|string, page?: integer, limit?: integer }  as `logs`
 ---@return daytona.TelemetryPage?
 ---@return daytona.Error?
-function telemetry.traces(self, opts)
+function Telemetry:traces(opts)
   return read_page(self, "traces", options.check("traces", PAGE, opts))
 end
 
 ---The spans of one trace: `span_name`, `timestamp`, `duration_ns`, ...
----@param self daytona.Sandbox
 ---@param trace_id string
 ---@return table[]?
 ---@return daytona.Error?
-function telemetry.trace(self, trace_id)
+function Telemetry:trace(trace_id)
   options.argument("trace: the id", "text", trace_id)
-  local answer, err = ask(self, "trace", url.path("/sandbox/{}/telemetry/traces/{}", self.id, trace_id), "list")
-  if not answer then return nil, err end
-  return names.to_lua(answer)
+  return api.trace(self.sandbox, { trace = trace_id })
 end
 
-return telemetry
+---What the sandbox uses now, as it says itself; see `machine.metrics_latest`.
+---@return daytona.Metrics?
+---@return daytona.Error?
+function Telemetry:metrics_latest()
+  return require("daytona.toolbox.machine").metrics_latest(self.sandbox)
+end
+
+---How the sandbox's image was built, as far as it is: the builder's log as text. Kind
+---"not_found" for a sandbox that was made from a snapshot.
+---@param opts? { timeout?: number, max_bytes?: integer }
+---@return string?
+---@return daytona.Error?
+function Telemetry:build_logs(opts)
+  return require("daytona.control.build_log").build_logs(self.sandbox, opts)
+end
+
+methods.guard(Telemetry, "daytona.Telemetry", "sandbox.telemetry")
+
+return M

@@ -1,0 +1,171 @@
+-- What may be asked for of a new sandbox, and what is sent for it. Making it is in
+-- create.lua.
+
+local errors = require "daytona.base.errors"
+local names = require "daytona.http.names"
+local options = require "daytona.base.options"
+local process = require "daytona.toolbox.process"
+local random = require "daytona.base.random"
+local settings = require "daytona.control.settings"
+
+local M = {}
+
+local function volume_list(value)
+  local expected = "a list of { volume_id =, mount_path =, subpath = }"
+  if type(value) ~= "table" then return false, expected end
+  for _, volume in ipairs(value) do
+    if type(volume) ~= "table" or type(volume.volume_id) ~= "string" or type(volume.mount_path) ~= "string" then
+      return false, expected
+    end
+  end
+  return true
+end
+
+local function image_text(value)
+  return type(value) == "string" and value:find("^[^%s%c]+$") ~= nil, "the name of an image, without white space"
+end
+
+---@class daytona.CreateOptions
+---@field snapshot? string        name or id; the service's default without one and without image
+---@field image? string           build from this image instead, "debian:12"
+---@field name? string            unique in the organization; chosen here when absent
+---@field language? "python"|"javascript"|"typescript"  what `run` takes; python
+---@field user? string
+---@field env? table<string, string>
+---@field labels? table<string, string>
+---@field ["public"]? boolean      previews need no token
+---@field target? string          region
+---@field cpu? integer            with image
+---@field memory? integer         GiB, with image
+---@field disk? integer           GiB, with image
+---@field gpu? integer
+---@field gpu_type? string|string[]
+---@field spot? boolean          a cheaper machine that may be taken back
+---@field kvm? boolean           with /dev/kvm (of virtual machines)
+---@field queue_timeout? integer minutes that it may wait for a machine
+---@field auto_stop_interval? integer    minutes; 0 never
+---@field auto_pause_interval? integer   minutes; 0 never
+---@field auto_archive_interval? integer minutes; 0 as late as possible
+---@field auto_delete_interval? integer  minutes; negative never, 0 when it stops
+---@field ephemeral? boolean      deleted when it stops
+---@field ttl_minutes? integer    deleted after so many minutes in any case
+---@field volumes? { volume_id: string, mount_path: string, subpath?: string }[]
+---@field secrets? table<string, string>  environment variable -> name of a secret
+---@field network_block_all? boolean
+---@field network_allow_list? string|string[]
+---@field domain_allow_list? string|string[]
+---@field outbound_proxy_url? string
+---@field otel_endpoint_override? string
+---@field linked_sandbox? string
+---@field extra? table           merged into the request as it is, under the service's names: for fields that this library does not know yet
+---@field timeout? number         seconds until it must be started; 60, 0 for none. What then must be cleaned up may take some seconds more
+---@field wait? boolean           until it is started; true
+---@field on_build_log? fun(line: string)  with image: gets each line of the build's log meanwhile
+---@field keep? boolean           a sandbox that fails to start is not deleted
+local CREATE = {
+  snapshot = "text", image = image_text, name = "text", language = { "python", "javascript", "typescript" },
+  user = "text", env = "map", labels = "map", public = "boolean", target = "text",
+  cpu = "positive", memory = "positive", disk = "positive", gpu = "count", gpu_type = "texts", spot = "boolean",
+  kvm = "boolean", queue_timeout = "positive", extra = "table",
+  auto_stop_interval = "count", auto_pause_interval = "count", auto_archive_interval = "count",
+  auto_delete_interval = "integer", ephemeral = "boolean", ttl_minutes = "count",
+  volumes = volume_list, secrets = "map", network_block_all = "boolean",
+  network_allow_list = "texts", domain_allow_list = "texts",
+  outbound_proxy_url = "text", otel_endpoint_override = "text", linked_sandbox = "text",
+  timeout = "seconds", wait = "boolean", keep = "boolean", on_build_log = "callable",
+}
+
+-- Options that go to the service as they are, under its name.
+local AS_IS = {
+  "snapshot", "user", "public", "cpu", "memory", "disk", "gpu", "spot", "kvm", "queue_timeout", "auto_stop_interval",
+  "auto_pause_interval", "auto_archive_interval", "auto_delete_interval", "ttl_minutes",
+  "network_block_all", "outbound_proxy_url", "otel_endpoint_override", "linked_sandbox",
+}
+
+-- Raises at what cannot be meant.
+local function refuse_contradictions(opts)
+  local pauses = (opts.auto_pause_interval or 0) > 0
+  if opts.image and opts.snapshot then
+    errors.misuse(1, "create: either image or snapshot")
+  elseif opts.snapshot and (opts.cpu or opts.memory or opts.disk) then
+    errors.misuse(1, "create: a snapshot brings its own cpu, memory and disk; these go with image")
+  elseif opts.on_build_log and opts.wait == false then
+    errors.misuse(1, "create: on_build_log hears the log while create waits; wait = false says otherwise")
+  elseif opts.ephemeral and (opts.auto_delete_interval or 0) ~= 0 then
+    errors.misuse(1, "create: an ephemeral sandbox is deleted when it stops; auto_delete_interval says otherwise")
+  elseif pauses and (opts.auto_stop_interval or 0) > 0 then
+    errors.misuse(1, "create: either auto_stop_interval or auto_pause_interval")
+  elseif pauses and (opts.ephemeral or opts.auto_delete_interval == 0) then
+    errors.misuse(1, "create: a sandbox that is deleted when it stops cannot pause by itself")
+  end
+end
+
+local function as_csv(value)
+  return type(value) == "table" and table.concat(value, ",") or value
+end
+
+local function as_list(value)
+  return type(value) == "string" and { value } or value
+end
+
+-- Marks a sandbox whose name the caller chose as made by one call of create, so
+-- that it is known again after its answer was lost.
+M.MARK = "daytona-lua-create"
+
+---The body of the request, and what the sandbox is known again by: the mark of its name,
+---where that is the caller's.
+---@param client daytona.Client
+---@param opts daytona.CreateOptions
+---@return table body
+---@return string? nonce
+function M.body(client, opts)
+  local body = {}
+  for _, option in ipairs(AS_IS) do body[names.camel_name(option)] = opts[option] end
+  local labels = options.copy(opts.labels)
+  labels[process.LANGUAGE_LABEL] = opts.language or labels[process.LANGUAGE_LABEL] or "python"
+  local nonce = random.hex(8)
+  if opts.name then labels[M.MARK] = nonce end
+  body.name, body.labels = opts.name or "lua-" .. nonce, labels
+  body.env = opts.env and next(opts.env) and opts.env or nil
+  body.target = opts.target or client.target
+  if opts.ephemeral then body.autoDeleteInterval = 0 end
+  if opts.image then body.buildInfo = { dockerfileContent = "FROM " .. opts.image .. "\n" } end
+  body.gpuType = as_list(opts.gpu_type)
+  body.volumes = opts.volumes and opts.volumes[1] and names.to_service(opts.volumes) or nil
+  body.secrets = opts.secrets and next(opts.secrets) and settings.secret_list(opts.secrets) or nil
+  body.networkAllowList, body.domainAllowList = as_csv(opts.network_allow_list), as_csv(opts.domain_allow_list)
+  for name, value in pairs(opts.extra or {}) do body[name] = value end
+  return body, opts.name and nonce or nil
+end
+
+---Checks what is asked for; raises at the caller's line.
+---@param opts? daytona.CreateOptions
+---@return daytona.CreateOptions
+function M.check(opts)
+  opts = options.check("create", CREATE, opts)
+  refuse_contradictions(opts)
+  return opts
+end
+
+--- What an older service does not hear ---------------------------------------------------------
+
+-- Option -> the field of the sandbox that shows that it was heard.
+local SHOWN = {
+  ttl_minutes = "auto_destroy_at", auto_pause_interval = "auto_pause_interval",
+  outbound_proxy_url = "outbound_proxy_url",
+  kvm = "kvm", spot = "spot",
+}
+
+---An option that was given and that the sandbox shows nothing of, or nil. An older service
+---ignores what it does not know.
+---@param opts daytona.CreateOptions
+---@param box daytona.Sandbox
+---@return string?
+function M.unheard(opts, box)
+  for option, field in pairs(SHOWN) do
+    local asked = opts[option]
+    if asked and asked ~= 0 and not box[field] then return option end
+  end
+end
+
+return M

@@ -1,0 +1,103 @@
+-- What the service says of a sandbox, taken over into the object: its fields. Whatever
+-- another program put into labels and environment, the sandbox can be used: only an
+-- answer without a usable id or state is none.
+
+local names = require "daytona.http.names"
+
+local record = {}
+
+---Names that are the object's own: a field of the service of that name hides nothing.
+---@type table<string, boolean>
+record.own = {}
+
+-- What must be a text to be of use here.
+local TEXTS = { name = true, state = true, error_reason = true, toolbox_proxy_url = true }
+
+-- The user's maps, name -> text. The service takes anything in them.
+local MAPS = { labels = true, env = true }
+
+-- A map as it should be: numbers and booleans as texts, without what is neither.
+local function texts_of(map)
+  local odd = type(map) ~= "table"
+  for name, value in pairs(odd and {} or map) do
+    odd = odd or type(name) ~= "string" or type(value) ~= "string"
+  end
+  if not odd then return map end
+  local out = {}
+  for name, value in pairs(type(map) == "table" and map or {}) do
+    local kind = type(value)
+    if type(name) == "string" and (kind == "string" or kind == "number" or kind == "boolean") then
+      out[name] = tostring(value)
+    end
+  end
+  return out
+end
+
+---The value of a field, in Lua's names, of the service's; nil where that is of no use.
+---@param field string  in snake_case
+---@param value any
+---@return any
+function record.value(field, value)
+  if MAPS[field] then return texts_of(value) end
+  if TEXTS[field] and type(value) ~= "string" then return nil end
+  -- What is being deleted has given its name up.
+  if field == "name" then return value:match("^DESTROYED_(.*)_%d+$") or value end
+  return names.to_lua(value)
+end
+
+---Takes an answer over. Fields that it does not have are no more. Returns the object.
+---@generic T
+---@param self T
+---@param raw table
+---@return T
+function record.apply(self, raw)
+  local own = record.own
+  for name in pairs(rawget(self, "raw") or {}) do
+    local field = names.snake_name(name)
+    if not own[field] and field ~= "id" then self[field] = nil end
+  end
+  for name, value in pairs(raw) do
+    local field = names.snake_name(name)
+    if not own[field] then self[field] = record.value(field, value) end
+  end
+  self.raw = raw
+  return self
+end
+
+---What an answer about a sandbox is instead, or nil: the `flaw` of its rows.
+---@param raw table  as it came
+---@return string?
+function record.flaw(raw)
+  for _, field in ipairs { "id", "state" } do
+    local value = raw[field]
+    if value ~= nil and type(value) ~= "string" then
+      return string.format("no sandbox ('%s' is a %s)", field, type(value))
+    end
+  end
+end
+
+---The same where the answer must be a whole sandbox.
+---@param raw table
+---@return string?
+function record.absent(raw)
+  if raw.id == nil or raw.id == "" then return "no sandbox (it has no id)" end
+  return record.flaw(raw)
+end
+
+-- The `refine` of those rows.
+local function take(raw, self)
+  return raw.id and record.apply(self, raw) or self
+end
+
+---A row of a call that answers with the sandbox it is about.
+---@param method string
+---@param path string
+---@param more? table  further fields of the row
+---@return daytona.Call
+function record.row(method, path, more)
+  local row = { method, path, "object", raw = true, flaw = record.flaw, refine = take }
+  for name, value in pairs(more or {}) do row[name] = value end
+  return row
+end
+
+return record
