@@ -56,12 +56,12 @@ local OPERATIONS = {
     end },
   { name = "get", method = "GET", path = "/sandbox/*", safe = true, deadline = "client",
     run = function(t) return t.client:get(t.box.name) end },
-  { name = "start", method = "POST", path = "/sandbox/*/start", changes = true, deadline = "timeout",
+  { name = "start", method = "POST", path = "/sandbox/*/start", changes = true, stopped = true, deadline = "timeout",
     run = function(t, opts) return t.client:start(t.spare, opts) end },
   { name = "stop", method = "POST", path = "/sandbox/*/stop", changes = true, deadline = "timeout",
     run = function(t, opts) return t.client:stop(t.spare, opts) end },
   { name = "delete", method = "DELETE", path = "/sandbox/*", safe = true, changes = true, deadline = "timeout",
-    run = function(t, opts) return t.client:delete(t.spare, opts) end },
+    run = function(t, opts) return t.client:attach(t.spare):delete(opts) end },
   { name = "exec", method = "POST", path = "/process/execute", inside = true, secret = ENV_VALUE,
     run = function(t, opts)
       return t.box:exec("echo ran >> ran.log", t.merge({ env = { SECRET = ENV_VALUE } }, opts))
@@ -218,6 +218,7 @@ function Trial:prepare(operation)
   if not operation.changes then return end
   self.spares = (self.spares or 0) + 1
   self.spare_home = assert(self.good:create { name = "spare-" .. self.spares })
+  if operation.stopped then assert(self.spare_home:stop()) end
   self.spare = self.spare_home.id
 end
 

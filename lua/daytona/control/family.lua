@@ -11,10 +11,9 @@ local record = require "daytona.control.record"
 
 local family = {}
 
--- A sandbox of another answer than one about the subject. (sandbox.lua names this file,
--- so that it is asked for when it is needed.)
+-- A sandbox of an answer that is not about the subject.
 local function sandbox_of(raw, subject)
-  return require("daytona.control.sandbox").new(subject.client, raw)
+  return record.apply(subject.client:attach(raw.id), raw)
 end
 
 local function sandboxes_of(list, subject)

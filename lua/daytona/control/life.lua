@@ -272,14 +272,14 @@ local function judge(self, change, err)
   return err.kind == "conflict" and "busy" or nil
 end
 
--- So often a change is asked for again after an answer that tells nothing.
+-- So often, at most, a change is asked for again after an answer that tells nothing.
 local ODD_ANSWERS = 3
 
 -- Asks for a change until the service takes it. "done", "wait", or nil, err. While the
 -- service is busy with another change it is asked again until `busy_until`.
 local function ask(self, operation, values, deadline, busy_until)
   local change = CHANGES[operation]
-  local delay, odd = 4 * FIRST_POLL, 0
+  local delay, odd, most = 4 * FIRST_POLL, 0, math.min(ODD_ANSWERS, self.client.connection.max_retries)
   while true do
     local left = left_until(deadline)
     local fine, err = api[operation](self, values, { timeout = left and math.max(left, 0.001) or 0 })
@@ -287,7 +287,7 @@ local function ask(self, operation, values, deadline, busy_until)
     local verdict = judge(self, change, err)
     if verdict == "odd" then odd = odd + 1 end
     if verdict == "done" or verdict == "wait" then return verdict end
-    if not verdict or odd > ODD_ANSWERS then return nil, err end
+    if not verdict or odd > most then return nil, err end
     left = left_until(verdict == "busy" and busy_until or deadline)
     if left and left <= delay then return nil, err end
     local slept, why = loop.sleep(delay)

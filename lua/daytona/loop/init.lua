@@ -338,6 +338,16 @@ end
 
 local unlink
 
+---Calls fn(...) in a thread of the host that nobody waits for. False where the host has
+---none.
+---@param fn function
+---@return boolean
+function loop.background(fn, ...)
+  if not hosted then return false end
+  driver.background(fn, ...)
+  return true
+end
+
 ---Lets a task go that is done, and wakes those who wait for it.
 function loop.release(task)
   live[task] = nil

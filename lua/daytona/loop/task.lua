@@ -80,9 +80,7 @@ function Task:ended(ok, ...)
   end
 end
 
-local function start(group, fn, ...)
-  loop.prepare()
-  local parent = loop.current()
+local function begin(group, parent, fn, ...)
   local self = setmetatable({
     group = group,
     parent = parent,
@@ -102,6 +100,11 @@ local function start(group, fn, ...)
   return self
 end
 
+local function start(group, fn, ...)
+  loop.prepare()
+  return begin(group, loop.current(), fn, ...)
+end
+
 ---Starts fn(...) as a task, at once and up to its first wait. Its parent is the
 ---task that calls this, if any. Raises when fn is not a function.
 ---@param fn function
@@ -112,6 +115,15 @@ function task.spawn(fn, ...)
     errors.misuse(2, "spawn: a function expected, got %s", type(fn))
   end
   return start(nil, fn, ...)
+end
+
+---Starts fn(...) beside everything: nobody waits for it, not even the task that calls
+---this, and what it raises is nobody's. It lives as long as the loop does its rounds.
+---@param fn function
+---@param ... any
+function task.background(fn, ...)
+  loop.prepare()
+  if not loop.background(fn, ...) then begin(nil, nil, fn, ...) end
 end
 
 ---Makes of fn a function whose last argument is a callback, as event-driven code
