@@ -13,11 +13,11 @@ local admin = {}
 
 local PATIENCE = 5   -- seconds a daemon may take to answer
 
-local function ask(context, box, method, path, body)
+local function ask(box, method, path, body)
   local uri = ("http://127.0.0.1:%d/toolbox/%s%s"):format(box.daemon.port, box.id, path)
   local r = request.new_from_uri(uri)
   r.headers:upsert(":method", method)
-  r.headers:upsert("authorization", "Bearer " .. context.key)
+  r.headers:upsert("authorization", "Bearer " .. box.daemon.key)
   r.headers:upsert("connection", "close")
   r.headers:upsert("x-daytona-skip-last-activity-update", "true")
   if body then
@@ -36,9 +36,9 @@ end
 ---@param path string
 ---@param body? table
 ---@return string?
-function admin.ask(context, box, method, path, body)
+function admin.ask(box, method, path, body)
   if not box.daemon or not box.daemon:running() then return nil end
-  local ok, text = pcall(ask, context, box, method, path, body)
+  local ok, text = pcall(ask, box, method, path, body)
   return ok and text or nil
 end
 
@@ -49,7 +49,7 @@ local function ask_all(context, method, path, body, fn)
     if box.daemon and box.daemon:running() then
       left = left + 1
       cqueues.running():wrap(function()
-        local text = admin.ask(context, box, method, path, body)
+        local text = admin.ask(box, method, path, body)
         if fn and text then fn(box, text) end
         left = left - 1
         done:signal()
@@ -92,7 +92,7 @@ local function stats(context)
   end
   numbers.sandboxes, numbers.daemons, numbers.daemon_starts = states, daemons, starts
   numbers.children = children.count()
-  numbers.isolated = context.isolation ~= nil
+  numbers.isolated = context.isolated
   numbers.isolation = context.isolation or "none"
   numbers.now = context.clock:now()
   return numbers

@@ -9,6 +9,7 @@
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local build = require "daytona.devserver.control.build"
+local gate = require "daytona.devserver.control.gate"
 
 local Lifecycle = {}
 Lifecycle.__index = Lifecycle
@@ -39,9 +40,10 @@ for state in ([[creating pending_build building_snapshot starting restoring stop
 ---@param make_daemon fun(box): table?, string?
 ---@param rule fun(state: string, name: string, holding?: table): table?  a fault for a state, if any
 ---@param note fun(box: table, now: number)  told of each state that is come into
-function Lifecycle.new(store, clock, make_daemon, rule, note)
+---@param refuse table  app that answers at the ports of sandboxes that are not started
+function Lifecycle.new(store, clock, make_daemon, rule, note, refuse)
   return setmetatable({
-    store = store, clock = clock, make_daemon = make_daemon, rule = rule, note = note,
+    store = store, clock = clock, make_daemon = make_daemon, rule = rule, note = note, refuse = refuse,
     timed = {}, wake = condition.new(), rules_changed = condition.new(),
   }, Lifecycle)
 end
@@ -58,18 +60,19 @@ local function set_state(self, box, state)
   self:schedule(box)
 end
 
--- Ends the sandbox's daemon and gives up its port.
-local function release(box, force)
+-- Ends the sandbox's daemon; its port is answered by us until it starts again.
+local function release(self, box, force)
   local d = box.daemon
   box.daemon = nil
   if d then d:stop(force or box.force) end
   box.force = nil
+  if box.gate then box.gate:enter(self.refuse) end
 end
 
 local function fail(self, box, rule)
   box.error_reason = rule.error_reason or "injected failure"
   box.recoverable = rule.recoverable
-  release(box)
+  release(self, box)
   set_state(self, box, rule.becomes)
 end
 
@@ -91,11 +94,11 @@ end
 local function open_port(self, box)
   if box.daemon then return true end
   local made, message = self.store:prepare(box)
-  if made then
-    box.daemon, message = self.make_daemon(box)
-  end
-  if box.daemon then
-    box.port = box.daemon.port
+  if made and not box.gate then box.gate, message = gate.open(box.port) end
+  if made and box.gate then
+    box.port = box.gate.port
+    box.gate:leave()
+    box.daemon = self.make_daemon(box)
     return true
   end
   fail(self, box, { becomes = "error", error_reason = tostring(message), recoverable = true })
@@ -106,7 +109,8 @@ local function destroy(self, box)
   set_state(self, box, "destroying")
   if not obey_rules(self, box) then return end
   self.clock:sleep(STEP)
-  release(box, true)
+  release(self, box, true)
+  if box.gate then box.gate:close() end
   set_state(self, box, "destroyed")
   self.timed[box] = nil
   self.store:remove(box)
@@ -114,7 +118,7 @@ end
 
 local function enter(self, box, state)
   if state == "started" and not open_port(self, box) then return false end
-  if state == "stopped" or state == "archived" then release(box) end
+  if state == "stopped" or state == "archived" then release(self, box) end
   if state == "started" then
     box.error_reason, box.recoverable = nil, nil
     self.store:touch(box)
@@ -147,7 +151,7 @@ local function walk(self, box)
     local state = next_state(box)
     if state == "destroying" then return destroy(self, box) end
     if state == "stopped" and box.auto_delete == 0 and box.state == "stopping" then
-      release(box)
+      release(self, box)
       self.store:rename(box, "DESTROYED_" .. box.name .. "_" .. math.floor(self.clock:now()))
       box.desired = "destroyed"
       return destroy(self, box)
@@ -265,6 +269,10 @@ function Lifecycle:resume(box)
     if box.desired == "started" then open_port(self, box) end
     self:schedule(box)
   end
+  if box.port and not box.gate then   -- clients may still know it
+    box.gate = gate.open(box.port)
+    release(self, box)
+  end
   if box.state ~= box.desired and box.state ~= "error" and box.state ~= "build_failed" then
     self:go(box)
   else
@@ -280,7 +288,7 @@ function Lifecycle:shut_down()
     if box.daemon then
       left = left + 1
       cqueues.running():wrap(function()
-        release(box)
+        release(self, box)
         left = left - 1
         done:signal()
       end)

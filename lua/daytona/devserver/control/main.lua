@@ -19,6 +19,7 @@ local build = require "daytona.devserver.control.build"
 local children = require "daytona.devserver.control.children"
 local daemon = require "daytona.devserver.control.daemon"
 local files = require "daytona.devserver.control.files"
+local isolation = require "daytona.devserver.control.isolation"
 local routes = require "daytona.devserver.control.routes"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 local telemetry = require "daytona.devserver.control.telemetry"
@@ -150,7 +151,8 @@ local function daemon_maker(context)
   return function(box)
     local entrypoint = box.build_info and build.entrypoint(build.parse(box.build_info.dockerfileContent))
     return daemon.new {
-      id = box.id, port = box.port, folder = context.store:folder(box), lua_dir = lua_dir, luajit = luajit,
+      id = box.id, gate = box.gate, linked = box.linked, folder = context.store:folder(box),
+      lua_dir = lua_dir, luajit = luajit,
       hostname = box.id:sub(1, 12), isolation = context.isolation, at_once = entrypoint ~= nil,
       on_activity = function() context.store:touch(box) end,
       config = function()
@@ -164,6 +166,18 @@ local function daemon_maker(context)
       end,
     }
   end
+end
+
+-- What answers at the port of a sandbox that is not started: the control plane, as it
+-- does for a sandbox's path, and then hangs up, as the sandbox may start.
+local function refusals(context)
+  return httpd.new {
+    key = context.key, source = "DAYTONA_API", clock = context.clock, legacy = context.legacy,
+    not_found = function(req)
+      req.last = true
+      return routes.not_started(context, req)
+    end,
+  }
 end
 
 local function make_context(options, dir, temporary)
@@ -191,9 +205,9 @@ local function make_context(options, dir, temporary)
   context.api_url = ("%s://127.0.0.1:%d/api"):format(scheme, port)
   context.store.proxy_url = ("%s://127.0.0.1:%d/toolbox"):format(scheme, port)
   context.store.legacy = options.legacy
-  context.push = function(...) return admin.ask(context, ...) end
+  context.push = admin.ask
   context.life = Lifecycle.new(context.store, clock, daemon_maker(context),
-    function(...) return context.faults:for_state(...) end, telemetry.note)
+    function(...) return context.faults:for_state(...) end, telemetry.note, refusals(context))
   return context
 end
 
@@ -203,7 +217,7 @@ local function announce(context)
   if context.options.child then
     io.stdout:write(json.encode {
       api_url = context.api_url, api_key = context.key, dir = context.dir, pid = unistd.getpid(),
-      isolated = context.isolation ~= nil,
+      isolated = context.isolated,
       certificate = context.certificate and context.dir .. "/certificate.pem" or nil,
     }, "\n")
   else
@@ -211,7 +225,10 @@ local function announce(context)
       context.api_url, context.key))
   end
   io.stdout:flush()
-  if not context.isolation then
+  if context.isolation and not context.isolated then
+    io.stderr:write("daytona-devserver: root may make no namespaces here: sandboxes are kept apart, ",
+      "but their commands act as root; run no code that you do not trust\n")
+  elseif not context.isolated then
     io.stderr:write("daytona-devserver: no isolation here (bubblewrap is missing or refused): ",
       "commands of sandboxes run as you and see your files\n")
   end
@@ -249,7 +266,8 @@ local function serve(context)
   local cq = cqueues.running()
   cq:wrap(watch_children)
   cq:wrap(watch_signals, context)
-  context.isolation = daemon.probe()
+  context.isolation = isolation.probe()
+  context.isolated = isolation.holds(context.isolation)
   if context.options.child then cq:wrap(watch_reader, context) end
   routes.add(context)
   admin.add(context)

@@ -139,7 +139,7 @@ local function pass_on(context, req, name, port)
   if port ~= TOOLBOX_PORT then target = ("/proxy/%d"):format(port) .. target end
   return forward.to(req, box.daemon.port, "/toolbox/" .. box.id .. target, {
     pass = filter(box, how),
-    headers = { ["x-daytona-authorization"] = "Bearer " .. context.key },
+    headers = { ["x-daytona-authorization"] = "Bearer " .. box.daemon.key },
     answer = how == "query" and { ["set-cookie"] = ("%s%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax"):format(
       COOKIE, box.id, box.preview_token, COOKIE_SECONDS) } or nil,
   })

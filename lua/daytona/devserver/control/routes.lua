@@ -333,15 +333,15 @@ local function add_builds(context)
   end)
 end
 
--- A sandbox that is not started has no daemon; its address is the control plane's.
-local function add_toolbox(context)
-  context.app.not_found = function(req)
-    local id = req.full_path:match("^/toolbox/([^/]+)/")
-    if not id then httpd.fail(404, nil, "Cannot " .. req.method .. " " .. req.full_path) end
-    local box = context.store:find(id)
-    if not box then httpd.fail(404, "NOT_FOUND", ("no such sandbox: %s"):format(id)) end
-    checks.bad("no IP address found. Is the Sandbox started?")
-  end
+---Fails as the service does for a path of a sandbox that is not started, and so has no
+---daemon; for every other path, too.
+---@param req table
+function routes.not_started(context, req)
+  local id = req.full_path:match("^/toolbox/([^/]+)/")
+  if not id then httpd.fail(404, nil, "Cannot " .. req.method .. " " .. req.full_path) end
+  local box = context.store:find(id)
+  if not box then httpd.fail(404, "NOT_FOUND", ("no such sandbox: %s"):format(id)) end
+  checks.bad("no IP address found. Is the Sandbox started?")
 end
 
 -- The rest --------------------------------------------------------------------------------
@@ -429,7 +429,7 @@ function routes.add(context)
   add_addresses(context)
   add_others(context)
   add_builds(context)
-  add_toolbox(context)
+  context.app.not_found = function(req) return routes.not_started(context, req) end
 end
 
 return routes

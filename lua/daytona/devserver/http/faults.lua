@@ -327,7 +327,8 @@ end
 ---@param prefix? string  of the routes
 ---@param also? { changed: fun(method: string, body?: table), requests: fun(log: table[]): table[], forget: fun() }
 ---  called after the faults were changed, to complete the log, after it was cleared
-function Faults:install(app, prefix, also)
+---@param auth? fun(req): boolean  who may call the routes, instead of who has the key
+function Faults:install(app, prefix, also, auth)
   local httpd = require "daytona.devserver.http"
   local base = (prefix or "") .. "/__devserver"
   local before = app.on_request
@@ -336,23 +337,24 @@ function Faults:install(app, prefix, also)
     self:note(req, status)
     if before then before(req, status) end
   end
-  app:route("GET", base .. "/faults", function() return 200, json.array(self:all()) end)
-  app:route("POST", base .. "/faults", function(req)
+  local function route(method, path, handler) app:route(method, base .. path, handler, { auth = auth }) end
+  route("GET", "/faults", function() return 200, json.array(self:all()) end)
+  route("POST", "/faults", function(req)
     local body = req:json()
     local ok, message = self:add_all(body)
     if not ok then httpd.fail(400, nil, message) end
     if also then also.changed("POST", body) end
     return 200, json.array(self:all())
   end)
-  app:route("DELETE", base .. "/faults", function()
+  route("DELETE", "/faults", function()
     self:clear()
     if also then also.changed("DELETE") end
     return 204
   end)
-  app:route("GET", base .. "/requests", function()
+  route("GET", "/requests", function()
     return 200, json.array(also and also.requests(self.log) or self.log)
   end)
-  app:route("DELETE", base .. "/requests", function()
+  route("DELETE", "/requests", function()
     self.log = {}
     if also then also.forget() end
     return 204

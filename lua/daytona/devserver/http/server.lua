@@ -286,6 +286,15 @@ local function serve_socket(app, socket)
   app.counts.open = app.counts.open - 1
 end
 
+---Serves a connection that was accepted, in a coroutine of its own.
+---@param socket any
+function App:take(socket)
+  self.cq = cqueues.running()
+  self.counts.connections = self.counts.connections + 1
+  self.counts.open = self.counts.open + 1
+  self.cq:wrap(serve_socket, self, socket)
+end
+
 ---Accepts connections on a listening cqueues socket until `app:stop()`. Must run
 ---in a cqueues coroutine.
 ---@param listener any
@@ -296,9 +305,7 @@ function App:serve(listener)
   while not self.stopped do
     local socket, errno = listener:accept({ nodelay = true }, 0)
     if socket then
-      self.counts.connections = self.counts.connections + 1
-      self.counts.open = self.counts.open + 1
-      self.cq:wrap(serve_socket, self, socket)
+      self:take(socket)
     elseif errno == ce.ETIMEDOUT or errno == ce.EAGAIN then
       cqueues.poll(listener)
     elseif errno == ce.EMFILE or errno == ce.ENFILE then

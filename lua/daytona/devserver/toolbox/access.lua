@@ -3,19 +3,31 @@
 
 local hmac = require "openssl.hmac"
 local httpd = require "daytona.devserver.http"
+local seal = require "daytona.devserver.seal"
 local base64 = require "daytona.devserver.toolbox.base64"
 local failures = require "daytona.devserver.toolbox.failures"
 
 local access = { QUERY = "DAYTONA_SANDBOX_AUTH_KEY" }
 
---- Whether a request carries the sandbox's key. The control plane, when it passes
--- on what belongs to a program in the sandbox, says so in a header of its own.
+local function bearer(header)
+  return (header or ""):match "^[Bb]earer%s+(.+)$"
+end
+
+--- Whether a request comes from the control plane itself: not from a client, and not
+-- from a preview that the control plane passes on.
+function access.is_control_plane(req)
+  local given = bearer(req.headers.authorization)
+  return given ~= nil and not req.headers["x-daytona-authorization"] and httpd.same(given, req.app.key)
+end
+
+--- Whether a request carries the service's key, or the daemon's own. The control plane,
+-- when it passes on what belongs to a program in the sandbox, has a header of its own.
 function access.has_key(req)
-  local inner = req.headers["x-daytona-authorization"]
-  local bearer = (inner or req.headers.authorization or ""):match "^[Bb]earer%s+(.+)$"
-  local given = bearer or req.headers["x-daytona-preview-token"]
-    or req.query[access.QUERY]
-  return given ~= nil and httpd.same(given, req.app.key)
+  local given = bearer(req.headers["x-daytona-authorization"] or req.headers.authorization)
+    or req.headers["x-daytona-preview-token"] or req.query[access.QUERY]
+  if not given then return false end
+  local owner = req.app.owner
+  return httpd.same(given, req.app.key) or owner ~= nil and seal.is(given, owner)
 end
 
 --- The signature of a file URL.

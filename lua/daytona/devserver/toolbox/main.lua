@@ -65,14 +65,25 @@ local function stop_on(signo)
   os.exit(0, false)
 end
 
-local function prepare(config)
+-- From here on it has no more rights than what it starts.
+local function confine(config)
+  if config.uid then
+    for _, shared in ipairs { "/dev/shm", "/var/tmp" } do sys.share(shared) end
+    assert(sys.become(config.uid))
+  end
   sys.hide_memory()
+  sys.limit(config.limits or {})
+end
+
+local function prepare(config)
+  confine(config)
   local env = stdlib.getenv()
   env.HOME = config.home
   for name, value in pairs(config.env or {}) do env[name] = value end
   environment.init(env, config.shells)
   assert(unistd.chdir(config.work_dir or config.home))
   posix_signal.signal(posix_signal.SIGPIPE, posix_signal.SIG_IGN)
+  posix_signal.signal(posix_signal.SIGXFSZ, posix_signal.SIG_IGN)   -- a file too large is an error
   sys.adopt_orphans()
   system.init { cpu = config.cpu, memory = config.memory, disk = config.disk }
   local time_scale = config.time_scale or 1
@@ -88,18 +99,21 @@ end
 -- What the control plane tells a running daemon.
 local function admin(app, config)
   local prefix = "/toolbox/" .. config.sandbox_id
-  Faults.new(config.faults):install(app, prefix)
-  app:route("PUT", prefix .. "/__devserver/signing-key", function(req)
+  Faults.new(config.faults):install(app, prefix, nil, access.is_control_plane)
+  local function route(method, path, handler)
+    app:route(method, prefix .. "/__devserver/" .. path, handler, { auth = access.is_control_plane })
+  end
+  route("PUT", "signing-key", function(req)
     app.signing_key = req:json().key
     return 204
   end)
-  app:route("PUT", prefix .. "/__devserver/clock", function(req)
+  route("PUT", "clock", function(req)
     local body = req:json()
     app.clock:set_scale(body.scale)
     app.clock:set(body.now)
     return 204
   end)
-  app:route("GET", prefix .. "/__devserver/spans", function() return 200, spans.all() end)
+  route("GET", "spans", function() return 200, spans.all() end)
 end
 
 local function finish(req)
@@ -114,7 +128,7 @@ local function main(config)
     envelope = config.legacy and failures.legacy or nil,
     clock = Clock.new(config.time_scale, config.now), not_found = routes.missing, on_request = finish,
   }
-  app.legacy, app.signing_key = config.legacy, config.signing_key
+  app.legacy, app.signing_key, app.owner = config.legacy, config.signing_key, config.owner
   routes.install(app, config)
   admin(app, config)
   local cq = cqueues.new()

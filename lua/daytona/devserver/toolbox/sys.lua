@@ -315,6 +315,48 @@ function sys.adopt_orphans()
   return C.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 end
 
+ffi.cdef [[
+int setgroups(size_t size, const unsigned *list);
+int setresgid(unsigned real, unsigned effective, unsigned saved);
+int setresuid(unsigned real, unsigned effective, unsigned saved);
+int chmod(const char *path, unsigned mode);
+struct daytona_rlimit { uint64_t soft, hard; };
+int setrlimit(int resource, const struct daytona_rlimit *limit);
+]]
+
+--- Lets every user write in a folder, each to files of their own.
+function sys.share(path)
+  return C.chmod(path, 1023) == 0
+end
+
+--- Becomes a user and group without any other right, for good. To be called by root.
+-- It ends when its parent does: the kernel forgets that when a process changes its user.
+---@param id integer
+---@return boolean? ok
+---@return string? err
+function sys.become(id)
+  local PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, SIGKILL = 1, 24, 38, 9
+  for capability = 0, 63 do C.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) end
+  if C.setgroups(0, nil) ~= 0 or C.setresgid(id, id, id) ~= 0 or C.setresuid(id, id, id) ~= 0 then
+    return nil, "cannot become user " .. id .. ": " .. sys.strerror(ffi.errno())
+  end
+  C.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+  C.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+  return true
+end
+
+--- Limits this process and all that it starts.
+---@param limits { processes: integer?, file_size: number? } # threads are counted, too; bytes of one file
+function sys.limit(limits)
+  local RLIMIT_FSIZE, RLIMIT_CORE, RLIMIT_NPROC = 1, 4, 6
+  local function set(resource, value)
+    if value then C.setrlimit(resource, ffi.new("struct daytona_rlimit", value, value)) end
+  end
+  set(RLIMIT_NPROC, limits.processes)
+  set(RLIMIT_FSIZE, limits.file_size)
+  set(RLIMIT_CORE, 0)
+end
+
 --- Hides this process's memory, which holds the key, from others of the same
 -- user. What it starts is not affected.
 function sys.hide_memory()
