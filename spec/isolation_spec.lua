@@ -180,7 +180,8 @@ for host in "127.0.0.1", "0.0.0.0":
     toolbox.write(dir .. "/bwrap", ("#!/bin/sh\ncase \"$*\" in *--cap-drop*) exit 1;; esac\n"
       .. "[ $(id -u) = 0 ] || exit 1\nexec '%s' \"$@\"\n"):format(sh "command -v bwrap || echo false":match "%S+"))
     sh("chmod +x " .. dir .. "/bwrap")
-    local text = sh(("PATH=%s:$PATH bin/daytona-devserver --child 2>%s/err | head -1; cat %s/err"):format(dir, dir, dir))
+    local text = sh(("cd %s; PATH=.:$PATH %s/bin/daytona-devserver --child 2>err | head -1; cat err")
+      :format(dir, sh "pwd":match "[^\n]+"))
     assert.truthy(text:find('"isolated":false', 1, true), text)
     assert.truthy(text:find "run as you and see your files" or text:find "run no code that you do not trust")
     sh("rm -r " .. dir)
