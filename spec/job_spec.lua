@@ -168,10 +168,13 @@ describe("a job", function()
     local job = popen(SLEEP)
     for _, seconds in ipairs { 0.05, 1.1 } do
       local before = loop.now()
-      local none, err = job:wait(seconds)
+      local none, err = job:wait(seconds == 1.1 and { timeout = seconds } or seconds)
       assert.is_nil(none)
       assert.same({ "timeout", "wait" }, { err.kind, err.code })
       assert.is_true(loop.now() - before >= seconds)
+      none, err = job:read("l", { timeout = seconds })
+      assert.is_nil(none)
+      assert.same({ "timeout", "wait", job.id }, { err.kind, err.code, err.what })
     end
   end)
 

@@ -758,9 +758,9 @@ function loop.close(op)
   if not op.done then finish(op) end
 end
 
----Waits for a task's end. Whether it came; otherwise nil and an error of kind
+---Waits for a task's end, or a latch. Whether it came; otherwise nil and an error of kind
 ---"canceled" (the waiting task was cancelled) or "timeout".
----@param task daytona.Task
+---@param task daytona.Task|daytona.Latch
 ---@param deadline? number
 ---@return boolean?
 ---@return daytona.Error?
@@ -771,6 +771,26 @@ function loop.join(task, deadline)
   if why == "lost" then return nil, lost() end
   if why == "deadline" then return nil, too_late() end
   return nil, canceled()
+end
+
+---Something to wait for that is no transfer and no task: `loop.join` waits until it is
+---opened, once.
+---@class daytona.Latch
+---@field is_open boolean
+local Latch = {}
+Latch.__index = Latch
+
+function Latch:done() return self.is_open end
+
+---Lets all who wait go on.
+function Latch:open()
+  self.is_open = true
+  if self.waiter then wake_all(self, DONE) end
+end
+
+---@return daytona.Latch
+function loop.latch()
+  return setmetatable({ is_open = false }, Latch)
 end
 
 ---Sleeps; meanwhile tasks run. nil, err when the task is cancelled.

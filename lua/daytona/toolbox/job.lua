@@ -1,325 +1,32 @@
 -- Jobs: commands that outlive whoever started them, used like `io.popen`'s files.
 --
 -- A job runs in the sandbox under a supervisor of its own (job_script.lua); what it
--- prints goes to files there, and this side fetches it, one request at a time, each
--- answered as soon as there is something new. So a lost connection loses nothing,
--- and any program that knows a job's id can go on where another one stopped.
---
--- Everything is sent in such a way that sending it twice does it once.
+-- prints goes to files there, from which this side fetches it (job_output.lua). So any
+-- program that knows a job's id can go on where another one stopped.
 
 local base64 = require "daytona.base.base64"
-local compat = require "daytona.base.compat"
+local calls = require "daytona.toolbox.job_calls"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
-local formats = require "daytona.base.formats"
-local http = require "daytona.http"
-local line_buffer = require "daytona.base.line_buffer"
+local job_output = require "daytona.toolbox.job_output"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
-local numeral = require "daytona.base.numeral"
 local options = require "daytona.base.options"
 local process = require "daytona.toolbox.process"
+local reader = require "daytona.toolbox.reader"
 local script = require "daytona.toolbox.job_script"
 local shell = require "daytona.base.shell"
 local task = require "daytona.loop.task"
 
 local M = {}
 
--- Seconds: that one look waits for news (proxies cut quiet requests after 30); that
--- other calls may take; between a request to end and making it so.
-local LOOK, CALL_TIMEOUT, GRACE = 20, 30, 5
+local failure, outcome, run, strange = calls.failure, calls.outcome, calls.run, calls.strange
 
--- Bytes of output in one answer: first, and when there is more and more. So many can
--- be decoded in a second, which must not hold the host up.
-local FIRST_PIECE, LARGEST_PIECE, DECODED = 64 * 1024, 1024 * 1024, 128 * 1024 * 1024
+-- Seconds between a request to end and making it so.
+local GRACE = 5
 
 -- Bytes of input in one request; seconds that the job has to read them.
 local INPUT_PIECE, WRITE_TIMEOUT = 256 * 1024, 60
-
--- So many looks may fail in a row, when trying again may help.
-local FAILED_LOOKS = 5
-
--- So often a script is sent again whose answer broke off.
-local TRUNCATED_TRIES = 2
-
---- Requests -------------------------------------------------------------------------------
-
-local function failure(sandbox, operation, id, kind, code, message)
-  return nil, errors.new {
-    kind = kind, code = code, operation = operation, sandbox = sandbox, what = id, message = message,
-  }
-end
-
--- Ways in which an answer breaks off.
-local BROKE_OFF = { truncated = true, reset = true }
-
--- Sends a script, again when its answer broke off: all but signals may come twice.
-local function send(connection, request)
-  for _ = 1, TRUNCATED_TRIES do
-    local response, err = http.request(connection, request)
-    if response or not BROKE_OFF[err.code] or not request.safe then return response, err end
-  end
-  return http.request(connection, request)
-end
-
--- Runs a script of job_script.lua. What it printed, or nil, err. `o`: seconds, cwd,
--- secrets, once (not to be repeated), on_abandon.
-local function run(sandbox, operation, id, text, o)
-  o = o or {}
-  local connection, err = sandbox:toolbox()
-  if not connection then return nil, err end
-  local seconds = math.ceil(o.seconds or CALL_TIMEOUT)
-  local response
-  response, err = send(connection, {
-    method = "POST", path = "/process/execute", answer = "object", operation = operation, sandbox = sandbox,
-    what = id, json = { command = text, timeout = seconds, cwd = o.cwd }, timeout = seconds + 5,
-    safe = not o.once, secrets = o.secrets, on_abandon = o.on_abandon,
-  })
-  if not response then
-    if err.kind == "process_timeout" then err.kind = "timeout" end
-    return nil, err
-  end
-  local result = response.json.result
-  if type(result) ~= "string" then
-    return failure(sandbox, operation, id, "protocol", "json", "the answer is not what a command gives")
-  end
-  local kind = response.json.exitCode == -1 and process.start_failure(result)
-  if kind then
-    return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", process.start_message(result, o.cwd))
-  end
-  if result:find("^gone") then
-    return failure(sandbox, operation, id, "not_found", "JOB_NOT_FOUND", "there is no such job")
-  end
-  return result
-end
-
--- What a script could not do, in the system's words: "failed <words>".
-local function not_done(sandbox, operation, id, answer)
-  local why = errors.one_line(answer:match "^failed(.*)" or "")
-  local kind = why:find("ermission denied", 1, true) and "forbidden" or "io"
-  if why == "" then why = "what the job needs cannot be written" end
-  return failure(sandbox, operation, id, kind, "JOB_FAILED", why)
-end
-
--- An answer that no script of ours gives.
-local function strange(sandbox, operation, id, answer)
-  if answer:find "^failed" then return not_done(sandbox, operation, id, answer) end
-  local said = process.last_line(answer:sub(1, 1000))
-  return failure(sandbox, operation, id, "protocol", "JOB_FAILED",
-    said ~= "" and "the sandbox's shell answered: " .. said or "the sandbox's shell did not answer")
-end
-
--- "exited 3 0" as what happened; nil while it runs.
-local function outcome(state)
-  local reason, code, signal = state:match("^(%a[%a_]*) (%-?%d+) (%d+)$")
-  if not reason then return nil end
-  signal = tonumber(signal)
-  return { reason = reason, exit_code = tonumber(code), signal = signal > 0 and signal or nil }
-end
-
---- Output ----------------------------------------------------------------------------------
-
----How a job ended.
----@class daytona.JobResult
----@field exit_code integer   128 + signal when it was killed by one; -1 when lost
----@field signal? integer
----@field reason "exited"|"signaled"|"canceled"|"timed_out"|"lost"  lost: the sandbox was stopped, or its supervisor killed
-
----One of a job's two outputs, read like a file. Bytes come as they were written.
----@class daytona.JobOutput
----@field job daytona.Job
-local JobOutput = { __name = "daytona.JobOutput" }
-JobOutput.__index = JobOutput
-
----"output (id, stdout)"
-function JobOutput:__tostring()
-  return "output (" .. self.job.id .. ", " .. (self.file == "out" and "stdout" or "stderr") .. ")"
-end
-
-local function new_output(job, file, offset)
-  return setmetatable({
-    job = job, file = file, fetched = offset or 0, piece = FIRST_PIECE, buffer = line_buffer.new(), over = false,
-  }, JobOutput)
-end
-
--- The four lines of an answer, two of which may be long: found, not matched.
-local function take_apart(answer)
-  local _, head, state, out_size, err_size = answer:find("^([^\n]+)\n(%d+) (%d+)\n")
-  local middle = head and answer:find("\n", head + 1, true)
-  local last = middle and (answer:find("\n", middle + 1, true) or #answer + 1)
-  if not last or last < #answer then return nil end
-  return state, out_size, err_size, answer:sub(head + 1, middle - 1), answer:sub(middle + 1, last - 1)
-end
-
--- Looks once: the job's state, and news of `output`, if given. true, or nil, err.
-local function look(job, output, seconds, operation)
-  local out = output and output.file == "out" and output.fetched or nil
-  local err_offset = output and output.file == "err" and output.fetched or nil
-  local most = output and output.piece or 0
-  local from = output and output.fetched
-  local answer, err = run(job.sandbox, operation, job.id,
-    script.poll(job.id, out, err_offset, seconds, most), { seconds = seconds + 10 })
-  if not answer then return nil, err end
-  local state, out_size, err_size, out_text, err_text = take_apart(answer)
-  if not state then return strange(job.sandbox, operation, job.id, answer) end
-  job.result = outcome(state) or job.result
-  if not output or output.fetched ~= from then return true end -- another task was faster
-  local size = tonumber(out and out_size or err_size)
-  local data = base64.decode(out and out_text or err_text)
-  if not data then return strange(job.sandbox, operation, job.id, answer) end
-  output.buffer:push(data)
-  output.fetched = output.fetched + #data
-  output.over = job.result ~= nil and output.fetched >= size
-  local slice = loop.slice()
-  local largest = slice and math.max(FIRST_PIECE, math.floor(slice * DECODED)) or LARGEST_PIECE
-  output.piece = size > output.fetched and math.min(output.piece * 2, largest) or FIRST_PIECE
-  return true
-end
-
--- The same, through what may pass.
-local function patient_look(job, output, seconds, operation)
-  for try = 1, FAILED_LOOKS + 1 do
-    local fine, err = look(job, output, seconds, operation)
-    if fine then return true end
-    if not err.retryable or try > FAILED_LOOKS then return nil, err end
-    local slept, why = loop.sleep(err.retry_after or http.backoff(try))
-    if not slept then return nil, why end
-  end
-end
-
--- Fetches more: true, or false at the end, or nil, err.
-local function more(self)
-  if self.over then return false end
-  return patient_look(self.job, self, LOOK, "read")
-end
-
--- What a format takes of the buffer once `more` has nothing to add.
-local READ = {}
-
-function READ.line(self)
-  while true do
-    local line = self.buffer:line()
-    if line then return line end
-    local fine, err = more(self)
-    if fine == nil then return nil, err end
-    if not fine then return self.buffer:take(math.huge) end
-  end
-end
-
-function READ.all(self)
-  local most = self.job.sandbox:toolbox().max_bytes
-  while true do
-    if self.buffer.size > most then
-      return failure(self.job.sandbox, "read", self.job.id, "too_large", "too_large",
-        "the output is larger than allowed")
-    end
-    local fine, err = more(self)
-    if fine == nil then return nil, err end
-    if not fine then return self.buffer:take(math.huge) or "" end
-  end
-end
-
-function READ.bytes(self, n)
-  while true do
-    local data = self.buffer.size >= math.max(n, 1) and self.buffer:take(n)
-    if data then return data end
-    local fine, err = more(self)
-    if fine == nil then return nil, err end
-    if not fine then return self.buffer:take(n) end
-  end
-end
-
-function READ.number(self)
-  while true do
-    local ahead = self.buffer:ahead(numeral.LONGEST)
-    local space = #ahead:match("^%s*")
-    local text = numeral.beginning(ahead:sub(space + 1))
-    if space > 0 then self.buffer:take(space) end
-    local is_whole = space + #text < #ahead or #text == numeral.LONGEST
-    local fine, err = true, nil
-    if not is_whole then fine, err = more(self) end
-    if fine == nil then return nil, err end
-    if is_whole or not fine then
-      if text ~= "" then self.buffer:take(#text) end
-      return tonumber(text)
-    end
-  end
-end
-
-local function without_newline(line, err)
-  if line and line:sub(-1) == "\n" then line = line:sub(1, -2) end
-  return line, err
-end
-
-local function read_one(self, format)
-  local rested, stopped = loop.breathe()
-  if not rested then return nil, stopped end
-  if type(format) == "number" then
-    options.argument("read: the number of bytes", "count", format)
-    return READ.bytes(self, format)
-  end
-  local letter = formats.letter(format)
-  if letter == "l" then return without_newline(READ.line(self)) end
-  if letter == "L" then return READ.line(self) end
-  if letter == "n" then return READ.number(self) end
-  if letter == "a" then return READ.all(self) end
-  errors.misuse(1, "read: the format must be 'l', 'L', 'n', 'a' or a number of bytes")
-end
-
-local function read(self, ...)
-  local n = select("#", ...)
-  if n < 2 then return read_one(self, (...) or "l") end
-  return formats.read(read_one, self, n, ...)
-end
-
----Reads as `file:read` does: "l" a line (the default), "L" a line with its end, "n" a
----number, "a" all the rest, an integer that many bytes; several formats give several
----values. Waits for it. nil at the end, and where no number is. nil and an error when
----it could not be had; what was fetched is kept for the next call.
----@param ... "l"|"L"|"n"|"a"|integer
----@return string|number|nil
----@return daytona.Error|string|number|nil ...
-function JobOutput:read(...)
-  return read(self, ...)
-end
-
----The next piece of what was printed, as soon as there is any: not more than about
----a megabyte. nil at the end; nil, err.
----@return string?
----@return daytona.Error?
-function JobOutput:chunk()
-  while true do
-    local data = self.buffer:take(math.huge)
-    if data then return data end
-    local fine, err = more(self)
-    if not fine then return nil, err end
-  end
-end
-
-local function or_raise(value, err, ...)
-  if value == nil and err then errors.raise(err) end
-  return value, err, ...
-end
-
----Iterates over lines, or what else `read` takes, as `file:lines`. Raises errors.
----@param ... "l"|"L"|"n"|integer
----@return fun(): string|number|nil ...
-function JobOutput:lines(...)
-  local given = compat.pack(...)
-  return function() return or_raise(read(self, compat.unpack(given, 1, given.n))) end
-end
-
----Iterates over what is printed as it comes. Raises errors.
----@return fun(): string?
-function JobOutput:chunks()
-  return function() return or_raise(self:chunk()) end
-end
-
----How many bytes were read: where `sandbox:job(id, { offset = ... })` goes on.
----@return integer
-function JobOutput:tell()
-  return self.fetched - self.buffer.size
-end
 
 --- Jobs ------------------------------------------------------------------------------------
 
@@ -347,9 +54,16 @@ function Job:__tostring()
   return "job (" .. self.id .. ", " .. state .. ")"
 end
 
+---How a job ended.
+---@class daytona.JobResult
+---@field exit_code integer   128 + signal when it was killed by one; -1 when lost
+---@field signal? integer
+---@field reason "exited"|"signaled"|"canceled"|"timed_out"|"lost"  lost: the sandbox was stopped, or its supervisor killed
+---@field timed_out boolean   its time was over
+
 local function new_job(sandbox, id, command, offset, err_offset)
   local job = setmetatable({ id = id, command = command, sandbox = sandbox, closed = false }, Job)
-  job.stdout, job.stderr = new_output(job, "out", offset), new_output(job, "err", err_offset)
+  job.stdout, job.stderr = job_output.new(job, "out", offset), job_output.new(job, "err", err_offset)
   return job
 end
 
@@ -362,21 +76,27 @@ local function open_job(self, operation)
   if self.closed then errors.misuse(1, "%s: attempt to use a closed job", operation) end
 end
 
----Reads standard output: see daytona.JobOutput.read.
----@param ... "l"|"L"|"n"|"a"|integer
+---Reads standard output, as `file:read` does: "l" a line (the default), "L" a line with
+---its end, "n" a number, "a" all the rest, an integer that many bytes; several formats
+---give several values. Waits for it, with { timeout = seconds } at the end no longer
+---than that (kind "timeout"). nil at the end, and where no number is. nil and an error
+---when it could not be had; what has come is kept for the next call. Several tasks may
+---read: each gets what the others do not.
+---@param ... "l"|"L"|"n"|"a"|integer|{ timeout?: number }
 ---@return string|number|nil
 ---@return daytona.Error|string|number|nil ...
 function Job:read(...)
   open_job(self, "read")
-  return read(self.stdout, ...)
+  return reader.read(self.stdout, ...)
 end
 
----Iterates over the lines of standard output, as they are printed. Raises errors.
----@param ... "l"|"L"|"n"|integer
+---Iterates over the lines of standard output, or what else `read` takes, as they are
+---printed. Raises errors.
+---@param ... "l"|"L"|"n"|integer|{ timeout?: number }
 ---@return fun(): string|number|nil ...
 function Job:lines(...)
   open_job(self, "lines")
-  return JobOutput.lines(self.stdout, ...)
+  return reader.lines(self.stdout, ...)
 end
 
 --- Input -------------------------------------------------------------------------------------
@@ -451,17 +171,15 @@ function Job:wait(opts)
   local timeout = options.timeout("wait", opts)
   local deadline = timeout and timeout > 0 and loop.now() + timeout or nil
   while not self.result do
-    local left = deadline and deadline - loop.now() or LOOK
-    if left <= 0 then
+    local seconds = job_output.patience(deadline)
+    if not seconds then
       return failure(self.sandbox, "wait", self.id, "timeout", "wait",
         "the job was still running when the time was over")
     end
-    -- The last second is waited for here: over there it is counted in whole ones.
-    local fine, err = patient_look(self, nil, math.floor(math.min(left, LOOK)), "wait")
+    local fine, err = calls.look(self, nil, seconds, "wait")
     if not fine then return nil, err end
-    left = deadline and deadline - loop.now()
-    if not self.result and left and left > 0 and left < 1 then
-      local slept, why = loop.sleep(math.min(left, 0.1))
+    if not self.result and seconds == 0 then
+      local slept, why = loop.sleep(math.max(math.min(deadline - loop.now(), 0.1), 0))
       if not slept then return nil, why end
     end
   end
@@ -555,12 +273,6 @@ local function is_input(value)
   return type(value) == "boolean" or type(value) == "string", "true, false or a string"
 end
 
--- Whether the answer to its start was lost, or was not the script's.
-local function may_have_started(err)
-  return BROKE_OFF[err.code] or err.kind == "protocol" or err.kind == "too_large"
-    or (err.status or 0) >= 500
-end
-
 local POPEN = {
   cwd = "text", env = "map", id = "text", stdin = is_input, timeout = "seconds", stderr = { "stdout", "apart" },
 }
@@ -615,7 +327,7 @@ function M.popen(self, command, opts)
     seconds = process.whole_seconds("popen", opts.timeout or 0), merge = opts.stderr == "stdout",
   }, { cwd = opts.cwd, secrets = secrets, on_abandon = undo })
   if not answer then
-    if may_have_started(err) then loop.shield(undo) end
+    if calls.may_have_run(err) then loop.shield(undo) end
     return nil, err
   end
   if answer:find("^exists") then
@@ -640,7 +352,7 @@ function M.job(self, id, opts)
   check_id("job: the id", id)
   opts = options.check("job", TAKE_UP, opts)
   local job = new_job(self, id, nil, opts.offset, opts.stderr_offset)
-  local fine, err = look(job, nil, 0, "job")
+  local fine, err = calls.look(job, nil, 0, "job")
   if not fine then return nil, err end
   job.has_input = true
   return job

@@ -1,0 +1,171 @@
+-- The requests of jobs: a script of job_script.lua goes to the sandbox's shell, and what
+-- it printed is taken apart. All but signals may be sent twice and do their work once, so
+-- they are sent again where an answer breaks off.
+
+local base64 = require "daytona.base.base64"
+local errors = require "daytona.base.errors"
+local http = require "daytona.http"
+local loop = require "daytona.loop"
+local process = require "daytona.toolbox.process"
+local script = require "daytona.toolbox.job_script"
+
+local job_calls = {}
+
+-- Seconds that a call may take.
+local CALL_TIMEOUT = 30
+
+-- So many looks may fail in a row, when trying again may help.
+local FAILED_LOOKS = 5
+
+-- So often a script is sent again whose answer broke off.
+local TRUNCATED_TRIES = 2
+
+function job_calls.failure(sandbox, operation, id, kind, code, message)
+  return nil, errors.new {
+    kind = kind, code = code, operation = operation, sandbox = sandbox, what = id, message = message,
+  }
+end
+
+local failure = job_calls.failure
+
+-- Ways in which an answer breaks off.
+local BROKE_OFF = { truncated = true, reset = true }
+
+---Whether a script may have done its work although its answer was lost, or was not its
+---own.
+---@param err daytona.Error
+---@return boolean
+function job_calls.may_have_run(err)
+  return BROKE_OFF[err.code] or err.kind == "protocol" or err.kind == "too_large"
+    or (err.status or 0) >= 500
+end
+
+-- Sends a script, again when its answer broke off: all but signals may come twice.
+local function send(connection, request)
+  for _ = 1, TRUNCATED_TRIES do
+    local response, err = http.request(connection, request)
+    if response or not BROKE_OFF[err.code] or not request.safe then return response, err end
+  end
+  return http.request(connection, request)
+end
+
+---Runs a script of job_script.lua. What it printed, or nil, err.
+---@param sandbox daytona.Sandbox
+---@param operation string  for errors
+---@param id? string        of the job, for errors
+---@param text string
+---@param o? { seconds?: number, cwd?: string, secrets?: string[], once?: boolean, on_abandon?: function }  once: not to be repeated
+---@return string?
+---@return daytona.Error?
+function job_calls.run(sandbox, operation, id, text, o)
+  o = o or {}
+  local connection, err = sandbox:toolbox()
+  if not connection then return nil, err end
+  local seconds = math.ceil(o.seconds or CALL_TIMEOUT)
+  local response
+  response, err = send(connection, {
+    method = "POST", path = "/process/execute", answer = "object", operation = operation, sandbox = sandbox,
+    what = id, json = { command = text, timeout = seconds, cwd = o.cwd }, timeout = seconds + 5,
+    safe = not o.once, secrets = o.secrets, on_abandon = o.on_abandon,
+  })
+  if not response then
+    if err.kind == "process_timeout" then err.kind = "timeout" end
+    return nil, err
+  end
+  local result = response.json.result
+  if type(result) ~= "string" then
+    return failure(sandbox, operation, id, "protocol", "json", "the answer is not what a command gives")
+  end
+  local kind = response.json.exitCode == -1 and process.start_failure(result)
+  if kind then
+    return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", process.start_message(result, o.cwd))
+  end
+  if result:find("^gone") then
+    return failure(sandbox, operation, id, "not_found", "JOB_NOT_FOUND", "there is no such job")
+  end
+  return result
+end
+
+-- What a script could not do, in the system's words: "failed <words>".
+local function not_done(sandbox, operation, id, answer)
+  local why = errors.one_line(answer:match "^failed(.*)" or "")
+  local kind = why:find("ermission denied", 1, true) and "forbidden" or "io"
+  if why == "" then why = "what the job needs cannot be written" end
+  return failure(sandbox, operation, id, kind, "JOB_FAILED", why)
+end
+
+---The error for an answer that says what went wrong, or that no script of ours gives.
+function job_calls.strange(sandbox, operation, id, answer)
+  if answer:find "^failed" then return not_done(sandbox, operation, id, answer) end
+  local said = process.last_line(answer:sub(1, 1000))
+  return failure(sandbox, operation, id, "protocol", "JOB_FAILED",
+    said ~= "" and "the sandbox's shell answered: " .. said or "the sandbox's shell did not answer")
+end
+
+---"exited 3 0" as what happened; nil while it runs.
+---@param state string
+---@return daytona.JobResult?
+function job_calls.outcome(state)
+  local reason, code, signal = state:match("^(%a[%a_]*) (%-?%d+) (%d+)$")
+  if not reason then return nil end
+  signal = tonumber(signal)
+  return {
+    reason = reason, exit_code = tonumber(code), signal = signal > 0 and signal or nil,
+    timed_out = reason == "timed_out",
+  }
+end
+
+--- Looking --------------------------------------------------------------------------------
+
+-- The four lines of an answer, two of which may be long: found, not matched.
+local function take_apart(answer)
+  local _, head, state, out_size, err_size = answer:find("^([^\n]+)\n(%d+) (%d+)\n")
+  local middle = head and answer:find("\n", head + 1, true)
+  local last = middle and (answer:find("\n", middle + 1, true) or #answer + 1)
+  if not last or last < #answer then return nil end
+  return state, out_size, err_size, answer:sub(head + 1, middle - 1), answer:sub(middle + 1, last - 1)
+end
+
+---What is to be fetched of a job's output: "out" or "err", from an offset on, so many
+---bytes at most.
+---@class daytona.JobRange
+---@field file "out"|"err"
+---@field offset integer
+---@field most integer
+
+-- Looks once: the job's state, and news of an output, if asked for.
+local function look(job, range, seconds, operation)
+  local out = range and range.file == "out" and range.offset or nil
+  local err_offset = range and range.file == "err" and range.offset or nil
+  local answer, err = job_calls.run(job.sandbox, operation, job.id,
+    script.poll(job.id, out, err_offset, seconds, range and range.most or 0), { seconds = seconds + 10 })
+  if not answer then return nil, err end
+  local state, out_size, err_size, out_text, err_text = take_apart(answer)
+  if not state then return job_calls.strange(job.sandbox, operation, job.id, answer) end
+  job.result = job_calls.outcome(state) or job.result
+  if not range then return "" end
+  local data = base64.decode(out and out_text or err_text)
+  if not data then return job_calls.strange(job.sandbox, operation, job.id, answer) end
+  return data, tonumber(out and out_size or err_size)
+end
+
+---Looks at a job, through what may pass: notes its `result` when it has ended, and
+---returns what is new of an output ("" without) and how large that is by now. nil, err.
+---@param job daytona.Job
+---@param range? daytona.JobRange
+---@param seconds integer    that there may be to wait for news
+---@param operation string   for errors
+---@return string?
+---@return integer|daytona.Error|nil
+function job_calls.look(job, range, seconds, operation)
+  for try = 1, FAILED_LOOKS + 1 do
+    local data, size = look(job, range, seconds, operation)
+    if data then return data, size end
+    local err = size
+    if not err.retryable or try > FAILED_LOOKS then return nil, err end
+    local slept, why = loop.sleep(err.retry_after or http.backoff(try))
+    if not slept then return nil, why end
+  end
+end
+
+return job_calls

@@ -1,0 +1,96 @@
+-- What a job prints: two files over there, each fetched one request at a time, which is
+-- answered as soon as there is something new. So a lost connection loses nothing.
+
+local calls = require "daytona.toolbox.job_calls"
+local line_buffer = require "daytona.base.line_buffer"
+local loop = require "daytona.loop"
+local reader = require "daytona.toolbox.reader"
+
+local job_output = {}
+
+-- Seconds that one look waits for news (proxies cut quiet requests after 30).
+local LOOK = 20
+
+-- Bytes in one answer: first, and when there is more and more. So many can be decoded
+-- in a second, which must not hold the host up.
+local FIRST_PIECE, LARGEST_PIECE, DECODED = 64 * 1024, 1024 * 1024, 128 * 1024 * 1024
+
+---One of a job's two outputs, read like a file. Bytes come as they were written.
+---@class daytona.JobOutput
+---@field job daytona.Job
+---@field package file "out"|"err"
+---@field package fetched integer  bytes that have come
+---@field package piece integer    bytes to ask for
+---@field package over boolean     that was all
+---@field package buffer daytona.LineBuffer
+local JobOutput = { __name = "daytona.JobOutput" }
+JobOutput.__index = JobOutput
+
+---"output (id, stdout)"
+function JobOutput:__tostring()
+  return "output (" .. self.job.id .. ", " .. (self.file == "out" and "stdout" or "stderr") .. ")"
+end
+
+---@param job daytona.Job
+---@param file "out"|"err"
+---@param offset? integer  where reading begins
+---@return daytona.JobOutput
+function job_output.new(job, file, offset)
+  return setmetatable({
+    job = job, file = file, fetched = offset or 0, piece = FIRST_PIECE, buffer = line_buffer.new(), over = false,
+  }, JobOutput)
+end
+
+--- As a source of toolbox/reader.lua --------------------------------------------------------
+
+function JobOutput:subject()
+  return self.job.sandbox, self.job.id
+end
+
+function JobOutput:most()
+  return self.job.sandbox:toolbox().max_bytes
+end
+
+-- Larger pieces as long as there is more than fits.
+local function next_piece(self, size)
+  if size <= self.fetched then return FIRST_PIECE end
+  local slice = loop.slice()
+  local largest = slice and math.max(FIRST_PIECE, math.floor(slice * DECODED)) or LARGEST_PIECE
+  return math.min(self.piece * 2, largest)
+end
+
+---Seconds, as whole ones are counted over there, that a look may wait; less than one is
+---slept here. nil, err when the deadline has passed.
+---@param deadline? number
+---@return integer?
+function job_output.patience(deadline)
+  local left = deadline and deadline - loop.now() or LOOK
+  if left <= 0 then return nil end
+  return math.floor(math.min(left, LOOK))
+end
+
+function JobOutput:fill(deadline)
+  if self.over then return false end
+  local seconds = job_output.patience(deadline)
+  if not seconds then return reader.too_late(self) end
+  local range = { file = self.file, offset = self.fetched, most = self.piece }
+  local data, size = calls.look(self.job, range, seconds, "read")
+  if not data then return nil, size end
+  self.buffer:push(data)
+  self.fetched = self.fetched + #data
+  self.over = self.job.result ~= nil and self.fetched >= size
+  self.piece = next_piece(self, size)
+  if data == "" and seconds == 0 and not self.over then return loop.sleep(0.05) end
+  return true
+end
+
+JobOutput.read, JobOutput.lines = reader.read, reader.lines
+JobOutput.chunk, JobOutput.chunks = reader.chunk, reader.chunks
+
+---How many bytes were read: where `sandbox:job(id, { offset = ... })` goes on.
+---@return integer
+function JobOutput:tell()
+  return self.fetched - self.buffer.size
+end
+
+return job_output
