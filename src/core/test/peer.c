@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,19 @@ struct peer {
 
 /* --- the listening side ------------------------------------------------------------ */
 
+/* Signals are the tests' business: one that came to a peer's thread would end an
+   accept or a recv, and with it the peer. */
+static void start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+  sigset_t all, before;
+
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  if(pthread_create(thread, NULL, run, arg))
+    abort();
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void *serve(void *connection)
 {
   struct connection *c = connection;
@@ -63,7 +77,7 @@ static void take_connection(struct peer *p, int fd)
     c->fd = fd;
     c->n = p->count + 1;
     p->connections[p->count++] = c;
-    pthread_create(&c->thread, NULL, serve, c);
+    start_thread(&c->thread, serve, c);
   }
   pthread_mutex_unlock(&p->lock);
 }
@@ -97,7 +111,7 @@ struct peer *peer_open(peer_script *script, void *data)
      getsockname(p->fd, (void *)&a, &size))
     abort();
   p->port = ntohs(a.sin_port);
-  pthread_create(&p->thread, NULL, listen_on, p);
+  start_thread(&p->thread, listen_on, p);
   return p;
 }
 

@@ -93,7 +93,8 @@ static void test_resolving(struct dt_engine *e)
   r.timeout = 60;
   r.connect_timeout = SOON;
   expect_late(e, &r, DT_CONNECT_TIMEOUT, "");
-  CHECK(slow_lookups_running() == 2); /* nobody waited for them */
+  CHECK(slow_lookups_running() == 2 || /* nobody waited for them */
+        slow_lookups_running() == 4);  /* newer versions: A and AAAA apart */
   slow_lookups_end(1);
 }
 

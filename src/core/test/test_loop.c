@@ -240,6 +240,38 @@ static void test_idle(struct peer *p, struct peer *silent)
   dt_engine_free(e);
 }
 
+/* Nor one whose transfer waits for the answer when a name was looked up before it,
+   or is still being looked up. */
+static void test_idle_lookup(struct peer *silent)
+{
+  struct dt_engine *e = engine_open(0);
+  struct dt_request r = REQUEST("http://slow.test/");
+  struct dt_engine_stats before, after;
+  struct dt_transfer *t, *rest;
+  int i;
+
+  slow_lookups_end(0);
+  t = begin(e, &r);
+  r.url = peer_url(silent, "/");
+  rest = begin(e, &r);
+  while(!slow_lookups_running())
+    dt_engine_poll(e, 0.01, NULL);
+  for(i = 0; i < 2; i++) {
+    double until = dt_now() + 0.5;
+
+    dt_engine_get_stats(e, &before);
+    while(dt_now() < until)
+      dt_engine_poll(e, until - dt_now(), NULL);
+    dt_engine_get_stats(e, &after);
+    CHECK(after.polls < before.polls + 40); /* older versions look by a timer */
+    slow_lookups_end(1);
+    CHECK(finish(e, t)->code == DT_RESOLVE);
+  }
+  dt_transfer_free(t);
+  dt_transfer_free(rest);
+  dt_engine_free(e);
+}
+
 static void test_poll_time(void)
 {
   struct dt_engine *e = engine_open(0);
@@ -278,6 +310,7 @@ static void test_signal(void)
   kill(child, SIGKILL);
   while(waitpid(child, NULL, 0) != child)
     ;
+  signal(SIGUSR1, SIG_IGN); /* drops one that is still pending */
   sigaction(SIGUSR1, &old, NULL);
   dt_engine_free(e);
 }
@@ -413,8 +446,8 @@ static void test_await(struct peer *p, struct peer *silent)
   dt_transfer_result(t, &result);
   CHECK(result.done && result.status == 200);
   dt_transfer_free(t);
+  before = dt_now(); /* await counts from when the engine was last used */
   t = begin(e, &rest);
-  before = dt_now();
   CHECK(dt_transfer_await(t, 0.05) == 0);
   CHECK(dt_now() - before >= 0.05);
   other = begin(e, &r);
@@ -440,6 +473,7 @@ void test_loop(void)
   test_alarm();
   test_alarm_at_work();
   test_idle(p, silent);
+  test_idle_lookup(silent);
   test_poll_time();
   test_signal();
   test_budget();
