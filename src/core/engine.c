@@ -53,7 +53,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *engine,
   if(!interest)
     forget_ready(e, fd);
   if(dt_pollset_set(e->pollset, fd, interest)) {
-    e->nomem = errno == ENOMEM || errno == ENOSPC;
+    e->nomem |= errno == ENOMEM || errno == ENOSPC;
+    e->broken = 1; /* libcurl gives the multi handle up, and may not say so */
     return -1;
   }
   return 0;
@@ -125,7 +126,9 @@ static int multi_rebuild(struct dt_engine *e)
 {
   int code = e->nomem ? DT_NOMEM : DT_INTERNAL;
 
-  multi_close(e, code, "the transfers of this process had to be given up");
+  multi_close(e, code, e->nomem
+                         ? "out of memory"
+                         : "the transfers of this process had to be given up");
   e->broken = e->nomem = 0;
   if(multi_open(e))
     code = DT_NOMEM;
@@ -230,7 +233,7 @@ void dt_engine_free(struct dt_engine *e)
   if(!e)
     return;
   if(dt_engine_is_ours(e)) {
-    dt_sigpipe_block(&pipe, e->tls);
+    dt_sigpipe_block(&pipe, e->pipes);
     let_go_of_transfers(e);
     dt_ws_leave(e, 0);
     multi_close(e, DT_CANCELED, NULL);
@@ -349,8 +352,10 @@ static void socket_action(struct dt_engine *e, curl_socket_t fd, int mask)
   int running;
   CURLMcode rc = curl_multi_socket_action(e->multi, fd, mask, &running);
 
-  if(rc && rc != CURLM_BAD_SOCKET)
+  if(rc && rc != CURLM_BAD_SOCKET) {
+    e->nomem |= rc == CURLM_OUT_OF_MEMORY;
     e->broken = 1;
+  }
   e->now = dt_now();
 }
 
@@ -366,10 +371,27 @@ int dt_engine_is_spent(struct dt_engine *e)
   return is_over(e);
 }
 
+static int is_8_20(struct dt_engine *e)
+{
+  if(!e->libcurl)
+    e->libcurl = curl_version_info(CURLVERSION_NOW)->version_num;
+  return e->libcurl >= 0x081400 && e->libcurl < 0x081500;
+}
+
+/* libcurl 8.20.0 watches the descriptor that its resolver wakes it up by, and
+   leaves emptying it to curl_multi_poll. Emptied before the sockets are looked
+   at, what wakes it meanwhile is not lost. */
+static void empty_wakeup(struct dt_engine *e)
+{
+  if(e->batch_at < e->batch_size && is_8_20(e))
+    (void)curl_multi_poll(e->multi, NULL, 0, 0, NULL);
+}
+
 /* What is left when the budget is spent is the first thing of the next step,
    so no socket is passed over for ever. */
 static void run_sockets(struct dt_engine *e)
 {
+  empty_wakeup(e);
   while(e->batch_at < e->batch_size && !e->broken && !is_over(e)) {
     struct dt_ready r = e->batch[e->batch_at++];
     struct dt_ws *ws = dt_ws_at(e, r.fd);
@@ -393,6 +415,19 @@ static void run_timer(struct dt_engine *e)
   socket_action(e, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* Hands out what libcurl held back meanwhile. Where that fails, older versions
+   say so here and nowhere else, newer ones only when the peer says more. */
+static void unpause(struct dt_transfer *t)
+{
+  CURLcode rc = curl_easy_pause(t->handle->easy,
+                                (t->recv_paused ? CURLPAUSE_RECV : 0) |
+                                  (t->send_paused ? CURLPAUSE_SEND : 0));
+
+  t->engine->now = dt_now();
+  if(rc || t->code)
+    dt_transfer_complete(t, rc ? rc : CURLE_WRITE_ERROR);
+}
+
 static void run_resumes(struct dt_engine *e)
 {
   while(!dt_link_alone(&e->resuming) && !is_over(e)) {
@@ -404,10 +439,7 @@ static void run_resumes(struct dt_engine *e)
       continue;
     e->activity++;
     t->last_activity = e->now;
-    (void)curl_easy_pause(t->handle->easy,
-                          (t->recv_paused ? CURLPAUSE_RECV : 0) |
-                            (t->send_paused ? CURLPAUSE_SEND : 0));
-    e->now = dt_now();
+    unpause(t);
   }
 }
 
@@ -463,13 +495,6 @@ static void run_starts(struct dt_engine *e)
   }
 }
 
-static int is_8_20(struct dt_engine *e)
-{
-  if(!e->libcurl)
-    e->libcurl = curl_version_info(CURLVERSION_NOW)->version_num;
-  return e->libcurl >= 0x081400 && e->libcurl < 0x081500;
-}
-
 /* libcurl 8.20.0 stays "due" for ever once its resolver was used, until
    curl_multi_poll is called; whatever else might make it spin is held back. */
 static void guard_against_spinning(struct dt_engine *e, uint64_t before)
@@ -514,8 +539,9 @@ static int work(struct dt_engine *e, double limit)
   int code = DT_OK;
 
   e->limit = limit;
+  e->delivered = 0;
   e->turn = !e->turn;
-  dt_sigpipe_block(&pipe, e->tls);
+  dt_sigpipe_block(&pipe, e->pipes);
   if(!e->multi)
     code = multi_open(e);
   if(!code)

@@ -41,6 +41,7 @@
 #define DT_QUEUE_HIGH  (1024 * 1024) /* a chunk queue is full */
 #define DT_QUEUE_LOW   (256 * 1024)  /* and has room again */
 #define DT_HEADERS_MAX (256 * 1024)
+#define DT_HEADERS_TOO_LONG "the answer's headers are too long"
 #define DT_ERROR_BODY  (64 * 1024) /* kept of a body that no sink wants */
 
 /* Where a URL's origin stands in its text. */
@@ -85,12 +86,14 @@ struct dt_engine {
   struct dt_profile *profile; /* for requests without one */
   unsigned max_connections;
   int watched;       /* dt_engine_fd was asked for */
-  int tls;           /* TLS was ever used */
+  int pipes;         /* SIGPIPE may come of it: TLS was ever used, or a sink that
+                        is no file */
   unsigned libcurl;  /* its version, once it matters; 0: not known yet */
   int broken;        /* the multi handle failed; it must be rebuilt */
   int nomem;         /* a poll-set callback ran out of memory */
   double now;        /* of the step */
   double limit;      /* when the step's budget is spent; 0: none */
+  int delivered;     /* a block of an answer went to its sink in this step */
   int turn;          /* whether sockets or resumes come first in a step */
   double curl_due;   /* when libcurl wants to be called; negative: never */
   double alarm;      /* 0: none */
@@ -204,6 +207,8 @@ struct dt_transfer {
   int64_t announced; /* length; -1: unknown */
   char *header_block;
   size_t header_size, header_room;
+  size_t trailer_size;
+  const char *odd; /* why a callback refused the answer as DT_PROTOCOL */
   char *memory;
   size_t memory_size, memory_room;
   struct dt_chunk_queue in;

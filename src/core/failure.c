@@ -6,6 +6,7 @@
 #include "engine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *dt_code_name(int code)
@@ -23,10 +24,30 @@ const char *dt_code_name(int code)
   return names[-code];
 }
 
-/* Too long a header makes libcurl 7.x say "out of memory". */
-static int in_headers(const struct dt_transfer *t)
+/* libcurl reads no longer lines of headers. */
+#define LINE_MAX_SIZE (100 * 1024)
+
+/* CURLE_TOO_LARGE of libcurl 8.6.0, which may be newer than its headers here. */
+#define TOO_LARGE 100
+
+/* Until 8.6.0 libcurl says "out of memory" of too long a line of the headers, too.
+   It is not true then: there is memory for a line. */
+static int is_long_line(const struct dt_transfer *t, CURLcode rc)
 {
-  return t->answer_started && !t->answered;
+  void *volatile line; /* or the compiler believes in it without trying */
+
+  if(rc != CURLE_OUT_OF_MEMORY || !t->answer_started || t->answered ||
+     curl_version_info(CURLVERSION_NOW)->version_num >= 0x080600)
+    return 0;
+  line = malloc(LINE_MAX_SIZE);
+  free(line);
+  return line != NULL;
+}
+
+static int are_long_headers(const struct dt_transfer *t, CURLcode rc)
+{
+  return (int)rc == TOO_LARGE || is_long_line(t, rc) ||
+         strstr(t->handle->error, "Too large response headers") != NULL;
 }
 
 /* A proxy that was asked for a tunnel and refused. */
@@ -41,8 +62,7 @@ static int proxy_refused(const struct dt_transfer *t)
 /* The connection broke while data was on its way. */
 static int broken_code(const struct dt_transfer *t)
 {
-  if(strstr(t->handle->error, "chunk") ||
-     strstr(t->handle->error, "Too large response headers"))
+  if(strstr(t->handle->error, "chunk"))
     return DT_PROTOCOL;
   if(proxy_refused(t))
     return DT_CONNECT;
@@ -105,11 +125,13 @@ int dt_connect_failure(CURL *easy, CURLcode rc)
 /* What libcurl's verdict means where it was the first connection's. */
 static int verdict_code(const struct dt_transfer *t, CURLcode rc)
 {
+  if(are_long_headers(t, rc))
+    return DT_PROTOCOL;
   switch(rc) {
   case CURLE_OK:
     return t->answered ? DT_OK : DT_RESET;
   case CURLE_OUT_OF_MEMORY:
-    return in_headers(t) ? DT_PROTOCOL : DT_NOMEM;
+    return DT_NOMEM;
   case CURLE_OPERATION_TIMEDOUT:
     return t->request_sent ? broken_code(t) : DT_CONNECT_TIMEOUT;
   case CURLE_GOT_NOTHING:
@@ -194,8 +216,10 @@ void dt_failure_message(const struct dt_transfer *t, int code, CURLcode rc,
   default:
     break;
   }
-  if(code == DT_PROTOCOL && t->code)
-    snprintf(text, size, "the answer's headers are not understood");
+  if(code == DT_PROTOCOL && t->odd)
+    snprintf(text, size, "%s", t->odd);
+  else if(code == DT_PROTOCOL && are_long_headers(t, rc))
+    snprintf(text, size, DT_HEADERS_TOO_LONG);
   else if(code == DT_RESET && (rc == CURLE_OK || t->code))
     snprintf(text, size, "the connection was closed before the answer");
   else if(is_resend_failure(t, rc))

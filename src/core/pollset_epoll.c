@@ -129,6 +129,13 @@ static void forget(struct dt_pollset *p, int fd)
   p->watches[fd].known = 0;
 }
 
+/* What nobody is interested in stays as it is: there is nothing to take back, or
+   it is a kept connection that can only become readable. */
+static int may_stay(const struct watch *w)
+{
+  return !w->known || (w->lasting && w->known == DT_POLL_IN);
+}
+
 int dt_pollset_set(struct dt_pollset *p, int fd, unsigned interest)
 {
   struct watch *w;
@@ -138,7 +145,7 @@ int dt_pollset_set(struct dt_pollset *p, int fd, unsigned interest)
     return -1;
   w = &p->watches[fd];
   w->wanted = (unsigned char)interest;
-  if(interest ? w->lasting && interest == w->known : w->lasting || !w->known)
+  if(interest ? w->lasting && interest == w->known : may_stay(w))
     return 0;
   if(interest & DT_POLL_IN)
     events |= EPOLLIN;

@@ -48,6 +48,13 @@ static int append(char **memory, size_t *used, size_t *room, const char *data,
 
 /* --- headers ------------------------------------------------------------------------- */
 
+/* The answer is refused; the text says why. */
+static int odd(struct dt_transfer *t, const char *why)
+{
+  t->odd = why;
+  return DT_PROTOCOL;
+}
+
 /* Each answer begins anew: what an informational one said is forgotten. */
 static int status_line(struct dt_transfer *t, const char *line, size_t size)
 {
@@ -58,7 +65,7 @@ static int status_line(struct dt_transfer *t, const char *line, size_t size)
   t->status = 0;
   for(i = 1; i <= 3; i++) {
     if(left <= (size_t)i || space[i] < '0' || space[i] > '9')
-      return DT_PROTOCOL;
+      return odd(t, "the answer's status line is not understood");
     t->status = t->status * 10 + (space[i] - '0');
   }
   t->in_headers = 1;
@@ -87,17 +94,22 @@ static int64_t parse_length(const char *s, const char *end)
   return digits && s == end ? n : -1;
 }
 
-static void note_length(struct dt_transfer *t, const char *line, size_t size)
+/* Two lengths would leave it to each reader where the answer ends. */
+static int note_length(struct dt_transfer *t, const char *line, size_t size)
 {
   static const char name[] = "Content-Length";
+  int64_t before = t->announced;
   char first = (char)(*line | 32);
 
   if(first != 'c' && first != 't')
-    return; /* most */
-  if(dt_text_header_is(line, size, name))
+    return DT_OK; /* most */
+  if(dt_text_header_is(line, size, name)) {
     t->announced = parse_length(line + sizeof(name), line + size);
-  else if(dt_text_header_is(line, size, "Transfer-Encoding"))
+    if(before >= 0 && t->announced != before)
+      return odd(t, "the answer announces two different lengths");
+  } else if(dt_text_header_is(line, size, "Transfer-Encoding"))
     t->chunked = 1;
+  return DT_OK;
 }
 
 /* All headers of the final answer are there: where will the body go? */
@@ -123,12 +135,22 @@ static int answer_begins(struct dt_transfer *t)
   return reserve(&t->memory, &t->memory_room, expected) ? DT_NOMEM : DT_OK;
 }
 
-/* One line, or the blank one that ends them. Trailers, which come after the
-   body, are not kept. */
+/* They come after the body, and are not kept here; but libcurl keeps them. */
+static int trailer_line(struct dt_transfer *t, size_t size)
+{
+  t->trailer_size += size;
+  return t->trailer_size > DT_HEADERS_MAX
+           ? odd(t, "the answer's trailers are too long")
+           : DT_OK;
+}
+
+/* One line, or the blank one that ends them. */
 static int header_line(struct dt_transfer *t, const char *line, size_t size)
 {
+  int code;
+
   if(t->answered)
-    return DT_OK;
+    return trailer_line(t, size);
   if(!t->in_headers)
     return status_line(t, line, size);
   if(*line == '\r' || *line == '\n') {
@@ -136,8 +158,10 @@ static int header_line(struct dt_transfer *t, const char *line, size_t size)
     return t->status >= 200 ? answer_begins(t) : DT_OK;
   }
   if(t->header_size + size > DT_HEADERS_MAX)
-    return DT_PROTOCOL;
-  note_length(t, line, size);
+    return odd(t, DT_HEADERS_TOO_LONG);
+  code = note_length(t, line, size);
+  if(code)
+    return code;
   if(append(&t->header_block, &t->header_size, &t->header_room, line, size))
     return DT_NOMEM;
   return DT_OK;
@@ -211,7 +235,7 @@ static int to_sink(struct dt_transfer *t, const char *data, size_t size)
   const struct dt_order *o = &t->order;
 
   if(!t->answered)
-    return DT_PROTOCOL;
+    return odd(t, "the answer has a body before its headers");
   if(!t->to_sink)
     return to_error_body(t, data, size);
   if(o->max_bytes && size > o->max_bytes - t->received)
@@ -222,13 +246,16 @@ static int to_sink(struct dt_transfer *t, const char *data, size_t size)
 }
 
 /* libcurl would read on for as long as the peer is fast. The rest of the budget
-   is the host's: the next step goes on. */
+   is the host's: the next step goes on. One block a step gets through, however
+   small the budget is. */
 static int must_pause(struct dt_transfer *t)
 {
+  struct dt_engine *e = t->engine;
+
   if(t->in.size >= DT_QUEUE_HIGH)
     t->recv_paused = 1;
-  else if(dt_engine_is_spent(t->engine))
-    dt_link_ensure(&t->engine->resuming, &t->resume);
+  else if(e->delivered && dt_engine_is_spent(e))
+    dt_link_ensure(&e->resuming, &t->resume);
   else
     return 0;
   return 1;
@@ -244,6 +271,7 @@ size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
   if(must_pause(t))
     return CURL_WRITEFUNC_PAUSE;
   dt_engine_touch(t);
+  t->engine->delivered = 1;
   code = to_sink(t, data, size * n);
   if(code) {
     t->code = code;

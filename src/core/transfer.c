@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* --- deadlines --------------------------------------------------------------------- */
@@ -118,6 +119,15 @@ static int start(struct dt_engine *e, const struct dt_request *r,
   return DT_OK;
 }
 
+/* Whoever reads from a pipe, or a socket, may leave. */
+static int may_break(const struct dt_request *r)
+{
+  struct stat about;
+
+  return r->sink == DT_SINK_FD &&
+         (fstat(r->sink_fd, &about) || !S_ISREG(about.st_mode));
+}
+
 int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
                       struct dt_transfer **out, const char **what)
 {
@@ -136,7 +146,7 @@ int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
   dt_link_append(&e->transfers, &t->all);
   dt_origin_enqueue(e, t);
   set_deadline(t);
-  e->tls |= t->order.origin.tls || t->profile->tls_proxy;
+  e->pipes |= t->order.origin.tls || t->profile->tls_proxy || may_break(r);
   e->stats.started++;
   dt_engine_sync(e);
   return DT_OK;
@@ -253,7 +263,7 @@ void dt_transfer_cancel(struct dt_transfer *t)
 
   if(!e || t->state == DT_DONE || !dt_engine_is_ours(e))
     return;
-  dt_sigpipe_block(&pipe, e->tls);
+  dt_sigpipe_block(&pipe, e->pipes);
   e->now = dt_now();
   dt_transfer_end(t, DT_CANCELED, "canceled");
   dt_sigpipe_restore(&pipe);

@@ -389,7 +389,7 @@ static void receive(struct dt_ws *ws)
 {
   int i;
 
-  for(i = 0; i < READS && !dt_engine_is_spent(ws->engine); i++) {
+  for(i = 0; i < READS && !(i && dt_engine_is_spent(ws->engine)); i++) {
     ws->paused = should_pause(ws);
     if(ws->paused || !read_some(ws))
       return;
@@ -554,6 +554,7 @@ static void begin(struct dt_ws *ws)
 void dt_ws_run(struct dt_engine *e)
 {
   struct dt_link turn;
+  int moved = 0; /* one gets its turn, however small the budget is */
 
   /* those that come back have to wait for the next turn */
   dt_link_init(&turn);
@@ -567,7 +568,7 @@ void dt_ws_run(struct dt_engine *e)
     struct dt_ws *ws = DT_OF(turn.next, struct dt_ws, work);
 
     dt_link_remove(&ws->work);
-    if(e->broken || dt_engine_is_spent(e)) {
+    if(e->broken || (moved++ && dt_engine_is_spent(e))) {
       dt_link_append(&e->socket_work, &ws->work);
       continue;
     }
@@ -754,7 +755,7 @@ int dt_ws_open(struct dt_engine *e, const struct dt_ws_options *o,
     return code;
   }
   set_times(ws, o);
-  e->tls |= ws->tls || ws->profile->tls_proxy;
+  e->pipes |= ws->tls || ws->profile->tls_proxy;
   e->stats.started++;
   dt_link_append(&e->sockets, &ws->all);
   dt_link_append(&e->socket_work, &ws->work);
@@ -821,7 +822,7 @@ void dt_ws_cancel(struct dt_ws *ws)
 
   if(!e || ws->state == DONE || !dt_engine_is_ours(e))
     return;
-  dt_sigpipe_block(&pipe, e->tls);
+  dt_sigpipe_block(&pipe, e->pipes);
   end(ws, DT_CANCELED, "canceled");
   dt_sigpipe_restore(&pipe);
   dt_engine_sync(e);
@@ -909,7 +910,7 @@ static void flush(struct dt_ws *ws)
 
   if(ws->state != OPEN || ws->blocked)
     return;
-  dt_sigpipe_block(&pipe, e->tls);
+  dt_sigpipe_block(&pipe, e->pipes);
   e->now = dt_now();
   send_frames(ws);
   if(ws->state == OPEN && set_interest(ws))

@@ -182,8 +182,12 @@ static void test_huge_headers(struct dt_engine *e)
   for(kind = 1; kind <= 2; kind++) {
     struct peer *p = peer_open(huge_headers, &kind);
     struct dt_request r = REQUEST(peer_url(p, "/"));
+    struct dt_transfer *t;
 
-    CHECK(fetch(e, &r, NULL) == DT_PROTOCOL);
+    t = begin(e, &r);
+    CHECK(finish(e, t)->code == DT_PROTOCOL);
+    CHECK(contains(finish(e, t)->message, "headers are too long"));
+    dt_transfer_free(t);
     peer_close(p);
   }
 }

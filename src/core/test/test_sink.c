@@ -14,8 +14,8 @@
 
 #define BIG (8 * 1024 * 1024 + 5)
 
-/* /N/STATUS: N bytes, announced; /N/STATUS/chunked: not announced. The bytes
-   count from a to z. */
+/* /N/STATUS: N bytes, announced; /N/STATUS/chunked: not announced; /N/STATUS/open:
+   until the connection is closed. The bytes count from a to z. */
 static void measured(struct peer *p, int fd, int n)
 {
   struct peer_request *r = malloc(sizeof(*r));
@@ -36,6 +36,8 @@ static void measured(struct peer *p, int fd, int n)
       snprintf(head, sizeof(head),
                "HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n%lx\r\n",
                status, size);
+    else if(contains(r->head, "/open"))
+      snprintf(head, sizeof(head), "HTTP/1.1 %d X\r\n\r\n", status);
     else
       snprintf(head, sizeof(head),
                "HTTP/1.1 %d X\r\nContent-Length: %ld\r\n\r\n", status, size);
@@ -46,6 +48,8 @@ static void measured(struct peer *p, int fd, int n)
     free(body);
     free(r->body);
     r->body = NULL;
+    if(contains(r->head, "/open"))
+      break;
   }
   free(r->body);
   free(r);
@@ -276,6 +280,159 @@ static void test_progress(struct dt_engine *e, struct peer *p)
   dt_transfer_free(t);
 }
 
+/* A budget that is always spent still lets a block through in each step. */
+static void test_tiny_budget(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/3000000/200/chunked"));
+  struct dt_transfer *t = begin(e, &r), *whose;
+  struct dt_result result;
+  unsigned what, seen = 0;
+  double limit = dt_now() + 30;
+
+  while(!(seen & DT_EVENT_DONE) && dt_now() < limit) {
+    CHECK(dt_engine_step(e, 1e-9) == DT_OK);
+    while(dt_engine_next_event(e, &whose, &what))
+      seen |= what;
+  }
+  dt_transfer_result(t, &result);
+  CHECK(result.code == DT_OK && result.body_size == 3000000);
+  dt_transfer_free(t);
+}
+
+/* Polls for so long, and takes what there is to report. */
+static void poll_for(struct dt_engine *e, double seconds)
+{
+  double until = dt_now() + seconds;
+  struct dt_transfer *whose;
+  unsigned what;
+
+  while(dt_now() < until) {
+    dt_engine_poll(e, until - dt_now(), NULL);
+    while(dt_engine_next_event(e, &whose, &what))
+      ;
+  }
+}
+
+/* What libcurl held back while the reader was slow exceeds the cap: it says so
+   only where it is told to go on. */
+static void test_cap_after_a_pause(struct dt_engine *e, struct peer *p)
+{
+  static const uint64_t caps[] = { 1060000, 1100000, 1200000 };
+  struct dt_request r = REQUEST(peer_url(p, "/1250000/200/open"));
+  struct dt_transfer *t;
+  double limit;
+  size_t i, sum;
+  int end;
+
+  r.sink = DT_SINK_QUEUE;
+  for(i = 0; i < 3; i++) {
+    r.max_bytes = caps[i];
+    t = begin(e, &r);
+    poll_for(e, 0.2);
+    for(end = 0, sum = 0, limit = dt_now() + 10; !end && dt_now() < limit;) {
+      poll_for(e, 0.01);
+      sum += (size_t)drain(t, sum, &end);
+    }
+    CHECK(end == DT_TOO_LARGE);
+    dt_transfer_free(t);
+  }
+}
+
+/* The disk is full when a download that the budget had stopped goes on. */
+static void test_full_disk_after_a_pause(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/3000000/200/chunked"));
+  struct dt_transfer *t, *whose;
+  struct dt_result result;
+  double limit = dt_now() + 10;
+  int fds[2];
+  unsigned what, seen = 0;
+
+  CHECK(!pipe(fds));
+  r.sink = DT_SINK_FD;
+  r.sink_fd = fds[1];
+  t = begin(e, &r);
+  (void)fcntl(fds[1], F_SETFL, O_NONBLOCK); /* full is an error, too */
+  while(!(seen & DT_EVENT_DONE) && dt_now() < limit) {
+    dt_engine_step(e, 1e-9);
+    while(dt_engine_next_event(e, &whose, &what))
+      seen |= what;
+  }
+  dt_transfer_result(t, &result);
+  CHECK(result.code == DT_SINK && result.os_error == EAGAIN);
+  dt_transfer_free(t);
+  close(fds[0]);
+  close(fds[1]);
+}
+
+/* Who reads the other end of the pipe goes away: no signal comes of it. */
+static void test_broken_pipe(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/3000000/200"));
+  struct dt_result result;
+  int fds[2];
+
+  CHECK(!pipe(fds));
+  close(fds[0]);
+  r.sink = DT_SINK_FD;
+  r.sink_fd = fds[1];
+  CHECK(fetch(e, &r, &result) == DT_SINK && result.os_error == EPIPE);
+  close(fds[1]);
+}
+
+static void test_two_lengths(struct dt_engine *e)
+{
+  char twice[] = "HTTP/1.1 200 X\r\nContent-Length: 3\r\n"
+                 "content-length:3\r\n\r\nabc";
+  char two[] = "HTTP/1.1 200 X\r\nContent-Length: 3\r\n"
+               "Content-Length: 4\r\n\r\nabc";
+  char none[] = "HTTP/1.1 200 X\r\nContent-Length: 3\r\n"
+                "Content-Length: \r\n\r\nabc";
+  char *said[] = { twice, two, none };
+  size_t i;
+
+  for(i = 0; i < 3; i++) {
+    struct peer *p = peer_open(peer_says, said[i]);
+    struct dt_request r = REQUEST(peer_url(p, "/"));
+    struct dt_transfer *t = begin(e, &r);
+
+    CHECK(finish(e, t)->code == (i ? DT_PROTOCOL : DT_OK));
+    CHECK(i != 1 || contains(finish(e, t)->message, "two different lengths"));
+    dt_transfer_free(t);
+    peer_close(p);
+  }
+}
+
+/* A whole body, and trailers without end. */
+static void endless_trailers(struct peer *p, int fd, int n)
+{
+  struct peer_request *r = malloc(sizeof(*r));
+  int i;
+
+  (void)p;
+  (void)n;
+  if(peer_read(fd, r)) {
+    peer_send(fd, "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "3\r\nabc\r\n0\r\n");
+    for(i = 0; i < 100000; i++)
+      peer_send(fd, "X-Again: again and again and again\r\n");
+  }
+  free(r->body);
+  free(r);
+}
+
+static void test_trailers(struct dt_engine *e)
+{
+  struct peer *p = peer_open(endless_trailers, NULL);
+  struct dt_request r = REQUEST(peer_url(p, "/"));
+  struct dt_transfer *t = begin(e, &r);
+
+  CHECK(finish(e, t)->code == DT_PROTOCOL);
+  CHECK(contains(finish(e, t)->message, "trailers are too long"));
+  dt_transfer_free(t);
+  peer_close(p);
+}
+
 void test_sink(void);
 
 void test_sink(void)
@@ -287,10 +444,16 @@ void test_sink(void)
   test_cap(e, p);
   test_fd(e, p);
   test_full_disk(e, p);
+  test_broken_pipe(e, p);
+  test_tiny_budget(e, p);
+  test_cap_after_a_pause(e, p);
+  test_full_disk_after_a_pause(e, p);
   test_error_bodies(e, p);
   test_queue(e, p);
   test_failing_queue(e);
   test_headers(e);
+  test_two_lengths(e);
+  test_trailers(e);
   test_progress(e, p);
   dt_engine_free(e);
   peer_close(p);
