@@ -106,6 +106,7 @@ build = {
     ["daytona.base.options"] = "lua/daytona/base/options.lua",
     ["daytona.base.random"] = "lua/daytona/base/random.lua",
     ["daytona.base.redact"] = "lua/daytona/base/redact.lua",
+    ["daytona.base.sdk_names"] = "lua/daytona/base/sdk_names.lua",
     ["daytona.base.shell"] = "lua/daytona/base/shell.lua",
     ["daytona.control.build_log"] = "lua/daytona/control/build_log.lua",
     ["daytona.control.calls"] = "lua/daytona/control/calls.lua",

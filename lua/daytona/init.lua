@@ -49,13 +49,30 @@ local ELSEWHERE = {
   version = { "daytona.version", "library" },
 }
 
+local function found(name)
+  local place = ELSEWHERE[name]
+  local value = require(place[1])[place[2]]
+  daytona[name] = value
+  return value
+end
+
+-- No functions: there is nothing to stand for them until they are needed.
+local VALUES = { null = true, version = true }
+
+-- Whoever looks what there is, at a prompt, finds the others by their names.
+for name in pairs(ELSEWHERE) do
+  if not VALUES[name] then
+    daytona[name] = function(...) return found(name)(...) end
+  end
+end
+
 setmetatable(daytona, {
-  __index = function(self, name)
-    local place = ELSEWHERE[name]
-    if not place then return nil end
-    local value = require(place[1])[place[2]]
-    rawset(self, name, value)
-    return value
+  __index = function(_, name)
+    if VALUES[name] then return found(name) end
+  end,
+  __pairs = function(self)
+    for name in pairs(VALUES) do found(name) end
+    return next, self
   end,
 })
 

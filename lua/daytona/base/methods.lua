@@ -84,10 +84,19 @@ function methods.nouns(self, nouns)
   end
 end
 
+---The last place where a class looks for a name: one that another client of the service
+---has for something raises, and says what that is here.
+---@param class_name string
+---@param usage string
+---@return fun(_: table, name: any): any
+function methods.elsewhere(class_name, usage)
+  return function(_, name) return require("daytona.base.sdk_names").look(class_name, usage, name) end
+end
+
 ---Makes every method of a class check that it got an object of it; raises at the
 ---caller's line when it did not. What objects find by other ways than their
 ---metatable's name is not theirs: metamethods stay as they are. `pairs` of an object then
----shows them.
+---shows them, and names of other clients say ours.
 ---@param class table        where the methods are
 ---@param class_name string  `__name` of the metatables of its objects
 ---@param usage string       how programs write such an object: "sb.fs"
@@ -98,8 +107,10 @@ function methods.guard(class, class_name, usage, but)
       class[name] = checked(method, name, class_name, usage)
     end
   end
-  if class.__index == class and not class.__pairs then
-    function class.__pairs(self) return methods.listing(self, class) end
+  if class.__index ~= class then return end
+  class.__pairs = class.__pairs or function(self) return methods.listing(self, class) end
+  if not getmetatable(class) then
+    setmetatable(class, { __index = methods.elsewhere(class_name, usage) })
   end
 end
 

@@ -6,7 +6,6 @@ local names = require "daytona.http.names"
 local options = require "daytona.base.options"
 local process = require "daytona.toolbox.process"
 local random = require "daytona.base.random"
-local settings = require "daytona.control.settings"
 
 local M = {}
 
@@ -132,7 +131,9 @@ function M.body(client, opts)
   if opts.image then body.buildInfo = { dockerfileContent = "FROM " .. opts.image .. "\n" } end
   body.gpuType = as_list(opts.gpu_type)
   body.volumes = opts.volumes and opts.volumes[1] and names.to_service(opts.volumes) or nil
-  body.secrets = opts.secrets and next(opts.secrets) and settings.secret_list(opts.secrets) or nil
+  if opts.secrets and next(opts.secrets) then
+    body.secrets = require("daytona.control.settings").secret_list(opts.secrets)
+  end
   body.networkAllowList, body.domainAllowList = as_csv(opts.network_allow_list), as_csv(opts.domain_allow_list)
   for name, value in pairs(opts.extra or {}) do body[name] = value end
   return body, opts.name and nonce or nil

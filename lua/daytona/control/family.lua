@@ -1,15 +1,33 @@
 -- What becomes of a sandbox beside its own life: another size, copies of it that run on
--- (forks), snapshots to make others from. Methods of sandboxes.
+-- (forks), snapshots to make others from. Methods of sandboxes; who comes from whom is
+-- asked of `sb.family`.
 
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
+local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
 local record = require "daytona.control.record"
 
 local family = {}
+
+---@class daytona.Family
+---@field sandbox daytona.Sandbox
+local Family = {}
+Family.__index = Family
+Family.__name = "daytona.Family"
+
+function Family:__tostring()
+  return "family of " .. tostring(self.sandbox)
+end
+
+---@param sandbox daytona.Sandbox
+---@return daytona.Family
+function family.new(sandbox)
+  return setmetatable({ sandbox = sandbox }, Family)
+end
 
 -- A sandbox of an answer that is not about the subject.
 local function sandbox_of(raw, subject)
@@ -182,30 +200,29 @@ function family.fork(self, opts)
 end
 
 ---The forks that were made of it.
----@param self daytona.Sandbox
 ---@param opts? { include_destroyed?: boolean }
 ---@return daytona.Sandbox[]?
 ---@return daytona.Error?
-function family.forks(self, opts)
+function Family:forks(opts)
   opts = options.check("forks", { include_destroyed = "boolean" }, opts)
-  return api.forks(self, { include_destroyed = opts.include_destroyed })
+  return api.forks(self.sandbox, { include_destroyed = opts.include_destroyed })
 end
 
 ---The sandbox that it is a fork of; kind "not_found" when it is none.
----@param self daytona.Sandbox
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
-function family.parent(self)
-  return api.parent(self, { name = self.id })
+function Family:parent()
+  return api.parent(self.sandbox, { name = self.sandbox.id })
 end
 
 ---The sandboxes that it comes from, the oldest first.
----@param self daytona.Sandbox
 ---@return daytona.Sandbox[]?
 ---@return daytona.Error?
-function family.ancestors(self)
-  return api.ancestors(self)
+function Family:ancestors()
+  return api.ancestors(self.sandbox)
 end
+
+methods.guard(Family, "daytona.Family", "sandbox.family")
 
 --- Snapshots ----------------------------------------------------------------------------------
 

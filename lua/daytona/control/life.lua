@@ -11,7 +11,6 @@ local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
 local record = require "daytona.control.record"
-local settings = require "daytona.control.settings"
 
 local life = {}
 
@@ -497,7 +496,7 @@ local PATIENCE, BUSY, LONGEST_THROTTLE, PURSUIT_STEP, PURSUIT = 30, 3, 75, 5, 90
 -- Tells the service to destroy it by itself, which it takes in any state: when it is
 -- idle for a minute it stops, and when it has stopped it is destroyed. Whether it took that.
 local function leave_to_service(self)
-  local more = { timeout = 5 }
+  local settings, more = require "daytona.control.settings", { timeout = 5 }
   local deleted = settings.api.set_auto_delete_interval(self, { minutes = 0 }, more)
   local stopped = settings.api.set_auto_stop_interval(self, { minutes = 1 }, more)
   return deleted ~= nil and stopped ~= nil

@@ -13,9 +13,9 @@ local way = require "daytona.control.way"
 ---about it; `refresh` asks again. `raw` is that answer as it came.
 ---
 ---What belongs together stands under a noun: `fs`, `git`, `interpreter`, `computer`,
----`preview`, `ssh`, `telemetry`, `settings`. All of `settings` and of `telemetry` also
----stands at the sandbox itself (`sb:set_labels{}` is `sb.settings:set_labels{}`), and so
----do `preview_url` (`preview:url`), `expire_preview_url` (`preview:expire`),
+---`preview`, `ssh`, `telemetry`, `settings`, `family`. All of `settings`, `telemetry` and
+---`family` also stands at the sandbox itself (`sb:set_labels{}` is
+---`sb.settings:set_labels{}`), and so do `preview_url` (`preview:url`), `expire_preview_url` (`preview:expire`),
 ---`download_url`, `upload_url`, `rotate_signing_key` (of `preview`), `ssh_access`
 ---(`ssh:access`) and `revoke_ssh_access` (`ssh:revoke`).
 ---@class daytona.Sandbox
@@ -56,6 +56,7 @@ local way = require "daytona.control.way"
 ---@field ssh daytona.Ssh
 ---@field telemetry daytona.Telemetry
 ---@field settings daytona.Settings
+---@field family daytona.Family
 ---@field session fun(self: daytona.Sandbox, id?: string, opts?: { create?: boolean }): daytona.Session?, daytona.Error?
 ---@field sessions fun(self: daytona.Sandbox): daytona.Session[]?, daytona.Error?
 ---@field entrypoint fun(self: daytona.Sandbox): daytona.Command?, daytona.Error?
@@ -72,6 +73,9 @@ local way = require "daytona.control.way"
 ---@field rotate_signing_key fun(self: daytona.Sandbox): true?, daytona.Error?
 ---@field ssh_access fun(self: daytona.Sandbox, opts?: { expires_in?: number }): { id: string, token: string, ssh_command: string, expires_at: string, sandbox_id: string }?, daytona.Error?
 ---@field revoke_ssh_access fun(self: daytona.Sandbox, token?: string): true?, daytona.Error?
+---@field forks fun(self: daytona.Sandbox, opts?: { include_destroyed?: boolean }): daytona.Sandbox[]?, daytona.Error?
+---@field parent fun(self: daytona.Sandbox): daytona.Sandbox?, daytona.Error?
+---@field ancestors fun(self: daytona.Sandbox): daytona.Sandbox[]?, daytona.Error?
 ---@field set_labels fun(self: daytona.Sandbox, labels: table<string, string>): daytona.Sandbox?, daytona.Error?
 ---@field merge_labels fun(self: daytona.Sandbox, labels: table<string, string>): daytona.Sandbox?, daytona.Error?
 ---@field set_auto_stop_interval fun(self: daytona.Sandbox, minutes: integer): daytona.Sandbox?, daytona.Error?
@@ -107,7 +111,6 @@ Sandbox.recover = life.recover
 Sandbox.delete = life.delete
 Sandbox.ensure_started = life.ensure_started
 Sandbox.close = life.close
-Sandbox.toolbox = way.toolbox
 Sandbox.home_dir = way.home_dir
 Sandbox.work_dir = way.work_dir
 Sandbox.version = way.version
@@ -131,9 +134,6 @@ Sandbox.keep_alive = later("daytona.toolbox.machine", "keep_alive")
 Sandbox.touch = later("daytona.control.family", "touch")
 Sandbox.resize = later("daytona.control.family", "resize")
 Sandbox.fork = later("daytona.control.family", "fork")
-Sandbox.forks = later("daytona.control.family", "forks")
-Sandbox.parent = later("daytona.control.family", "parent")
-Sandbox.ancestors = later("daytona.control.family", "ancestors")
 Sandbox.create_snapshot = later("daytona.control.family", "create_snapshot")
 
 --- Nouns -------------------------------------------------------------------------------------
@@ -144,6 +144,7 @@ local NOUNS = {
   interpreter = "daytona.toolbox.interpreter", computer = "daytona.toolbox.computer",
   preview = "daytona.control.preview", ssh = "daytona.control.ssh",
   telemetry = "daytona.control.telemetry", settings = "daytona.control.settings",
+  family = "daytona.control.family",
 }
 
 -- Method of a sandbox -> noun, and method of that.
@@ -152,6 +153,7 @@ local ALIASES = {
   ssh_access = { "ssh", "access" }, revoke_ssh_access = { "ssh", "revoke" },
 }
 for noun, list in pairs {
+  family = { "forks", "parent", "ancestors" },
   preview = { "download_url", "upload_url", "rotate_signing_key" },
   telemetry = { "metrics", "metrics_latest", "logs", "traces", "trace", "build_logs" },
   settings = {
@@ -171,17 +173,21 @@ for name, place in pairs(ALIASES) do
   end
 end
 
+
+Aliases.toolbox = way.toolbox -- for the nouns alone
+
 methods.guard(Aliases, "daytona.Sandbox", "sandbox")
 methods.guard(Sandbox, "daytona.Sandbox", "sandbox", "exec")
 
 local Meta = { __name = "daytona.Sandbox", __index = Sandbox }
 
-for _, class in ipairs { Sandbox, NOUNS, ALIASES } do
+for _, class in ipairs { Sandbox, NOUNS, Aliases } do
   for name in pairs(class) do record.own[name] = true end
 end
 record.own.client, record.own.raw = true, true
 
 setmetatable(Sandbox, { __index = Aliases })
+setmetatable(Aliases, { __index = methods.elsewhere("daytona.Sandbox", "sandbox") })
 
 ---"sandbox (name, started)"
 function Meta.__tostring(self)

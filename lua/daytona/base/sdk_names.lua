@@ -1,0 +1,116 @@
+-- Names that the service's other clients have, by the class that a program looks for them
+-- in, and what says the same here. Loaded when a name is looked for that is not there.
+
+local errors = require "daytona.base.errors"
+
+local M = {}
+
+-- In snake_case; the camelCase of others is brought to that.
+local NAMES = {
+  ["daytona.Sandbox"] = {
+    code_run = "sb:run(code)", execute_command = "sb:exec(command)", code_interpreter = "sb.interpreter",
+    computer_use = "sb.computer", file_system = "sb.fs", refresh_data = "sb:refresh()",
+    get_user_home_dir = "sb:home_dir()", get_user_root_dir = "sb:home_dir()", get_work_dir = "sb:work_dir()",
+    get_metrics = "sb:metrics()", get_metrics_latest = "sb:metrics_latest()",
+    create_lsp_server = "sb:lsp(language, root)",
+    wait_for_sandbox_start = 'sb:wait "started"', wait_until_started = 'sb:wait "started"',
+    wait_for_sandbox_stop = 'sb:wait "stopped"', wait_until_stopped = 'sb:wait "stopped"',
+    wait_for_resize_complete = "nothing: sb:resize{} waits",
+    set_autostop_interval = "sb:set_auto_stop_interval(minutes)",
+    update_network_settings = "sb:set_network{}", update_secrets = "sb:set_secrets{}",
+    update_env = "sb:set_env{ set = {} }",
+    get_preview_link = "sb:preview_url(port)",
+    create_signed_preview_url = "sb:preview_url(port, { expires_in = seconds })",
+    get_signed_preview_url = "sb:preview_url(port, { expires_in = seconds })",
+    expire_signed_preview_url = "sb:expire_preview_url(port, token)", create_ssh_access = "sb:ssh_access{}",
+    refresh_activity = "sb:touch()", experimental_fork = "sb:fork{}",
+    experimental_create_snapshot = "sb:create_snapshot(name)",
+    remove = "sb:delete()",
+  },
+  ["sandbox.process"] = {
+    exec = "sb:exec(command)", execute_command = "sb:exec(command)", code_run = "sb:run(code)",
+    create_session = "sb:session(id)", get_session = "sb:session(id, { create = false })",
+    list_sessions = "sb:sessions()",
+    delete_session = "session:delete()", get_entrypoint_session = "sb:entrypoint()",
+    execute_session_command = "session:exec(command)", get_session_command = "session:command(id)",
+    get_session_command_logs = "command:logs(), command:follow()", send_session_command_input = "command:input(text)",
+    get_session_command_logs_async = "command:follow()", get_entrypoint_logs = "sb:entrypoint():logs()",
+    create_pty = "sb:pty{}", create_pty_session = "sb:pty{}", connect_pty = "sb:pty(id)",
+    connect_pty_session = "sb:pty(id)",
+    list_pty_sessions = "sb:ptys()", get_pty_session_info = "pty:info()", kill_pty_session = "pty:kill()",
+    resize_pty_session = "pty:resize(cols, rows)",
+  },
+  ["daytona.FileSystem"] = {
+    create_folder = "sb.fs:mkdir(path)", delete_file = "sb.fs:remove(path)", list_files = "sb.fs:list(path)",
+    get_file_info = "sb.fs:stat(path)", get_file_details = "sb.fs:stat(path)", move_files = "sb.fs:move(from, to)",
+    set_file_permissions = "sb.fs:chmod(path, change)", find_files = "sb.fs:grep(path, text)",
+    search_files = "sb.fs:glob(path, pattern)", replace_in_files = "sb.fs:replace(files, text, new)",
+    download_file = "sb.fs:read(path), sb.fs:download(path, file)", download_file_stream = "sb.fs:download(path, fn)",
+    download_files = "sb.fs:download_many{}", upload_file = "sb.fs:write(path, data), sb.fs:upload(file, path)",
+    upload_file_stream = "sb.fs:upload(fn, path)", upload_files = "sb.fs:upload_many{}",
+  },
+  ["daytona.Git"] = {
+    checkout_branch = "sb.git:checkout(path, branch)", remote_add = "sb.git:add_remote(path, name, url)",
+    remote_get = "sb.git:get_remote(path, name)",
+    dangerously_authenticate = "sb.git:authenticate(username, password)",
+  },
+  ["daytona.Interpreter"] = {
+    run_code = "sb.interpreter:run(code)", list_contexts = "sb.interpreter:contexts()",
+  },
+  ["daytona.LanguageServer"] = { sandbox_symbols = "server:workspace_symbols(query)" },
+  ["daytona.Pty"] = {
+    send_input = "pty:write(bytes)", on_data = "pty:chunks(), pty:lines()", is_connected = "pty.ended",
+    wait_for_connection = "nothing: sb:pty returns when it is", session_id = "pty.id",
+  },
+  ["daytona.Client"] = {
+    snapshot = "client.snapshots", volume = "client.volumes", secret = "client.secrets",
+    warm_pool = "client.warm_pools",
+    find_one = "client:get(id_or_name), or the first of client:each(filter)", get_current_sandbox = "client:get(id)",
+    remove = "client:delete(id)",
+  },
+}
+
+local function snake(name)
+  return (name:gsub("^_+", ""):gsub("(%l)(%u)", "%1_%2"):lower())
+end
+
+local process
+
+-- A field of others' objects that ours has not: any name in it says what to write.
+local function process_stub()
+  process = process or setmetatable({}, {
+    __index = function(_, name)
+      local ours = type(name) == "string" and NAMES["sandbox.process"][snake(name)]
+      if not ours then errors.misuse(1, "there is no sandbox.process: see sb:exec, sb:run, sb:session, sb:pty") end
+      errors.misuse(1, "sandbox.process.%s is %s here", name, ours)
+    end,
+    __tostring = function() return "no object: see sb:exec, sb:run, sb:session, sb:pty" end,
+  })
+  return process
+end
+
+-- Class -> name -> what says the same, or false.
+local known = {}
+
+---What a class gives for a name that is not in it: nil; raises at the caller's line where
+---that is another client's name for something.
+---@param class_name string
+---@param usage string  how programs write such an object
+---@param name any
+---@return any
+function M.look(class_name, usage, name)
+  local seen = known[class_name]
+  if not seen then
+    seen = {}
+    known[class_name] = seen
+  end
+  local ours = seen[name]
+  if ours == nil then
+    ours = type(name) == "string" and (NAMES[class_name] or {})[snake(name)] or false
+    if class_name == "daytona.Sandbox" and name == "process" then return process_stub() end
+    seen[name] = ours
+  end
+  if ours then errors.misuse(1, "%s.%s is %s here", usage, name, ours) end
+end
+
+return M
