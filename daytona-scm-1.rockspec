@@ -104,6 +104,7 @@ build = {
     ["daytona.base.native"] = "lua/daytona/base/native.lua",
     ["daytona.base.numeral"] = "lua/daytona/base/numeral.lua",
     ["daytona.base.options"] = "lua/daytona/base/options.lua",
+    ["daytona.base.quoted"] = "lua/daytona/base/quoted.lua",
     ["daytona.base.random"] = "lua/daytona/base/random.lua",
     ["daytona.base.redact"] = "lua/daytona/base/redact.lua",
     ["daytona.base.sdk_names"] = "lua/daytona/base/sdk_names.lua",

@@ -52,6 +52,16 @@ export DAYTONA_API_URL="https://file/api/"
     assert.equal(10, settings.connect_timeout)
   end)
 
+  it("has comments behind values, quoted or not", function()
+    for text, key in pairs {
+      ['"abc" # mine'] = "abc", ['"abc"#mine'] = "abc", ["'abc' # mine"] = "abc", ["abc # mine"] = "abc",
+      ['"a\\"b#c"'] = 'a"b#c', ['"abc"'] = "abc", ["a#b"] = "a#b", ['"a\\\\" # "'] = "a\\",
+    } do
+      assert.equal(key, assert(resolved { env_file = env_file("DAYTONA_API_KEY=" .. text .. "\n") }).api_key, text)
+      os.remove(path)
+    end
+  end)
+
   it("takes an empty variable for none, and does not look further for it in the file", function()
     assert.truthy(refused({}, { DAYTONA_API_KEY = "" }):find("no API key", 1, true))
     local file = env_file "DAYTONA_API_KEY=k\nDAYTONA_TARGET=eu\n"
@@ -84,10 +94,12 @@ export DAYTONA_API_URL="https://file/api/"
     assert(resolved({ jwt_token = "j" }, { DAYTONA_ORGANIZATION_ID = "o" }))
   end)
 
-  it("never sends a key from the environment to an address that a file chose", function()
+  it("never sends a key from elsewhere to an address that a file chose", function()
     local file = env_file "DAYTONA_API_URL=https://evil/api\n"
-    assert.truthy(refused({ env_file = file }, { DAYTONA_API_KEY = "k" }):find("the env file chooses api_url", 1, true))
-    assert(resolved({ env_file = file, api_key = "k" }))
+    local why = "the env file chooses api_url"
+    assert.truthy(refused({ env_file = file }, { DAYTONA_API_KEY = "k" }):find(why, 1, true))
+    assert.truthy(refused({ env_file = file, api_key = "k" }):find(why, 1, true))
+    assert(resolved { env_file = file, api_key = "k", api_url = "https://own/api" })
   end)
 
   it("sends no key unencrypted to another machine", function()
@@ -110,6 +122,22 @@ export DAYTONA_API_URL="https://file/api/"
   it("refuses a key that cannot be one, without showing it", function()
     local message = refused { api_key = "two words\n" }
     assert.is_nil(message:find("two words", 1, true))
+  end)
+
+  it("refuses a key that is given and empty", function()
+    assert.matches("api_key is an empty string", refused({ api_key = "" }, { DAYTONA_API_KEY = "k" }))
+  end)
+
+  it("without a key names the way without an account", function()
+    assert.matches("bin/daytona%-devserver", refused {})
+  end)
+
+  it("raises at the caller's line on line ends where they would be headers", function()
+    for _, name in ipairs { "user_agent", "proxy", "no_proxy" } do
+      local fine, message = pcall(function() return (daytona.new { api_key = "k", [name] = "x\r\nA: b" }) end)
+      assert.is_false(fine)
+      assert.matches("config_spec.lua:%d+: daytona.new: option '" .. name .. "'", message)
+    end
   end)
 
   it("raises on an option that does not exist", function()

@@ -85,6 +85,12 @@ describe("an error", function()
     assert.equal("invalid signature", answered(401, '{"message":"invalid signature"}').message)
   end)
 
+  it("guesses why the service does not know a path", function()
+    assert.equal("Cannot POST /sandbox: does api_url end in /api?",
+      answered(404, '{"message":"Cannot POST /sandbox","error":"Not Found","statusCode":404}').message)
+    assert.equal("Cannot GET /api/sandbix", answered(404, '{"message":"Cannot GET /api/sandbix"}').message)
+  end)
+
   it("reads code and source, also of old daemons and from inside", function()
     local err = answered(404, '{"error":{"message":"m","error_code":"FILE_NOT_FOUND"},"source":"DAYTONA_DAEMON"}')
     assert.equal("FILE_NOT_FOUND", err.code)
@@ -171,6 +177,62 @@ describe("misuse", function()
   end)
 end)
 
+describe("misuse in a task", function()
+  local daytona = require "daytona"
+
+  -- Its line is all there is of a function that ends in `return sb:exec(...)`.
+  local function where(text) return text:match "in the function of [^:]*errors_spec.lua:(%d+): " end
+
+  local options = require "daytona.base.options"
+  local function exec() return options.check("exec", { cwd = "string" }, { cdw = "/" }) end
+
+  it("is raised at its line where there is one", function()
+    local line = debug.getinfo(1, "l").currentline + 2
+    local _, err = daytona.spawn(function()
+      local fine = daytona.sleep(-1)
+      return fine
+    end):wait()
+    assert.truthy(err.message:find("errors_spec.lua:" .. line .. ": sleep", 1, true), err.message)
+  end)
+
+  it("else names the function that the task was made of", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local function tail() return daytona.sleep(-1) end
+    local _, one = daytona.spawn(tail):wait()
+    local _, two = daytona.map({ 1, 2 }, tail, { concurrency = 1 })
+    local _, three = daytona.gather { tail }
+    local failures = { one, two, three }
+    daytona.callback(tail)(function(...) failures[4] = select(2, ...) end):wait()
+    assert.equal(4, #failures)
+    for i, err in ipairs(failures) do
+      assert.equal("task", err.kind)
+      -- 5.1 and LuaJIT with its compiler off may keep a line
+      assert.equal(tostring(line), where(err.message) or err.message:match "errors_spec.lua:(%d+): sleep", i)
+    end
+    local odd = select(2, daytona.spawn(exec):wait())
+    assert.matches("exec: unknown option 'cdw'", odd.message)
+    assert.matches("unknown option 'cdw'", select(2, daytona.spawn(options.check, "f", {}, { cdw = 1 }):wait()).message)
+  end)
+end)
+
+describe("what a service names", function()
+  it("can be shown on a terminal", function()
+    local err = errors.new { kind = "io", operation = "connect", what = "a\r\nX: 1", message = "no\27[2J\nway" }
+    assert.equal("a??X: 1", err.what)
+    assert.equal("no?[2J\nway", err.message)
+    assert.equal("connect on a??X: 1: no?[2J way (io)", tostring(err))
+    for text, shown in pairs {
+      ["\0"] = "?", ["caf\195\169"] = "caf\195\169", ["\195"] = "?", ["\233t\233"] = "?t?", ["\194\155m"] = "?m",
+      ["\240\159\152\128"] = "\240\159\152\128", ["\128\128"] = "?", ["\192\175"] = "?", ["\127"] = "?",
+    } do
+      assert.equal(shown, errors.new { kind = "io", message = "m", what = text }.what)
+    end
+    assert.equal("exec: m (io)", tostring(errors.new { kind = "io", message = "m", operation = "exec" }))
+    assert.equal("exec on a b: m (io)",
+      tostring(errors.new { kind = "io", message = "m", operation = "exec", sandbox = "a\r\nb" }))
+  end)
+end)
+
 describe("secrets", function()
   it("never reach a message", function()
     local context = { secrets = { "sk-live-12345", "hunter22" }, what = "https://bob:hunter22@host/x" }
@@ -186,13 +248,53 @@ describe("secrets", function()
   it("are known by their looks", function()
     local texts = {
       ["https://user:pass@host/p"] = "https://[redacted]@host/p",
+      ["https://user:p@ss@host/x"] = "https://[redacted]@host/x",
       ["authorization: bearer xyz123"] = "authorization: bearer [redacted]",
+      ["Authorization: Basic dXNlcjpwYXNz\r\nHost: x"] = "Authorization: Basic [redacted]\r\nHost: x",
+      ["failed: Authorization: abcdefgh"] = "failed: Authorization: [redacted]",
+      ["sent Basic dXNlcjpwYXNz and Bearer abc.def"] = "sent Basic [redacted] and Bearer [redacted]",
+      ["x-api-key: abcdefgh"] = "x-api-key: [redacted]",
+      ["Set-Cookie: a=b; Path=/"] = "Set-Cookie: [redacted]",
+      ["request failed: token: hunter2abc, try again"] = "request failed: token: [redacted], try again",
       ["GET /files/download?path=a&signature=v1_abc"] = "GET /files/download?path=a&signature=[redacted]",
+      ["?X-Amz-Signature=00ff&X-Amz-Date=1"] = "?X-Amz-Signature=[redacted]&X-Amz-Date=1",
+      ["DAYTONA_SANDBOX_AUTH_KEY=k1 DAYTONA_API_KEY=k2"] =
+        "DAYTONA_SANDBOX_AUTH_KEY=[redacted] DAYTONA_API_KEY=[redacted]",
       ['{"password":"p w","user":"u"}'] = '{"password":"[redacted]","user":"u"}',
+      ['{"password":"ab\\"SECRET\\\\","user":"u"}'] = '{"password":"[redacted]","user":"u"}',
+      ['{"accessToken": "abcdef", "clientSecret":"ghi","a":"b"}'] =
+        '{"accessToken": "[redacted]", "clientSecret":"[redacted]","a":"b"}',
+      ["{'api_key': 'k\\'1', 'n': 1}"] = "{'api_key': '[redacted]', 'n': 1}",
+      ['{"token":"cut of'] = '{"token":"[redacted]',
       ["key dtn_0123456789abcdef0123 refused"] = "key [redacted] refused",
-      ["nothing=here to see"] = "nothing=here to see",
     }
     for text, clean in pairs(texts) do assert.equal(clean, redact(text)) end
+  end)
+
+  it("are not seen in sentences", function()
+    for _, text in ipairs {
+      "Bearer token is invalid", "Bearer authentication failed: the token expired", "Basic auth is required",
+      "invalid token: expired", "Invalid password: it must be longer", "nothing=here to see",
+      '{"message":"no token"}', "retry: later", "the secret: not found", "http://host/a@b and user@host",
+      "missing Bearer token.",
+    } do
+      assert.equal(text, redact(text))
+    end
+  end)
+
+  it("that hold or overlap each other leave nothing of themselves", function()
+    for _, secrets in ipairs { { "abcd", "abcdefgh" }, { "abcdefgh", "abcd" }, { "abcdef", "efgh" } } do
+      assert.equal("x [redacted].", redact("x abcdefgh.", secrets))
+    end
+    assert.equal("[redacted][redacted]-[redacted]", redact("abcdabcd-abcd", { "abcd" }))
+  end)
+
+  it("are looked for in long texts without delay", function()
+    for _, piece in ipairs { "a", "a:", "a: ", "token: ", '"a', '"token":"', "://", "bearer ", "a=", "\\" } do
+      local before = os.clock()
+      redact(piece:rep(20000), { "abcd" })
+      assert.is_true(os.clock() - before < 2, piece)
+    end
   end)
 
   it("shorter than four bytes are not hunted for", function()

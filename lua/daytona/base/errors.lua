@@ -41,11 +41,32 @@ local Error = {}
 Error.__index = Error
 Error.__name = "daytona.Error"
 
+-- A run of bytes that begins as a character of UTF-8 may: "?" where it is none, or a
+-- control character.
+local function whole(run)
+  local lead = run:byte()
+  local length = lead < 0xC2 and 0 or lead < 0xE0 and 2 or lead < 0xF0 and 3 or lead < 0xF5 and 4 or 0
+  if #run ~= length or run:find("^\194[\128-\159]") then return "?" end
+end
+
+---A text that can be shown anywhere: "?" for what is not UTF-8, and for control
+---characters other than those of `but`, a set for a pattern.
+---@param text string
+---@param but? string
+---@return string
+function errors.printable(text, but)
+  if not text:find("[%c\128-\255]") then return text end
+  text = text:gsub("[\128-\255][\128-\191]*", whole)
+  return (text:gsub("%c", function(c)
+    if not (but and c:find(but)) then return "?" end
+  end))
+end
+
 ---A text without line breaks, control characters and runs of blanks.
 ---@param text string
 ---@return string
 function errors.one_line(text)
-  return (text:gsub("[%c%s]+", " "):gsub("^ ", ""):gsub(" $", ""))
+  return errors.printable((text:gsub("[%c%s]+", " "):gsub("^ ", ""):gsub(" $", "")))
 end
 
 local function name_of(sandbox)
@@ -87,8 +108,8 @@ local TRANSIENT = {
 function errors.new(fields)
   local secrets = fields.secrets
   fields.secrets = nil
-  fields.message = redact(fields.message or fields.kind, secrets)
-  if type(fields.what) == "string" then fields.what = redact(fields.what, secrets) end
+  fields.message = errors.printable(redact(fields.message or fields.kind, secrets), "[\r\n\t]")
+  if type(fields.what) == "string" then fields.what = errors.printable(redact(fields.what, secrets)) end
   if type(fields.cause) == "string" then fields.cause = redact(fields.cause, secrets) end
   if fields.retryable == nil then fields.retryable = TRANSIENT[fields.kind] or false end
   return setmetatable(fields, Error)
@@ -134,17 +155,32 @@ local function callers_level(least)
   end
 end
 
+---Set by the tasks: the function that the running one was made of, if any.
+---@type fun(): function?
+errors.task_function = nil
+
+-- A function that ends in `return sb:exec(...)` is gone when that call is looked into.
+-- In a task it is at least known which one it was.
+local function in_task(text)
+  local fn = errors.task_function and errors.task_function()
+  local info = fn and debug.getinfo(fn, "S")
+  if not info or not outside(info) then return text end
+  return ("in the function of %s:%d: %s"):format(info.short_src, info.linedefined, text)
+end
+
 ---Raises a formatted string that points at the line outside this library from
----which the call came, however deep inside the library the mistake is noticed.
+---which the call came, however deep inside the library the mistake is noticed. Where
+---a task's function has left no line, its own is named.
 ---@param level integer  1: the function that calls misuse may itself be outside; more: skip so many
 ---@param fmt string
 ---@param ... any
 function errors.misuse(level, fmt, ...)
   local text = select("#", ...) > 0 and string.format(fmt, ...) or fmt
   local found = callers_level(level)
+  if not found then error(in_task(text), 0) end
   -- callers_level counts from its own frame; error counts from this one, and
   -- both are one level below the function asked for.
-  error(text, found and found - 1 or 0)
+  error(text, found - 1)
 end
 
 local needs_string = _VERSION == "Lua 5.1" and not rawget(_G, "jit")

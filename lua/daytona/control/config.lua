@@ -2,16 +2,21 @@
 -- file, to what a client needs to know. Sends nothing.
 --
 -- What is given explicitly wins over the environment, that over the file, that
--- over the default. An empty variable counts as unset. A key from the
--- environment never goes to an address that a file chose.
+-- over the default. An empty variable counts as unset. A file chooses an address for
+-- the credential that it holds, and for no other.
 
 local errors = require "daytona.base.errors"
 local options = require "daytona.base.options"
+local quoted = require "daytona.base.quoted"
 local url = require "daytona.http.url"
 
 local config = {}
 
 config.DEFAULT_API_URL = "https://app.daytona.io/api"
+
+local function is_line(value)
+  return type(value) == "string" and not value:find("%c"), "a string without control characters"
+end
 
 ---What `daytona.new` takes. Everything is optional where the environment says it.
 ---@class daytona.Config
@@ -40,10 +45,10 @@ local SPEC = {
   api_key = "string", jwt_token = "string", organization_id = "string",
   api_url = "string", server_url = "string", target = "string",
   env_file = function(v) return type(v) == "boolean" or type(v) == "string", "true, false or a path" end,
-  proxy = "string", no_proxy = "string", ca_file = "text", ca_path = "text",
+  proxy = is_line, no_proxy = is_line, ca_file = "text", ca_path = "text",
   client_cert = "text", client_key = "text", insecure = "boolean", insecure_http = "boolean",
   connect_timeout = "seconds", timeout = "seconds", max_bytes = "positive",
-  max_retries = "count", max_connections = "positive", user_agent = "text",
+  max_retries = "count", max_connections = "positive", user_agent = is_line,
 }
 
 local DEFAULTS = {
@@ -59,11 +64,16 @@ local VARIABLES = {
   target = { "DAYTONA_TARGET" },
 }
 
+local ESCAPES = { n = "\n", t = "\t" }
+
+-- The value that is written so; behind one in quotes there may be a comment.
 local function unquoted(value)
-  local double = value:match('^"(.-[^\\]?)"%s*$')
-  if value:sub(1, 2) == '""' then double = "" end
-  if double then
-    return (double:gsub("\\(.)", function(c) return c == "n" and "\n" or c == "t" and "\t" or c end))
+  if value:sub(1, 1) == '"' then
+    local stop = quoted.stop(value, 2, '"')
+    local escaped = stop and value:sub(2, stop - 1)
+    if escaped and (value:find("^%s*$", stop + 1) or value:find("^%s*#", stop + 1)) then
+      return (escaped:gsub("\\(.)", function(c) return ESCAPES[c] or c end))
+    end
   end
   return value:match("^'([^']*)'") or value:gsub("%s+#.*$", ""):match("^(.-)%s*$")
 end
@@ -132,7 +142,8 @@ end
 
 local function check_credential(values)
   if not values.api_key and not values.jwt_token then
-    return fail("no API key: pass api_key, or set DAYTONA_API_KEY")
+    return fail("no API key: pass api_key, or set DAYTONA_API_KEY "
+      .. "(without an account: bin/daytona-devserver is a local server, and prints both variables)")
   end
   if values.jwt_token and not values.organization_id then
     return fail("a JWT needs its organization: pass organization_id, or set DAYTONA_ORGANIZATION_ID")
@@ -171,11 +182,14 @@ function config.resolve(opts, env)
   local file, why = file_variables(opts.env_file)
   if not file then return fail("the env file cannot be read: %s", why) end
   local values, origin = gather(opts, env or os.getenv, file)
+  for _, name in ipairs { "api_key", "jwt_token" } do
+    if opts[name] == "" then return fail("%s is an empty string; leave it out to take the environment's", name) end
+  end
   local credential_from = choose_credential(values, origin)
   local fine, err = check_credential(values)
   if not fine then return nil, err end
-  if origin.api_url == "file" and credential_from == "environment" then
-    return fail("the env file chooses api_url, but the credential comes from the environment: "
+  if origin.api_url == "file" and credential_from ~= "file" then
+    return fail("the env file chooses api_url, but the credential is not from there: "
       .. "set DAYTONA_API_URL too, or pass api_url")
   end
   local resolved = options.copy(opts)

@@ -212,6 +212,9 @@ function failure.from_response(response, context)
   local code = string_field(object, "code", "error_code")
   if #text > MESSAGE_KEPT then text = text:sub(1, MESSAGE_KEPT) .. "..." end
   local kind = kind_of(status, code, text)
+  -- What the service's framework says of a path that is none of its own.
+  local unknown = status == 404 and text:match("^Cannot %u+ (/%S*)$")
+  if unknown and not unknown:find("^/api") then text = text .. ": does api_url end in /api?" end
   if status == 401 and text == "Unauthorized" then text = text .. ": the service does not accept this key" end
   local retryable
   if code and LASTING[code] then retryable = false end

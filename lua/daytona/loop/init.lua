@@ -7,7 +7,8 @@
 -- has in `waiter` the first of those who wait for it, a list in the order in which
 -- they came. A waiter is a task, or a table of the same fields for a caller outside
 -- tasks:
---   ready          false until woken, then by what: "event", "deadline", "canceled"
+--   ready          false until woken, then by what: "event", "deadline", "canceled";
+--                  nil of a task that does not wait
 --   mask           the events that wake it
 --   next, prev     in the list, where the first one's `prev` is the last
 --   when, slot     in the heap of timers
@@ -291,7 +292,7 @@ local PARKED = {}
 local function settle(before, task, ok, ...)
   current = before
   if (...) == PARKED or coroutine.status(task.co) ~= "dead" then return end
-  task.parked = false
+  task.ready = nil
   task:ended(ok, ...)
   -- LuaJIT's Ctrl-C strikes in whatever coroutine is running: it is meant for
   -- the main program.
@@ -358,7 +359,7 @@ end
 
 ---Wakes a task that was canceled, unless it is shielded or not waiting.
 function loop.interrupt(task)
-  if task.parked and task.shields == 0 then wake(task, "canceled") end
+  if task.ready == false and task.shields == 0 then wake(task, "canceled") end
 end
 
 ---The task that runs now, or nil.
@@ -377,7 +378,7 @@ local function run_ready(stop)
     ready[head] = nil
     head = head + 1
     if head > tail then head, tail = 1, 0 end
-    if task.ready and task.parked then continue(task) end
+    if task.ready then continue(task) end
     if stop and now() >= stop then return end
   end
 end
@@ -596,7 +597,7 @@ end
 
 -- Waits in a task that can wait. Why it ended.
 local function park(task, source, mask, deadline)
-  task.ready, task.parked = false, true
+  task.ready = false
   if source then link(source, task, mask) end
   if deadline then set_timer(task, deadline) end
   if hosted then
@@ -605,10 +606,11 @@ local function park(task, source, mask, deadline)
   else
     repeat yield(PARKED) until task.ready
   end
-  task.parked = false
   if source then unlink(source, task) end
   if deadline then heap:remove(task) end
-  return task.ready
+  local why = task.ready
+  task.ready = nil
+  return why
 end
 
 -- The wait of a task. Why it ended.

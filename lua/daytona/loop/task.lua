@@ -57,7 +57,7 @@ end
 
 -- The task and all its children have ended.
 function complete(self)
-  self.finished = true
+  self.finished, self.of = true, nil
   loop.release(self)
   leave_parent(self, self.parent)
   if self.on_done then self.on_done(results_of(self)) end
@@ -80,17 +80,17 @@ function Task:ended(ok, ...)
   end
 end
 
-local function begin(group, parent, fn, ...)
+-- Runs fn(...). Of the functions of the program that it is about, `of` is told to errors.
+local function begin(group, of, parent, fn, ...)
   local self = setmetatable({
     group = group,
+    of = of,
     parent = parent,
     canceled = parent ~= nil and parent.canceled and parent.shields == 0,
     shields = 0,
-    ready = false,
-    parked = false,
     finished = false,
     -- Room for what comes later: a table that grows is dear.
-    co = nil, mask = nil, next = nil, prev = nil, source = nil, waiter = nil, results = nil,
+    ready = nil, co = nil, mask = nil, next = nil, prev = nil, source = nil, waiter = nil, results = nil,
   }, Task)
   if parent then
     parent.children = parent.children or {}
@@ -100,9 +100,9 @@ local function begin(group, parent, fn, ...)
   return self
 end
 
-local function start(group, fn, ...)
+local function start(group, of, fn, ...)
   loop.prepare()
-  return begin(group, loop.current(), fn, ...)
+  return begin(group, of, loop.current(), fn, ...)
 end
 
 ---Starts fn(...) as a task, at once and up to its first wait. Its parent is the
@@ -114,7 +114,7 @@ function task.spawn(fn, ...)
   if type(fn) ~= "function" then
     errors.misuse(2, "spawn: a function expected, got %s", type(fn))
   end
-  return start(nil, fn, ...)
+  return start(nil, fn, fn, ...)
 end
 
 ---Starts fn(...) beside everything: nobody waits for it, not even the task that calls
@@ -123,7 +123,7 @@ end
 ---@param ... any
 function task.background(fn, ...)
   loop.prepare()
-  if not loop.background(fn, ...) then begin(nil, nil, fn, ...) end
+  if not loop.background(fn, ...) then begin(nil, fn, nil, fn, ...) end
 end
 
 ---Makes of fn a function whose last argument is a callback, as event-driven code
@@ -146,7 +146,7 @@ function task.callback(fn)
       errors.misuse(2, "the last argument must be a callback, not %s", type(on_done))
     end
     local args = { ... }
-    local self = start(nil, fn, compat.unpack(args, 1, n - 1))
+    local self = start(nil, fn, fn, compat.unpack(args, 1, n - 1))
     if self.finished then on_done(results_of(self)) else self.on_done = on_done end
     return self
   end
@@ -245,9 +245,10 @@ local function settle(self, i, first, second)
 end
 
 local function work(self)
+  local worker = loop.current()
   while not self.failure and self.taken < self.results.n do
     local i = self.taken + 1
-    self.taken = i
+    self.taken, worker.of = i, self.of or self.list[i]
     settle(self, i, self.job(self.list, i))
   end
 end
@@ -256,14 +257,14 @@ local function wait_all(workers)
   for i = 1, #workers do workers[i]:wait() end
 end
 
--- Runs job(list, i) for 1 to n, `limit` at a time.
-local function run_jobs(job, list, n, limit)
+-- Runs job(list, i) for 1 to n, `limit` at a time. They call `of`, or the items.
+local function run_jobs(job, of, list, n, limit)
   local self = setmetatable({
-    job = job, list = list, taken = 0, workers = {}, results = { n = n },
+    job = job, of = of, list = list, taken = 0, workers = {}, results = { n = n },
   }, Group)
   for i = 1, math.min(n, limit) do
     if self.failure or self.taken >= n then break end
-    self.workers[i] = start(self, work, self)
+    self.workers[i] = start(self, of, work, self)
   end
   -- Shielded: a cancelled caller has cancelled the workers; they are to end.
   loop.shield(wait_all, self.workers)
@@ -286,7 +287,7 @@ function task.gather(fns)
   for i = 1, #fns do
     if type(fns[i]) ~= "function" then errors.misuse(2, "gather: item %d is not a function", i) end
   end
-  return run_jobs(call_listed, fns, #fns, #fns)
+  return run_jobs(call_listed, nil, fns, #fns, #fns)
 end
 
 local MAP_OPTIONS = { concurrency = true }
@@ -320,7 +321,12 @@ function task.map(list, fn, opts)
   local function job(items, i)
     return fn(items[i], i)
   end
-  return run_jobs(job, list, #list, concurrency_of(opts))
+  return run_jobs(job, fn, list, #list, concurrency_of(opts))
+end
+
+function errors.task_function()
+  local current = loop.current()
+  return current and current.of
 end
 
 methods.guard(Task, "daytona.Task", "task", "ended")

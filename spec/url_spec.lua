@@ -1,0 +1,40 @@
+-- URLs: what a reference means, seen from a place.
+
+local url = require "daytona.http.url"
+
+local function resolved(base, location)
+  local parts = url.resolve(url.parse(base), location)
+  return parts and url.text(parts)
+end
+
+describe("a reference", function()
+  -- RFC 3986, 5.4.1 and 5.4.2; a fragment is never sent.
+  local RFC = {
+    ["g"] = "http://a/b/c/g", ["./g"] = "http://a/b/c/g", ["g/"] = "http://a/b/c/g/", ["/g"] = "http://a/g",
+    ["//g"] = "http://g/", ["?y"] = "http://a/b/c/d;p?y", ["g?y"] = "http://a/b/c/g?y",
+    ["#s"] = "http://a/b/c/d;p?q", ["g#s"] = "http://a/b/c/g", ["g?y#s"] = "http://a/b/c/g?y",
+    [";x"] = "http://a/b/c/;x", ["g;x"] = "http://a/b/c/g;x", ["g;x?y#s"] = "http://a/b/c/g;x?y",
+    [""] = "http://a/b/c/d;p?q", ["."] = "http://a/b/c/", ["./"] = "http://a/b/c/", [".."] = "http://a/b/",
+    ["../"] = "http://a/b/", ["../g"] = "http://a/b/g", ["../.."] = "http://a/", ["../../"] = "http://a/",
+    ["../../g"] = "http://a/g", ["../../../g"] = "http://a/g", ["../../../../g"] = "http://a/g",
+    ["/./g"] = "http://a/g", ["/../g"] = "http://a/g", ["g."] = "http://a/b/c/g.", [".g"] = "http://a/b/c/.g",
+    ["g.."] = "http://a/b/c/g..", ["..g"] = "http://a/b/c/..g", ["./../g"] = "http://a/b/g",
+    ["./g/."] = "http://a/b/c/g/", ["g/./h"] = "http://a/b/c/g/h", ["g/../h"] = "http://a/b/c/h",
+    ["g;x=1/./y"] = "http://a/b/c/g;x=1/y", ["g;x=1/../y"] = "http://a/b/c/y",
+    ["g?y/./x"] = "http://a/b/c/g?y/./x", ["g?y/../x"] = "http://a/b/c/g?y/../x",
+    ["g#s/../x"] = "http://a/b/c/g", ["/a/../b"] = "http://a/b", ["g/.."] = "http://a/b/c/",
+    ["http://x/y/../z?q#f"] = "http://x/z?q",
+  }
+
+  it("is resolved as RFC 3986 has it", function()
+    for location, text in pairs(RFC) do
+      assert.equal(text, resolved("http://a/b/c/d;p?q", location), location)
+    end
+  end)
+
+  it("that is no address of http is none", function()
+    for _, location in ipairs { "g:h", "http:g", "ftp://a/b", "mailto:x", "a b", "a\tb", "http://", "//:80" } do
+      assert.is_nil(resolved("http://a/b/c/d;p?q", location), location)
+    end
+  end)
+end)
