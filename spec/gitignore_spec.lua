@@ -37,6 +37,8 @@ local CASES = {
   { "[[:digit:]_]z", { "1z", "_z" }, { "az" } },
   { "a[/]b", {}, { "a/b" } },
   { "[ab", {}, { "a", "[ab" } },
+  { "slash\\\\ ", { "slash\\" }, { "slash\\ ", "slash" } },
+  { "space\\ ", { "space " }, { "space" } },
   { "\\#x\n\\!y\n#z", { "#x", "!y" }, { "z", "#z" } },
   { "\\*", { "*" }, { "x" } },
   { "trail \nkept\\ ", { "trail", "kept " }, { "trail ", "kept" } },

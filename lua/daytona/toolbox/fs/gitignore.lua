@@ -161,7 +161,7 @@ Gitignore.__index = Gitignore
 ---Rules for a tree, none so far.
 ---@return daytona.Gitignore
 function gitignore.new()
-  return setmetatable({ rules = {}, always = {} }, Gitignore)
+  return setmetatable({ rules = {}, always = {}, folders = {} }, Gitignore)
 end
 
 local function read_rules(text)
@@ -177,12 +177,14 @@ end
 ---@param text string
 function Gitignore:add(folder, text)
   self.rules[folder] = read_rules(text)
+  self.folders = {}
 end
 
 ---Adds a pattern, relative to the root, that goes before all files.
 ---@param pattern string
 function Gitignore:add_pattern(pattern)
   self.always[#self.always + 1] = rule_of(pattern)
+  self.folders = {}
 end
 
 -- What the last rule that matches says: true, false, or nil when none does.
@@ -192,26 +194,53 @@ local function verdict(rules, path, name, is_directory)
   end
 end
 
+local function folder_of(path)
+  return path:match("^(.*)/[^/]*$") or ""
+end
+
+-- Whether the rules say that a path is ignored. `chain`: those of its folder and of the
+-- folders above, the nearest first, each with the place where the path from there begins.
+local function is_ignored(self, path, is_directory, chain)
+  local name = path:match("^.*/(.*)$") or path
+  local said = self.always[1] and verdict(self.always, path, name, is_directory)
+  if said ~= nil then return said end
+  while chain do
+    said = verdict(chain.rules, chain.start == 1 and path or path:sub(chain.start), name, is_directory)
+    if said ~= nil then return said end
+    chain = chain.above
+  end
+  return false
+end
+
+-- What is known of a folder whose parent is known.
+local function judge(self, folder, above)
+  local rules, chain = self.rules[folder], above and above.chain
+  local hidden = above ~= nil and (above.hidden or is_ignored(self, folder, true, chain))
+  if rules then chain = { rules = rules, start = folder == "" and 1 or #folder + 2, above = chain } end
+  local known = { hidden = hidden, chain = chain }
+  self.folders[folder] = known
+  return known
+end
+
+-- Whether a folder or one above it is ignored, and the rules for what is in it: found
+-- out once a folder, however many paths lead through it.
+local function folder_in(self, folder)
+  if self.folders[folder] then return self.folders[folder] end
+  local unknown, at = {}, folder
+  while not self.folders[at] and at ~= "" do
+    unknown[#unknown + 1], at = at, folder_of(at)
+  end
+  local known = self.folders[at] or judge(self, at, nil)
+  for i = #unknown, 1, -1 do known = judge(self, unknown[i], known) end
+  return known
+end
+
 ---Whether a path is ignored, its folders not being so.
 ---@param path string   relative to the root
 ---@param is_directory boolean
 ---@return boolean
 function Gitignore:ignores(path, is_directory)
-  local name = path:match("[^/]+$")
-  local said = self.always[1] and verdict(self.always, path, name, is_directory)
-  if said ~= nil and said ~= false then return true end
-  if said == false then return false end
-  if next(self.rules) == nil then return false end
-  local folder = path
-  repeat -- from the nearest folder up
-    folder = folder:match("^(.*)/[^/]*$") or ""
-    local rules = self.rules[folder]
-    if rules then
-      said = verdict(rules, folder == "" and path or path:sub(#folder + 2), name, is_directory)
-      if said ~= nil then return said end
-    end
-  until folder == ""
-  return false
+  return is_ignored(self, path, is_directory, folder_in(self, folder_of(path)).chain)
 end
 
 ---Whether a path or a folder above it is ignored.
@@ -219,12 +248,8 @@ end
 ---@param is_directory boolean
 ---@return boolean
 function Gitignore:hides(path, is_directory)
-  local at = path:find("/", 1, true)
-  while at do
-    if self:ignores(path:sub(1, at - 1), true) then return true end
-    at = path:find("/", at + 1, true)
-  end
-  return self:ignores(path, is_directory)
+  local folder = folder_in(self, folder_of(path))
+  return folder.hidden or is_ignored(self, path, is_directory, folder.chain)
 end
 
 return gitignore
