@@ -143,6 +143,20 @@ describe("an open file", function()
     file:close()
   end)
 
+  it("is read to its end only if that is not more than the client allows", function()
+    assert(fs:write("big", ("0123456789"):rep(20000)))
+    local small = assert(daytona.new { api_url = service.server.api_url, api_key = service.server.api_key,
+                                          max_bytes = 150000 })
+    local file = assert(assert(small:get(box.id)).fs:open "big")
+    local text, err = file:read "a"
+    assert.is_nil(text)
+    assert.equal("too_large too_large read", err.kind .. " " .. err.code .. " " .. err.operation)
+    assert.equal("0123456789", file:read(10))
+    file:seek("set", 60000)
+    assert.equal(140000, #assert(file:read "a"))
+    assert.equal("", file:read "a")
+  end)
+
   it("is written to, appended to and changed", function()
     local file = assert(fs:open("w", "w"))
     assert(file:write("a", 1, "\n"):write "b")

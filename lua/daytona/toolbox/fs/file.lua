@@ -95,14 +95,30 @@ local function read_line(self, keep_end)
   end
 end
 
-local function read_all(self)
-  local pieces = { take(self, held(self)) }
-  while true do
+-- Fetches all that is left, unless it is more than `most` bytes. Pieces, or nil, err.
+local function fetch_rest(self, pieces, most)
+  local size = 0
+  while size <= most do
+    size = size + held(self)
+    pieces[#pieces + 1] = take(self, held(self))
     local more, err = fill(self)
     if more == nil then return nil, err end
-    if not more then return table.concat(pieces) end
-    pieces[#pieces + 1] = take(self, held(self))
+    if not more then return pieces end
   end
+  return calls.failure("read", "too_large", "what is left of the file is larger than allowed", self.path, "too_large")
+end
+
+-- As `fs:read`, it gives no more at once than the client allows. What was fetched in vain
+-- is still to be read.
+local function read_all(self)
+  local connection, why = self.fs.sandbox:toolbox()
+  if not connection then return nil, why end
+  local from, pieces = self.at, {}
+  local whole, err = fetch_rest(self, pieces, connection.max_bytes)
+  local text = table.concat(pieces)
+  if whole then return text end
+  self.buffer, self.start, self.at = text .. self.buffer:sub(self.at - self.start + 1), from, from
+  return nil, err
 end
 
 local function read_number(self)

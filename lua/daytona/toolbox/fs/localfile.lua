@@ -17,7 +17,15 @@ function localfile.beside(path)
   return file, name
 end
 
----Closes the temporary file and puts it in its place.
+-- Who replaces a file keeps what may be done with it; the permissions alone, as what
+-- comes from elsewhere is to run in nobody's name.
+local function keep_mode(name, path)
+  local kind, _, mode = core.stat(path)
+  if kind == "file" then core.change_mode(name, mode % 512) end
+end
+
+---Closes the temporary file and puts it in its place, with the permissions of what it
+---replaces.
 ---@param file file*
 ---@param name string
 ---@param path string
@@ -25,7 +33,10 @@ end
 ---@return string?
 function localfile.commit(file, name, path)
   local fine, why = file:close()
-  if fine then fine, why = os.rename(name, path) end
+  if fine then
+    keep_mode(name, path)
+    fine, why = os.rename(name, path)
+  end
   if fine then return true end
   os.remove(name)
   return nil, why
