@@ -30,6 +30,7 @@ local LONG = ("n"):rep(255)
 local function make_tree()
   sh [[
     mkdir -p a/b/c empty 'two words'; chmod 700 a; ln -s ../file a/link; ln -s nowhere broken
+    ln -s "$(printf '%0150d' 7)" far; ln -s "$(printf '%0250d' 8)" further
     printf '#!/bin/sh\n' >run; chmod 755 run
   ]]
   for _, name in ipairs { "file", "a/b/c/deep", "two words/qu'o\"te", "new\nline", "Grüße ☺", "-dash", "latin \233",
@@ -42,7 +43,7 @@ describe("sync up", function()
   it("makes the other side alike, whatever the names", function()
     make_tree()
     local result = assert(fs:sync(folder, remote))
-    assert.equal(16, result.uploaded)
+    assert.equal(18, result.uploaded)
     assert_alike()
     assert.equal(0, result.unchanged)
   end)
@@ -53,7 +54,7 @@ describe("sync up", function()
     local before = requests()
     local result = assert(fs:sync(folder, remote))
     assert.equal(before + 1, requests())
-    assert.equal("0 up, 0 down, 0 deleted, 16 unchanged, 0 bytes", summary(result))
+    assert.equal("0 up, 0 down, 0 deleted, 18 unchanged, 0 bytes", summary(result))
   end)
 
   it("sends what has changed, in size, time, mode or target", function()
@@ -66,6 +67,50 @@ describe("sync up", function()
     local result = assert(fs:sync(folder, remote))
     assert.equal(5, result.uploaded)
     assert_alike()
+  end)
+
+  it("changes what is in read-only folders, which stay so", function()
+    sh "mkdir -p ro/deep; echo 1 >ro/a; echo 1 >ro/deep/b; echo 1 >ro/gone; chmod 555 ro/deep ro"
+    assert(fs:sync(folder, remote))
+    sh "chmod 755 ro ro/deep; echo 22 >ro/a; echo 22 >ro/deep/b; rm ro/gone; echo 3 >ro/new; chmod 555 ro/deep ro"
+    local result = assert(fs:sync(folder, remote, { delete = true }))
+    assert.equal("3 up, 0 down, 1 deleted, 0 unchanged, 8 bytes", summary(result))
+    assert_alike()
+    sh "chmod -R u+w ro; rm -r ro"
+    assert.equal(3, assert(fs:sync(folder, remote, { delete = true })).deleted)
+    assert_alike()
+  end)
+
+  it("that fails leaves a read-only folder as it was", function()
+    sh "mkdir ro; echo 1 >ro/a; mkdir ro/b; echo 1 >ro/b/c; chmod 555 ro/b ro"
+    assert(fs:sync(folder, remote))
+    sh "chmod 755 ro ro/b; echo 22 >ro/a; rm -r ro/b; echo 2 >ro/b; chmod 555 ro"
+    local _, err = fs:sync(folder, remote)
+    assert.equal("conflict", err.kind)
+    assert.equal("555 555\n", there "echo $(stat -c %a ro ro/b)")
+    -- Where a command fails half way, the folders are shut as well.
+    sh "chmod 755 ro; rm ro/b; chmod 555 ro"
+    there "mkdir ../bin; printf '#!/bin/sh\\nexit 1\\n' >../bin/tar; chmod 755 ../bin/tar"
+    local box = service.client:attach(files.box.id)
+    local exec = box.exec
+    function box.exec(self, command, opts) return exec(self, "PATH=$PWD/bin:$PATH\n" .. command, opts) end
+    _, err = box.fs:sync(folder, remote)
+    assert.equal("io", err.kind)
+    assert.equal("555 555\n", there "echo $(stat -c %a ro ro/b)")
+    there "rm -r ../bin"
+  end)
+
+  it("keeps times that an archive's numbers do not hold", function()
+    sh [[
+      echo 1 >a; echo 2 >b; echo 3 >c; echo 4 >d
+      touch -d 1965-03-04T05:06:07Z a; touch -d 1969-12-31T23:59:59.33Z b; touch -d 2300-01-01 c
+    ]]
+    assert.equal(4, assert(fs:sync(folder, remote)).uploaded)
+    local result = assert(fs:sync(folder, remote))
+    assert.equal("0 up, 0 down, 0 deleted, 4 unchanged, 0 bytes", summary(result))
+    assert.equal(sh "stat -c '%Y %n' a b c", there "stat -c '%Y %n' a b c")
+    result = assert(fs:sync(folder, remote, { direction = "down" }))
+    assert.equal(4, result.unchanged)
   end)
 
   it("removes only with delete, and never what is ignored", function()
@@ -136,6 +181,17 @@ describe("sync up", function()
     assert.equal("conflict", problem.kind)
   end)
 
+  it("that is cancelled ends at once, whatever it is at", function()
+    sh "for i in $(seq 3000); do : >f$i; done"
+    local before = requests()
+    local _, err
+    local task = daytona.spawn(function() _, err = fs:sync(folder, remote) end)
+    task:cancel()
+    task:wait()
+    assert.equal("canceled sync", err.kind .. " " .. err.operation)
+    assert.equal(before, requests())
+  end)
+
   it("that is cancelled leaves no half file", function()
     put("file", ("new"):rep(1000000))
     assert(service.server:faults { { path = "/files/bulk-upload", slow = 1000 } })
@@ -174,11 +230,11 @@ describe("sync down", function()
     folder = up .. "/../" .. up:match "[^/]+$" .. ".down"
     files.folder = folder
     local result = assert(fs:download_dir(remote, folder))
-    assert.equal(16, result.downloaded)
+    assert.equal(18, result.downloaded)
     assert_alike()
     local before = requests()
     result = assert(fs:sync(folder, remote, { direction = "down" }))
-    assert.equal("0 up, 0 down, 0 deleted, 16 unchanged, 0 bytes", summary(result))
+    assert.equal("0 up, 0 down, 0 deleted, 18 unchanged, 0 bytes", summary(result))
     assert.equal(before + 1, requests())
     os.execute("rm -rf " .. folder)
     folder, files.folder = up, up
@@ -193,6 +249,28 @@ describe("sync down", function()
     assert.equal("0 up, 3 down, 1 deleted, 1 unchanged, 14 bytes", summary(result))
     assert.equal("1\n", sh "cat x.log; rm x.log")
     assert_alike()
+  end)
+
+  it("changes what is in read-only folders, which stay so", function()
+    sh "mkdir -p ro/deep; echo 1 >ro/a; echo 1 >ro/deep/b; echo 1 >ro/gone; chmod 555 ro/deep ro"
+    assert(fs:sync(folder, remote))
+    there "chmod 755 ro ro/deep; echo 22 >ro/a; echo 22 >ro/deep/b; rm ro/gone; echo 3 >ro/new; chmod 555 ro/deep ro"
+    local result = assert(fs:sync(folder, remote, { direction = "down", delete = true }))
+    assert.equal("0 up, 3 down, 1 deleted, 0 unchanged, 8 bytes", summary(result))
+    assert_alike()
+    there "chmod -R u+w ro; rm -r ro"
+    assert.equal(3, assert(fs:sync(folder, remote, { direction = "down", delete = true })).deleted)
+    assert_alike()
+  end)
+
+  it("counts the bytes that came, whatever was said", function()
+    assert(fs:write(remote .. "/x", "abc"))
+    assert(service.server:faults {
+      { path = "/process/execute", status = 200, times = 1, body = ('{"exitCode":0,"result":"tree\\n%s\\n\\n\\n\\n"}')
+        :format(require("daytona.base.base64").encode "81a4 4503599627370496 1700000000 ./x//\n0\n") },
+    })
+    local result = assert(fs:download_dir(remote, folder .. "/t"))
+    assert.equal("0 up, 1 down, 0 deleted, 0 unchanged, 3 bytes", summary(result))
   end)
 
   it("of what is not there is an error", function()
@@ -217,9 +295,12 @@ describe("sync down", function()
 
   it("makes no links that lead out of the folder", function()
     assert(fs:mkdir(remote))
-    there "mkdir d; ln -s /etc/passwd abs; ln -s ../../x d/out; ln -s ../in d/in; ln -s . self"
+    there [[
+      mkdir d; ln -s /etc/passwd abs; ln -s ../../x d/out; ln -s ../in d/in; ln -s . self
+      ln -s self/../../x behind
+    ]]
     local result = assert(fs:download_dir(remote, folder))
-    assert.same({ "abs", "d/out" }, result.skipped)
+    assert.same({ "abs", "behind", "d/out" }, result.skipped)
     assert.equal("./d/in\n./self\n", sh "find . -type l | LC_ALL=C sort")
   end)
 
@@ -234,40 +315,70 @@ describe("sync down", function()
   end)
 
   -- A server that answers this list of files, in place of the true one.
-  local function lying(records)
+  local function lying(records, opts)
     local base64 = require "daytona.base.base64"
     local list = base64.encode(table.concat(records, "//\n") .. "//\n0\n")
+    assert(service.server:clear_faults())
     assert(service.server:faults {
       { path = "/process/execute", status = 200,
         body = ('{"exitCode":0,"result":"tree\\n%s\\n\\n\\n\\n"}'):format(list) },
     })
-    return fs:download_dir(remote, folder .. "/t")
+    return fs:download_dir(remote, folder .. "/t", opts)
   end
 
-  it("believes no name that leads out of the folder", function()
-    for _, records in ipairs {
-      { "81a4 1 1700000000 ./../../x" }, { "81a4 1 1700000000 .//x" }, { "81a4 1 1700000000 ./a/../../x" },
-      { "a1ff 1 1700000000 ./a", "81a4 1 1700000000 ./a/x" }, { "81a4 1 1700000000 ./nowhere/x" },
-      { "81a4 1 1700000000 ./." },
-    } do
+  for _, records in ipairs {
+    { "81a4 1 1700000000 ./../../x" }, { "81a4 1 1700000000 .//x" }, { "81a4 1 1700000000 ./a/../../x" },
+    { "a1ff 1 1700000000 ./a", "81a4 1 1700000000 ./a/x" }, { "81a4 1 1700000000 ./nowhere/x" },
+    { "41ed 1 1700000000 ./a", "81a4 1 1700000000 ./a/.." }, { "81a4 1 1700000000 ./." },
+  } do
+    it("believes no name that leads out of the folder: " .. table.concat(records, ", "), function()
       local result, err = lying(records)
       assert.is_nil(result)
       assert.equal("protocol", err.kind)
       assert.equal("", sh "find . -mindepth 1")
-    end
+    end)
+  end
+
+  for _, record in ipairs {
+    "81a4 1 99999999999999999999999 ./x", "81a4 1 -99999999999999999999999 ./x", "81a4 99999999999999999999999 1 ./x",
+    "81a4 9223372036854775808 1 ./x", "ffffffffffffffffffffffff 1 1 ./x", "81a4 1 1.99999999999999999999999 ./x",
+  } do
+    it("believes no number that cannot be: " .. record, function()
+      assert(fs:write(remote .. "/x", "x"))
+      local result, err = lying { record }
+      assert.is_nil(result)
+      assert.equal("protocol", err.kind)
+      assert.equal("", sh "find . -mindepth 1")
+    end)
+  end
+
+  it("takes what is no file for what it says it is", function()
+    assert(fs:write(remote .. "/x", "x"))
+    assert.equal("d\n", lying { "41ff 1 1 ./x" } and sh "find t/x -printf '%y\n'; rm -rf t")
+    assert.same({ "x" }, assert(lying { "0 0 0 ./x" }).skipped)
   end)
 
-  it("believes no number that cannot be", function()
-    assert(fs:write(remote .. "/x", "x"))
-    for _, record in ipairs {
-      "81a4 1 99999999999999999999999 ./x", "81a4 1 -99999999999999999999999 ./x", "81a4 99999999999999999999999 1 ./x",
-      "ffffffffffffffffffffffff 1 1 ./x", "81a4 1 1.99999999999999999999999 ./x", "41ff 1 1 ./x", "0 0 0 ./x",
-    } do
-      local fine, result, err = pcall(lying, { record })
-      assert.is_true(fine, record .. ": " .. tostring(result))
-      if not result then assert.is_string(err.kind) end
-      sh "rm -rf t"
+  -- Nested folders, as long as a path may be.
+  local function nested(n, name)
+    local records, path = {}, "."
+    for i = 1, n do
+      path = path .. "/" .. name
+      records[i] = "41ed 1 1700000000 " .. path
     end
+    return records
+  end
+
+  it("ends at its time, and soon, however deep a tree is said to be", function()
+    local before = os.clock()
+    local result, err = lying(nested(2000, "a"), { delete = true, gitignore = true, timeout = 60 })
+    assert.is_nil(result and err)
+    assert.is_true(os.clock() - before < 10, "it took long")
+    result, err = lying(nested(3000, "a"))
+    assert.is_nil(result)
+    assert.equal("too_large", err.kind)
+    result, err = lying(nested(2000, "b"), { timeout = 0.001 })
+    assert.is_nil(result)
+    assert.equal("timeout download_dir", err.kind .. " " .. err.operation)
   end)
 end)
 

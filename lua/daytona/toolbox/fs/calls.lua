@@ -4,8 +4,12 @@
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local options = require "daytona.base.options"
+local shell = require "daytona.base.shell"
 
 local calls = {}
+
+---How the names begin under which files wait over there until they are whole.
+calls.STAGING = ".daytona-sync-"
 
 local function is_size(value)
   return type(value) == "number" and value >= 0 and value % 1 == 0 and value < 2 ^ 53
@@ -67,8 +71,6 @@ local CALLS = {
   read      = { "GET",    "/files/download" },
   download  = { "GET",    "/files/download" },
   upload    = { "POST",   "/files/bulk-upload", "object", flaw = upload_flaw },
-  -- Takes names as they are, where bulk-upload trims them.
-  upload_v2 = { "POST",   "/files/upload-v2" },
   upload_many   = { "POST", "/files/bulk-upload" },
   download_many = { "POST", "/files/bulk-download", safe = true },
   grep      = { "GET",    "/files/find",        "list",   flaw = matches_flaw },
@@ -127,6 +129,14 @@ function calls.problem(text)
   end
 end
 
+---A path as a word for a shell, which no program takes for anything else.
+---@param path string
+---@return string
+function calls.quoted(path)
+  if not path:find("^/") then path = "./" .. path end
+  return shell.quote(path)
+end
+
 ---"b" of "a/b" and "a/b/"; nil where there is none to be used.
 ---@param path string
 ---@return string?
@@ -137,11 +147,12 @@ function calls.base_name(path)
 end
 
 -- Seconds a transfer may take, and may stand still.
-local TRANSFER_TIMEOUT, TRANSFER_IDLE = 1800, 60
+calls.TRANSFER_TIMEOUT = 1800
+local TRANSFER_IDLE = 60
 
 ---Adds what every transfer takes from the caller's options.
 function calls.transfer_fields(request, opts)
-  request.timeout = opts.timeout or TRANSFER_TIMEOUT
+  request.timeout = opts.timeout or calls.TRANSFER_TIMEOUT
   request.idle_timeout = opts.idle_timeout or TRANSFER_IDLE
   request.on_progress = opts.on_progress
   return request

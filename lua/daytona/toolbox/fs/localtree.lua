@@ -2,7 +2,6 @@
 -- it. Links are looked at, never followed. Knows no network.
 
 local core = require "daytona.base.native"
-local loop = require "daytona.loop"
 
 local localtree = {}
 
@@ -16,21 +15,6 @@ local localtree = {}
 ---@field target? string        of a link
 ---@field hash? string          SHA-256, in hexadecimal
 
----A function to be called in loops over many files: lets others run, when this has
----taken long.
----@return fun()
-function localtree.breather()
-  local last = loop.now()
-  return function()
-    if loop.now() - last > 0.005 and loop.current() then
-      loop.sleep(0)
-      last = loop.now()
-    end
-  end
-end
-
-local breather = localtree.breather
-
 local function read_all(path)
   local file = io.open(path, "rb")
   local text = file and file:read("*a")
@@ -38,60 +22,78 @@ local function read_all(path)
   return text
 end
 
----What is below `root`: entries by path; nil and why when something cannot be
----read. What `ignore` hides is left out; with `read_rules`, it takes in the
----.gitignore files on the way.
+-- One look at a tree: where it begins, what is left out, what was found.
+local Look = {}
+Look.__index = Look
+
+-- Takes in one entry, and what is below it. true, or nil and why.
+function Look:enter(path, name)
+  local place = self.root .. "/" .. path
+  local kind, size, mode, seconds, nanoseconds = core.lstat(place)
+  if not kind or name:find("^%.daytona%-sync%-") or self.ignore:ignores(path, kind == "directory") then return true end
+  self.tree[path] = {
+    type = kind, size = size, mode = mode % 512, seconds = seconds, nanoseconds = nanoseconds,
+    target = kind == "link" and core.read_link(place) or nil,
+  }
+  if kind == "directory" then return self:folder(path) end
+  return true
+end
+
+-- Takes in what is in a folder ("" for the root). true, or nil and why.
+function Look:folder(folder)
+  local place = folder == "" and self.root or self.root .. "/" .. folder
+  local names, why = core.list_directory(place)
+  if not names and folder ~= "" and not core.lstat(place) then -- gone meanwhile
+    self.tree[folder] = nil
+    return true
+  end
+  if not names then return nil, why .. ": " .. place end
+  if self.read_rules and core.lstat(place .. "/.gitignore") == "file" then
+    self.ignore:add(folder, read_all(place .. "/.gitignore") or "")
+  end
+  local prefix = folder == "" and "" or folder .. "/"
+  for _, name in ipairs(names) do
+    local fine, problem = self:enter(prefix .. name, name)
+    if fine then fine, problem = self.pace:breathe() end
+    if not fine then return nil, problem end
+  end
+  return true
+end
+
+---What is below `root`: entries by path; nil and why (a text or an error) when
+---something cannot be read. What `ignore` hides is left out; with `read_rules`, it takes
+---in the .gitignore files on the way.
 ---@param root string
 ---@param ignore daytona.Gitignore
 ---@param read_rules boolean
+---@param pace daytona.Pace
 ---@return table<string, daytona.TreeEntry>?
----@return string?
-function localtree.scan(root, ignore, read_rules)
-  local tree, breathe = {}, breather()
-  local function look(folder)
-    local names, why = core.list_directory(folder == "" and root or root .. "/" .. folder)
-    if not names and folder ~= "" and not core.lstat(root .. "/" .. folder) then -- gone meanwhile
-      tree[folder] = nil
-      return true
-    end
-    if not names then return nil, why .. ": " .. root .. "/" .. folder end
-    local prefix = folder == "" and "" or folder .. "/"
-    if read_rules and core.lstat(root .. "/" .. prefix .. ".gitignore") == "file" then
-      ignore:add(folder, read_all(root .. "/" .. prefix .. ".gitignore") or "")
-    end
-    for _, name in ipairs(names) do
-      local path = prefix .. name
-      local kind, size, mode, seconds, nanoseconds = core.lstat(root .. "/" .. path)
-      if kind and not name:find("^%.daytona%-sync%-") and not ignore:ignores(path, kind == "directory") then
-        local entry = { type = kind, size = size, mode = mode % 512, seconds = seconds, nanoseconds = nanoseconds }
-        tree[path] = entry
-        if kind == "link" then entry.target = core.read_link(root .. "/" .. path) end
-        if kind == "directory" then
-          local fine, problem = look(path)
-          if not fine then return nil, problem end
-        end
-      end
-      breathe()
-    end
-    return true
-  end
-  local fine, why = look ""
+---@return string|daytona.Error|nil
+function localtree.scan(root, ignore, read_rules, pace)
+  local look = setmetatable({ root = root, ignore = ignore, read_rules = read_rules, pace = pace, tree = {} }, Look)
+  local fine, why = look:folder ""
   if not fine then return nil, why end
-  return tree
+  return look.tree
 end
 
----SHA-256 of a file, in hexadecimal; nil and why.
+-- Bytes that are hashed in one go: less than a millisecond.
+local PIECE = 256 * 1024
+
+---SHA-256 of a file, in hexadecimal; nil and why (a text or an error).
 ---@param path string
+---@param pace daytona.Pace
 ---@return string?
----@return string?
-function localtree.hash(path)
+---@return string|daytona.Error|nil
+function localtree.hash(path, pace)
   local file, why = io.open(path, "rb")
   if not file then return nil, why end
-  local hash, breathe = core.hash(), breather()
+  local hash = core.hash()
   local n
   repeat
-    n, why = hash:read(file, 4 * 1024 * 1024)
-    breathe()
+    n, why = hash:read(file, PIECE)
+    local fine, err = true, nil
+    if n and n > 0 then fine, err = pace:breathe() end
+    if not fine then n, why = nil, err end
   until not n or n == 0
   file:close()
   if not n then return nil, why end
@@ -104,6 +106,7 @@ end
 ---@return string?
 function localtree.remove(path)
   if core.lstat(path) == "directory" then
+    core.change_mode(path, 448) -- else what is in a read-only one would stay
     for _, name in ipairs(core.list_directory(path) or {}) do localtree.remove(path .. "/" .. name) end
   end
   return os.remove(path)

@@ -5,13 +5,16 @@
 local base64 = require "daytona.base.base64"
 local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.fs.calls"
-local localtree = require "daytona.toolbox.fs.localtree"
 local shell = require "daytona.base.shell"
 
 local remotetree = {}
 
 ---How the folders are called in which changes are prepared.
-remotetree.STAGING = ".daytona-sync-"
+remotetree.STAGING = calls.STAGING
+
+-- What a tree may be: longer paths are none to any system; more files are more than
+-- memory is for. And bytes of a list of so many.
+local LONGEST_PATH, MOST_FILES, LARGEST_LIST = 4095, 1000000, 512 * 1024 * 1024
 
 local TOOLS = "find stat base64 tr"
 
@@ -49,14 +52,6 @@ find . -name '.daytona-sync-*' -prune -o -type f -exec sha256sum -- {} + 2>/dev/
 echo
 ]]
 
----A path that a shell's `cd` takes for nothing else.
----@param path string
----@return string
-function remotetree.quoted(path)
-  if not path:find("^/") then path = "./" .. path end
-  return shell.quote(path)
-end
-
 local TYPES = { [4] = "directory", [8] = "file", [10] = "link" }
 
 local function is_inside(path)
@@ -66,26 +61,50 @@ local function is_inside(path)
   return not path:find("%z")
 end
 
-local function read_entries(text)
-  local tree, stop, breathe = {}, 1, localtree.breather()
+-- A record as an entry, or nil where such a file cannot be.
+local function entry_of(hex, size, seconds, fraction)
+  local mode, bytes, time = tonumber(hex, 16), tonumber(size), tonumber(seconds)
+  if #hex > 8 or bytes >= 2 ^ 53 or math.abs(time) >= 2 ^ 53 or #fraction > 9 then return nil end
+  local nanoseconds = tonumber(fraction) or 0
+  if seconds:sub(1, 1) == "-" and nanoseconds > 0 then -- "-0.25" is 0.75 behind -1
+    time, nanoseconds = time - 1, 1e9 - nanoseconds
+  end
+  return {
+    type = TYPES[math.floor(mode / 4096)] or "other", size = bytes, mode = mode % 512,
+    seconds = time, nanoseconds = nanoseconds,
+  }
+end
+
+-- Why there is no tree: a text that says what is wrong with the list, or an error.
+local function too_much(what)
+  return nil, errors.new { kind = "too_large", code = "too_large", message = what }
+end
+
+-- Entries by path, and what find ended with (nil: the list is cut); or nil and why.
+local function read_entries(text, pace)
+  local tree, stop, n = {}, 1, 0
   for hex, size, seconds, fraction, path, after in text:gmatch("(%x+) (%d+) (%-?%d+)%.?(%d*) %./(.-)//\n()") do
+    if #path > LONGEST_PATH then return too_much "a path in it is longer than a system takes" end
     if not is_inside(path) then return nil, "it names a file outside of the tree" end
-    local mode = tonumber(hex, 16)
-    tree[path] = {
-      type = TYPES[math.floor(mode / 4096)] or "other", size = tonumber(size), mode = mode % 512,
-      seconds = tonumber(seconds), nanoseconds = tonumber(fraction) or 0,
-    }
-    stop = after
-    breathe()
+    tree[path] = entry_of(hex, size, seconds, fraction)
+    if not tree[path] then return nil, "it has a file of a size or time that cannot be" end
+    stop, n = after, n + 1
+    if n > MOST_FILES then return too_much "there are more files in it than this can do" end
+    local fine, err = pace:breathe()
+    if not fine then return nil, err end
   end
   return tree, tonumber(text:match("^ *(%d+)\n$", stop))
 end
 
 -- Whatever lies below something that is no directory is a lie.
-local function has_parents(tree)
+local function has_parents(tree, pace)
   for path in pairs(tree) do
     local folder = path:match("^(.*)/[^/]*$")
-    if folder and (not tree[folder] or tree[folder].type ~= "directory") then return false end
+    if folder and (not tree[folder] or tree[folder].type ~= "directory") then
+      return nil, "a file in what is no directory"
+    end
+    local fine, err = pace:breathe()
+    if not fine then return nil, err end
   end
   return true
 end
@@ -114,22 +133,59 @@ local function read_hashes(tree, text)
   if path then done() end
 end
 
+-- nil and an error, of what is wrong with a list, or is one already.
 local function broken(sandbox, operation, root, why)
-  return nil, errors.new {
-    kind = "protocol", operation = operation, what = root, sandbox = sandbox, message = "the list of files: " .. why,
-  }
+  if not errors.is(why) then why = errors.new { kind = "protocol", message = "the list of files: " .. why } end
+  why.operation, why.what, why.sandbox = operation, root, sandbox
+  return nil, why
 end
 
--- What an answer means that holds no tree.
+-- What an answer means that holds no tree: a result of `scan`, or an error.
 local function without_tree(sandbox, operation, root, answer)
   local said = answer:match("^(%a+)\n$")
   if said == "none" or said == "other" or said == "closed" then return { complete = true, instead = said } end
   local lacking = answer:match("^lacks (%w+)\n$")
-  if not lacking then return broken(sandbox, operation, root, "it is not what was asked for") end
-  return nil, errors.new {
+  if not lacking then return select(2, broken(sandbox, operation, root, "it is not what was asked for")) end
+  return errors.new {
     kind = "unsupported", operation = operation, what = root, sandbox = sandbox,
     message = "the sandbox has no program '" .. lacking .. "', which this needs",
   }
+end
+
+-- What the command prints that lists a tree: its parts; or nil and an error or what is
+-- there in place of a tree.
+local function list(sandbox, operation, root, wanted)
+  local tools = TOOLS .. (wanted.hashes and " sha256sum " or " ") .. (wanted.tools or "")
+  local script = LIST:format(tools, calls.quoted(root))
+    .. (wanted.rules and RULES or "echo\n") .. (wanted.hashes and HASHES or "echo\n")
+  local result, err = sandbox:exec(script, { check = true, timeout = wanted.pace:left(), max_bytes = LARGEST_LIST })
+  if not result then
+    if err.kind == "process_timeout" then err = select(2, wanted.pace:over()) end
+    err.operation, err.what = operation, root
+    return nil, err
+  end
+  local parts = { result.result:match("^(%a+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n$") }
+  if parts[1] then return parts end
+  return nil, without_tree(sandbox, operation, root, result.result)
+end
+
+-- The parts as a tree, and whether all of it could be read; or nil and why.
+local function read_tree(parts, wanted)
+  local text = base64.decode(parts[2])
+  if not text then return nil, "it is malformed" end
+  local tree, status = read_entries(text, wanted.pace)
+  if not tree then return nil, status end
+  if not status then return nil, "it is cut" end
+  local fine, why = has_parents(tree, wanted.pace)
+  if not fine then return nil, why end
+  for path, target in pairs_of(base64.decode(parts[3]) or "") do
+    if tree[path] and tree[path].type == "link" then tree[path].target = target:gsub("\n$", "") end
+  end
+  for path, rules in pairs_of(base64.decode(parts[4]) or "") do
+    wanted.rules:add(path:match("^(.*)/[^/]*$") or "", rules)
+  end
+  read_hashes(tree, base64.decode(parts[5]) or "")
+  return tree, status == 0
 end
 
 ---What is below `root` in the sandbox, by one command: entries by path, and
@@ -139,34 +195,18 @@ end
 ---@param sandbox daytona.Sandbox
 ---@param operation string
 ---@param root string
----@param wanted { hashes?: boolean, rules?: daytona.Gitignore, timeout?: number, tools?: string }  tools: needed later
+---@param wanted { pace: daytona.Pace, hashes?: boolean, rules?: daytona.Gitignore, tools?: string }  tools: needed later
 ---@return { entries: table<string, daytona.TreeEntry>?, complete: boolean, instead: string? }?
 ---@return daytona.Error?
 function remotetree.scan(sandbox, operation, root, wanted)
-  local tools = TOOLS .. (wanted.hashes and " sha256sum " or " ") .. (wanted.tools or "")
-  local script = LIST:format(tools, remotetree.quoted(root))
-    .. (wanted.rules and RULES or "echo\n") .. (wanted.hashes and HASHES or "echo\n")
-  local result, err = sandbox:exec(script, { check = true, timeout = wanted.timeout, max_bytes = 1024 * 1024 * 1024 })
-  if not result then
-    err.operation, err.what = operation, root
-    return nil, err
+  local parts, other = list(sandbox, operation, root, wanted)
+  if not parts then
+    if errors.is(other) then return nil, other end
+    return other
   end
-  local said, entries, links, rules, hashes = result.result:match("^(%a+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n$")
-  if not said then return without_tree(sandbox, operation, root, result.result) end
-  local text = base64.decode(entries)
-  if not text then return broken(sandbox, operation, root, "it is malformed") end
-  local tree, status = read_entries(text)
-  if not tree then return broken(sandbox, operation, root, status) end
-  if not status then return broken(sandbox, operation, root, "it is cut") end
-  if not has_parents(tree) then return broken(sandbox, operation, root, "a file in what is no directory") end
-  for path, target in pairs_of(base64.decode(links) or "") do
-    if tree[path] and tree[path].type == "link" then tree[path].target = target:gsub("\n$", "") end
-  end
-  for path, rule_text in pairs_of(base64.decode(rules) or "") do
-    wanted.rules:add(path:match("^(.*)/[^/]*$") or "", rule_text)
-  end
-  read_hashes(tree, base64.decode(hashes) or "")
-  return { entries = tree, complete = status == 0 }
+  local tree, complete = read_tree(parts, wanted)
+  if not tree then return broken(sandbox, operation, root, complete) end
+  return { entries = tree, complete = complete }
 end
 
 -- Lines of `command names... suffix`, some hundred names each.
@@ -232,38 +272,74 @@ local function reason_in(err)
   return "io", nil, err.message
 end
 
+-- What undoes, however the script ends, what it has to do for a while: its folder goes
+-- away, folders that were opened get their modes, the lower ones first.
+local function at_the_end(lines, staging, opened)
+  lines[#lines + 1] = "finish() {\n:"
+  if staging then lines[#lines + 1] = "rm -rf " .. staging end
+  for i = #opened, 1, -1 do
+    local folder = opened[i]
+    lines[#lines + 1] = ("chmod %o -- %s 2>/dev/null || :"):format(folder.mode, shell.quote("./" .. folder.path))
+  end
+  lines[#lines + 1] = "}\ntrap finish EXIT\ntrap 'exit 1' HUP INT TERM"
+end
+
+local function open_folders(lines, opened)
+  local paths = {}
+  for i, folder in ipairs(opened) do paths[i] = "./" .. folder.path end
+  batches(lines, "chmod u+rwx --", paths, "2>/dev/null || :")
+end
+
+local function unpack_tree(lines, staging)
+  lines[#lines + 1] = STALE
+  lines[#lines + 1] = "mkdir " .. staging .. "/tree"
+  lines[#lines + 1] = "tar -xpo -f " .. staging .. "/tree.tar -C " .. staging .. "/tree 2>&1"
+end
+
+local function move_all(lines, staging, moves)
+  for folder, paths in pairs(moves) do
+    local from = {}
+    for i, path in ipairs(paths) do from[i] = staging .. "/tree/" .. path end
+    batches(lines, "put " .. shell.quote(folder == "" and "." or "./" .. folder), from)
+  end
+end
+
+local function script_of(root, change)
+  local lines = { CHANGE .. "cd -P -- " .. calls.quoted(root) }
+  at_the_end(lines, change.staging, change.opened)
+  open_folders(lines, change.opened)
+  if change.staging then unpack_tree(lines, change.staging) end
+  batches(lines, "rm -rf --", change.replaced)
+  move_all(lines, change.staging, change.moves)
+  for mode, paths in pairs(change.modes) do batches(lines, ("mode %o"):format(mode), paths) end
+  batches(lines, "rm -f --", change.files)
+  batches(lines, "rmdir -- ", change.folders, "2>/dev/null || :")
+  return table.concat(lines, "\n")
+end
+
+---What a tree is to become.
+---@class daytona.TreeChange
+---@field staging? string                  the name of the folder with tree.tar
+---@field moves table<string, string[]>    paths in the archive by the folder they go into
+---@field replaced string[]                removed before that
+---@field modes table<integer, string[]>
+---@field opened { path: string, mode: integer }[]  folders to be made writable meanwhile, and their modes then
+---@field files string[]                   removed
+---@field folders string[]                 removed where they are empty
+---@field pace daytona.Pace
+
 ---Changes a tree by one command. Of others at work on it at the same time the last
 ---one wins, file by file. kind "conflict" when they made a folder where this has a
 ---file, or the other way round; else "io", "forbidden" or what `exec` gives.
 ---@param sandbox daytona.Sandbox
 ---@param root string
----@param change { staging?: string, moves: table<string, string[]>, replaced: string[], modes: table<integer, string[]>, files: string[], folders: string[], timeout?: number }  staging: the name of the folder with tree.tar; moves: paths in the archive by the folder they go into; replaced, files, folders: what is removed
+---@param change daytona.TreeChange
 ---@return true?
 ---@return daytona.Error?
 function remotetree.apply(sandbox, root, change)
-  local lines = { CHANGE .. "cd -P -- " .. remotetree.quoted(root) }
-  local staging = change.staging
-  local function add(text) lines[#lines + 1] = text end
-  if staging then
-    add(STALE)
-    add("trap 'rm -rf " .. staging .. "' EXIT")
-    add "trap 'exit 1' HUP INT TERM"
-    add("mkdir " .. staging .. "/tree")
-    add("tar -xpo -f " .. staging .. "/tree.tar -C " .. staging .. "/tree 2>&1")
-  end
-  batches(lines, "rm -rf --", change.replaced)
-  for folder, paths in pairs(change.moves) do
-    local from = {}
-    for i, path in ipairs(paths) do from[i] = staging .. "/tree/" .. path end
-    batches(lines, "put " .. shell.quote(folder == "" and "." or "./" .. folder), from)
-  end
-  for mode, paths in pairs(change.modes) do
-    batches(lines, ("mode %o"):format(mode), paths)
-  end
-  batches(lines, "rm -f --", change.files)
-  batches(lines, "rmdir -- ", change.folders, "2>/dev/null || :")
-  local result, err = sandbox:exec(table.concat(lines, "\n"), { check = true, timeout = change.timeout })
+  local result, err = sandbox:exec(script_of(root, change), { check = true, timeout = change.pace:left() })
   if result then return true end
+  if err.kind == "process_timeout" then return change.pace:over() end
   if not errors.is(err, "exit") then return nil, err end
   if err.exit_code == CONFLICT then
     return nil, errors.new { kind = "conflict", cause = err,

@@ -1,5 +1,5 @@
 -- Writes tar archives, header by header, as every tar reads them: ustar, with
--- GNU's long names, and a pax record where a time needs its fraction.
+-- GNU's long names, and a pax record for a time that eleven octal digits cannot say.
 
 local tar = {}
 
@@ -42,10 +42,13 @@ local function size_field(size)
   return "\128" .. table.concat(bytes)
 end
 
+-- The last second that the header can say.
+local LATEST = 8 ^ 11 - 1
+
 local function header(kind, name, target, size, mode, seconds)
   local short, link = name:sub(1, 100), target:sub(1, 100)
   local rights = ("%07o\0"):format(mode)
-  local extent = size_field(size) .. ("%011o\0"):format(math.min(math.max(seconds, 0), 8 ^ 11 - 1))
+  local extent = size_field(size) .. ("%011o\0"):format(math.min(math.max(seconds, 0), LATEST))
   local sum = sum_of(short) + sum_of(rights) + sum_of(extent) + sum_of(link) + CONSTANT_SUM + TYPES[kind]:byte()
   return short .. ZEROS:sub(#short + 1) .. rights .. NOBODY .. extent .. ("%06o\0 "):format(sum) .. TYPES[kind] .. link
     .. ZEROS:sub(#link + 1) .. MAGIC
@@ -72,13 +75,20 @@ local function pax_header(size)
   return head
 end
 
+-- A number of seconds with its fraction: half a second before 1970 is -1 s and
+-- 500,000,000 ns to the system, and "-0.500000000" here.
+local function decimal(seconds, nanoseconds)
+  if seconds >= 0 or nanoseconds == 0 then return ("%d.%09d"):format(seconds, nanoseconds) end
+  return ("-%d.%09d"):format(-seconds - 1, 1e9 - nanoseconds)
+end
+
 -- What goes before the header proper.
 local function extra(path, entry)
   local out = ""
   if #path > 100 then out = long("long_name", path) end
   if #(entry.target or "") > 100 then out = out .. long("long_link", entry.target) end
-  if entry.exact then
-    local record = pax_record("mtime", ("%d.%09d"):format(entry.seconds, entry.nanoseconds))
+  if entry.exact or entry.seconds < 0 or entry.seconds > LATEST then
+    local record = pax_record("mtime", decimal(entry.seconds, entry.nanoseconds or 0))
     out = out .. pax_header(#record) .. record .. tar.padding(#record)
   end
   return out
@@ -91,12 +101,6 @@ end
 function tar.header(path, entry)
   local size = entry.type == "file" and entry.size or 0
   return extra(path, entry) .. header(entry.type, path, entry.target or "", size, entry.mode, entry.seconds)
-end
-
----Bytes that an entry takes in the archive.
-function tar.size(path, entry)
-  local size = entry.type == "file" and entry.size or 0
-  return #extra(path, entry) + BLOCK + size + (BLOCK - size % BLOCK) % BLOCK
 end
 
 return tar

@@ -4,6 +4,8 @@ local calls = require "daytona.toolbox.fs.calls"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local pace = require "daytona.toolbox.fs.pace"
+local place = require "daytona.toolbox.fs.place"
 
 local base_name, check_path, failure = calls.base_name, calls.check_path, calls.failure
 
@@ -112,39 +114,71 @@ local function send_multipart(self, content, path, opts)
   return written and written.bytes or content.length or 0
 end
 
-local function send_raw(self, content, path, opts)
-  local size, source = content.length, content.source
-  if source and not size then
-    size = 0
-    source = function()
-      local chunk, why = content.source()
-      if chunk then size = size + #chunk end
-      return chunk, why
-    end
-  end
-  local response, err = calls.call(self, "upload_v2", calls.transfer_fields({
-    what = path, query = { path = path }, operation = "upload",
-    body = content.data, body_file = content.file, body_source = source,
-    body_length = not content.data and content.length or nil,
-    headers = { ["Content-Type"] = "application/octet-stream" },
-  }, opts))
-  if response then return size or 0 end
-  if errors.is(err, "not_found") and not err.code then
-    return failure("upload", "unsupported",
-      "this server cannot write a name that begins or ends with white space", path)
-  end
-  return nil, err
-end
-
-local function send(self, content, path, opts)
-  local trimmed = path:find("^%s") or path:find("%s$")
-  local written, err = (trimmed and send_raw or send_multipart)(self, content, path, opts)
+---Sends one file over what is there, as it comes.
+---@param self daytona.FileSystem
+---@param content daytona.Content
+---@param path string
+---@param opts { timeout?: number, idle_timeout?: number, on_progress?: function }
+---@return { path: string, name: string, size: integer }?
+---@return daytona.Error?
+function upload.send(self, content, path, opts)
+  local written, err = send_multipart(self, content, path, opts)
   if not written then return nil, explain_refusal(err, path) end
   if content.length and written ~= content.length then
     return failure("upload", "connection", string.format("%d of %d bytes arrived", written, content.length),
       path, "truncated")
   end
   return { path = path, name = base_name(path) or path, size = written }
+end
+
+-- Where a source has to begin for a second time; false where it cannot.
+local function mark_of(content)
+  if content.data then return 0 end
+  return content.file and content.length and content.file:seek("cur") or false
+end
+
+-- An error about a file that waits, as one about the file that it was to be.
+local function about(err, waiting, path)
+  local function plain(text) return (text:gsub("%p", "%%%0")) end
+  err.message = err.message:gsub(plain(waiting), (path:gsub("%%", "%%%%"))):gsub(plain(waiting:match("[^/]*$")), "it")
+  err.what = path
+  return err
+end
+
+-- In a folder that may not be written to, a file perhaps may be: it is, where the source
+-- can be read once more.
+local function send_in_place(self, content, mark, path, opts)
+  if path:find("^%s") or path:find("%s$") then return nil end -- the daemon would trim it
+  if content.file then content.file:seek("set", mark) end
+  return upload.send(self, content, path, opts)
+end
+
+---Sends one file beside its place and puts it there when it is whole.
+---@param self daytona.FileSystem
+---@param content daytona.Content
+---@param path string
+---@param opts { timeout?: number, idle_timeout?: number, on_progress?: function }
+---@return { path: string, name: string, size: integer }?
+---@return daytona.Error?
+function upload.whole(self, content, path, opts)
+  local clock, mark = pace.new("upload", opts.timeout or calls.TRANSFER_TIMEOUT), mark_of(content)
+  local waiting = place.beside(path)
+  local function go()
+    local info, err = upload.send(self, content, waiting, opts)
+    if not info then return nil, about(err, waiting, path) end
+    local put
+    put, err = place.put(self, "upload", waiting, path, clock:left())
+    if not put then return nil, about(err, waiting, path) end
+    return { path = path, name = base_name(path) or path, size = info.size }
+  end
+  local info, err = loop.guard(go, function() place.discard(self, waiting) end)
+  if info then return info end
+  if mark and errors.is(err, "forbidden") then
+    local written = send_in_place(self, content, mark, path, opts)
+    if written then return written end
+  end
+  place.discard(self, waiting, err)
+  return nil, err
 end
 
 local UPLOAD = {
@@ -156,8 +190,10 @@ local UPLOAD = {
 ---The source is a local path, a file open for reading (from its position on), a
 ---`{ data = string }`, or a function that returns the next chunk, nil at the end,
 ---or nil and a reason to give up. A destination with "/" at its end, or a `name`,
----means a folder. The service writes in place: of an upload that fails half way,
----what had arrived stays.
+---means a folder. What is there already stays until the new file is whole, and keeps its
+---permissions; a link is followed, devices, pipes and files with several names are written
+---to. In a folder that may not be written to, a file is written in place if that is
+---allowed (unless its source is a function): then a failure may leave a half one.
 ---@param source string|file*|{ data: string }|fun(): string?, any
 ---@param path string
 ---@param opts? { name?: string, length?: integer, on_progress?: fun(done: integer, total?: integer), timeout?: number, idle_timeout?: number }
@@ -169,7 +205,7 @@ function upload.upload(self, source, path, opts)
   local content, err = upload.content_of(source, opts.length)
   if not content then return nil, err end
   local function go()
-    return send(self, content, destination(path, opts.name, content.name), opts)
+    return upload.whole(self, content, destination(path, opts.name, content.name), opts)
   end
   if not content.opened then return go() end
   local info
@@ -180,7 +216,8 @@ end
 
 local WRITE = { timeout = "seconds", idle_timeout = "seconds", on_progress = "callable" }
 
----Writes a string to a file, over what is there, making folders as needed.
+---Writes a string to a file, over what is there, making folders as needed: as `upload`,
+---whole or not at all.
 ---@param path string
 ---@param data string
 ---@param opts? { timeout?: number, idle_timeout?: number, on_progress?: fun(done: integer, total?: integer) }
@@ -191,7 +228,7 @@ function upload.write(self, path, data, opts)
   options.argument("write: the data", "string", data)
   opts = options.check("write", WRITE, opts)
   if path:sub(-1) == "/" then errors.misuse(1, "write: the path names a folder") end
-  return send(self, { data = data, length = #data }, path, opts)
+  return upload.whole(self, { data = data, length = #data }, path, opts)
 end
 
 return upload

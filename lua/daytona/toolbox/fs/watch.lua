@@ -7,6 +7,7 @@ local calls = require "daytona.toolbox.fs.calls"
 local gitignore = require "daytona.toolbox.fs.gitignore"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local pace = require "daytona.toolbox.fs.pace"
 local remotetree = require "daytona.toolbox.fs.remotetree"
 
 local watch = {}
@@ -48,7 +49,7 @@ end
 local STAMP = "find %s -exec stat -c '%%f %%s %%y %%n' -- {} + 2>/dev/null | sha256sum"
 
 local function stamp_of(self, path)
-  local result, err = self.sandbox:exec(STAMP:format(remotetree.quoted(path)), { check = true })
+  local result, err = self.sandbox:exec(STAMP:format(calls.quoted(path)), { check = true })
   if result then return result.result end
   if errors.is(err, "exit") then err.kind, err.message = "io", "over there: " .. err.message end
   err.operation, err.what = "watch", path
@@ -57,7 +58,8 @@ end
 
 -- Entries by path; a file is a tree of one, nothing is an empty one.
 local function look(self, path, ignore)
-  local scan, err = remotetree.scan(self.sandbox, "watch", path, {})
+  local clock = pace.new "watch"
+  local scan, err = remotetree.scan(self.sandbox, "watch", path, { pace = clock })
   if not scan then return nil, err end
   local tree = scan.entries
   if not tree then
@@ -72,6 +74,9 @@ local function look(self, path, ignore)
   end
   for name, entry in pairs(tree) do
     if ignore:hides(name, entry.type == "directory") then tree[name] = nil end
+    local fine
+    fine, err = clock:breathe()
+    if not fine then return nil, err end
   end
   return tree
 end

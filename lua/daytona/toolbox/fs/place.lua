@@ -1,0 +1,271 @@
+-- Files that wait beside their place over there until they are whole, and then take it by
+-- a rename: until then an old file stays as it is. Its permissions and owner are kept, a
+-- link is followed. What cannot be replaced so (a device, a pipe, a file with several
+-- names or of somebody else) is written to instead.
+
+local calls = require "daytona.toolbox.fs.calls"
+local errors = require "daytona.base.errors"
+local loop = require "daytona.loop"
+local random = require "daytona.base.random"
+local shell = require "daytona.base.shell"
+
+local place = {}
+
+-- Seconds that a failure may take to tidy up over there.
+local CLEAN_TIMEOUT = 3
+
+-- So many files are moved in one go.
+local BATCH = 200
+
+-- `one NUMBER FROM TO` puts a file in its place, or says what went wrong; `like OLD NEW`
+-- makes a file be as the one that it is to replace, and fails where there can be none.
+local FUNCTIONS = [[
+[ -z "$ZSH_VERSION" ] || emulate sh
+CDPATH=
+tell() { printf '%s %s\n' "$1" "$(printf %s "$2" | tail -n 1)"; }
+like() {
+  [ -f "$1" ] && seen=$(stat -c '%h %a %u:%g' "$1" 2>/dev/null) && [ "${seen%% *}" = 1 ] || return
+  seen=${seen#* }
+  chown "${seen#* }" "$2" 2>/dev/null && chmod "${seen% *}" "$2"
+}
+over() {
+  to=$2
+  if [ -L "$to" ]; then to=$(readlink -f "$to" && echo .) || return; to=${to%??}; fi
+  if [ -d "$to" ]; then echo "is a directory"; return 1; fi
+  if [ -e "$to" ] && [ ! -w "$to" ]; then echo "permission denied"; return 1; fi
+  if [ ! -e "$to" ] || like "$to" "$1"; then mv -f "$1" "$to"; else cat "$1" >"$to"; fi
+}
+one() {
+  said=$(over "$2" "$3" 2>&1) || tell "$1" "$said"
+  rm -f "$2"
+}
+]]
+
+--- Names -----------------------------------------------------------------------------------
+
+-- Where files wait that go into the folder of `path`, and that folder: both end in "/" or
+-- are empty.
+local function around(path, mark)
+  local folder = path:match("^(.*/)[^/]*$") or ""
+  if folder:find("^%s") then folder = "./" .. folder end -- which the daemon would trim
+  return folder .. calls.STAGING .. mark, folder
+end
+
+---Where the content of one file waits.
+---@param path string
+---@return string
+function place.beside(path)
+  return (around(path, random.hex(6)))
+end
+
+---Where the contents of many files wait, by their paths: each in a folder beside its
+---own, under its own name unless the daemon would trim that.
+---@class daytona.Waiting
+---@field package groups { folder: string, from: string, items: { path: string, name: string }[] }[]
+---@field places table<string, string>  where each waits, by path
+local Waiting = {}
+Waiting.__index = Waiting
+
+---@param paths string[]
+---@return daytona.Waiting
+function place.beside_each(paths)
+  local self = setmetatable({ groups = {}, places = {} }, Waiting)
+  local mark, of_folder = random.hex(6), {}
+  for i, path in ipairs(paths) do
+    if not self.places[path] then
+      local from, folder = around(path, mark)
+      local group = of_folder[folder]
+      if not group then
+        group = { folder = folder, from = from .. "-" .. #self.groups, items = {} }
+        of_folder[folder], self.groups[#self.groups + 1] = group, group
+      end
+      local name = path:match("[^/]*$")
+      if name:find("%s$") or name == "." or name == ".." then name = ".." .. i end
+      group.items[#group.items + 1] = { path = path, name = name }
+      self.places[path] = group.from .. "/" .. name
+    end
+  end
+  return self
+end
+
+---Takes those out that are not to be put in their places: they go away with the rest.
+---@param dropped table<string, any>  true of their paths
+function Waiting:drop(dropped)
+  for _, group in ipairs(self.groups) do
+    local kept = {}
+    for _, item in ipairs(group.items) do
+      if not dropped[item.path] then kept[#kept + 1] = item end
+    end
+    group.items = kept
+  end
+end
+
+--- Scripts ---------------------------------------------------------------------------------
+
+local quoted = calls.quoted
+
+-- Lines that move some files of a group, whose numbers begin at `number`.
+local function move_some(lines, items, number)
+  local failed = {}
+  lines[#lines + 1] = "set --"
+  for i, item in ipairs(items) do
+    local name = item.path:match("[^/]*$")
+    local from, to = '"$from"/' .. shell.quote(item.name), '"$into"' .. shell.quote(name)
+    local one = ("one %d %s %s"):format(number + i, from, to)
+    if name == item.name then
+      one = ('if [ -e %s ] || [ -L %s ]; then %s; else set -- "$@" %s; fi'):format(to, to, one, from)
+    end
+    lines[#lines + 1] = one
+    failed[i] = ('  [ ! -e %s ] || tell %d "$said"'):format(from, number + i)
+  end
+  lines[#lines + 1] = '[ $# = 0 ] || said=$(mv -f "$@" "$into" 2>&1) || {'
+  lines[#lines + 1] = table.concat(failed, "\n") .. "\n}"
+end
+
+local function script_of(groups)
+  local lines, number = { FUNCTIONS }, 0
+  for _, group in ipairs(groups) do
+    lines[#lines + 1] = "from=" .. quoted(group.from) .. " into=" .. quoted(group.folder)
+    for first = 1, #group.items, BATCH do
+      local items = {}
+      for i = first, math.min(first + BATCH - 1, #group.items) do items[#items + 1] = group.items[i] end
+      move_some(lines, items, number + first - 1)
+    end
+    number = number + #group.items
+    lines[#lines + 1] = 'rm -rf "$from"'
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Running them ----------------------------------------------------------------------------
+
+-- What a line of the script says of a file, as an error.
+local function problem_of(operation, path, text)
+  local kind, code = calls.problem(text)
+  text = text:gsub("^mv: ", ""):gsub("^cat: ", "")
+  return errors.new { kind = kind or "invalid", code = code, operation = operation, what = path, message = text }
+end
+
+-- What a script prints; nil, err when it did not end.
+local function run(self, operation, path, script, timeout)
+  local result, err = self.sandbox:exec(script, { timeout = timeout })
+  if result and not result.timed_out then return result.result end
+  if result then
+    err = errors.new { kind = "timeout", code = "timeout", message = "not done within the time allowed" }
+  end
+  err.operation, err.what, err.sandbox = operation, path, self.sandbox
+  return nil, err
+end
+
+-- Without a shell the daemon itself moves, but never over a file that is there.
+local function move_by_daemon(self, from, to)
+  local moved, err = self:move(from, to)
+  if not moved and errors.is(err, "conflict") then
+    local removed
+    removed, err = self:remove(to)
+    if removed then moved, err = self:move(from, to) end
+  end
+  if not moved then return nil, err end
+  return true
+end
+
+local function lacks_shell(err)
+  return err.code == "PROCESS_START_FAILED"
+end
+
+---Puts a file that waits in its place. true, or nil, err.
+---@param self daytona.FileSystem
+---@param operation string
+---@param from string
+---@param path string
+---@param timeout? number
+---@return true?
+---@return daytona.Error?
+function place.put(self, operation, from, path, timeout)
+  local script = FUNCTIONS .. ("one 1 %s %s"):format(quoted(from), quoted(path))
+  local said, err = run(self, operation, path, script, timeout)
+  if said then
+    local text = said:match("^1 ([^\n]*)")
+    if not text then return true end
+    return nil, problem_of(operation, path, text)
+  end
+  if not lacks_shell(err) then return nil, err end
+  return move_by_daemon(self, from, path)
+end
+
+-- One after the other, by the daemon: errors by path.
+local function put_by_daemon(self, waiting)
+  local problems = {}
+  for _, group in ipairs(waiting.groups) do
+    for _, item in ipairs(group.items) do
+      local _, err = move_by_daemon(self, group.from .. "/" .. item.name, item.path)
+      problems[item.path] = err
+    end
+    self:remove(group.from, { recursive = true })
+  end
+  return problems
+end
+
+---Puts all files that wait in their places, with one command. Errors by path; or nil,
+---err when that is not known.
+---@param self daytona.FileSystem
+---@param operation string
+---@param waiting daytona.Waiting
+---@param timeout? number
+---@return table<string, daytona.Error>?
+---@return daytona.Error?
+function place.put_each(self, operation, waiting, timeout)
+  local said, err = run(self, operation, nil, script_of(waiting.groups), timeout)
+  if not said then
+    if lacks_shell(err) then return put_by_daemon(self, waiting) end
+    return nil, err
+  end
+  local by_number, problems = {}, {}
+  for number, text in said:gmatch("(%d+) ([^\n]*)\n") do by_number[tonumber(number)] = text end
+  local number = 0
+  for _, group in ipairs(waiting.groups) do
+    for _, item in ipairs(group.items) do
+      number = number + 1
+      local text = by_number[number]
+      problems[item.path] = text and problem_of(operation, item.path, text)
+    end
+  end
+  return problems
+end
+
+--- After a failure -------------------------------------------------------------------------
+
+-- Seconds between looks for what may still arrive.
+local PAUSES = { 0, 0.05, 0.2 }
+
+local function remove(self, paths, may_arrive)
+  local limit = loop.now() + CLEAN_TIMEOUT
+  for i = 1, may_arrive and #PAUSES or 1 do
+    if PAUSES[i] > 0 then loop.sleep(PAUSES[i]) end
+    local gone = true
+    for _, path in ipairs(paths) do
+      local left = limit - loop.now()
+      if left <= 0 then return end
+      local _, err = calls.call(self, "remove",
+        { query = { path = path, recursive = true }, what = path, timeout = left })
+      gone = gone and not errors.is(err, "not_found")
+    end
+    if gone then return end
+  end
+end
+
+---Takes away what waits for nothing any more, whatever becomes of that.
+---@param self daytona.FileSystem
+---@param waiting string|daytona.Waiting
+---@param err any  why; what left nothing on its way leaves nothing there
+function place.discard(self, waiting, err)
+  local is_ours = errors.is(err)
+  if is_ours and err.sent == false then return end
+  local paths = { waiting }
+  if type(waiting) == "table" then
+    for i, group in ipairs(waiting.groups) do paths[i] = group.from end
+  end
+  loop.shield(remove, self, paths, not (is_ours and err.status))
+end
+
+return place

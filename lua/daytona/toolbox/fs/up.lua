@@ -1,0 +1,156 @@
+-- A tree of files into a sandbox: what differs goes in one archive, and is put in its
+-- place by one command, file by file, each by a rename.
+
+local body = require "daytona.toolbox.fs.body"
+local calls = require "daytona.toolbox.fs.calls"
+local errors = require "daytona.base.errors"
+local localtree = require "daytona.toolbox.fs.localtree"
+local loop = require "daytona.loop"
+local place = require "daytona.toolbox.fs.place"
+local plan = require "daytona.toolbox.fs.plan"
+local random = require "daytona.base.random"
+local remotetree = require "daytona.toolbox.fs.remotetree"
+local tar = require "daytona.toolbox.fs.tar"
+local upload = require "daytona.toolbox.fs.upload"
+
+local up = {}
+
+-- A file changed so recently may change again within the same second: its time
+-- is sent to the nanosecond.
+local FRESH = 4
+
+-- The archive of what is to be sent, as a body.
+local function archive(run, paths, tree)
+  local entries = {}
+  for i, path in ipairs(paths) do
+    local is_file = tree[path].type == "file"
+    entries[i] = { path = is_file and run.root .. "/" .. path or nil, length = is_file and tree[path].size or 0 }
+  end
+  return body.new(entries, {
+    head = function(i) return tar.header(paths[i], tree[paths[i]]) end,
+    foot = function(i) return tar.padding(entries[i].length) end,
+    tail = tar.ENDING,
+    exact = true,
+    fail = function(i, what, why)
+      if what == "read" then
+        return errors.new { kind = "io", code = "source", operation = run.operation, what = paths[i], message = why }
+      end
+      return errors.new { kind = "conflict", code = run.CHANGED, operation = run.operation, what = paths[i],
+                          message = "the file changed while it was sent" }
+    end,
+  })
+end
+
+-- What moves where: only what has its folder over there already is moved itself,
+-- the rest comes with it.
+local function moves_of(made, to)
+  local moves = {}
+  for _, path in ipairs(made.send) do
+    local folder = plan.folder_of(path) or ""
+    if folder == "" or (to[folder] and to[folder].type == "directory") then
+      moves[folder] = moves[folder] or {}
+      table.insert(moves[folder], path)
+    end
+  end
+  return moves
+end
+
+-- A folder that may not be written to could not be moved: it gets its mode last.
+local function open_folders(made, from)
+  for _, path in ipairs(made.send) do
+    local entry = from[path]
+    if entry.type == "directory" and entry.mode ~= plan.opened_mode(entry.mode) then
+      made.modes[entry.mode] = made.modes[entry.mode] or {}
+      table.insert(made.modes[entry.mode], path)
+      entry.mode = plan.opened_mode(entry.mode)
+    end
+  end
+end
+
+local function mark_fresh(made, from)
+  local now = os.time()
+  for _, path in ipairs(made.send) do
+    local entry = from[path]
+    entry.exact = entry.type == "file" and now - entry.seconds < FRESH and entry.nanoseconds > 0
+  end
+end
+
+local function send_archive(self, run, made, from, staging)
+  mark_fresh(made, from)
+  local source = archive(run, made.send, from)
+  local content = { source = function() return source:next() end, length = source:length() }
+  local info, err = upload.send(self, content, run.remote .. "/" .. staging .. "/tree.tar",
+    { on_progress = run.on_progress, timeout = run.pace:left() })
+  source:close()
+  if not info then return nil, err end
+  return true
+end
+
+local function apply(self, run, made, to, staging)
+  return remotetree.apply(self.sandbox, run.remote, {
+    staging = staging, moves = moves_of(made, to), replaced = made.replaced, modes = made.modes,
+    opened = made.opened, files = made.files, folders = made.folders, pace = run.pace,
+  })
+end
+
+-- Sends what is to be sent and puts all in its place. true, or nil, err.
+local function change(self, run, made, from, to)
+  open_folders(made, from)
+  local staging = made.send[1] and calls.STAGING .. random.hex(6) or nil
+  local function clean(err)
+    if staging then place.discard(self, run.remote .. "/" .. staging, err) end
+  end
+  local function go()
+    if staging then
+      local sent, problem = send_archive(self, run, made, from, staging)
+      if not sent then return nil, problem end
+    end
+    return apply(self, run, made, to, staging)
+  end
+  local fine, err = loop.guard(go, function() clean() end)
+  if fine then return true end
+  clean(err)
+  -- The staging folder is nobody's business.
+  if not err.what or err.what:find(calls.STAGING, 1, true) then err.what = run.remote end
+  return nil, err
+end
+
+-- Both trees: that of this machine, and what is over there; or nil, err.
+local function look(self, run)
+  local from, why = localtree.scan(run.root, run.ignore, run.gitignore, run.pace)
+  if not from then return run:failure(why, "io", run.root) end
+  local scan, err = remotetree.scan(self.sandbox, run.operation, run.remote,
+    { hashes = run.checksum, pace = run.pace, tools = "tar" })
+  if not scan then return nil, err end
+  if scan.instead and scan.instead ~= "none" then return run:no_directory(scan.instead) end
+  return from, scan
+end
+
+---Makes the folder in the sandbox like that of this machine.
+---@param self daytona.FileSystem
+---@param run daytona.SyncRun
+---@return daytona.SyncResult?
+---@return daytona.Error?
+function up.perform(self, run)
+  local from, scan = look(self, run)
+  if not from then return nil, scan end
+  local to = scan.entries or {}
+  local fine, err = run:hide(to)
+  if not fine then return nil, err end
+  local made
+  made, err = run:plan(from, to)
+  if not made then return nil, err end
+  if not plan.is_empty(made) then
+    fine, err = change(self, run, made, from, to)
+  elseif scan.instead then
+    fine, err = self:mkdir(run.remote)
+  end
+  if not fine then return nil, err end
+  local result = run:result(made, from, "uploaded")
+  for _, path in ipairs(made.send) do
+    if from[path].type == "file" then result.bytes = result.bytes + from[path].size end
+  end
+  return result
+end
+
+return up
