@@ -69,7 +69,20 @@ ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test fuzz host demo test fresh soak lint bench bench-peers interop install \
+# What is included from elsewhere, asked for once so that a missing header is told
+# as what is missing.
+HEADERS = $(BUILD)/$(LUA)/headers
+
+$(HEADERS):
+	@mkdir -p $(@D)
+	@for header in lua.h curl/curl.h wslay/wslay.h openssl/evp.h; do \
+	  echo "#include <$$header>" | $(CC) $(CPPFLAGS) $(CURL_INC) $(LUA_INC) -E -x c - >/dev/null 2>&1 || \
+	  { echo "make: no <$$header>: the headers of $(LUA), libcurl, wslay and OpenSSL are needed;" \
+	    "on Debian and Ubuntu scripts/setup build installs them" >&2; exit 1; }; \
+	done
+	@touch $@
+
+.PHONY: all objects core-test fuzz host demo test fresh soak lint bench bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -81,11 +94,11 @@ $(MODULE): $(CORE_OBJ) $(LUA_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(SHARED) $(CFLAGS) $(EXTRA) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/core/%.o: src/core/%.c
+$(BUILD)/core/%.o: src/core/%.c | $(HEADERS)
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
 
-$(BUILD)/$(LUA)/%.o: src/%.c
+$(BUILD)/$(LUA)/%.o: src/%.c | $(HEADERS)
 	@mkdir -p $(@D)
 	$(COMPILE) $(LUA_INC) -c -o $@ $<
 
@@ -171,13 +184,30 @@ interop:
 	@interop/run
 
 # Puts the module where $(LUA) looks for it. LuaRocks sets the INST_ variables.
+PLACES = '$(LUA_V)' '$(INST_LIBDIR)' '$(INST_LUADIR)' '$(INST_BINDIR)'
+
 install: all
-	install -d '$(DESTDIR)$(INST_LIBDIR)/daytona' '$(DESTDIR)$(INST_BINDIR)'
-	install -m 755 $(MODULE) '$(DESTDIR)$(INST_LIBDIR)/daytona/core.so'
-	cd lua && find daytona -name '*.lua' ! -path '*/meta/*' -exec sh -c \
-	  'for f; do install -D -m 644 "$$f" "$$0/$$f"; done' \
-	  '$(DESTDIR)$(INST_LUADIR)' {} +
-	install -m 755 bin/daytona-devserver bin/daytona-mcp '$(DESTDIR)$(INST_BINDIR)'
+	@DESTDIR='$(DESTDIR)' scripts/install '$(MODULE)' $(PLACES)
+
+uninstall:
+	@DESTDIR='$(DESTDIR)' scripts/install --remove $(PLACES)
+
+# What others build of: a source archive of what is committed, that needs no git,
+# the rock of it, and Debian's packages.
+VERSION := $(shell sed -n 's/^  library = "\(.*\)",$$/\1/p' lua/daytona/version.lua)
+DIST = build/dist/daytona-$(VERSION)
+
+dist:
+	@mkdir -p build/dist
+	@git archive --prefix=daytona-$(VERSION)/ -o $(DIST).tar.gz HEAD
+	@echo $(DIST).tar.gz
+
+rock: dist
+	@scripts/rockspec $(VERSION) 'file://$(CURDIR)/$(DIST).tar.gz' >$(DIST)-1.rockspec
+	@cd build/dist && luarocks pack daytona-$(VERSION)-1.rockspec
+
+deb:
+	@dpkg-buildpackage -b -us -uc
 
 clean:
 	rm -rf build
@@ -199,6 +229,8 @@ help:
 	@echo 'make bench         benchmarks; bench-peers installs what to compare with'
 	@echo 'make interop       the official TypeScript SDK against the local server'
 	@echo 'make install       into PREFIX (/usr/local), for LUA; DESTDIR is honoured'
+	@echo 'make uninstall     takes away what make install put there'
+	@echo 'make dist          a source archive in build/dist; rock and deb: of LuaRocks and Debian'
 	@echo 'make env           prints LUA_PATH and LUA_CPATH of this checkout'
 	@echo 'make clean         remove what was built'
 	@echo

@@ -2,9 +2,9 @@ rockspec_format = "3.0"
 package = "daytona"
 version = "scm-1"
 
--- `luarocks make` builds from the checkout; nothing is published yet.
+-- `luarocks make` builds from the checkout.
 source = {
-  url = "git+file://.",
+  url = "git+https://github.com/daytona/daytona-lua.git",
 }
 
 description = {
@@ -13,6 +13,9 @@ description = {
     Isolated Linux computers in which AI-generated code runs safely: commands, code, files,
     git and more, blocking or in a coroutine, many at once in one thread. A C core on libcurl
     and a thin layer of Lua.]],
+  homepage = "https://github.com/daytona/daytona-lua",
+  issues_url = "https://github.com/daytona/daytona-lua/issues",
+  maintainer = "daytona for Lua",
   license = "MIT",
   labels = { "daytona", "sandbox", "http", "async" },
 }
