@@ -326,3 +326,115 @@ describe("a create that is abandoned", function()
     assert.equal("canceled", err.kind)
   end)
 end)
+
+describe("a create whose start fails", function()
+  local FAILED = '{"message":"Sandbox failed to start: boom","error":"Bad Request","statusCode":400}'
+  local ERROR = { state = "error", errorReason = "boom" }
+
+  it("is told as the service keeps it: it is found, and deleted", function()
+    for _, opts in ipairs { {}, { name = "mine" } } do
+      expect({ POST, answered(400, FAILED) }, { GET, ok(ERROR) }, { DELETE, ok { state = "destroying" } })
+      local box, err = client:create(opts)
+      assert.is_nil(box)
+      assert.equal("state create", err.kind .. " " .. err.operation)
+      assert.truthy(tostring(err):find("boom", 1, true))
+      assert.equal("id-1", err.sandbox.id)
+    end
+  end)
+
+  it("stays when it is to be kept, and is in the error", function()
+    expect({ POST, answered(400, FAILED) }, { GET, ok(ERROR) })
+    local _, err = client:create { keep = true }
+    assert.equal("error", err.sandbox.state)
+    assert.equal("state", err.kind)
+  end)
+
+  it("leaves another sandbox of that name alone", function()
+    expect({ POST, answered(400, FAILED) }, { GET, ok { labels = {} } })
+    local _, err = client:create { name = "theirs" }
+    assert.equal("state", err.kind)
+    assert.is_nil(err.sandbox)
+  end)
+
+  it("ends at once when the service gives it up", function()
+    expect({ POST, ok { state = "pending_build" } }, { GET, ok { state = "destroyed", queueTimedOutAt = "2026" } },
+      { DELETE, answered(404, '{"message":"not found"}') })
+    local _, err = client:create()
+    assert.equal("state queue_timeout", err.kind .. " " .. err.code)
+    assert.equal("destroyed", err.state)
+  end)
+
+  it("that the service is still busy with is left to the service, and is in the error", function()
+    local task = require "daytona.loop.task"
+    local background, pursued = task.background, nil
+    task.background = function(fn) pursued = fn end
+    local BUSY = answered(409, '{"message":"Sandbox state change in progress"}')
+    local busy = { state = "creating" }
+    local slept, now = 0, loop.now
+    loop.sleep = function(seconds) slept = slept + seconds return true end
+    loop.now = function() return now() + slept end
+    finally(function() loop.now, task.background = now, background end)
+    http.request = function(connection, request)
+      if request.method == "POST" and request.path == "/sandbox" then return step(connection, request) end
+      seen[#seen + 1] = request.method .. " " .. request.path
+      if request.method == "DELETE" then
+        local _, err = BUSY()
+        return nil, err
+      end
+      return { status = 200, json = dto(busy) }
+    end
+    expect { POST, ok(busy) }
+    local box, err = client:create { timeout = 3 }
+    assert.is_nil(box)
+    assert.equal("timeout", err.kind)
+    assert.equal("id-1", err.sandbox.id)
+    assert.truthy(err.message:find("told to destroy it by itself", 1, true), err.message)
+    assert.is_function(pursued)
+    assert.is_true(slept < 8, slept)
+    local text = table.concat(seen, "\n")
+    assert.truthy(text:find("POST /sandbox/id-1/autodelete/0", 1, true))
+    assert.truthy(text:find("POST /sandbox/id-1/autostop/1", 1, true))
+  end)
+end)
+
+describe("a create whose answer is no use", function()
+  it("adopts the sandbox: too large, cut, or the secure connection broke", function()
+    for _, code in ipairs { "too_large", "truncated", "tls" } do
+      expect({ POST, lost(code) }, { GET, ok() })
+      assert.equal("id-1", assert(client:create { name = "n" }).id)
+    end
+  end)
+end)
+
+describe("an option that an older service does not hear", function()
+  it("is unsupported, and no sandbox is left", function()
+    for option, value in pairs {
+      ttl_minutes = 5, auto_pause_interval = 5, outbound_proxy_url = "http://p:1", kvm = true, spot = true,
+    } do
+      expect({ POST, ok() }, { GET, ok() }, { DELETE, ok { state = "destroying" } })
+      local box, err = client:create { [option] = value }
+      assert.is_nil(box)
+      assert.equal("unsupported create", err.kind .. " " .. err.operation)
+      assert.truthy(err.message:find("'" .. option .. "'", 1, true), err.message)
+      assert.equal("id-1", err.sandbox.id)
+    end
+  end)
+
+  it("is taken for heard when a look shows it", function()
+    expect({ POST, ok { state = "creating" } }, { GET, ok { autoDestroyAt = "2026-11-25T10:00:00Z" } })
+    assert(client:create { ttl_minutes = 5 })
+    expect { POST, ok() }
+    assert(client:create { auto_pause_interval = 0, ttl_minutes = 0, spot = false, queue_timeout = 5 })
+  end)
+
+  it("is noticed before anything is made where nothing would show it", function()
+    expect { "^GET /secret/paginated$", answered(404, '{"message":"Cannot GET /api/secret/paginated?limit=1"}') }
+    local box, err = client:create { secrets = { A = "a" } }
+    assert.is_nil(box)
+    assert.equal("unsupported", err.kind)
+    -- Who may not list them may use them; and it is asked once.
+    expect({ "^GET /secret/paginated$", answered(403, '{"message":"Access denied"}') }, { POST, ok() }, { POST, ok() })
+    assert(client:create { secrets = { A = "a" } })
+    assert(client:create { secrets = { A = "a" } })
+  end)
+end)
