@@ -1,5 +1,6 @@
 -- daytona.core: the C module as lua/daytona/meta/core.lua describes it.
 
+local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local Peer = require "spec.support.peer"
 
@@ -361,6 +362,24 @@ describe("daytona.core", function()
       assert.equal("connect", code)
       assert.equal(111, errno)
       assert.is_false((transfer:trace()))
+    end)
+
+    it("to find a descriptor for a file is told, not raised", function()
+      local program = [[
+        package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+        local core = require "daytona.base.native"
+        local engine, file, taken = core.new(), io.tmpfile(), {}
+        local more = io.open("/dev/null")
+        while more do taken[#taken + 1], more = more, io.open("/dev/null") end
+        print(engine:start { url = "http://127.0.0.1:1/", body_file = file })
+        print(engine:start { url = "http://127.0.0.1:1/", sink_file = file })
+        print(engine:start { url = "http://127.0.0.1:1/", parts = { { name = "a", file = file } } })
+      ]]
+      local out = io.popen("ulimit -n 40; exec " .. compat.name .. " -e '" .. program .. "' 2>&1 </dev/null")
+      for _, field in ipairs { "body_file", "sink_file", "file" } do
+        assert.equal("nil\t" .. field .. ": Too many open files\t24", out:read "*l")
+      end
+      out:close()
     end)
 
     it("is nothing before the end", function()

@@ -26,8 +26,6 @@
 
 struct engine_box {
   struct dt_engine *impl;
-  struct dt_transfer *loose; /* what Engine:exchange is about; it stays if Lua
-                                runs out of memory there */
 };
 
 struct profile_box {

@@ -379,13 +379,15 @@ static int core_new(lua_State *L)
 {
   struct dt_engine_options o;
   struct engine_box *box;
+  int64_t most;
   int rc;
 
   memset(&o, 0, sizeof o);
   lua_settop(L, 1);
   if(!lua_isnoneornil(L, 1)) {
     luaL_checktype(L, 1, LUA_TTABLE);
-    o.max_connections = (unsigned)count_field(L, 1, "max_connections", 0);
+    most = count_field(L, 1, "max_connections", 0);
+    o.max_connections = most < 1000000 ? (unsigned)most : 1000000;
   }
   box = new_object(L, sizeof *box, ENGINE_TYPE);
   lua_createtable(L, 1, 0); /* the anchor of its transfers keeps the engine */

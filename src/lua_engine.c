@@ -17,12 +17,9 @@ struct dt_engine *check_engine(lua_State *L, int i)
   return box->impl;
 }
 
-/* Adds to the flat array on top of the stack, which has n elements and is made
-   for the first ones. The new n. */
+/* Adds to the flat array on top of the stack, which has n elements. The new n. */
 static int add_event(lua_State *L, int n, uint64_t id, unsigned what)
 {
-  if(n == 0)
-    lua_createtable(L, 2, 0);
   push_int(L, (int64_t)id);
   lua_rawseti(L, -2, ++n);
   lua_pushinteger(L, (lua_Integer)what);
@@ -30,20 +27,26 @@ static int add_event(lua_State *L, int n, uint64_t id, unsigned what)
   return n;
 }
 
-/* Pushes the pending events as a flat array of ids and sets, or nil. */
+/* Pushes the pending events as a flat array of ids and sets, or nil. Where there
+   is no memory for it, they stay: only making the array with all its room may
+   raise. (Finalizers that it runs may take events, or add some.) */
 static void push_events(lua_State *L, struct dt_engine *e)
 {
+  size_t room = dt_engine_count_events(e);
   struct dt_transfer *t;
   struct dt_ws *ws;
   unsigned what;
-  int n = 0;
+  size_t n = 0;
 
-  while(dt_engine_next_event(e, &t, &what))
-    n = add_event(L, n, dt_transfer_id(t), what);
-  while(dt_engine_next_ws_event(e, &ws, &what))
-    n = add_event(L, n, dt_ws_id(ws), what);
-  if(n == 0)
+  if(room == 0) {
     lua_pushnil(L);
+    return;
+  }
+  lua_createtable(L, (int)room * 2, 0);
+  while(n < room * 2 && dt_engine_next_event(e, &t, &what))
+    n = (size_t)add_event(L, (int)n, dt_transfer_id(t), what);
+  while(n < room * 2 && dt_engine_next_ws_event(e, &ws, &what))
+    n = (size_t)add_event(L, (int)n, dt_ws_id(ws), what);
 }
 
 /* Raises for the codes that leave nothing to report. After DT_INTERNAL the
@@ -179,8 +182,6 @@ static int engine_close(lua_State *L)
   struct engine_box *box = luaL_checkudata(L, 1, ENGINE_TYPE);
   struct dt_engine *e = box->impl;
 
-  dt_transfer_free(box->loose);
-  box->loose = NULL;
   box->impl = NULL;
   if(e && !dt_engine_is_ours(e))
     dt_engine_abandon(e);

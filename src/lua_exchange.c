@@ -7,6 +7,9 @@
 
 #include "lua_binding.h"
 
+/* A userdata for a transfer, which the exchange before did not need. */
+#define SPARE lua_upvalueindex(3)
+
 /* What it points at is held by its anchor. */
 struct call_box {
   struct profile_box *profile;
@@ -120,40 +123,60 @@ static void *check_object(lua_State *L, int i, int m, const char *type)
   return same ? lua_touserdata(L, i) : luaL_checkudata(L, i, type);
 }
 
-/* Engine:exchange(out, wait, call, body, timeout, max_bytes). What allocates may
-   fail, and may run finalizers that come here again: until Lua has the transfer,
-   the engine's box does. */
+/* Pushes the userdata that waits for the next exchange, or a new one. Whatever
+   raises from now on, also in a finalizer that comes here again, has it to end
+   the transfer. */
+static struct transfer_box *take_box(lua_State *L)
+{
+  lua_pushvalue(L, SPARE);
+  if(lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return push_transfer(L, 1, 0);
+  }
+  lua_pushnil(L);
+  lua_replace(L, SPARE);
+  return lua_touserdata(L, -1);
+}
+
+/* Gives Lua the userdata at 8, with the transfer, in the table at 2. */
+static void hand_over(lua_State *L, const struct transfer_box *box)
+{
+  compat_getanchor(L, 1);
+  compat_setanchor(L, 8);
+  lua_pushvalue(L, 8);
+  lua_rawseti(L, 2, 1);
+  push_int(L, (int64_t)dt_transfer_id(box->impl));
+  lua_rawseti(L, 2, 2);
+}
+
+/* Engine:exchange(out, wait, call, body, timeout, max_bytes) */
 static int engine_exchange(lua_State *L)
 {
-  struct engine_box *box =
+  struct engine_box *engine =
     check_object(L, 1, lua_upvalueindex(1), ENGINE_TYPE);
-  struct dt_engine *e = box->impl ? box->impl : check_engine(L, 1);
+  struct dt_engine *e = engine->impl ? engine->impl : check_engine(L, 1);
   double wait = (double)luaL_checknumber(L, 3);
   const struct call_box *call =
     check_object(L, 4, lua_upvalueindex(2), CALL_TYPE);
-  struct dt_transfer *outer = box->loose;
+  struct transfer_box *box;
   struct dt_request request;
-  struct dt_transfer *t;
   int n, done;
 
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 7);
   read_request(L, call, &request);
-  if(dt_transfer_start(e, &request, &t, NULL))
+  box = take_box(L);
+  if(dt_transfer_start(e, &request, &box->impl, NULL))
     return 0;
-  box->loose = t;
-  done = wait > 0 && !must_stop(L) && dt_transfer_await(t, wait);
-  n = done ? push_success(L, call, t) : 0;
+  done = wait > 0 && !must_stop(L) && dt_transfer_await(box->impl, wait);
+  n = done ? push_success(L, call, box->impl) : 0;
   if(n) {
-    box->loose = outer;
-    dt_transfer_free(t);
+    close_transfer(box);
+    lua_pushvalue(L, 8);
+    lua_replace(L, SPARE);
     return n;
   }
-  push_transfer(L, 1, 0)->impl = t;
-  box->loose = outer;
-  lua_rawseti(L, 2, 1);
-  push_int(L, (int64_t)dt_transfer_id(t));
-  lua_rawseti(L, 2, 2);
+  hand_over(L, box);
   lua_pushnil(L);
   lua_pushboolean(L, done);
   return 2;
@@ -182,7 +205,8 @@ void open_call(lua_State *L)
   lua_getfield(L, -1, "__index");
   lua_pushvalue(L, -2);
   luaL_getmetatable(L, CALL_TYPE);
-  lua_pushcclosure(L, engine_exchange, 2);
+  lua_pushnil(L);
+  lua_pushcclosure(L, engine_exchange, 3);
   lua_setfield(L, -2, "exchange");
   lua_pop(L, 2);
 }

@@ -21,6 +21,8 @@ struct builder {
   struct transfer_box *box; /* takes the descriptors */
   struct dt_request r;
   const char *refused;      /* culprit of a forbidden character, or NULL */
+  const char *undone;       /* a file for which there is no descriptor left */
+  int os_error;             /* then */
 };
 
 /* A string field that becomes a C string. */
@@ -48,6 +50,15 @@ static FILE **to_file(lua_State *L, int i)
   return handle;
 }
 
+/* There is none left for a duplicate: noted, the request will not be sent. The
+   original stands for it until then. */
+static int no_descriptor(struct builder *b, const char *name, int original)
+{
+  b->undone = name;
+  b->os_error = errno;
+  return original;
+}
+
 /* The descriptor behind the Lua file in field `name` of the table at t, as a
    duplicate owned by the box; -1 when there is none. What the file has
    buffered is written, or given back, first. */
@@ -73,7 +84,7 @@ static int file_field(struct builder *b, int t, const char *name)
   fflush(*handle);
   fd = fcntl(fileno(*handle), F_DUPFD_CLOEXEC, 0);
   if(fd < 0)
-    luaL_error(L, "bad field '%s' (%s)", name, strerror(errno));
+    return no_descriptor(b, name, fileno(*handle));
   b->box->fds[b->box->nfds++] = fd;
   return fd;
 }
@@ -220,42 +231,60 @@ struct transfer_box *push_transfer(lua_State *L, int engine, int nfds)
   return box;
 }
 
+/* Reads the table at 2; `headers` has room for n pointers. */
+static void read_request(struct builder *b, const char **headers, int n)
+{
+  int bad = 0;
+
+  b->r.method = text_field(b, 2, "method");
+  b->r.url = text_field(b, 2, "url");
+  if(!b->r.url)
+    luaL_error(b->L, "bad field 'url' (string expected, got nil)");
+  b->r.headers = strings_field(b->L, 2, "headers", headers, n, &bad);
+  if(bad)
+    b->refused = "header";
+  read_profile(b, 2);
+  read_body(b, 2);
+  read_sink(b, 2);
+  read_limits(b, 2);
+}
+
+/* Pushes nil, what was refused and, where that is a file, the system's error. */
+static int push_refusal(struct builder *b, int rc)
+{
+  close_transfer(b->box);
+  if(rc == DT_NOMEM)
+    return luaL_error(b->L, "not enough memory");
+  lua_pushnil(b->L);
+  if(b->undone) {
+    lua_pushfstring(b->L, "%s: %s", b->undone, strerror(b->os_error));
+    lua_pushinteger(b->L, b->os_error);
+    return 3;
+  }
+  lua_pushstring(b->L, rc == DT_BAD_ARGUMENT && b->refused
+                         ? b->refused
+                         : dt_code_name(rc));
+  return 2;
+}
+
 /* Engine:start{...} */
 int transfer_start(lua_State *L)
 {
   struct dt_engine *e = check_engine(L, 1);
   struct builder b;
   const char *headers[32];
-  int rc, bad = 0;
+  int rc = DT_BAD_ARGUMENT;
 
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   memset(&b, 0, sizeof b);
   b.L = L;
   b.box = push_transfer(L, 1, count_files(L, 2));
-  b.r.method = text_field(&b, 2, "method");
-  b.r.url = text_field(&b, 2, "url");
-  if(!b.r.url)
-    return luaL_error(L, "bad field 'url' (string expected, got nil)");
-  b.r.headers = strings_field(L, 2, "headers", headers, 32, &bad);
-  if(bad)
-    b.refused = "header";
-  read_profile(&b, 2);
-  read_body(&b, 2);
-  read_sink(&b, 2);
-  read_limits(&b, 2);
-  rc = DT_BAD_ARGUMENT;
-  if(!b.refused)
+  read_request(&b, headers, 32);
+  if(!b.refused && !b.undone)
     rc = dt_transfer_start(e, &b.r, &b.box->impl, &b.refused);
-  if(rc) {
-    close_transfer(b.box);
-    if(rc == DT_NOMEM)
-      return luaL_error(L, "not enough memory");
-    lua_pushnil(L);
-    lua_pushstring(L, rc == DT_BAD_ARGUMENT && b.refused ? b.refused
-                                                         : dt_code_name(rc));
-    return 2;
-  }
+  if(rc)
+    return push_refusal(&b, rc);
   lua_pushvalue(L, 3);
   push_int(L, (int64_t)dt_transfer_id(b.box->impl));
   return 2;
@@ -484,7 +513,9 @@ static int transfer_read(lua_State *L)
   int rc = dt_transfer_read(t, &data, &size);
 
   if(rc == 1) {
-    lua_pushlstring(L, data, size);
+    dt_transfer_hold(t, 1);
+    lua_pushlstring(L, data, size); /* raises without memory */
+    dt_transfer_hold(t, 0);
     return 1;
   }
   if(rc == 2) {

@@ -129,7 +129,9 @@ static int websocket_receive(lua_State *L)
       lua_pushnil(L);
     return 1;
   }
-  lua_pushlstring(L, piece.data, piece.size);
+  dt_ws_hold(ws, 1);
+  lua_pushlstring(L, piece.data, piece.size); /* raises without memory */
+  dt_ws_hold(ws, 0);
   lua_pushboolean(L, piece.text);
   lua_pushboolean(L, piece.final);
   return 3;

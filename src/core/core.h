@@ -144,8 +144,8 @@ struct dt_profile_options {
   const char *user_agent;
   const char *proxy;          /* NULL: as the environment says now; "": none */
   const char *no_proxy;
-  const char *ca_file;        /* NULL: libcurl's default */
-  const char *ca_path;
+  const char *ca_file;        /* who is trusted, instead of the system's    */
+  const char *ca_path;        /* authorities; both NULL: libcurl's defaults */
   const char *client_cert;
   const char *client_key;
   int insecure;               /* 1: do not verify the peer */
@@ -192,7 +192,9 @@ enum dt_sink_kind {
 
 struct dt_request {
   const char *method;         /* NULL: GET */
-  const char *url;            /* absolute http(s), percent-encoded, with query */
+  const char *url;            /* absolute http(s), percent-encoded, with query,
+                                 without user information; its path is sent as
+                                 it is, dots and all */
   const char *const *headers; /* further "Name: value" lines, NULL-terminated;
                                  NULL: none. They win over the profile's. */
   struct dt_profile *profile; /* may be NULL */
@@ -252,6 +254,9 @@ enum dt_event {
   DT_EVENT_DONE = 16     /* over; sent exactly once */
 };
 
+/* How many transfers and WebSockets have an event to be taken. */
+size_t dt_engine_count_events(const struct dt_engine *e);
+
 /* Takes the next event: the transfer, and the set of what happened to it since
    it was last taken. A transfer stands in the list at most once. 1, or 0 when
    there is none. Those of WebSockets are taken with dt_engine_next_ws_event,
@@ -276,6 +281,10 @@ int dt_transfer_finish(struct dt_transfer *t);
    the end of the body is 2, a failed transfer its negative code - after all
    bytes that arrived before were handed out. */
 int dt_transfer_read(struct dt_transfer *t, const char **data, size_t *size);
+
+/* With 1 dt_transfer_read gives the last chunk once more, until this is called
+   with 0: for a reader whose copy of it may fail. */
+void dt_transfer_hold(struct dt_transfer *t, int on);
 
 /* --- results --------------------------------------------------------------- */
 

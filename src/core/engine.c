@@ -680,6 +680,21 @@ void dt_engine_touch(struct dt_transfer *t)
   t->last_activity = t->engine->now;
 }
 
+static size_t list_length(const struct dt_link *list)
+{
+  const struct dt_link *l;
+  size_t n = 0;
+
+  for(l = list->next; l != list; l = l->next)
+    n++;
+  return n;
+}
+
+size_t dt_engine_count_events(const struct dt_engine *e)
+{
+  return list_length(&e->events) + list_length(&e->socket_events);
+}
+
 int dt_engine_next_event(struct dt_engine *e, struct dt_transfer **t,
                          unsigned *what)
 {

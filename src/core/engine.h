@@ -213,6 +213,7 @@ struct dt_transfer {
   size_t memory_size, memory_room;
   struct dt_chunk_queue in;
   struct dt_chunk *held; /* the chunk that the user looks at */
+  int holding;           /* and will look at again */
   int recv_paused;
   uint64_t received;
 

@@ -89,6 +89,7 @@ static void set_base(struct dt_handle *h)
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   set_protocols(easy);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* ".." is a name like others */
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -151,7 +152,7 @@ CURLcode dt_handle_set_url(struct dt_handle *h, const char *url)
   if(h->url && !strcmp(h->url, url))
     return CURLE_OK;
   forget_url(h);
-  refused = curl_url_set(h->parsed, CURLUPART_URL, url, 0);
+  refused = curl_url_set(h->parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS);
   if(refused)
     return refused == CURLUE_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY
                                            : CURLE_URL_MALFORMAT;

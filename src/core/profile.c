@@ -170,6 +170,22 @@ static CURLcode set_text(CURL *easy, CURLoption option, const char *value)
   return rc == CURLE_NOT_BUILT_IN || rc == CURLE_UNKNOWN_OPTION ? CURLE_OK : rc;
 }
 
+/* Who names authorities trusts no others: what libcurl was built to look at beside
+   them is taken out. And where it need not read a bundle it should not. */
+static void drop_defaults(const struct dt_profile *p, CURL *easy)
+{
+  int own = p->ca_file || p->ca_path;
+
+  if(own ? !p->ca_file : dt_certificates_in_folder()) {
+    (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
+  }
+  if(own && !p->ca_path) {
+    (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+  }
+}
+
 CURLcode dt_profile_apply(const struct dt_profile *p, CURL *easy)
 {
   struct {
@@ -192,10 +208,8 @@ CURLcode dt_profile_apply(const struct dt_profile *p, CURL *easy)
 
   for(i = 0; i < sizeof(texts) / sizeof(texts[0]) && !rc; i++)
     rc = set_text(easy, texts[i].option, texts[i].value);
-  if(!rc && !p->ca_file && !p->ca_path && dt_certificates_in_folder()) {
-    (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
-  }
+  if(!rc)
+    drop_defaults(p, easy);
   if(!rc)
     rc = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify);
   if(!rc)

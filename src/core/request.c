@@ -86,7 +86,8 @@ static const char *check_texts(const struct dt_request *r,
 
   if(r->method && !dt_text_is_token(r->method, strlen(r->method)))
     return "method";
-  if(!r->url || !is_url(r->url) || !dt_origin_parse(r->url, origin))
+  if(!r->url || !is_url(r->url) || !dt_origin_parse(r->url, origin) ||
+     origin->host[-1] == '@') /* would become credentials in a header */
     return "URL";
   for(line = r->headers; line && *line; line++) {
     if(!dt_text_is_header(*line))

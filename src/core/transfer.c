@@ -451,8 +451,10 @@ int dt_transfer_read(struct dt_transfer *t, const char **data, size_t *size)
   *size = 0;
   if(t->order.sink != DT_SINK_QUEUE)
     return DT_BAD_ARGUMENT;
-  free(t->held);
-  t->held = dt_chunk_queue_take(&t->in);
+  if(!t->holding) {
+    free(t->held);
+    t->held = dt_chunk_queue_take(&t->in);
+  }
   if(t->state == DT_RUNNING)
     resume_receiving(t);
   if(t->held) {
@@ -463,6 +465,11 @@ int dt_transfer_read(struct dt_transfer *t, const char **data, size_t *size)
   if(t->state != DT_DONE)
     return 0;
   return t->code ? t->code : 2;
+}
+
+void dt_transfer_hold(struct dt_transfer *t, int on)
+{
+  t->holding = on;
 }
 
 /* --- results ------------------------------------------------------------------------ */

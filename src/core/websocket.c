@@ -61,6 +61,7 @@ struct dt_ws {
   /* messages */
   struct dt_ws_session *session;
   struct dt_ws_message *held; /* the one that the user looks at */
+  int holding;                /* and will look at again */
   int refused;                /* a message was: report when there is room */
   int paused;                 /* not reading */
   int blocked;                /* the connection takes no more bytes now */
@@ -887,8 +888,11 @@ int dt_ws_receive(struct dt_ws *ws, struct dt_ws_piece *out)
   struct dt_ws_message *m;
 
   memset(out, 0, sizeof(*out));
-  free(ws->held);
-  m = ws->held = dt_ws_session_take(ws->session);
+  if(!ws->holding) {
+    free(ws->held);
+    ws->held = dt_ws_session_take(ws->session);
+  }
+  m = ws->held;
   if(m) {
     resume(ws);
     out->data = m->data;
@@ -900,6 +904,11 @@ int dt_ws_receive(struct dt_ws *ws, struct dt_ws_piece *out)
   if(ws->state != DONE)
     return 0;
   return ws->code ? ws->code : 2;
+}
+
+void dt_ws_hold(struct dt_ws *ws, int on)
+{
+  ws->holding = on;
 }
 
 /* Sends at once what the connection takes. */

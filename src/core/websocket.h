@@ -95,6 +95,9 @@ struct dt_ws_piece {
    all messages that arrived before were handed out. */
 int dt_ws_receive(struct dt_ws *ws, struct dt_ws_piece *out);
 
+/* As dt_transfer_hold. */
+void dt_ws_hold(struct dt_ws *ws, int on);
+
 /* Queues a message, copied; also before the WebSocket is open. *taken is 1, or
    0 when too much is waiting already (wait for DT_EVENT_WRITABLE and offer it
    again). DT_OK, DT_NOMEM, DT_BAD_ARGUMENT (closing or closed), or the code it

@@ -29,8 +29,8 @@ end
 ---@field env_file? boolean|string read this file too; true: .env.local and .env here
 ---@field proxy? string           "": none; unset: as https_proxy and no_proxy say
 ---@field no_proxy? string
----@field ca_file? string
----@field ca_path? string
+---@field ca_file? string         who is trusted instead of the system's authorities: a bundle,
+---@field ca_path? string         or a folder of them by hash
 ---@field client_cert? string
 ---@field client_key? string
 ---@field insecure? boolean       do not verify certificates

@@ -72,6 +72,13 @@ local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = tru
 
 local JSON_HEADER = "Content-Type: application/json"
 
+-- Why the core did not start a transfer.
+local function unstarted(refusal, errno)
+  if not errno then return { kind = "invalid", code = "bad_argument", message = tostring(refusal) } end
+  local code = refusal:find "^sink" and "sink" or "source"
+  return { kind = "io", code = code, message = refusal, errno = errno }
+end
+
 local function header_lines(request, is_json)
   local headers = request.headers
   if not headers then return is_json and { JSON_HEADER } or nil end
@@ -384,11 +391,9 @@ function http.request(connection, request, op)
     places = (streams or request.body_file) and remember_positions(request),
   }
   while true do
-    local refusal
-    if not op then op, refusal = loop.start(call) end
-    if not op then
-      return refused(connection, request, { kind = "invalid", code = "bad_argument", message = tostring(refusal) })
-    end
+    local refusal, errno
+    if not op then op, refusal, errno = loop.start(call) end
+    if not op then return refused(connection, request, unstarted(refusal, errno)) end
     local status, body, more, sent, answered = try_once(connection, request, op, streams)
     if status and status == request.accept then return { status = status, body = body, headers = more } end
     if status and status >= 200 and status < 300 then

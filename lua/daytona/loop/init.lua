@@ -197,22 +197,24 @@ end
 local function begin(method, options)
   local current_engine = engine or loop.engine()
   refuse_start()
-  local transfer, id = current_engine[method](current_engine, options)
+  local transfer, id, errno = current_engine[method](current_engine, options)
   if not transfer then
-    if id ~= "forked" then return nil, id end
+    if id ~= "forked" then return nil, id, errno end
     current_engine = loop.engine()
-    transfer, id = current_engine[method](current_engine, options)
-    if not transfer then return nil, id end
+    transfer, id, errno = current_engine[method](current_engine, options)
+    if not transfer then return nil, id, errno end
   end
   return register(id, transfer, false)
 end
 
 ---Starts a transfer. nil and the core's refusal when a part of the request
----holds a forbidden character; raises on a malformed request. Give it back with
+---holds a forbidden character, or (with the system's error number) when there is no
+---descriptor for a file of its; raises on a malformed request. Give it back with
 ---`loop.close` (or forget it, and the collector does).
 ---@param request daytona.core.Request
 ---@return daytona.Op?
 ---@return string? message
+---@return integer? errno
 function loop.start(request)
   return begin("start", request)
 end

@@ -309,6 +309,8 @@ function Multipart:close() end
 function core.new(opts) end
 
 ---What many requests have in common. Raises on CR, LF or control characters.
+---Who gives `ca_file` or `ca_path` trusts what is in there, and nobody else; without
+---both the system's authorities are trusted.
 ---@param opts { headers?: string[], user_agent?: string, proxy?: string, no_proxy?: string, ca_file?: string, ca_path?: string, client_cert?: string, client_key?: string, insecure?: boolean, http1?: boolean }
 ---@return daytona.core.Profile
 function core.profile(opts) end
@@ -452,10 +454,12 @@ function Doorbell:close() end
 ---@field progress? boolean            report PROGRESS events
 
 ---Starts a transfer. Returns it and its id. Raises on a malformed request;
----returns nil and a message that names the culprit when the URL, method or a
----header holds a forbidden character.
+---returns nil and a message that names the culprit when the URL (which holds no
+---user and password), method or a header holds a forbidden character; and the system's
+---error number as well when there is no descriptor left for one of its files. The path
+---is sent as it is, dots and all.
 ---@param request daytona.core.Request
----@return daytona.core.Transfer?, integer|string
+---@return daytona.core.Transfer?, integer|string, integer? errno
 function Engine:start(request) end
 
 ---A request from memory to memory without a table: starts it, and waits for its

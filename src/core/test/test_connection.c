@@ -197,7 +197,7 @@ static void test_names_of_origins(void)
   struct dt_engine_stats stats;
   char url[100];
 
-  snprintf(url, sizeof(url), "HTTP://me:secret@127.0.0.1:%d?x", peer_port(p));
+  snprintf(url, sizeof(url), "HTTP://127.0.0.1:%d?x", peer_port(p));
   r.url = url;
   second = begin(e, &r);
   dt_engine_poll(e, 0.01, NULL);
