@@ -58,12 +58,13 @@ local M = {}
 ---@field max_bytes? integer        51200
 ---@field session? string           id, for the set "session"
 ---@field store? table|string       where sessions are kept, see daytona.agent.store
+---@field checkout? string          local git checkout that the set "coding" can sync with
 ---@field storage? string           local folder that the set "session" downloads into
 
 local OPTIONS = {
   client = "table", api_key = "text", api_url = "text", sandbox = "any", create = "table", ask = "callable",
   show_api_key = "boolean", max_lines = "positive", max_bytes = "positive", session = "text", store = "any",
-  storage = "text", secrets = "map",
+  storage = "text", secrets = "map", checkout = "text",
 }
 
 ---@class daytona.Toolset
