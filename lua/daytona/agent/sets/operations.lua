@@ -119,13 +119,16 @@ local function about(name, title, annotations, description, fn)
       local sandbox
       sandbox, err = client:get(args.sandboxId)
       if not sandbox then return nil, err end
-      return one(fn(sandbox))
+      local fine
+      fine, err = fn(sandbox)
+      if not fine then return nil, err end
+      return one(sandbox)
     end,
   }
 end
 
 local get = about("daytona_get_sandbox", "Look at a sandbox", READ,
-  "Tells the state and settings of a sandbox.", function(sandbox) return sandbox end)
+  "Tells the state and settings of a sandbox.", function() return true end)
 
 local start = about("daytona_start_sandbox", "Start a sandbox", CHANGE,
   "Starts a stopped sandbox and waits until it has started. Does nothing when it is started.",
