@@ -7,6 +7,7 @@ local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 local session_module = require "daytona.toolbox.session"
+local watch_module = require "daytona.toolbox.watch"
 local support = require "spec.support.box"
 
 -- So many of each.
@@ -116,7 +117,7 @@ describe("a quiet command that is followed", function()
   end)
 
   local function watch()
-    return session_module.watch(session:command "c", true)
+    return watch_module.new(session:command "c", true)
   end
 
   it("is asked for in the first seconds, then its shell, at moments and by questions that all share", function()

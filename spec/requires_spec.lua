@@ -13,7 +13,6 @@ local HEIGHTS = {
 -- Circles that are known, by two of their files. One that is no more must go
 -- from here, too.
 local KNOWN_CIRCLES = {
-  ["daytona.toolbox.follow daytona.toolbox.session"] = true,
 }
 
 local function files()

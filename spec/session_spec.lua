@@ -626,8 +626,8 @@ end)
 
 describe("a log", function()
   it("of a daemon that keeps no streams apart is all standard output", function()
-    local session = require "daytona.toolbox.session"
-    assert.same({ stdout = "a\nb\n", stderr = "", output = "a\nb\n" }, session.split "a\nb\n")
-    assert.same({ stdout = "a\n\1", stderr = "b\n", output = "a\nb\n\1" }, session.split "\1\1\1a\n\2\2\2b\n\1\1\1\1")
+    local command = require "daytona.toolbox.command"
+    assert.same({ stdout = "a\nb\n", stderr = "", output = "a\nb\n" }, command.split "a\nb\n")
+    assert.same({ stdout = "a\n\1", stderr = "b\n", output = "a\nb\n\1" }, command.split "\1\1\1a\n\2\2\2b\n\1\1\1\1")
   end)
 end)

@@ -215,18 +215,22 @@ function options.timeout(what, given)
   return options.check(what, TIMEOUT, given).timeout
 end
 
----Checks an id of the caller's choice, which becomes a name over there: letters,
----digits and "._-", at most 100 of them. Returns it.
+---Whether a value is an id of the caller's choice, which becomes a name over there. The
+---one rule for sessions, jobs and terminals.
+---@param value any
+---@return boolean
+---@return string
+function options.id(value)
+  local fine = type(value) == "string" and #value <= 100 and value:find "^[%w_][%w._-]*$" ~= nil
+  return fine, "at most 100 letters, digits and '._-', of which the first is a letter, a digit or '_'"
+end
+
+---Checks an id of the caller's choice; returns it.
 ---@param what string     the function and the argument
 ---@param id any
----@param refused string  the pattern of what is none all the same
 ---@return string
-function options.identifier(what, id, refused)
-  options.argument(what, "text", id)
-  if id:find("[^%w._-]") or id:find(refused) or #id > 100 then
-    errors.misuse(1, "%s is made of letters, digits and '._-', at most 100 of them", what)
-  end
-  return id
+function options.identifier(what, id)
+  return options.argument(what, options.id, id)
 end
 
 ---The type of whole numbers from `least` to `most`.

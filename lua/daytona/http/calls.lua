@@ -215,6 +215,15 @@ function calls.make(rows, way)
   return api
 end
 
+---The path of a call, for those who open a WebSocket there.
+---@param call function  one of those that `make` returned
+---@param subject table
+---@param values? table<string, string>  the ids in it
+---@return string
+function calls.path(call, subject, values)
+  return (path_of(made_of[call], subject, values or EMPTY))
+end
+
 --- Methods ----------------------------------------------------------------------------------
 
 local IN_REQUEST = { timeout = true, max_bytes = true }

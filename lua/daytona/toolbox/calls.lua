@@ -58,7 +58,7 @@ function calls.of_daemon(rows)
   return http_calls.make(rows, DAEMON)
 end
 
-calls.method = http_calls.method
+calls.method, calls.path = http_calls.method, http_calls.path
 
 ---What is known of the sandbox's daemon; see toolbox/daemon.lua.
 calls.daemon = daemons.of

@@ -3,10 +3,12 @@
 -- The daemon sends a log from its beginning, cut anywhere, says nothing of the
 -- exit code and closes about a second after the command's end. So bytes are
 -- counted: a connection that breaks is made again and what was seen is passed
--- over. And when the log becomes quiet the command is looked at (session.lua says
+-- over. And when the log becomes quiet the command is looked at (watch.lua says
 -- how often): once it has ended, and the log's size has arrived, there is nothing to
 -- wait for. When that size cannot be had, the daemon's own end is awaited.
 
+local api = require "daytona.toolbox.session_calls"
+local calls = require "daytona.toolbox.calls"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
@@ -14,8 +16,7 @@ local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local session = require "daytona.toolbox.session"
-local url = require "daytona.http.url"
+local watch = require "daytona.toolbox.watch"
 local websocket = require "daytona.http.websocket"
 
 local M = {}
@@ -59,7 +60,7 @@ function M.new(command, opts)
     command = command, snapshot = opts.snapshot, deadline = deadline_of(opts.timeout),
     idle_timeout = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil,
     demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
-    seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = session.watch(command, true),
+    seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = watch.new(command, true),
   }, Follow)
 end
 
@@ -113,9 +114,9 @@ end
 local function log_size(self)
   local command = self.command
   local sandbox = command.sandbox
-  local home = rawget(sandbox, "_home") or sandbox:home_dir()
+  local daemon = calls.daemon(sandbox)
+  local home = daemon and daemon:home(sandbox)
   if not home then return nil end
-  rawset(sandbox, "_home", home)
   local path = home .. "/.daytona/sessions/" .. command.session.id .. "/" .. command.id .. "/output.log"
   local info = sandbox.fs:stat(path)
   return info and type(info.size) == "number" and info.size or nil
@@ -136,8 +137,9 @@ local function open(self)
   local command = self.command
   local connection, err = command.sandbox:toolbox()
   if not connection then return nil, err end
-  local path = command.session.id == "entrypoint" and "/process/session/entrypoint/logs"
-    or url.path("/process/session/{}/command/{}/logs", command.session.id, command.id)
+  local session = command.session.id
+  local path = session == watch.ENTRYPOINT and calls.path(api.entrypoint_logs, command)
+    or calls.path(api.logs, command, { session = session })
   return websocket.open(connection, {
     path = path, query = not self.snapshot and { follow = "true" } or nil, safe = true, retries = 0,
     timeout = self.deadline and math.max(math.min(self.deadline - loop.now(), 30), 0.001) or nil,

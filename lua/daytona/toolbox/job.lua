@@ -67,11 +67,6 @@ local function new_job(sandbox, id, command, offset, err_offset)
   return job
 end
 
--- It is a folder's name, and an argument of programs.
-local function check_id(what, id)
-  return options.identifier(what, id, "^[.-]")
-end
-
 local function open_job(self, operation)
   if self.closed then errors.misuse(1, "%s: attempt to use a closed job", operation) end
 end
@@ -312,7 +307,7 @@ end
 function M.popen(self, command, opts)
   local text = process.command_text("popen", command)
   opts = options.check("popen", POPEN, opts)
-  local id = opts.id and check_id("popen: the id", opts.id) or process.new_id():gsub("%.$", "")
+  local id = opts.id and options.identifier("popen: the id", opts.id) or process.new_id():gsub("%.$", "")
   if opts.cwd then
     process.refuse_nul("popen: option 'cwd'", opts.cwd)
     if not core.is_utf8(opts.cwd) then errors.misuse(1, "popen: option 'cwd' is not valid UTF-8") end
@@ -349,7 +344,7 @@ local TAKE_UP = { offset = "count", stderr_offset = "count" }
 ---@return daytona.Job?
 ---@return daytona.Error?
 function M.job(self, id, opts)
-  check_id("job: the id", id)
+  options.identifier("job: the id", id)
   opts = options.check("job", TAKE_UP, opts)
   local job = new_job(self, id, nil, opts.offset, opts.stderr_offset)
   local fine, err = calls.look(job, nil, 0, "job")

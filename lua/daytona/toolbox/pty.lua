@@ -357,13 +357,8 @@ local function undo(self)
   calls.undo(call, self.sandbox, "kill", CLOSE_TIMEOUT, self.id)
 end
 
-local function plain_id(value)
-  local fine = type(value) == "string" and value:find("^[%w_-]+$") ~= nil
-  return fine, "letters, digits, '_' and '-'"
-end
-
 local OPEN = {
-  cols = options.range(1, MOST_CELLS), rows = options.range(1, MOST_CELLS), cwd = "text", env = "map", id = plain_id,
+  cols = options.range(1, MOST_CELLS), rows = options.range(1, MOST_CELLS), cwd = "text", env = "map", id = options.id,
   lazy = "boolean", timeout = "seconds", ping_interval = "seconds",
 }
 

@@ -1,0 +1,231 @@
+-- A command in a session: what it has printed, its end, its input. What it prints is
+-- followed live in follow.lua, its end is watched for in watch.lua.
+
+local api = require "daytona.toolbox.session_calls"
+local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
+local json = require "daytona.http.json"
+local loop = require "daytona.loop"
+local methods = require "daytona.base.methods"
+local options = require "daytona.base.options"
+local watch = require "daytona.toolbox.watch"
+
+local command = {}
+
+-- Seconds: that a wait may take; that input may, which can block; until input is offered
+-- again to a command that has no pipe for it yet, first and at most.
+local WAIT_TIMEOUT, INPUT_TIMEOUT, INPUT_AGAIN, INPUT_AGAIN_MOST = 600, 10, 0.02, 0.5
+
+local function failure(self, operation, kind, code, message)
+  return nil, errors.new {
+    kind = kind, code = code, operation = operation, sandbox = self.sandbox, what = self.id, message = message,
+  }
+end
+
+--- Logs ----------------------------------------------------------------------------------
+
+---What a command has printed.
+---@class daytona.Log
+---@field stdout string
+---@field stderr string
+---@field output string  both, in the order of the log
+
+---Takes a raw log apart. Without any prefix it is all standard output.
+---@param raw string
+---@return daytona.Log
+function command.split(raw)
+  local demux, pieces = core.demux(true), {}
+  local all = { {}, {}, {} }
+  local function add(n)
+    for i = 1, n, 2 do
+      local stream, text = pieces[i], pieces[i + 1]
+      local own = stream == 2 and all[2] or all[1]
+      own[#own + 1] = text
+      all[3][#all[3] + 1] = text
+    end
+  end
+  add(demux:feed(raw, pieces))
+  add(demux:finish(pieces))
+  return { stdout = table.concat(all[1]), stderr = table.concat(all[2]), output = table.concat(all[3]) }
+end
+
+---The log in a daemon's answer, which keeps the streams apart or not.
+---@param answer table
+---@return daytona.Log
+function command.read_log(answer)
+  local log = command.split(type(answer.output) == "string" and answer.output or "")
+  if type(answer.stdout) == "string" then log.stdout = answer.stdout end
+  if type(answer.stderr) == "string" then log.stderr = answer.stderr end
+  return log
+end
+
+--- Commands ------------------------------------------------------------------------------
+
+---A command that was given to a session.
+---@class daytona.Command
+---@field id string
+---@field command? string      its text, where that is known
+---@field exit_code? integer   nil until it is known to have ended; -1: its shell died without a word
+---@field session daytona.Session
+---@field sandbox daytona.Sandbox
+local Command = { __name = "daytona.Command" }
+Command.__index = Command
+
+---"command (id, exit 0)"
+function Command:__tostring()
+  local state = self.exit_code and string.format("exit %d", self.exit_code) or "running"
+  return "command (" .. self.id .. ", " .. state .. ")"
+end
+
+---@param session daytona.Session
+---@param id string
+---@param text? string
+---@param exit_code? integer
+---@return daytona.Command
+function command.new(session, id, text, exit_code)
+  return setmetatable({
+    id = id, command = text, exit_code = type(exit_code) == "number" and exit_code or nil,
+    session = session, sandbox = session.sandbox,
+  }, Command)
+end
+
+---Asks whether the command has ended, and sets `exit_code` if so.
+---@return daytona.Command?
+---@return daytona.Error?
+function Command:refresh()
+  local code, err = watch.ask(self)
+  if code == nil then return nil, err end
+  return self
+end
+
+---Waits until the command has ended; its exit code, -1 when its shell died with
+---it and an old daemon does not tell. Kind "timeout" when the time is over: the
+---command goes on.
+---@param opts? number|{ timeout?: number }  seconds; 600, 0 for none
+---@return integer?
+---@return daytona.Error?
+function Command:wait(opts)
+  local timeout = options.timeout("wait", opts) or WAIT_TIMEOUT
+  return watch.wait(self, timeout > 0 and loop.now() + timeout or nil, loop.now())
+end
+
+local LOGS = { exact = "boolean", max_bytes = "positive", timeout = "seconds" }
+
+-- Byte for byte: over a WebSocket, which does not pass through JSON.
+local function exact_logs(self, opts)
+  local reader = require("daytona.toolbox.follow").new(self, { snapshot = true, timeout = opts.timeout })
+  local streams, all, size = { stdout = {}, stderr = {} }, {}, 0
+  local most = opts.max_bytes or self.sandbox:toolbox().max_bytes
+  while true do
+    local stream, chunk = reader:read()
+    if not stream then
+      reader:close()
+      if chunk then return nil, chunk end
+      return {
+        stdout = table.concat(streams.stdout), stderr = table.concat(streams.stderr), output = table.concat(all),
+      }
+    end
+    size = size + #chunk
+    if size > most then
+      reader:close()
+      return failure(self, "session logs", "too_large", "too_large", "the log is larger than allowed")
+    end
+    local own = streams[stream]
+    own[#own + 1], all[#all + 1] = chunk, chunk
+  end
+end
+
+---What the command has printed so far; all of it, if it was known to have ended.
+---Bytes that are not UTF-8 come as U+FFFD unless it is to be `exact`.
+---@param opts? { exact?: boolean, max_bytes?: integer, timeout?: number }
+---@return daytona.Log?
+---@return daytona.Error?
+function Command:logs(opts)
+  opts = options.check("logs", LOGS, opts)
+  if opts.exact then return exact_logs(self, opts) end
+  local request = { with_headers = true, max_bytes = opts.max_bytes, timeout = opts.timeout, what = self.id }
+  local response, err
+  if self.session.id == watch.ENTRYPOINT then
+    response, err = api.entrypoint_logs(self, nil, request)
+  else
+    response, err = api.logs(self, { session = self.session.id }, request)
+  end
+  if not response then return nil, err end
+  if not (response.headers["content-type"] or ""):find("json", 1, true) then return command.split(response.body) end
+  local answer, problem = json.decode(response.body)
+  if type(answer) ~= "table" then
+    return failure(self, "session logs", "protocol", "json",
+      "the answer is not JSON: " .. tostring(problem))
+  end
+  return command.read_log(answer)
+end
+
+---Follows what the command prints, from its beginning to its end: see
+---daytona.Follow. With a function for a stream it runs to the end and returns the
+---exit code; without, it returns a reader.
+---
+---    for stream, chunk in command:follow() do io[stream]:write(chunk) end
+---
+---It ends with the command: at once when that printed something in its last 2
+---seconds, else when the daemon says so, about a second later. Of a shell that died
+---with the command old daemons say nothing: that is noticed after 2 seconds of
+---silence, or in a longer one within 20 seconds of its doubling.
+---@param opts? { on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), timeout?: number, idle_timeout?: number }
+---@return daytona.Follow|integer|nil
+---@return daytona.Error?
+function Command:follow(opts)
+  return require("daytona.toolbox.follow").follow(self, opts)
+end
+
+-- The shell makes the pipe when it comes to the command, which may be a moment
+-- after that was given to it, or when those before it are done.
+local function has_no_pipe_yet(err)
+  return err.message:find("input pipe", 1, true) and err.message:find("no such file", 1, true)
+end
+
+-- Offers input once: true; nil, err; false, err when it may be offered again.
+local function offer_input(self, text, timeout)
+  local answer, err = api.input(self, { session = self.session.id, data = text }, {
+    what = self.id, timeout = timeout,
+  })
+  if answer then return true end
+  if err.status ~= 500 then return nil, err end
+  -- Of a command that has ended unseen old daemons only say that it went wrong.
+  if self.exit_code or self.session.ended or watch.ask(self) then
+    err.kind, err.code, err.retryable = "gone", "COMMAND_ALREADY_COMPLETED", false
+    return nil, err
+  elseif has_no_pipe_yet(err) then
+    return false, err
+  end
+  return nil, err
+end
+
+---Gives a running command a line of input; a newline is added unless it ends in
+---one. Waits for a command whose turn has not come. Kind "gone" when it has ended,
+---"timeout" when it does not read.
+---@param text string
+---@param opts? number|{ timeout?: number }  seconds; 10, 0 for none
+---@return true?
+---@return daytona.Error?
+function Command:input(text, opts)
+  options.argument("input: the text", "text", text)
+  local timeout = options.timeout("input", opts) or INPUT_TIMEOUT
+  local deadline = timeout > 0 and loop.now() + timeout or nil
+  local pause = INPUT_AGAIN
+  while true do
+    local left = deadline and math.max(deadline - loop.now(), 0.001) or 0
+    local taken, err = offer_input(self, text, left)
+    if taken ~= false then return taken, err end
+    if deadline and loop.now() + pause >= deadline then
+      return failure(self, "session input", "timeout", "wait",
+        "the command had not begun when the time was over")
+    end
+    local slept, why = loop.sleep(pause)
+    if not slept then return nil, why end
+    pause = math.min(pause * 2, INPUT_AGAIN_MOST)
+  end
+end
+
+methods.guard(Command, "daytona.Command", "command")
+
+return command
