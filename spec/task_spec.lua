@@ -4,8 +4,10 @@ local Child = require "spec.support.child"
 local Peer = require "spec.support.peer"
 local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
+local group = require "daytona.loop.group"
 local loop = require "daytona.loop"
 local task = require "daytona.loop.task"
+local unhandled = require "daytona.loop.unhandled"
 
 local sleep = loop.sleep
 
@@ -114,6 +116,8 @@ describe("tasks", function()
       assert.has_error(function() task.spawn(sleep, 0.01):wait(-1) end)
       local two = task.spawn(sleep, 0.01)
       assert.has_error(function() two:wait("1") end)
+      assert.has_error(function() two:wait { timeuot = 1 } end)
+      assert.equal("timeout", select(2, two:wait { timeout = 0.001 }).kind)
       assert.is_true(two:wait(0))
       sleep(0.02)
     end)
@@ -123,7 +127,7 @@ describe("tasks", function()
         sleep(0.01)
         return 7
       end)
-      local list = assert(task.gather {
+      local list = assert(group.gather {
         function() return (one:wait()) end,
         function() return (one:wait(5)) end,
         function() return one:wait(0.001) == nil end,
@@ -297,7 +301,7 @@ describe("tasks", function()
       local inside, results
       local one = task.spawn(function()
         loop.shield(function()
-          results = task.gather { function()
+          results = group.gather { function()
             inside = sleep(0.01)
             return inside
           end }
@@ -435,7 +439,7 @@ describe("tasks", function()
 
   describe("gather", function()
     it("returns the results in order", function()
-      local list = assert(task.gather {
+      local list = assert(group.gather {
         function() sleep(0.01) return "a", "more" end,
         function() return nil end,
         function() return false end,
@@ -443,7 +447,7 @@ describe("tasks", function()
       })
       assert.equal(4, list.n)
       assert.same({ "a", nil, false, "d", n = 4 }, list)
-      assert.same({ n = 0 }, task.gather {})
+      assert.same({ n = 0 }, group.gather {})
     end)
 
     it("stops everything at the first failure, and waits for its end", function()
@@ -459,7 +463,7 @@ describe("tasks", function()
         function() sleep(0) return nil, errors.new { kind = "task", message = "boom" } end,
       } do
         cleaned = 0
-        local list, err = task.gather { cleaning, fail, cleaning }
+        local list, err = group.gather { cleaning, fail, cleaning }
         assert.is_nil(list)
         assert.equal("task", err.kind)
         assert.equal("boom", err.message)
@@ -469,7 +473,7 @@ describe("tasks", function()
 
     it("does not start the rest when one fails at once", function()
       local started = false
-      local _, err = task.gather { function() error("boom", 0) end, function() started = true end }
+      local _, err = group.gather { function() error("boom", 0) end, function() started = true end }
       assert.equal("boom", err.message)
       assert.is_false(started)
     end)
@@ -477,7 +481,7 @@ describe("tasks", function()
     it("is cancelled with the task that waits in it, after its functions ended", function()
       local ended = false
       local one = task.spawn(function()
-        return task.gather { function()
+        return group.gather { function()
           local _, err = sleep(10)
           loop.shield(sleep, 0.01)
           ended = true
@@ -492,16 +496,209 @@ describe("tasks", function()
     end)
 
     it("refuses what are no functions", function()
-      assert.has_error(function() task.gather() end)
-      assert.has_error(function() task.gather { 1 } end)
+      assert.has_error(function() group.gather() end)
+      assert.has_error(function() group.gather { 1 } end)
     end)
+  end)
+
+  describe("that settle", function()
+    it("go on whatever one of them does", function()
+      local boom = errors.new { kind = "io", message = "boom" }
+      local list = assert(group.gather({
+        function() sleep(0.002) return "a" end,
+        function() error("raised", 0) end,
+        function() return nil, boom end,
+        function() return nil end,
+        function() sleep(0) return nil, "a reason" end,
+      }, { settle = true, concurrency = 2 }))
+      assert.equal(5, list.n)
+      assert.equal("a", list[1][1])
+      assert.equal("raised", list[2][2].message)
+      assert.is_nil(list[2][1])
+      assert.equal(boom, list[3][2])
+      assert.same({}, list[4])
+      assert.equal("a reason", list[5][2].message)
+    end)
+
+    it("are cancelled with the task that waits for them", function()
+      local started = 0
+      local one = task.spawn(function()
+        return group.map({ 1, 2, 3 }, function()
+          started = started + 1
+          return sleep(10)
+        end, { settle = true, concurrency = 1 })
+      end)
+      one:cancel()
+      local list, err = one:wait()
+      assert.is_nil(list)
+      assert.equal("canceled", err.kind)
+      assert.equal(1, started)
+    end)
+  end)
+
+  it("tell each result as it comes", function()
+    local seen = {}
+    local function note(i, value, err) seen[#seen + 1] = i .. tostring(value or err.message) end
+    local function slow_first(n)
+      sleep(n == 1 and 0.02 or 0)
+      if n == 3 then return nil, "no" end
+      return n * 2
+    end
+    assert(group.map({ 1, 2, 3 }, slow_first, { settle = true, on_result = note }))
+    assert.same({ "24", "3no", "12" }, seen)
+    seen = {}
+    local _, err = group.map({ 3, 1 }, slow_first, { on_result = note })
+    assert.equal("no", err.message)
+    assert.equal("1no", seen[1])
+    local _, raised = group.map({ 2 }, slow_first, { on_result = function() error("mine", 0) end })
+    assert.equal("mine", raised.message)
+  end)
+
+  describe("within", function()
+    it("returns what the function returns in time", function()
+      assert.same({ 1, nil, 3 }, { task.within(5, function(...)
+        sleep(0.001)
+        return ...
+      end, 1, nil, 3) })
+      assert.equal("raised", select(2, task.within(5, error, "raised", 0)).cause)
+      assert.equal(7, (task.within(0, function() sleep(0.001) return 7 end)))
+    end)
+
+    it("cancels what takes longer, and waits until it has cleaned up", function()
+      for _, run in ipairs { function(fn) return fn() end, function(fn) return task.spawn(fn):wait() end } do
+        local cleaned = false
+        local value, err = run(function()
+          return task.within(0.005, function()
+            local _, why = sleep(10)
+            loop.shield(sleep, 0.005)
+            cleaned = why.kind == "canceled"
+            return nil, why
+          end)
+        end)
+        assert.is_nil(value)
+        assert.equal("timeout within", err.kind .. " " .. err.code)
+        assert.equal("it was not done within 0.005 s", err.message)
+        assert.is_true(cleaned)
+      end
+    end)
+
+    it("is cancelled with the task that calls it", function()
+      local ended = false
+      local one = task.spawn(function()
+        return task.within(10, function()
+          local _, err = sleep(10)
+          ended = true
+          return nil, err
+        end)
+      end)
+      one:cancel()
+      assert.equal("canceled", select(2, one:wait()).kind)
+      assert.is_true(ended)
+    end)
+
+    it("refuses what is no limit or no function", function()
+      assert.has_error(function() task.within("1", print) end)
+      assert.has_error(function() task.within(-1, print) end)
+      assert.has_error(function() task.within(1) end)
+    end)
+  end)
+
+  describe("a failure that nobody waits for", function()
+    local heard
+
+    before_each(function()
+      collectgarbage()
+      collectgarbage()
+      heard = {}
+      unhandled.on_unhandled(function(err) heard[#heard + 1] = err.message end)
+    end)
+
+    after_each(function() unhandled.on_unhandled(nil) end)
+
+    -- In a function of its own, so that no register keeps a task.
+    local function heard_after(fn)
+      fn()
+      collectgarbage()
+      collectgarbage()
+      return heard
+    end
+
+    local function fail(text)
+      sleep(0)
+      error(text, 0)
+    end
+
+    it("is told once, when the task is no more", function()
+      assert.same({ "lost" }, heard_after(function()
+        task.spawn(fail, "lost")
+        sleep(0.001)
+        collectgarbage()
+      end))
+      assert.same({ "lost" }, heard_after(function() end))
+      assert.same({ "lost", "in a child" }, heard_after(function()
+        task.spawn(function() task.spawn(fail, "in a child") end):wait()
+      end))
+    end)
+
+    it("is not told where somebody has heard, or nobody wants to", function()
+      assert.same({}, heard_after(function()
+        local late = task.spawn(fail, "waited for later")
+        sleep(0.001)
+        late:wait()
+        task.spawn(fail, "waited for"):wait()
+        task.spawn(fail, "detached"):detach()
+        local after = task.spawn(fail, "detached later")
+        sleep(0.001)
+        after:detach()
+        group.gather({ function() fail "in a group" end, function() fail "another" end })
+        group.map({ 1 }, function() fail "settled" end, { settle = true })
+        task.callback(fail)("for a callback", function() end)
+        local canceled = task.spawn(function()
+          sleep(10)
+          error("after its cancel", 0)
+        end)
+        canceled:cancel()
+        task.spawn(function() errors.raise(select(2, task.spawn(sleep, 1):wait(0.001))) end):detach()
+        sleep(0.002)
+      end))
+    end)
+
+    it("is told on stderr by default, at the end of the program too", function()
+      local child = Child.start [[
+        local kept = task.spawn(error, "kept to the end", 0)
+        task.spawn(error, "let go", 0)
+        collectgarbage()
+        collectgarbage()
+        say("still here", kept:done())
+        GLOBAL = kept
+      ]]
+      assert.equal("daytona: a task failed, and nobody waited for it: let go (task)", child:line())
+      assert.equal("still here true", child:line())
+      assert.equal("daytona: a task failed, and nobody waited for it: kept to the end (task)\n", child:rest())
+    end)
+
+    it("is heard by a function alone", function()
+      assert.has_error(function() unhandled.on_unhandled(1) end)
+    end)
+  end)
+
+  it("can be detached from the task that spawned them", function()
+    local own
+    local parent = task.spawn(function()
+      own = task.spawn(sleep, 0.02):detach()
+      return "returned"
+    end)
+    assert.is_true(parent:done())
+    assert.equal("returned", parent:wait())
+    parent:cancel()
+    assert.is_true(own:wait { timeout = 5 })
   end)
 
   describe("map", function()
     it("calls with item and index, so many at a time", function()
       for _, limit in ipairs { 1, 3, 50 } do
         local running, most = 0, 0
-        local list = assert(task.map({ 10, 20, 30, 40, 50 }, function(item, i)
+        local list = assert(group.map({ 10, 20, 30, 40, 50 }, function(item, i)
           running = running + 1
           most = math.max(most, running)
           sleep(0.002)
@@ -516,17 +713,17 @@ describe("tasks", function()
     it("is unlimited by default, and copes with thousands", function()
       local items = {}
       for i = 1, 5000 do items[i] = i end
-      local list = assert(task.map(items, function(i)
+      local list = assert(group.map(items, function(i)
         sleep(0)
         return i
       end))
       assert.equal(5000, list[5000])
-      assert.same({ n = 0 }, task.map({}, error))
+      assert.same({ n = 0 }, group.map({}, error))
     end)
 
     it("takes no further items after a failure", function()
       local calls = 0
-      local _, err = task.map({ 1, 2, 3, 4 }, function(i)
+      local _, err = group.map({ 1, 2, 3, 4 }, function(i)
         calls = calls + 1
         sleep(0)
         if i == 2 then error("boom", 0) end
@@ -536,13 +733,13 @@ describe("tasks", function()
     end)
 
     it("refuses unknown options and wrong values", function()
-      assert.has_error(function() task.map(nil, print) end)
-      assert.has_error(function() task.map({}, nil) end)
-      assert.has_error(function() task.map({}, print, 3) end)
-      assert.has_error(function() task.map({}, print, { concurrency = 0 }) end)
-      assert.has_error(function() task.map({}, print, { concurrency = 1.5 }) end)
-      local _, message = pcall(task.map, {}, print, { concurency = 3 })
-      assert.matches("unknown option 'concurency' %(valid: concurrency%)", message)
+      assert.has_error(function() group.map(nil, print) end)
+      assert.has_error(function() group.map({}, nil) end)
+      assert.has_error(function() group.map({}, print, 3) end)
+      assert.has_error(function() group.map({}, print, { concurrency = 0 }) end)
+      assert.has_error(function() group.map({}, print, { concurrency = 1.5 }) end)
+      local _, message = pcall(group.map, {}, print, { concurency = 3 })
+      assert.matches("unknown option 'concurency' %(did you mean 'concurrency'%?%)", message)
     end)
   end)
 
@@ -559,7 +756,7 @@ describe("tasks", function()
 
   it("leave nothing behind", function()
     local function round()
-      task.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function(i)
+      group.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function(i)
         sleep(0)
         if i == 8 then error("boom") end
       end)

@@ -14,9 +14,11 @@
 ---@field new fun(opts?: daytona.Config): daytona.Client?, daytona.Error?
 ---@field client fun(): daytona.Client?, daytona.Error?  the one that create, get, list, each and delete use
 ---@field spawn fun(fn: function, ...: any): daytona.Task
+---@field within fun(seconds: number, fn: function, ...: any): any, any...  gives fn(...) so many seconds
+---@field on_unhandled fun(fn?: fun(err: daytona.Error))  hears of tasks that failed while nobody waited
 ---@field callback fun(fn: function): fun(...): daytona.Task  fn with a callback as its last argument
----@field gather fun(fns: function[]): table?, daytona.Error?
----@field map fun(list: any[], fn: fun(item: any, index: integer): any, opts?: { concurrency?: integer }): table?, daytona.Error?
+---@field gather fun(fns: function[], opts?: daytona.GroupOptions): table?, daytona.Error?
+---@field map fun(list: any[], fn: (fun(item: any, index: integer): any), opts?: daytona.GroupOptions): table?, daytona.Error?
 ---@field sleep fun(seconds: number): boolean?, daytona.Error?
 ---@field update fun(budget?: number)        once a frame, for hosts with a frame loop
 ---@field use fun(driver: string|table)      chooses the host's driver
@@ -34,8 +36,10 @@ local ELSEWHERE = {
   client = { "daytona.control.client", "default" },
   spawn = { "daytona.loop.task", "spawn" },
   callback = { "daytona.loop.task", "callback" },
-  gather = { "daytona.loop.task", "gather" },
-  map = { "daytona.loop.task", "map" },
+  gather = { "daytona.loop.group", "gather" },
+  map = { "daytona.loop.group", "map" },
+  within = { "daytona.loop.task", "within" },
+  on_unhandled = { "daytona.loop.unhandled", "on_unhandled" },
   sleep = { "daytona.loop", "sleep" },
   update = { "daytona.loop", "update" },
   use = { "daytona.loop", "use" },

@@ -12,6 +12,10 @@ compat.name = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match("%d+%.%d
 ---@type boolean
 compat.pcall_yields = compat.name ~= "lua5.1"
 
+---Whether tables can have finalizers; else userdata alone do (PUC Lua 5.1, LuaJIT).
+---@type boolean
+compat.gc_tables = _VERSION ~= "Lua 5.1"
+
 compat.unpack = table.unpack or rawget(_G, "unpack")
 
 compat.pack = table.pack or function(...)

@@ -37,6 +37,9 @@ loop.max_connections = nil
 -- How long an exchange waits by itself, seconds.
 local SHORT = 0.05
 
+-- How long a task may compute before others are to run, seconds.
+local SHARE = 0.005
+
 -- Whether Ctrl-C raises in whatever coroutine runs; PUC Lua's strikes the main
 -- thread only.
 local STRIKES_TASKS = compat.name == "luajit"
@@ -795,6 +798,29 @@ end
 ---@return daytona.Latch
 function loop.latch()
   return setmetatable({ is_open = false }, Latch)
+end
+
+---true; nil, err when the current task is cancelled and not shielded.
+---@return boolean?
+---@return daytona.Error?
+function loop.cancellation()
+  local task = own_task()
+  if task and task.canceled and task.shields == 0 then return nil, canceled() end
+  return true
+end
+
+---A function for loops over much that never wait for anything: called in each round, it
+---lets others run when that is time. true, or nil, err when the task was cancelled. (What
+---waits now and then, and may be fed without waiting, calls `loop.breathe`.)
+---@return fun(): boolean?, daytona.Error?
+function loop.breather()
+  local last = now()
+  return function()
+    if now() - last < SHARE or not loop.current() then return true end
+    local rested, err = loop.sleep(0)
+    last = now()
+    return rested, err
+  end
 end
 
 ---Sleeps; meanwhile tasks run. nil, err when the task is cancelled.

@@ -5,7 +5,10 @@
 local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
+local deadline = require "daytona.loop.deadline"
+local options = require "daytona.base.options"
 local methods = require "daytona.base.methods"
+local unhandled = require "daytona.loop.unhandled"
 
 local task = {}
 
@@ -43,8 +46,12 @@ local function cancel_children(self, but_shielded)
   end
 end
 
+-- To whom asks: a failure has been heard then.
 local function results_of(self)
-  if self.failure then return nil, self.failure end
+  if self.failure then
+    if self.watch then self.watch.err = nil end
+    return nil, self.failure
+  end
   return compat.unpack(self.results, 1, self.results.n)
 end
 
@@ -63,6 +70,12 @@ function complete(self)
   if self.on_done then self.on_done(results_of(self)) end
 end
 
+-- Whether somebody hears of a failure in any case, or nobody is to.
+local function is_heard(self)
+  return self.group or self.on_done or self.waiter or self.canceled or self.detached
+    or self.failure.kind == "canceled"
+end
+
 ---For the loop: the coroutine is dead; it returned or, with ok false, raised.
 ---@private
 function Task:ended(ok, ...)
@@ -72,6 +85,7 @@ function Task:ended(ok, ...)
     self.failure = as_error(self, (...))
     cancel_children(self)
     if self.group then self.group:fail(self.failure) end
+    if not is_heard(self) then self.watch = unhandled.watch(self.failure) end
   end
   if self.children and next(self.children) then
     self.draining = true
@@ -100,10 +114,18 @@ local function begin(group, of, parent, fn, ...)
   return self
 end
 
-local function start(group, of, fn, ...)
+---Starts fn(...) as a task below the one that runs.
+---@param group? table     who hears of its failure: `fail` of it is called
+---@param of? function     the program's function that errors may name
+---@param fn function
+---@param ... any
+---@return daytona.Task
+function task.start(group, of, fn, ...)
   loop.prepare()
   return begin(group, of, loop.current(), fn, ...)
 end
+
+local start = task.start
 
 ---Starts fn(...) as a task, at once and up to its first wait. Its parent is the
 ---task that calls this, if any. Raises when fn is not a function.
@@ -118,7 +140,7 @@ function task.spawn(fn, ...)
 end
 
 ---Starts fn(...) beside everything: nobody waits for it, not even the task that calls
----this, and what it raises is nobody's. It lives as long as the loop does its rounds.
+---this. What it raises is told as what no task waits for is. It lives as long as the loop does its rounds.
 ---@param fn function
 ---@param ... any
 function task.background(fn, ...)
@@ -191,21 +213,53 @@ end
 ---this library as it is), after `timeout` seconds (kind "timeout", the task goes
 ---on; nil or 0: no limit), or when the waiting task is cancelled ("canceled").
 ---
----A failure is seen here and nowhere else: a task that nobody waits for fails in
----silence.
----@param timeout? number
+---A failure that nobody waits for is told when the task is thrown away (see
+---daytona.on_unhandled).
+---@param timeout? number|{ timeout?: number }
 ---@return any ...
 function Task:wait(timeout)
+  local limit = deadline.of("wait", timeout)
   if not self.finished then
-    if timeout ~= nil and (type(timeout) ~= "number" or timeout < 0 or timeout ~= timeout) then
-      errors.misuse(2, "wait: timeout is a number of seconds, not %s", tostring(timeout))
-    end
     refuse_deadlock(self)
-    local limited = timeout and timeout > 0
-    local ended, err = loop.join(self, limited and loop.now() + timeout or nil)
+    local ended, err = loop.join(self, limit)
     if not ended then return nil, err end
   end
   return results_of(self)
+end
+
+---Lets the task go its own way: the task that spawned it does not wait for it any more
+---nor cancel it, and a failure of it is not told. It can still be waited for.
+---@return daytona.Task self
+function Task:detach()
+  self.detached = true
+  if self.watch then self.watch.err = nil end
+  leave_parent(self, self.parent)
+  return self
+end
+
+---Calls fn(...) and gives it so many seconds; what it returns is returned. When they are
+---over its waits are cancelled, and when it has ended (what cleans up may take longer),
+---nil and an error of kind "timeout" (code "within") are returned. What it raises becomes
+---nil, err as of a task.
+---@generic T
+---@param seconds number  0: no limit
+---@param fn fun(...: any): T?, ...
+---@param ... any
+---@return T?
+---@return daytona.Error|any ...
+function task.within(seconds, fn, ...)
+  options.argument("within: the limit", "seconds", seconds)
+  options.argument("within: what is called", "callable", fn)
+  local self = start(nil, fn, fn, ...)
+  local ended, err = loop.join(self, deadline.after(seconds))
+  if ended then return results_of(self) end
+  self:cancel()
+  loop.shield(self.wait, self)
+  if err.kind ~= "timeout" then return nil, err end
+  return nil, errors.new {
+    kind = "timeout", code = "within", cause = self.failure,
+    message = ("it was not done within %g s"):format(seconds),
+  }
 end
 
 function Task:__tostring()
@@ -220,109 +274,7 @@ function Task:__tostring()
   return "task (" .. state .. ")"
 end
 
---- Many tasks ----------------------------------------------------------------------
-
--- Workers that share a list of jobs; the first failure stops them all.
-local Group = {}
-Group.__index = Group
-
----@private
-function Group:fail(err)
-  if self.failure then return end
-  self.failure = err
-  for i = 1, #self.workers do self.workers[i]:cancel() end
-end
-
--- nil with a reason is how this library says that something failed.
-local function settle(self, i, first, second)
-  if first ~= nil or second == nil then
-    self.results[i] = first
-  elseif errors.is(second) then
-    self:fail(second)
-  else
-    self:fail(errors.new { kind = "task", message = text_of(second), cause = second })
-  end
-end
-
-local function work(self)
-  local worker = loop.current()
-  while not self.failure and self.taken < self.results.n do
-    local i = self.taken + 1
-    self.taken, worker.of = i, self.of or self.list[i]
-    settle(self, i, self.job(self.list, i))
-  end
-end
-
-local function wait_all(workers)
-  for i = 1, #workers do workers[i]:wait() end
-end
-
--- Runs job(list, i) for 1 to n, `limit` at a time. They call `of`, or the items.
-local function run_jobs(job, of, list, n, limit)
-  local self = setmetatable({
-    job = job, of = of, list = list, taken = 0, workers = {}, results = { n = n },
-  }, Group)
-  for i = 1, math.min(n, limit) do
-    if self.failure or self.taken >= n then break end
-    self.workers[i] = start(self, of, work, self)
-  end
-  -- Shielded: a cancelled caller has cancelled the workers; they are to end.
-  loop.shield(wait_all, self.workers)
-  if self.failure then return nil, self.failure end
-  return self.results
-end
-
-local function call_listed(list, i)
-  return list[i]()
-end
-
----Runs functions side by side. A list of the first result of each, in order,
----with their number in `n`. When one raises, or returns nil and a reason, the
----others are cancelled and, once they have ended, nil and that error returned.
----@param fns function[]
----@return table?
----@return daytona.Error?
-function task.gather(fns)
-  if type(fns) ~= "table" then errors.misuse(2, "gather: a list of functions expected") end
-  for i = 1, #fns do
-    if type(fns[i]) ~= "function" then errors.misuse(2, "gather: item %d is not a function", i) end
-  end
-  return run_jobs(call_listed, nil, fns, #fns, #fns)
-end
-
-local MAP_OPTIONS = { concurrency = true }
-
-local function concurrency_of(opts)
-  if opts == nil then return math.huge end
-  if type(opts) ~= "table" then errors.misuse(3, "map: a table of options expected") end
-  for name in pairs(opts) do
-    if not MAP_OPTIONS[name] then
-      errors.misuse(3, "map: unknown option '%s' (valid: concurrency)", tostring(name))
-    end
-  end
-  local n = opts.concurrency
-  if n == nil then return math.huge end
-  if type(n) ~= "number" or n < 1 or n ~= math.floor(n) then
-    errors.misuse(3, "map: concurrency is a whole number above 0, not %s", tostring(n))
-  end
-  return n
-end
-
----Calls fn(item, index) for every item, all at once or `concurrency` at a time.
----Results and failures as with `gather`.
----@param list any[]
----@param fn fun(item: any, index: integer): any
----@param opts? { concurrency?: integer }
----@return table?
----@return daytona.Error?
-function task.map(list, fn, opts)
-  if type(list) ~= "table" then errors.misuse(2, "map: a list expected, got %s", type(list)) end
-  if type(fn) ~= "function" then errors.misuse(2, "map: a function expected, got %s", type(fn)) end
-  local function job(items, i)
-    return fn(items[i], i)
-  end
-  return run_jobs(job, fn, list, #list, concurrency_of(opts))
-end
+--- What there is to know of all of them ----------------------------------------------
 
 function errors.task_function()
   local current = loop.current()

@@ -7,7 +7,7 @@ local calls = require "daytona.toolbox.calls"
 local localfile = require "daytona.toolbox.fs.localfile"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local task = require "daytona.loop.task"
+local groups = require "daytona.loop.group"
 local names = require "daytona.http.names"
 
 local M = {}
@@ -651,7 +651,7 @@ local PROCESSES = { "xvfb", "xfce4", "x11vnc", "novnc" }
 ---@return table<string, { running: boolean }>?
 ---@return daytona.Error?
 function Computer:processes()
-  local list, err = task.map(PROCESSES, function(name) return self:process(name) end)
+  local list, err = groups.map(PROCESSES, function(name) return self:process(name) end)
   if not list then return nil, err end
   local by_name = {}
   for i, name in ipairs(PROCESSES) do by_name[name] = list[i] end
