@@ -57,6 +57,8 @@ describe("an error", function()
   it("finds the message in a body of any shape", function()
     local shapes = {
       ['{"message":"plain"}'] = "plain",
+      ['{"error":"Not started","details":"failed: [novnc]"}'] = "Not started: failed: [novnc]",
+      ['{"error":"no novnc","details":"novnc"}'] = "no novnc",
       ['{"message":["a is wrong","b is too"]}'] = "a is wrong, b is too",
       ['{"message":[{"constraints":{"message":"deep"}}]}'] = "deep",
       ['{"error":"only error"}'] = "only error",

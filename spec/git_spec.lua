@@ -1,6 +1,7 @@
 -- Git in a sandbox of the local server.
 
 local daytona = require "daytona"
+local json = require "daytona.http.json"
 
 local service, box, origin
 
@@ -75,6 +76,21 @@ describe("a clone", function()
         assert.is_nil(text:find("sw0rd", 1, true), text)
       end
     end
+  end)
+
+  it("takes a token that stands alone in the URL for a password", function()
+    local loop = require "daytona.loop"
+    local start, sent = loop.start, nil
+    function loop.start(request, ...)
+      if request.url and request.url:find("/git/clone", 1, true) then sent = json.decode(request.body) end
+      return start(request, ...)
+    end
+    for _, address in ipairs { "https://t%2Dk@127.0.0.1:1/r.git", "https://t%2Dk:@127.0.0.1:1/r.git" } do
+      local _, err = box.git:clone(address)
+      assert.same({ url = "https://127.0.0.1:1/r.git", path = "r", username = "git", password = "t-k" }, sent)
+      assert.is_nil(tostring(err):find("t%-k"), tostring(err))
+    end
+    loop.start = start
   end)
 
   it("is refused where it makes no sense", function()
@@ -213,6 +229,16 @@ describe("branches", function()
     assert.equal("conflict", err.kind)
     assert.equal("GIT_DIRTY_WORKTREE", err.code)
   end)
+
+  it("are known when the daemon says that it finds no reference, for what is in the way", function()
+    repository "dw"
+    assert(box.git:create_branch("dw", "other"))
+    assert(service.server:faults { { path = "/git/checkout", status = 404, code = "NOT_FOUND",
+      message = "failed to checkout branch or commit 'main': reference not found" } })
+    local _, err = box.git:checkout("dw", "main")
+    assert.same({ "conflict", "GIT_DIRTY_WORKTREE", "checkout", "main" },
+      { err.kind, err.code, err.operation, err.what })
+  end)
 end)
 
 describe("remotes", function()
@@ -287,6 +313,27 @@ describe("remotes", function()
     assert.has_error(function() box.git:add_remote("rx", "o", "https://u:p@example.org/r.git") end)
     assert.has_error(function() box.git:push("rx", { username = "u" }) end)
   end)
+
+  -- What daemons say that use a library and not the git program.
+  for _, case in ipairs {
+    { "push", "non-fast-forward update: refs/heads/main", "conflict GIT_PUSH_REJECTED" },
+    { "push", "command error on refs/heads/main: pre-receive hook declined", "invalid GIT_REMOTE_REJECTED" },
+    { "push", "dial tcp 127.0.0.1:1: connect: connection refused", "unavailable GIT_TRANSPORT_FAILED" },
+    { "pull", "non-fast-forward update", "conflict GIT_PUSH_REJECTED" },
+    { "clone", "couldn't find remote ref \"refs/heads/none\"", "not_found GIT_BRANCH_NOT_FOUND" },
+    { "clone", "dial tcp: lookup git.example: no such host", "unavailable GIT_TRANSPORT_FAILED" },
+    { "clone", "access denied or repository not exported: /r.git", "not_found GIT_REPO_NOT_FOUND" },
+    { "clone", "something else", "server nil" },
+  } do
+    it("may answer 500 to a " .. case[1] .. ": " .. case[2], function()
+      assert(box:exec("[ -d five ] || git clone -q origin.git five", { check = true }))
+      assert(service.server:faults { { path = "/git/" .. case[1], status = 500, message = case[2] } })
+      local way = case[1] == "clone" and origin or "five"
+      local _, err = box.git[case[1]](box.git, way, case[1] == "clone" and "six" or nil)
+      assert.equal(case[3], err.kind .. " " .. tostring(err.code))
+      assert.equal(case[1], err.operation)
+    end)
+  end
 
   it("cannot be pulled from with no branch checked out", function()
     local hash = repository "dh"
@@ -372,6 +419,23 @@ describe("an old server", function()
     _, err = git:pull "r"
     assert.equal("unsupported", err.kind)
     assert.same({}, assert(git:status "r").file_status)
+  end)
+
+  it("does not leave a branch while files have changes", function()
+    local git = sandbox.git
+    assert(sandbox:exec("cd r && git checkout -q main && echo 1 >f && git add f && git commit -qm f", { check = true }))
+    assert(sandbox:exec("cd r && git branch -f feature && echo 2 >f", { check = true }))
+    local _, err = git:checkout("r", "feature")
+    assert.same({ "conflict", "GIT_DIRTY_WORKTREE" }, { err.kind, err.code })
+    assert.equal("main", assert(git:status "r").current_branch)
+    assert(sandbox:exec("cd r && git checkout -q f && touch untracked", { check = true }))
+    assert(git:checkout("r", "feature"))
+    assert.equal("feature", assert(git:status "r").current_branch)
+  end)
+
+  it("would clone everything where a depth is asked for, which is said", function()
+    local _, err = sandbox.git:clone("https://127.0.0.1:1/r.git", nil, { depth = 1 })
+    assert.same({ "unsupported", "clone" }, { err.kind, err.operation })
   end)
 
   it("may say null where there are no branches", function()

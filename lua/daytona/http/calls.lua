@@ -50,6 +50,7 @@ local calls = {}
 ---@field explain? fun(err: daytona.Error, subject: table, values: table): daytona.Error  what an error means here
 ---@field args? { [1]: string, [2]: any, optional: boolean? }[]  see calls.method
 ---@field options? table<string, any>                            see calls.method
+---@field prepare? fun(values: table, request: table)             see calls.method
 
 ---Who is asked.
 ---@class daytona.Way
@@ -231,7 +232,7 @@ local IN_REQUEST = { timeout = true, max_bytes = true }
 -- Checks what a caller gave, by the row, and sorts it: values, fields of the request.
 local function checked(made, given, count)
   local args, operation = made.row.args or EMPTY, made.operation
-  local values, request = {}, nil
+  local values, request = {}, {}
   for i = 1, #args do
     local name, kind = args[i][1], args[i][2]
     local value = given[i]
@@ -241,20 +242,17 @@ local function checked(made, given, count)
   end
   local opts = count > #args and given[#args + 1] or nil
   for name, value in pairs(options.check(operation, made.row.options or EMPTY, opts)) do
-    if IN_REQUEST[name] then
-      request = request or {}
-      request[name] = value
-    else
-      values[name] = value
-    end
+    if IN_REQUEST[name] then request[name] = value else values[name] = value end
   end
+  if made.row.prepare then made.row.prepare(values, request) end
   return values, request
 end
 
 ---A public method of a row that says what callers give: `args`, by position, each
 ---{ name, type of base/options, optional = }, then `options`, a table of types by name
 ---(`timeout` and `max_bytes` are the request's). Everything is checked, and goes under
----its name. The method's object is the subject.
+---its name. The method's object is the subject. A `prepare` refuses or changes what is
+---right one by one, but not together.
 ---
 ---    status = { "GET", "/git/status", "object", args = { { "path", "text" } } }
 ---    Git.status = calls.method(api.status)

@@ -210,6 +210,8 @@ function failure.from_response(response, context)
   local raw = response.body
   local text = text_in(value, 0) or (value == nil and raw and plain_text(raw)) or own_message(status, context)
   local code = string_field(object, "code", "error_code")
+  local details = string_field(object, "details")
+  if details and not text:find(details, 1, true) then text = text .. ": " .. details end
   if #text > MESSAGE_KEPT then text = text:sub(1, MESSAGE_KEPT) .. "..." end
   local kind = kind_of(status, code, text)
   -- What the service's framework says of a path that is none of its own.

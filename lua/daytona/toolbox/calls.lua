@@ -34,7 +34,8 @@ end
 ---@param err daytona.Error
 ---@return daytona.Error
 function calls.explain(err)
-  if err.status == 401 and err.kind == "auth" then return gone_or_refused(err) end
+  local of_a_remote = err.code and err.code:find("^GIT_")
+  if err.status == 401 and err.kind == "auth" and not of_a_remote then return gone_or_refused(err) end
   return err
 end
 

@@ -8,12 +8,11 @@
 -- GIT_REMOTE_REJECTED, GIT_TRANSPORT_FAILED, or one that is given here:
 -- GIT_NOTHING_TO_COMMIT, GIT_FILE_NOT_FOUND.
 
+local calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
-local http = require "daytona.http"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local url = require "daytona.http.url"
-local names = require "daytona.http.names"
 
 ---@class daytona.Git
 local Git = {}
@@ -35,135 +34,56 @@ end
 -- The daemon sets no limit to what talks to a remote; ours, in seconds.
 local REMOTE_TIMEOUT = 600
 
-local function list_of(field, item)
-  return function(raw)
-    local list = raw[field]
-    if list == nil then return nil end
-    if type(list) ~= "table" then return "without its list" end
-    for i = 1, #list do
-      if type(list[i]) ~= item then return "without its list" end
-    end
+--- What callers give ----------------------------------------------------------------------
+
+local function plain(value)
+  return type(value) == "string" and value ~= "" and not value:find("%z"),
+    "a string that is not empty, without NUL bytes"
+end
+
+local function names(value)
+  if type(value) == "string" then return plain(value) end
+  if type(value) ~= "table" or value[1] == nil then return false, "a name or a list of names" end
+  for i = 1, #value do
+    if not plain(value[i]) then return false, "a name or a list of names without NUL bytes" end
   end
-end
-
-local function status_flaw(raw)
-  if type(raw.currentBranch) ~= "string" then return "no status" end
-  local flaw = list_of("fileStatus", "table")(raw)
-  if flaw then return flaw end
-  for _, file in ipairs(raw.fileStatus or {}) do
-    if type(file.name) ~= "string" then return "without the names of files" end
-  end
-end
-
-local function remotes_flaw(raw)
-  local flaw = list_of("remotes", "table")(raw)
-  if flaw then return flaw end
-  for _, remote in ipairs(raw.remotes or {}) do
-    if type(remote.name) ~= "string" then return "without the names of remotes" end
-  end
-end
-
-local function commit_flaw(raw)
-  if type(raw.hash) ~= "string" then return "without the commit's hash" end
-end
-
--- The daemon's calls: method, path, what comes back; `new` ones are not there
--- in daemons before 0.200.
-local CALLS = {
-  clone          = { "POST",   "/git/clone" },
-  init           = { "POST",   "/git/init", new = true },
-  status         = { "GET",    "/git/status",      "object", flaw = status_flaw },
-  add            = { "POST",   "/git/add", safe = true },
-  commit         = { "POST",   "/git/commit",      "object", flaw = commit_flaw },
-  push           = { "POST",   "/git/push" },
-  pull           = { "POST",   "/git/pull" },
-  branches       = { "GET",    "/git/branches",    "object", flaw = list_of("branches", "string") },
-  create_branch  = { "POST",   "/git/branches" },
-  delete_branch  = { "DELETE", "/git/branches", safe = false },
-  checkout       = { "POST",   "/git/checkout", safe = true },
-  log            = { "GET",    "/git/history",     "list" },
-  reset          = { "POST",   "/git/reset", new = true },
-  restore        = { "POST",   "/git/restore", safe = true, new = true },
-  remotes        = { "GET",    "/git/remotes",     "object", flaw = remotes_flaw, new = true },
-  add_remote     = { "POST",   "/git/remotes", new = true },
-  get_config     = { "GET",    "/git/config",      "object", new = true },
-  set_config     = { "POST",   "/git/config", safe = true, new = true },
-  configure_user = { "POST",   "/git/config/user", safe = true, new = true },
-  authenticate   = { "POST",   "/git/credentials", safe = true, new = true },
-}
-
-local function too_old(self, operation, what, why)
-  return nil, errors.new {
-    kind = "unsupported", operation = operation, what = what, sandbox = self.sandbox,
-    message = "this server is too old " .. why,
-  }
-end
-
--- What the daemon answers 500 to, by what it says: kind, code.
-local MEANINGS = {
-  commit        = { "clean working tree", "conflict", "GIT_NOTHING_TO_COMMIT" },
-  add           = { "entry not found", "not_found", "GIT_FILE_NOT_FOUND" },
-  create_branch = { "already exists", "conflict", "GIT_BRANCH_EXISTS" }, -- before 0.200
-}
-
-local function explain(operation, err)
-  local meaning = MEANINGS[operation]
-  if meaning and err.status == 500 and err.message:find(meaning[1], 1, true) then
-    err.kind, err.code = meaning[2], meaning[3]
-  end
-  return err
-end
-
-local function call(self, operation, request)
-  local connection, err = self.sandbox:toolbox()
-  if not connection then return nil, err end
-  local spec = CALLS[operation]
-  request.method, request.path, request.answer, request.safe = spec[1], spec[2], spec[3], spec.safe
-  request.flaw, request.operation, request.sandbox = spec.flaw, operation, self.sandbox
-  local response
-  response, err = http.request(connection, request)
-  if response then return response end
-  if spec.new and err.status == 404 and not err.code then return too_old(self, operation, request.what, "for this") end
-  return nil, explain(operation, err)
-end
-
--- Whether the daemon is one before 0.200: true or false; nil and an error when
--- that cannot be told. It stays what it is as long as the sandbox lives.
-local function is_old(self, path)
-  if self.old == nil then
-    local remotes, err = self:remotes(path)
-    if not remotes and err.kind ~= "unsupported" then return nil, err end
-    self.old = not remotes
-  end
-  return self.old
-end
-
--- A call that answers nothing: true, or nil and why.
-local function done(self, operation, request)
-  local response, err = call(self, operation, request)
-  if not response then return nil, err end
   return true
 end
 
-local function check_text(what, text)
-  options.argument(what, "text", text)
-  if text:find("%z") then errors.misuse(1, "%s holds a NUL byte", what) end
-  return text
-end
+local PATH, NAME, FILES = { "path", plain }, { "name", plain }, { "files", names }
 
 -- One name or several, as a list.
-local function check_files(what, files)
-  if type(files) == "string" then files = { files } end
-  options.argument(what, "list", files)
-  if files[1] == nil then errors.misuse(1, "%s: the list is empty", what) end
-  for i = 1, #files do check_text(what, files[i]) end
-  return files
+local function list_files(values)
+  if type(values.files) == "string" then values.files = { values.files } end
+end
+
+local function check_reset(values)
+  list_files(values)
+  if values.files and values.mode and values.mode ~= "mixed" then
+    errors.misuse(1, "reset: only a mixed reset can be limited to files")
+  end
 end
 
 -- They count for the daemon only together, and it does not say so.
 local function check_credentials(operation, opts)
   if (opts.username == nil) ~= (opts.password == nil) then
     errors.misuse(1, "%s: username and password go together; a token is a password of any user", operation)
+  end
+end
+
+local SCOPED = { scope = { "global", "local", "system" }, path = "text" }
+
+local function check_scope(operation)
+  return function(values)
+    if values.scope == "local" and not values.path then
+      errors.misuse(1, "%s: the local scope is a repository's; pass its path", operation)
+    end
+  end
+end
+
+local function check_lines(values)
+  for _, text in pairs(values) do
+    if text:find("[\r\n]") then errors.misuse(1, "authenticate: credentials cannot hold line ends") end
   end
 end
 
@@ -176,6 +96,197 @@ local function split_credentials(address)
   user, password = url.unescape(user or userinfo), password and url.unescape(password)
   if user ~= "" and (not password or password == "") then user, password = "git", user end
   return scheme .. rest, user, password
+end
+
+local function prepare_remote(values, request)
+  if split_credentials(values.url) ~= values.url then
+    errors.misuse(1, "add_remote: a URL with credentials would be stored; pass them to push and pull")
+  end
+  if values.fetch and not request.timeout then request.timeout = REMOTE_TIMEOUT end
+end
+
+--- What comes back ------------------------------------------------------------------------
+
+local function list_of(field, item)
+  return function(answer)
+    local list = answer[field]
+    if list == nil then return nil end
+    if type(list) ~= "table" then return "without its list" end
+    for i = 1, #list do
+      if type(list[i]) ~= item then return "without its list" end
+    end
+  end
+end
+
+local function named(field, flaw)
+  local no_list = list_of(field, "table")
+  return function(answer)
+    local missing = no_list(answer)
+    if missing then return missing end
+    for _, item in ipairs(answer[field] or {}) do
+      if type(item.name) ~= "string" then return flaw end
+    end
+  end
+end
+
+local files_flaw = named("file_status", "without the names of files")
+
+local function status_flaw(answer)
+  if type(answer.current_branch) ~= "string" then return "no status" end
+  return files_flaw(answer)
+end
+
+local function commit_flaw(answer)
+  if type(answer.hash) ~= "string" then return "without the commit's hash" end
+end
+
+local function by_name(a, b) return a.name < b.name end
+
+local function status_of(status)
+  status.file_status = status.file_status or {}
+  table.sort(status.file_status, by_name)
+  return status
+end
+
+local function branches_of(answer)
+  local branches, current = answer.branches or {}, answer.current
+  table.sort(branches)
+  return branches, type(current) == "string" and current ~= "" and current or nil
+end
+
+local function remotes_of(answer)
+  local remotes = answer.remotes or {}
+  table.sort(remotes, by_name)
+  return remotes
+end
+
+local function hash_of(answer) return { hash = answer.hash } end
+
+local function value_of(answer)
+  return type(answer.value) == "string" and answer.value or ""
+end
+
+--- What errors mean -----------------------------------------------------------------------
+
+-- What the daemon answers 500 to, by what it says: text, kind, code.
+local UNREACHABLE = {
+  { "connection refused", "unavailable", "GIT_TRANSPORT_FAILED" },
+  { "no such host", "unavailable", "GIT_TRANSPORT_FAILED" },
+  { "dial tcp", "unavailable", "GIT_TRANSPORT_FAILED" },
+  { "repository not exported", "not_found", "GIT_REPO_NOT_FOUND" },
+  { "couldn't find remote ref", "not_found", "GIT_BRANCH_NOT_FOUND" },
+  { "hook declined", "invalid", "GIT_REMOTE_REJECTED" },
+}
+local PARTED = { "non-fast-forward", "conflict", "GIT_PUSH_REJECTED" }
+local NOTHING_STAGED = { "clean working tree", "conflict", "GIT_NOTHING_TO_COMMIT" }
+local NO_FILE = { "entry not found", "not_found", "GIT_FILE_NOT_FOUND" }
+local BRANCH_EXISTS = { "already exists", "conflict", "GIT_BRANCH_EXISTS" } -- before 0.200
+
+local function understand(err, meanings)
+  for _, meaning in ipairs(meanings) do
+    if err.message:find(meaning[1], 1, true) then
+      err.kind, err.code = meaning[2], meaning[3]
+      return
+    end
+  end
+end
+
+-- An `explain` of calls that give one of these errors.
+local function meaning(...)
+  local meanings = { ... }
+  return function(err)
+    if err.status == 500 then understand(err, meanings) end
+    return err
+  end
+end
+
+local function explain_exchange(err)
+  if err.status == 500 then
+    understand(err, { PARTED })
+    understand(err, UNREACHABLE)
+  end
+  return err
+end
+
+--- The calls ------------------------------------------------------------------------------
+
+-- What daemons before do not have.
+local NEW = "0.200"
+
+local PUSH = {
+  username = "text", password = "text", branch = "text", remote = "text", set_upstream = "boolean",
+  timeout = "seconds",
+}
+
+local api = calls.of_daemon {
+  clone = { "POST", "/git/clone", as_is = true, what = "url", secret = { "password" }, explain = explain_exchange },
+  init = { "POST", "/git/init", as_is = true, what = "path", since = NEW, args = { PATH },
+           options = { bare = "boolean", initial_branch = "text" } },
+  status = { "GET", "/git/status", "object", what = "path", args = { PATH }, flaw = status_flaw, refine = status_of },
+  branches = { "GET", "/git/branches", "object", what = "path", args = { PATH },
+               flaw = list_of("branches", "string"), refine = branches_of },
+  log = { "GET", "/git/history", "list", what = "path", args = { PATH } },
+  add = { "POST", "/git/add", what = "path", safe = true, args = { PATH, FILES }, prepare = list_files,
+          explain = meaning(NO_FILE) },
+  commit = { "POST", "/git/commit", "object", as_is = true, what = "path",
+             args = { PATH, { "message", plain }, { "author", plain }, { "email", plain } },
+             options = { allow_empty = "boolean" }, flaw = commit_flaw, refine = hash_of,
+             explain = meaning(NOTHING_STAGED) },
+  reset = { "POST", "/git/reset", what = "path", since = NEW, args = { PATH }, prepare = check_reset,
+            options = { mode = { "soft", "mixed", "hard", "merge", "keep" }, target = "text", files = names } },
+  restore = { "POST", "/git/restore", what = "path", safe = true, since = NEW, args = { PATH, FILES },
+              prepare = list_files, options = { staged = "boolean", worktree = "boolean", source = "text" } },
+  create_branch = { "POST", "/git/branches", what = "name", args = { PATH, NAME }, explain = meaning(BRANCH_EXISTS) },
+  delete_branch = { "DELETE", "/git/branches", body = true, what = "name", safe = false, args = { PATH, NAME } },
+  checkout = { "POST", "/git/checkout", what = "branch", safe = true, args = { PATH, { "branch", plain } } },
+  push = { "POST", "/git/push", as_is = true, what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
+           args = { PATH }, options = PUSH, explain = explain_exchange },
+  pull = { "POST", "/git/pull", what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
+           explain = explain_exchange },
+  remotes = { "GET", "/git/remotes", "object", what = "path", since = NEW, args = { PATH },
+              flaw = named("remotes", "without the names of remotes"), refine = remotes_of },
+  add_remote = { "POST", "/git/remotes", what = "name", since = NEW,
+                 args = { PATH, NAME, { "url", plain } }, prepare = prepare_remote,
+                 options = { fetch = "boolean", overwrite = "boolean", timeout = "seconds" } },
+  get_config = { "GET", "/git/config", "object", what = "key", since = NEW, args = { { "key", plain } },
+                 options = SCOPED, prepare = check_scope "get_config", refine = value_of },
+  set_config = { "POST", "/git/config", what = "key", safe = true, since = NEW, secret = { "value" },
+                 args = { { "key", plain }, { "value", plain } }, options = SCOPED,
+                 prepare = check_scope "set_config" },
+  configure_user = { "POST", "/git/config/user", what = "name", safe = true, since = NEW,
+                     args = { NAME, { "email", plain } }, options = SCOPED, prepare = check_scope "configure_user" },
+  authenticate = { "POST", "/git/credentials", what = "host", safe = true, since = NEW, secret = { "password" },
+                   args = { { "username", plain }, { "password", plain } },
+                   options = { host = "text", protocol = "text" }, prepare = check_lines },
+}
+
+local method = calls.method
+
+--- Old daemons ----------------------------------------------------------------------------
+
+-- Of daemons before 0.200: they do not know the remotes' endpoint.
+local ABILITY = "git_remotes"
+
+local function too_old(self, operation, what, why)
+  return nil, errors.new {
+    kind = "unsupported", operation = operation, what = what, sandbox = self.sandbox,
+    message = "this server is too old " .. why,
+  }
+end
+
+-- Whether the daemon is one before 0.200: true or false; nil and an error when
+-- that cannot be told. Any path will do: who knows the endpoint says what is there.
+local function is_old(self, path)
+  local daemon, err = calls.daemon(self.sandbox)
+  if not daemon then return nil, err end
+  if daemon:knows(ABILITY) == nil then
+    local remotes
+    remotes, err = api.remotes(self, { path = path })
+    local is_unsupported = not remotes and err.kind == "unsupported"
+    if not remotes and not is_unsupported and not err.code then return nil, err end
+    daemon:learn(ABILITY, not is_unsupported)
+  end
+  return not daemon:knows(ABILITY)
 end
 
 --- Making repositories ------------------------------------------------------------------
@@ -191,52 +302,49 @@ local function folder_of(address)
   return name
 end
 
----Clones a repository into the sandbox.
----
----Credentials in the URL are taken out of it and sent apart. Fails with kind
----"auth" when they are missing or refused, "not_found" for a repository or
----branch that is not there, "conflict" when `path` is taken, "unavailable" when
----the remote cannot be reached.
----@param address string  URL of the repository
----@param path? string    where to; the repository's name, in the working directory
----@param opts? { branch?: string, commit_id?: string, username?: string, password?: string, depth?: integer, insecure_skip_tls?: boolean, timeout?: number }
----@return { url: string, path: string }?
----@return daytona.Error?
-function Git:clone(address, path, opts)
+local function check_clone(address, path)
   options.argument("clone: the URL", "text", address)
   if path ~= nil then options.argument("clone: the path", "text", path) end
-  opts = options.check("clone", CLONE, opts)
-  check_credentials("clone", opts)
   for _, text in ipairs { address, path or "" } do
     if text:find("%c") then errors.misuse(1, "clone: the URL and the path cannot hold control characters") end
   end
-  local plain, username, password = split_credentials(address)
-  path = path or folder_of(plain)
-  local fine, err = done(self, "clone", {
-    what = plain,
-    json = {
-      url = plain, path = path, branch = opts.branch, commit_id = opts.commit_id, depth = opts.depth,
-      username = opts.username or username, password = opts.password or password,
-      insecure_skip_tls = opts.insecure_skip_tls,
-    },
-    timeout = opts.timeout or REMOTE_TIMEOUT, secrets = { opts.password or password },
-  })
+end
+
+---Clones a repository into the sandbox.
+---
+---Credentials in the URL are taken out of it and sent apart; a token alone in the place
+---of the user is one. Fails with kind "auth" when they are missing or refused,
+---"not_found" for a repository or branch that is not there, "conflict" when `path` is
+---taken, "unavailable" when the remote cannot be reached. `depth` is "unsupported" on
+---servers before 0.200, which would fetch everything.
+---@param address string  URL of the repository
+---@param path? string    where to; the repository's name, in the working directory
+---@param opts? { branch?: string, commit_id?: string, username?: string, password?: string, depth?: integer, insecure_skip_tls?: boolean, timeout?: number }  timeout: seconds, 600
+---@return { url: string, path: string }?
+---@return daytona.Error?
+function Git:clone(address, path, opts)
+  check_clone(address, path)
+  opts = options.check("clone", CLONE, opts)
+  check_credentials("clone", opts)
+  local plain_address, username, password = split_credentials(address)
+  path = path or folder_of(plain_address)
+  if opts.depth then
+    local old, err = is_old(self, path)
+    if old == nil then return nil, err end
+    if old then return too_old(self, "clone", plain_address, "to clone to a depth") end
+  end
+  local fine, err = api.clone(self, {
+    url = plain_address, path = path, branch = opts.branch, commit_id = opts.commit_id, depth = opts.depth,
+    username = opts.username or username, password = opts.password or password,
+    insecure_skip_tls = opts.insecure_skip_tls,
+  }, { timeout = opts.timeout or REMOTE_TIMEOUT })
   if not fine then return nil, err end
-  return { url = plain, path = path }
+  return { url = plain_address, path = path }
 end
 
 ---Makes a repository, and its folder. kind "conflict" where there is one.
----@param path string
----@param opts? { bare?: boolean, initial_branch?: string }
----@return true?
----@return daytona.Error?
-function Git:init(path, opts)
-  check_text("init: the path", path)
-  opts = options.check("init", { bare = "boolean", initial_branch = "text" }, opts)
-  return done(self, "init", {
-    what = path, json = { path = path, bare = opts.bare, initial_branch = opts.initial_branch },
-  })
-end
+---@type fun(self: daytona.Git, path: string, opts?: { bare?: boolean, initial_branch?: string }): true?, daytona.Error?
+Git.init = method(api.init)
 
 --- Looking ------------------------------------------------------------------------------
 
@@ -255,131 +363,47 @@ end
 
 ---What is checked out, and what has changed. kind "not_found" before the first
 ---commit.
----@param path string
----@return daytona.GitStatus?
----@return daytona.Error?
-function Git:status(path)
-  check_text("status: the path", path)
-  local response, err = call(self, "status", { query = { path = path }, what = path })
-  if not response then return nil, err end
-  local status = names.to_lua(response.json)
-  status.file_status = status.file_status or {}
-  table.sort(status.file_status, function(a, b) return a.name < b.name end)
-  return status
-end
+---@type fun(self: daytona.Git, path: string): daytona.GitStatus?, daytona.Error?
+Git.status = method(api.status)
 
 ---The names of the local branches, in order; and the one that is checked out
 ---(nil: none is, or a server before 0.200).
----@param path string
----@return string[]?
----@return string|daytona.Error|nil current
-function Git:branches(path)
-  check_text("branches: the path", path)
-  local response, err = call(self, "branches", { query = { path = path }, what = path })
-  if not response then return nil, err end
-  local branches, current = response.json.branches, response.json.current
-  if type(branches) ~= "table" then branches = {} end
-  table.sort(branches)
-  return branches, type(current) == "string" and current ~= "" and current or nil
-end
+---@type fun(self: daytona.Git, path: string): string[]?, string|daytona.Error|nil
+Git.branches = method(api.branches)
 
 ---All commits that lead to what is checked out, the newest first.
----@param path string
----@return { hash: string, author: string, email: string, message: string, timestamp: string }[]?
----@return daytona.Error?
-function Git:log(path)
-  check_text("log: the path", path)
-  local response, err = call(self, "log", { query = { path = path }, what = path })
-  if not response then return nil, err end
-  return names.to_lua(response.json)
-end
+---@type fun(self: daytona.Git, path: string): { hash: string, author: string, email: string, message: string, timestamp: string }[]?, daytona.Error?
+Git.log = method(api.log)
 
 --- Committing ---------------------------------------------------------------------------
 
 ---Stages files; "." is everything. GIT_FILE_NOT_FOUND (kind "not_found") when one
 ---is not there.
----@param path string
----@param files string|string[]
----@return true?
----@return daytona.Error?
-function Git:add(path, files)
-  check_text("add: the path", path)
-  files = check_files("add: the files", files)
-  return done(self, "add", { what = path, json = { path = path, files = files } })
-end
+---@type fun(self: daytona.Git, path: string, files: string|string[]): true?, daytona.Error?
+Git.add = method(api.add)
 
----Commits what is staged. Hooks do not run, nothing is signed. When nothing is
----staged: GIT_NOTHING_TO_COMMIT (kind "conflict"), unless `allow_empty`.
----@param path string
----@param message string
----@param author string  name
----@param email string
----@param opts? { allow_empty?: boolean }
----@return { hash: string }?
----@return daytona.Error?
-function Git:commit(path, message, author, email, opts)
-  check_text("commit: the path", path)
-  check_text("commit: the message", message)
-  check_text("commit: the author", author)
-  check_text("commit: the e-mail address", email)
-  opts = options.check("commit", { allow_empty = "boolean" }, opts)
-  local response, err = call(self, "commit", {
-    what = path,
-    json = { path = path, message = message, author = author, email = email, allow_empty = opts.allow_empty },
-  })
-  if not response then return nil, err end
-  return { hash = response.json.hash }
-end
+---Commits what is staged, by an author of this name and e-mail address. Hooks do not run,
+---nothing is signed. When nothing is staged: GIT_NOTHING_TO_COMMIT (kind "conflict"),
+---unless `allow_empty`.
+---@type fun(self: daytona.Git, path: string, message: string, author: string, email: string, opts?: { allow_empty?: boolean }): { hash: string }?, daytona.Error?
+Git.commit = method(api.commit)
 
----Moves the branch (and, as `mode` says, index and files) to a revision.
----@param path string
----@param opts? { mode?: "soft"|"mixed"|"hard"|"merge"|"keep", target?: string, files?: string|string[] }  mixed, HEAD; `files` are what a mixed one is limited to
----@return true?
----@return daytona.Error?
-function Git:reset(path, opts)
-  check_text("reset: the path", path)
-  opts = options.check("reset", {
-    mode = { "soft", "mixed", "hard", "merge", "keep" }, target = "text", files = "any",
-  }, opts)
-  local files = opts.files and check_files("reset: option 'files'", opts.files)
-  if files and opts.mode and opts.mode ~= "mixed" then
-    errors.misuse(1, "reset: only a mixed reset can be limited to files")
-  end
-  return done(self, "reset", {
-    what = path, json = { path = path, mode = opts.mode, target = opts.target, files = files },
-  })
-end
+---Moves the branch (and, as `mode` says, "mixed" by default, index and files) to a
+---revision, `target`, or HEAD. `files` are what a mixed one is limited to.
+---@type fun(self: daytona.Git, path: string, opts?: { mode?: "soft"|"mixed"|"hard"|"merge"|"keep", target?: string, files?: string|string[] }): true?, daytona.Error?
+Git.reset = method(api.reset)
 
 ---Takes changes to files back: in the worktree when nothing is said, with
 ---`staged` in the index, with both in both.
----@param path string
----@param files string|string[]
----@param opts? { staged?: boolean, worktree?: boolean, source?: string }
----@return true?
----@return daytona.Error?
-function Git:restore(path, files, opts)
-  check_text("restore: the path", path)
-  files = check_files("restore: the files", files)
-  opts = options.check("restore", { staged = "boolean", worktree = "boolean", source = "text" }, opts)
-  return done(self, "restore", {
-    what = path,
-    json = { path = path, files = files, staged = opts.staged, worktree = opts.worktree, source = opts.source },
-  })
-end
+---@type fun(self: daytona.Git, path: string, files: string|string[], opts?: { staged?: boolean, worktree?: boolean, source?: string }): true?, daytona.Error?
+Git.restore = method(api.restore)
 
 --- Branches -----------------------------------------------------------------------------
 
 ---Makes a branch where HEAD is, and checks it out. When there is one of that name:
 ---GIT_BRANCH_EXISTS (kind "conflict").
----@param path string
----@param name string
----@return true?
----@return daytona.Error?
-function Git:create_branch(path, name)
-  check_text("create_branch: the path", path)
-  check_text("create_branch: the name", name)
-  return done(self, "create_branch", { what = name, json = { path = path, name = name } })
-end
+---@type fun(self: daytona.Git, path: string, name: string): true?, daytona.Error?
+Git.create_branch = method(api.create_branch)
 
 local function has(list, item)
   for i = 1, #list do
@@ -398,10 +422,28 @@ end
 -- The branch that is checked out, also where `branches` does not tell.
 local function checked_out(self, path, current)
   if current then return current end
-  local status, err = self:status(path)
+  local status, err = api.status(self, { path = path })
   if not status then return nil, err end
   return status.current_branch
 end
+
+-- Whether a branch may be deleted: true, or nil, err. Old servers delete the current
+-- branch as well, and what is not there.
+local function check_deletable(self, path, name)
+  local branches, current = api.branches(self, { path = path })
+  if not branches then return nil, current end
+  if not has(branches, name) then return no_branch(self, "delete_branch", name) end
+  local err
+  current, err = checked_out(self, path, current)
+  if not current then return nil, err end
+  if current ~= name then return true end
+  return nil, errors.new {
+    kind = "conflict", operation = "delete_branch", what = name, sandbox = self.sandbox,
+    message = "the branch is checked out",
+  }
+end
+
+local delete_branch = method(api.delete_branch)
 
 ---Deletes a branch, merged or not. kind "not_found" when there is none of that
 ---name, "conflict" when it is checked out.
@@ -410,40 +452,59 @@ end
 ---@return true?
 ---@return daytona.Error?
 function Git:delete_branch(path, name)
-  check_text("delete_branch: the path", path)
-  check_text("delete_branch: the name", name)
-  -- Old servers delete the current branch as well, and what is not there.
-  local branches, current = self:branches(path)
-  if not branches then return nil, current end
-  if not has(branches, name) then return no_branch(self, "delete_branch", name) end
-  local err
-  current, err = checked_out(self, path, current)
-  if not current then return nil, err end
-  if current == name then
-    return nil, errors.new {
-      kind = "conflict", operation = "delete_branch", what = name, sandbox = self.sandbox,
-      message = "the branch is checked out",
-    }
-  end
-  return done(self, "delete_branch", { what = name, json = { path = path, name = name } })
+  options.argument("delete_branch: the path", plain, path)
+  options.argument("delete_branch: the name", plain, name)
+  local fine, err = check_deletable(self, path, name)
+  if not fine then return nil, err end
+  return delete_branch(self, path, name)
 end
 
-local function go_to(self, path, branch)
-  return done(self, "checkout", { what = branch, json = { path = path, branch = branch } })
+local function dirty(self, name, cause)
+  return nil, errors.new {
+    kind = "conflict", code = "GIT_DIRTY_WORKTREE", operation = "checkout", what = name, sandbox = self.sandbox,
+    cause = cause, status = cause and cause.status, message = "changes to files are in the way",
+  }
+end
+
+-- Whether tracked files have changes that are not staged.
+local function has_changes(status)
+  for _, file in ipairs(status.file_status) do
+    if file.worktree ~= "Unmodified" and file.worktree ~= "Untracked" then return true end
+  end
+  return false
+end
+
+-- To a branch that is there. What the library of a daemon finds in its way it calls a
+-- reference that is not found; before 0.200 it has moved HEAD by then, so it is looked
+-- first.
+local function go_to_branch(self, path, name)
+  local old, err = is_old(self, path)
+  if old == nil then return nil, err end
+  if old then
+    local status
+    status, err = api.status(self, { path = path })
+    if not status then return nil, err end
+    if has_changes(status) then return dirty(self, name) end
+  end
+  local fine
+  fine, err = api.checkout(self, { path = path, branch = name })
+  if fine then return true end
+  if errors.is(err, "not_found") and err.code ~= "GIT_REPO_NOT_FOUND" then return dirty(self, name, err) end
+  return nil, err
 end
 
 -- A name that is no local branch may be a tag or another revision; daemons take
 -- what they do not know for "master". So it is looked where that led, and gone
 -- back from there.
 local function go_and_look(self, path, name, current)
-  local fine, err = go_to(self, path, name)
+  local fine, err = api.checkout(self, { path = path, branch = name })
   if not fine then return nil, err end
   local status
-  status, err = self:status(path)
+  status, err = api.status(self, { path = path })
   if not status then return nil, err end
   if status.detached or status.current_branch == name then return true end
   if current and current ~= status.current_branch then
-    fine, err = go_to(self, path, current)
+    fine, err = api.checkout(self, { path = path, branch = current })
     if not fine then return nil, err end
   end
   return no_branch(self, "checkout", name)
@@ -451,20 +512,22 @@ end
 
 ---Checks out a branch, or a commit by its hash (and, on servers that know them,
 ---other revisions). It never ends on another branch than the one asked for. Fails
----with GIT_BRANCH_NOT_FOUND, or GIT_DIRTY_WORKTREE (kind "conflict") when changes
----are in the way (then HEAD may have moved all the same on servers before 0.200).
+---with GIT_BRANCH_NOT_FOUND, or GIT_DIRTY_WORKTREE (kind "conflict") when changes are
+---in the way: before 0.200 all that are not staged are; later servers may have moved
+---HEAD by then all the same.
 ---@param path string
 ---@param branch string
 ---@return true?
 ---@return daytona.Error?
 function Git:checkout(path, branch)
-  check_text("checkout: the path", path)
-  check_text("checkout: the branch", branch)
+  options.argument("checkout: the path", plain, path)
+  options.argument("checkout: the branch", plain, branch)
   local name = branch:gsub("^refs/heads/", "")
-  local branches, current = self:branches(path)
+  local branches, current = api.branches(self, { path = path })
   if not branches then return nil, current end
-  if has(branches, name) then return go_to(self, path, name) end
-  if #name >= 4 and #name <= 64 and not name:find("%X") then return go_to(self, path, name) end
+  if has(branches, name) then return go_to_branch(self, path, name) end
+  local looks_like_hash = #name >= 4 and #name <= 64 and not name:find("%X")
+  if looks_like_hash then return api.checkout(self, { path = path, branch = name }) end
   local old, err = is_old(self, path)
   if old == nil then return nil, err end
   if old then return no_branch(self, "checkout", name) end
@@ -473,29 +536,20 @@ end
 
 --- Remotes ------------------------------------------------------------------------------
 
-local PUSH = {
-  username = "text", password = "text", branch = "text", remote = "text", set_upstream = "boolean",
-  timeout = "seconds",
-}
+local push = method(api.push)
 
-local function exchange(self, operation, path, opts, fields)
-  fields.path, fields.username, fields.password = path, opts.username, opts.password
-  return done(self, operation, {
-    what = path, json = fields, timeout = opts.timeout or REMOTE_TIMEOUT, secrets = { opts.password },
-  })
-end
-
----Pushes a branch to the branch of its name. Nothing to push is fine.
+---Pushes a branch (the current one; `remote`: "origin") to the branch of its name.
+---Nothing to push is fine.
 ---
 ---Fails with GIT_AUTH_FAILED (kind "auth"), GIT_PUSH_REJECTED ("conflict": pull
 ---first), GIT_REMOTE_REJECTED ("invalid": a rule over there), GIT_TRANSPORT_FAILED
 ---("unavailable").
 ---@param path string
----@param opts? { username?: string, password?: string, branch?: string, remote?: string, set_upstream?: boolean, timeout?: number }  the current branch, "origin"
+---@param opts? { username?: string, password?: string, branch?: string, remote?: string, set_upstream?: boolean, timeout?: number }  timeout: seconds, 600
 ---@return true?
 ---@return daytona.Error?
 function Git:push(path, opts)
-  check_text("push: the path", path)
+  options.argument("push: the path", plain, path)
   opts = options.check("push", PUSH, opts)
   check_credentials("push", opts)
   if opts.branch or opts.remote or opts.set_upstream then -- old servers would push something else
@@ -503,9 +557,7 @@ function Git:push(path, opts)
     if old == nil then return nil, err end
     if old then return too_old(self, "push", path, "to push anything but the current branch") end
   end
-  return exchange(self, "push", path, opts, {
-    branch = opts.branch, remote = opts.remote, set_upstream = opts.set_upstream,
-  })
+  return push(self, path, opts)
 end
 
 local PULL = {
@@ -539,14 +591,14 @@ end
 ---Servers before 0.200 know the remote's default branch only: there this works on
 ---"main" and "master", and naming something is an error (kind "unsupported").
 ---@param path string
----@param opts? { username?: string, password?: string, branch?: string, remote?: string, timeout?: number }
+---@param opts? { username?: string, password?: string, branch?: string, remote?: string, timeout?: number }  timeout: seconds, 600
 ---@return true?
 ---@return daytona.Error?
 function Git:pull(path, opts)
-  check_text("pull: the path", path)
+  options.argument("pull: the path", plain, path)
   opts = options.check("pull", PULL, opts)
   check_credentials("pull", opts)
-  local status, err = self:status(path)
+  local status, err = api.status(self, { path = path }, { operation = "pull" })
   if not status then return nil, err end
   local fine
   fine, err = check_old_pull(self, path, opts, status)
@@ -559,23 +611,14 @@ function Git:pull(path, opts)
   end
   local remote, branch = followed(status)
   if opts.branch or (opts.remote and opts.remote ~= remote) then branch = opts.branch or status.current_branch end
-  return exchange(self, "pull", path, opts, { branch = branch, remote = opts.remote or remote })
+  return api.pull(self, {
+    path = path, branch = branch, remote = opts.remote or remote, username = opts.username, password = opts.password,
+  }, { timeout = opts.timeout or REMOTE_TIMEOUT })
 end
 
 ---The remotes, in order of name; passwords in their URLs are masked.
----@param path string
----@return { name: string, url: string }[]?
----@return daytona.Error?
-function Git:remotes(path)
-  check_text("remotes: the path", path)
-  local response, err = call(self, "remotes", { query = { path = path }, what = path })
-  if not response then return nil, err end
-  local remotes = response.json.remotes
-  if type(remotes) ~= "table" then return {} end
-  remotes = names.to_lua(remotes)
-  table.sort(remotes, function(a, b) return a.name < b.name end)
-  return remotes
-end
+---@type fun(self: daytona.Git, path: string): { name: string, url: string }[]?, daytona.Error?
+Git.remotes = method(api.remotes)
 
 ---One remote; kind "not_found" when there is none of that name.
 ---@param path string
@@ -583,9 +626,9 @@ end
 ---@return { name: string, url: string }?
 ---@return daytona.Error?
 function Git:get_remote(path, name)
-  check_text("get_remote: the path", path)
-  check_text("get_remote: the name", name)
-  local remotes, err = self:remotes(path)
+  options.argument("get_remote: the path", plain, path)
+  options.argument("get_remote: the name", plain, name)
+  local remotes, err = api.remotes(self, { path = path }, { operation = "get_remote" })
   if not remotes then return nil, err end
   for _, remote in ipairs(remotes) do
     if remote.name == name then return remote end
@@ -600,103 +643,30 @@ end
 ---
 ---Credentials in the URL would lie in the repository, readable for what runs
 ---there: they are refused. `fetch` fetches at once, without credentials.
----@param path string
----@param name string
----@param address string  URL
----@param opts? { fetch?: boolean, overwrite?: boolean, timeout?: number }
----@return true?
----@return daytona.Error?
-function Git:add_remote(path, name, address, opts)
-  check_text("add_remote: the path", path)
-  check_text("add_remote: the name", name)
-  check_text("add_remote: the URL", address)
-  opts = options.check("add_remote", { fetch = "boolean", overwrite = "boolean", timeout = "seconds" }, opts)
-  if split_credentials(address) ~= address then
-    errors.misuse(1, "add_remote: a URL with credentials would be stored; pass them to push and pull")
-  end
-  return done(self, "add_remote", {
-    what = name, timeout = opts.timeout or (opts.fetch and REMOTE_TIMEOUT) or nil,
-    json = { path = path, name = name, url = address, fetch = opts.fetch, overwrite = opts.overwrite },
-  })
-end
+---@type fun(self: daytona.Git, path: string, name: string, url: string, opts?: { fetch?: boolean, overwrite?: boolean, timeout?: number }): true?, daytona.Error?
+Git.add_remote = method(api.add_remote)
 
 --- Configuration ------------------------------------------------------------------------
 
-local SCOPED = { scope = { "global", "local", "system" }, path = "text" }
+---A setting, as "user.name"; "" when it is not set. The scope is "global" by default.
+---@type fun(self: daytona.Git, key: string, opts?: { scope?: "global"|"local"|"system", path?: string }): string?, daytona.Error?
+Git.get_config = method(api.get_config)
 
-local function check_scope(operation, opts)
-  opts = options.check(operation, SCOPED, opts)
-  if opts.scope == "local" and not opts.path then
-    errors.misuse(1, "%s: the local scope is a repository's; pass its path", operation)
-  end
-  return opts
-end
+---Sets a setting, to anything but "". The scope is "global" by default.
+---@type fun(self: daytona.Git, key: string, value: string, opts?: { scope?: "global"|"local"|"system", path?: string }): true?, daytona.Error?
+Git.set_config = method(api.set_config)
 
----A setting; "" when it is not set.
----@param key string  "user.name"
----@param opts? { scope?: "global"|"local"|"system", path?: string }  global
----@return string?
----@return daytona.Error?
-function Git:get_config(key, opts)
-  check_text("get_config: the key", key)
-  opts = check_scope("get_config", opts)
-  local query = { key = key, scope = opts.scope, path = opts.path }
-  local response, err = call(self, "get_config", { query = query, what = key })
-  if not response then return nil, err end
-  local value = response.json.value
-  return type(value) == "string" and value or ""
-end
-
----Sets a setting, to anything but "".
----@param key string
----@param value string
----@param opts? { scope?: "global"|"local"|"system", path?: string }  global
----@return true?
----@return daytona.Error?
-function Git:set_config(key, value, opts)
-  check_text("set_config: the key", key)
-  check_text("set_config: the value", value)
-  opts = check_scope("set_config", opts)
-  return done(self, "set_config", {
-    what = key, json = { key = key, value = value, scope = opts.scope, path = opts.path }, secrets = { value },
-  })
-end
-
----Sets the name and the address of who commits with the git program.
----@param name string
----@param email string
----@param opts? { scope?: "global"|"local"|"system", path?: string }  global
----@return true?
----@return daytona.Error?
-function Git:configure_user(name, email, opts)
-  check_text("configure_user: the name", name)
-  check_text("configure_user: the e-mail address", email)
-  opts = check_scope("configure_user", opts)
-  return done(self, "configure_user", {
-    what = name, json = { name = name, email = email, scope = opts.scope, path = opts.path },
-  })
-end
+---Sets the name and the address of who commits with the git program. The scope is
+---"global" by default.
+---@type fun(self: daytona.Git, name: string, email: string, opts?: { scope?: "global"|"local"|"system", path?: string }): true?, daytona.Error?
+Git.configure_user = method(api.configure_user)
 
 ---Leaves credentials in the sandbox, for the git program and every program there
----to read: in plain text, in the home directory. `push` and `pull` with
----credentials need none of it.
----@param username string
----@param password string  or a token
----@param opts? { host?: string, protocol?: string }  "github.com", "https"
----@return true?
----@return daytona.Error?
-function Git:authenticate(username, password, opts)
-  check_text("authenticate: the username", username)
-  check_text("authenticate: the password", password)
-  opts = options.check("authenticate", { host = "text", protocol = "text" }, opts)
-  for _, text in ipairs { username, password, opts.host or "", opts.protocol or "" } do
-    if text:find("[\r\n]") then errors.misuse(1, "authenticate: credentials cannot hold line ends") end
-  end
-  return done(self, "authenticate", {
-    what = opts.host or "github.com", secrets = { password },
-    json = { username = username, password = password, host = opts.host, protocol = opts.protocol },
-  })
-end
+---to read: in plain text, in the home directory. The password may be a token; the host is
+---"github.com" by default, the protocol "https". `push` and `pull` with credentials need
+---none of it.
+---@type fun(self: daytona.Git, username: string, password: string, opts?: { host?: string, protocol?: string }): true?, daytona.Error?
+Git.authenticate = method(api.authenticate)
 
 methods.guard(Git, "daytona.Git", "sandbox.git")
 

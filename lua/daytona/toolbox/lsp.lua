@@ -7,14 +7,13 @@ local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.calls"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local names = require "daytona.http.names"
 
 local M = {}
 
 -- Starting one may mean that it reads the whole project.
 local START_TIMEOUT = 120
 
-local call = calls.caller {
+local api = calls.of_daemon {
   start             = { "POST", "/lsp/start", safe = true },
   stop              = { "POST", "/lsp/stop" },
   did_open          = { "POST", "/lsp/did-open", safe = true },
@@ -78,7 +77,7 @@ end
 --- Requests ----------------------------------------------------------------------------
 
 local function project(self)
-  return { languageId = self.language, pathToProject = self.root }
+  return { language_id = self.language, path_to_project = self.root }
 end
 
 -- Makes a call about a document.
@@ -89,7 +88,7 @@ local function call_on(self, operation, path, more)
   local body = project(self)
   body.uri = uri
   for name, value in pairs(more or {}) do body[name] = value end
-  return call(self.sandbox, operation, { json = body, what = path })
+  return api[operation](self, body, { what = path })
 end
 
 local START = { timeout = "seconds" }
@@ -107,10 +106,10 @@ function LanguageServer:start(opts)
     -- heard of this one before. This call fails, and is what they hear.
     local body = project(self)
     body.uri = "file://" .. self.root
-    local _, err = call(self.sandbox, "did_open", { json = body, what = self.root, operation = "start" })
+    local _, err = api.did_open(self, body, { what = self.root, operation = "start" })
     if err and not errors.is(err, "invalid") and err.kind ~= "server" then return nil, err end
   end
-  local done, err = call(self.sandbox, "start", { json = project(self), what = self.root, timeout = timeout })
+  local done, err = api.start(self, project(self), { what = self.root, timeout = timeout })
   if not done then return nil, err end
   return self
 end
@@ -119,7 +118,7 @@ end
 ---@return true?
 ---@return daytona.Error?
 function LanguageServer:stop()
-  local done, err = call(self.sandbox, "stop", { json = project(self), what = self.root })
+  local done, err = api.stop(self, project(self), { what = self.root })
   -- Old daemons answer 500, and nothing else, for one that they do not know.
   local unknown = err and (err.code == "LSP_SERVER_NOT_INITIALIZED" or err.status == 500 and not err.body)
   if done or unknown then return true end
@@ -134,9 +133,7 @@ LanguageServer.__close = LanguageServer.stop
 ---@return true?
 ---@return daytona.Error?
 function LanguageServer:did_open(path)
-  local done, err = call_on(self, "did_open", path)
-  if not done then return nil, err end
-  return true
+  return call_on(self, "did_open", path)
 end
 
 ---Closes a document.
@@ -144,9 +141,7 @@ end
 ---@return true?
 ---@return daytona.Error?
 function LanguageServer:did_close(path)
-  local done, err = call_on(self, "did_close", path)
-  if not done then return nil, err end
-  return true
+  return call_on(self, "did_close", path)
 end
 
 ---A place or a name in a document. Lines and characters count from 0, characters
@@ -161,14 +156,7 @@ end
 ---@return daytona.Symbol[]?
 ---@return daytona.Error?
 function LanguageServer:document_symbols(path)
-  options.argument("document_symbols: the path", "text", path)
-  local uri, err = uri_of(self, path)
-  if not uri then return nil, err end
-  local query = project(self)
-  query.uri = uri
-  local list
-  list, err = call(self.sandbox, "document_symbols", { query = query, what = path })
-  return list and names.to_lua(list), err
+  return call_on(self, "document_symbols", path)
 end
 
 ---The names in the project that match.
@@ -179,8 +167,7 @@ function LanguageServer:workspace_symbols(query)
   options.argument("workspace_symbols: the query", "text", query)
   local all = project(self)
   all.query = query
-  local list, err = call(self.sandbox, "workspace_symbols", { query = all, what = query })
-  return list and names.to_lua(list), err
+  return api.workspace_symbols(self, all, { what = query })
 end
 
 --- Completions ---------------------------------------------------------------------------
@@ -202,7 +189,7 @@ local CONTEXT = { trigger_kind = options.range(1, 3), trigger_character = "text"
 local function explain_zero(self, err, position)
   if err.status ~= 400 or err.code or (position.line > 0 and position.character > 0) then return err end
   local version = self.sandbox:version()
-  local minor = version and tonumber(version:match("^0%.(%d+)%."))
+  local minor = version and tonumber(version:match("^v?0%.(%d+)%."))
   if not minor or minor > 190 then return err end
   return errors.new {
     kind = "unsupported", status = 400, operation = err.operation, what = err.what,
@@ -230,12 +217,10 @@ function LanguageServer:completions(path, position, opts)
   if context and not context.trigger_kind then
     errors.misuse(1, "completions: the context needs a trigger_kind")
   end
-  local raw, err = call_on(self, "completions", path, {
-    position = { line = position.line, character = position.character },
-    context = context and names.to_service(context),
+  local answer, err = call_on(self, "completions", path, {
+    position = { line = position.line, character = position.character }, context = context,
   })
-  if not raw then return nil, explain_zero(self, err, position) end
-  local answer = names.to_lua(raw)
+  if not answer then return nil, explain_zero(self, err, position) end
   return { is_incomplete = answer.is_incomplete == true, items = answer.items or {} }
 end
 

@@ -6,15 +6,14 @@ local calls = require "daytona.toolbox.calls"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local shell = require "daytona.base.shell"
-local names = require "daytona.http.names"
 
 local machine = {}
 
-local call = calls.caller {
+local api = calls.of_daemon {
   ports          = { "GET",  "/port", "object" },
-  port_in_use    = { "GET",  "/port/{}/in-use", "object" },
-  set_env        = { "POST", "/env", safe = true },
-  metrics_latest = { "GET",  "/system/metrics", "object" },
+  port_in_use    = { "GET",  "/port/{port}/in-use", "object" },
+  set_env        = { "POST", "/env", body = true, safe = true, since = "0.200", lists = { "unset" } },
+  metrics_latest = { "GET",  "/system/metrics", "object", since = "0.200" },
 }
 
 --- Ports -------------------------------------------------------------------------------
@@ -30,7 +29,7 @@ local FIRST_PORT, LAST_PORT = 3000, 9999
 ---@return integer[]?
 ---@return daytona.Error?
 function machine.ports(self)
-  local answer, err = call(self, "ports")
+  local answer, err = api.ports(self)
   if not answer then return nil, err end
   local list = type(answer.ports) == "table" and answer.ports or {}
   table.sort(list)
@@ -71,11 +70,23 @@ local function probe(self, script, seconds)
   return r.exit_code == 0
 end
 
-local function in_use(self, port, timeout)
-  if port < FIRST_PORT or port > LAST_PORT then return probe(self, probe_script(port), 10) end
-  local answer, err = call(self, "port_in_use", { what = string.format("port %d", port), timeout = timeout }, port)
+local function daemon_answers_for(port)
+  return port >= FIRST_PORT and port <= LAST_PORT
+end
+
+-- What the daemon says; it does not see what listens on IPv6 alone.
+local function daemon_sees(self, port, timeout)
+  local answer, err = api.port_in_use(self, { port = port },
+    { what = string.format("port %d", port), timeout = timeout })
   if not answer then return nil, err end
-  return answer.isInUse == true
+  return answer.is_in_use == true
+end
+
+-- The same by a script, where the daemon sees nothing; without a shell that is all there is.
+local function script_sees(self, port, script, seconds)
+  local open, err = probe(self, script, seconds)
+  if open == nil and daemon_answers_for(port) and err.code == "PROCESS_START_FAILED" then return false end
+  return open, err
 end
 
 ---Whether something listens on a port inside.
@@ -85,7 +96,11 @@ end
 ---@return daytona.Error?
 function machine.port_in_use(self, port)
   options.argument("port_in_use: the port", PORT, port)
-  return in_use(self, port)
+  if daemon_answers_for(port) then
+    local open, err = daemon_sees(self, port)
+    if open or open == nil then return open, err end
+  end
+  return script_sees(self, port, probe_script(port), 10)
 end
 
 local WAIT = { timeout = "seconds", host = "text" }
@@ -98,12 +113,16 @@ local ROUND = "end=$(($(date +%%s) + %d)); until %s; do [ $(date +%%s) -lt $end 
   .. "sleep 0.1 2>/dev/null || sleep 1; done"
 local ROUND_SECONDS = 20
 
+-- Whether it is open now or soon: the daemon's word first, as it costs no process.
 local function look(self, port, host, left)
-  if not host and port >= FIRST_PORT and port <= LAST_PORT then
-    return in_use(self, port, math.min(left, LOOK_TIMEOUT))
+  if not host and daemon_answers_for(port) then
+    local open, err = daemon_sees(self, port, math.min(left, LOOK_TIMEOUT))
+    if open or open == nil then return open, err end
   end
   local seconds = math.max(1, math.ceil(math.min(left, ROUND_SECONDS)))
-  return probe(self, ROUND:format(seconds, "(" .. probe_script(port, host) .. ")"), seconds + 5)
+  local script = ROUND:format(seconds, "(" .. probe_script(port, host) .. ")")
+  if host then return probe(self, script, seconds + 5) end
+  return script_sees(self, port, script, seconds + 5)
 end
 
 ---Waits until something listens on a port inside; with `host`, until that port
@@ -167,11 +186,7 @@ function machine.set_env(self, changes)
     secrets[#secrets + 1] = value
   end
   for _, name in ipairs(changes.unset or {}) do check_name(name) end
-  local done, err = call(self, "set_env", {
-    json = { set = changes.set, unset = changes.unset }, lists = { unset = true }, secrets = secrets,
-  })
-  if not done then return nil, calls.explain_missing(err) end
-  return true
+  return api.set_env(self, { set = changes.set, unset = changes.unset }, { secrets = secrets })
 end
 
 --- Use ---------------------------------------------------------------------------------------
@@ -194,9 +209,7 @@ end
 ---@return daytona.Metrics?
 ---@return daytona.Error?
 function machine.metrics_latest(self)
-  local answer, err = call(self, "metrics_latest")
-  if not answer then return nil, calls.explain_missing(err) end
-  return names.to_lua(answer)
+  return api.metrics_latest(self)
 end
 
 --- Staying alive -----------------------------------------------------------------------------
