@@ -55,7 +55,7 @@ describe("a preview", function()
 
   setup(function()
     service = require("spec.support.service").start()
-    sandbox = assert(service.client:create())
+    sandbox = assert(service.client:create { auto_stop_interval = 0 })
     port = serve(sandbox)
   end)
   teardown(function()
@@ -114,6 +114,75 @@ describe("a preview", function()
     status, seen = get(preview.url, "/", with("Cookie", "mine=1; " .. cookie .. "; yours=2"))
     assert.same({ 200, "mine=1; yours=2" }, { status, seen.headers.cookie })
     assert.equal(401, (get(preview.url, "/", with("Cookie", cookie .. "0"))))
+  end)
+
+  it("gives a cookie that is good for nothing but that preview, and a while", function()
+    local preview = assert(sandbox:preview_url(port))
+    local _, _, head = get(preview.url, "/?DAYTONA_SANDBOX_AUTH_KEY=" .. preview.token)
+    local name, value = head:match "[Ss]et%-[Cc]ookie: ([^=]+)=([^;]+);"
+    assert.is_nil(value:find(preview.token, 1, true))
+    for _, other in ipairs { 2280, port + 1 } do
+      local url = preview.url:gsub("//%d+", "//" .. other)
+      assert.equal(401, (get(url, "/version", with("Cookie", name .. "=" .. value))))
+      assert.equal(401, (get(url, "/version", with("Cookie", name:gsub("%d+$", other) .. "=" .. value))))
+    end
+    assert.equal(401, (get(preview.url, "/", with("X-Daytona-Preview-Token", value))))
+    assert.equal(401, (get(preview.url, "/", with("Cookie", name .. "=9" .. value))))
+    assert.equal(200, (get(preview.url, "/", with("Cookie", name .. "=" .. value))))
+    assert(service.server:advance(3601))
+    assert.equal(401, (get(preview.url, "/", with("Cookie", name .. "=" .. value))))
+  end)
+
+  it("never tells the program the token, however the query writes its key", function()
+    local preview = assert(sandbox:preview_url(port))
+    for _, key in ipairs { "SANDBOX_AUTH_KEY[]", "SANDBOX_AUTH_KEY%5B0%5D", "SANDBOX%5FAUTH_KEY" } do
+      local status, seen = get(preview.url, "/?a=1&DAYTONA_" .. key .. "=" .. preview.token, "-g")
+      assert.same({ 200, "/?a=1" }, { status, seen.path })
+    end
+  end)
+
+  it("opens the toolbox, but not what the server tells its daemons", function()
+    local toolbox = assert(sandbox:preview_url(2280))
+    local token = with("X-Daytona-Preview-Token", toolbox.token)
+    local key = with("Authorization", "Bearer " .. service.server.api_key)
+    assert.equal(200, (get(toolbox.url, "/version", token)))
+    for _, way in ipairs { token, key } do
+      for method, path in pairs { PUT = "signing-key", POST = "faults", GET = "requests", DELETE = "faults" } do
+        local status = get(toolbox.url, "/__devserver/" .. path, way .. " -d '{}' -X " .. method)
+        assert.equal(401, status, method)
+      end
+    end
+  end)
+
+  it("leads to the sandbox's own listener, not to another's on the same port", function()
+    local preview = assert(sandbox:preview_url(port))
+    local token = with("X-Daytona-Preview-Token", preview.token)
+    local script = shell.quote [[
+import http.server, sys, threading
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b"of the machine")
+    def log_message(self, *args): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_address[1], flush=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+sys.stdin.read()]]
+    local fifo = os.tmpname()
+    os.remove(fifo)
+    os.execute("mkfifo " .. fifo)
+    local pipe = io.popen(("python3 -c %s <%s"):format(script, fifo))
+    local hold = assert(io.open(fifo, "w"))
+    finally(function()
+      hold:close()
+      pipe:close()
+      os.remove(fifo)
+    end)
+    local taken = tonumber(pipe:read "*l")
+    -- one of the sandbox's own on another address makes the port no more its own
+    assert(sandbox:exec(("python3 -m http.server -b 127.0.0.2 %d >/dev/null 2>&1 & for i in $(seq 200); do "
+      .. "curl -s -o /dev/null 127.0.0.2:%d && break; sleep 0.05; done"):format(taken, taken)))
+    local status, text = get(preview.url:gsub("//%d+", "//" .. taken), "/", token)
+    assert.equal(502, status, tostring(text))
   end)
 
   it("needs no token when the sandbox is public, but for its toolbox", function()

@@ -15,14 +15,26 @@ local gate = {}
 local Gate = {}
 Gate.__index = Gate
 
+local function new(socket, port)
+  if not socket then return nil, port end
+  return setmetatable({ socket = socket, port = port, changed = condition.new() }, Gate)
+end
+
 ---Binds the port, `wanted` where that is free.
 ---@param wanted? integer
 ---@return daytona.devserver.Gate? gate, string? message
 function gate.open(wanted)
-  local socket, port = httpd.listen(wanted or 0)
-  if not socket and wanted then socket, port = httpd.listen(0) end
-  if not socket then return nil, port end
-  return setmetatable({ socket = socket, port = port, changed = condition.new() }, Gate)
+  local made = wanted and new(httpd.listen(wanted))
+  if made then return made end
+  return new(httpd.listen(0))
+end
+
+---Binds a port of [::1], so that nobody else can: browsers may try it first for names
+---below .localhost. nil where that is taken, or there is no IPv6.
+---@param port integer
+---@return daytona.devserver.Gate? gate
+function gate.beside(port)
+  return (new(httpd.listen(port, "::1")))
 end
 
 local function answer(self, app)

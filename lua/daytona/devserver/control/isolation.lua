@@ -115,6 +115,11 @@ end
 local function give(folder, user)
   local info = stat.lstat(folder .. "/home")
   if info and info.st_uid == user then return end
+  if not next(files.list(folder .. "/home")) then
+    unistd.chown(folder .. "/home", user, user)
+    unistd.chown(folder .. "/tmp", user, user)
+    return
+  end
   local owner = ("%d:%d"):format(user, user)
   local child = children.spawn("chown", { "-hR", "--", owner, folder .. "/tmp", folder .. "/home" }, {})
   if child then child:wait(60) end

@@ -19,6 +19,7 @@ local build = require "daytona.devserver.control.build"
 local children = require "daytona.devserver.control.children"
 local daemon = require "daytona.devserver.control.daemon"
 local files = require "daytona.devserver.control.files"
+local gate = require "daytona.devserver.control.gate"
 local isolation = require "daytona.devserver.control.isolation"
 local routes = require "daytona.devserver.control.routes"
 local sandboxes = require "daytona.devserver.control.sandboxes"
@@ -275,9 +276,12 @@ local function serve(context)
   cq:wrap(function() context.life:run_timers() end)
   cq:wrap(telemetry.run, context)
   cq:wrap(function() context.app:serve(context.listener) end)
+  local also = gate.beside(context.port)
+  if also then also:enter(context.app) end
   announce(context)
   while not context.why do context.quit:wait() end
   context.app:stop()
+  if also then also:close() end
   context.life:shut_down()
 end
 

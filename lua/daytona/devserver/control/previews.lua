@@ -8,6 +8,7 @@
 -- cookie that such a query leaves, so that a browser gets the rest of a page, too.
 -- A signed address has a token instead of the id, for one port and a while.
 
+local hmac = require "openssl.hmac"
 local httpd = require "daytona.devserver.http"
 local forward = require "daytona.devserver.http.forward"
 local checks = require "daytona.devserver.control.checks"
@@ -83,6 +84,29 @@ local function bearer_of(req)
   return (req.headers.authorization or ""):match("^[Bb]earer%s+(.+)$")
 end
 
+local function hex(bytes)
+  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+-- What a browser is given after it came with the token. Browsers send cookies to every
+-- port of a host, so what listens on another one may get to see it: it opens this one
+-- preview for an hour, and neither another port of the sandbox nor its toolbox.
+local function cookie_value(box, port, expires)
+  local digest = hmac.new(box.preview_token, "sha256"):final(("preview:%s:%d:%d"):format(box.id, port, expires))
+  return ("%d.%s"):format(expires, hex(digest))
+end
+
+local function opens(context, box, port, value)
+  local expires = tonumber((value or ""):match("^(%d+)%.%x+$"))
+  return expires and expires > context.clock:now() and httpd.same(value, cookie_value(box, port, expires))
+end
+
+local function set_cookie(context, box, port)
+  local expires = math.floor(context.clock:now()) + COOKIE_SECONDS
+  return ("%s%s-%d=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax"):format(COOKIE, box.id, port,
+    cookie_value(box, port, expires), COOKIE_SECONDS)
+end
+
 local function is(given, secret)
   return given ~= nil and httpd.same(given, secret)
 end
@@ -92,7 +116,7 @@ local function entry(context, box, port, req)
   if is(bearer_of(req), context.key) then return "key" end
   if is(req.headers["x-daytona-preview-token"], box.preview_token) then return "header" end
   if is(req.query[QUERY], box.preview_token) then return "query" end
-  if is(cookie_of(req, COOKIE .. box.id), box.preview_token) then return "cookie" end
+  if opens(context, box, port, cookie_of(req, COOKIE .. box.id .. "-" .. port)) then return "cookie" end
   if box.public and not GUARDED[port] then return "public" end
 end
 
@@ -113,20 +137,20 @@ end
 
 -- The way there ------------------------------------------------------------------------
 
-local function without_cookie(value, name)
+local function without_cookies(value, prefix)
   local kept = {}
   for pair in value:gmatch("[^;]+") do
-    if pair:match("^%s*([^=]*)") ~= name then kept[#kept + 1] = pair:match("^%s*(.-)%s*$") end
+    if pair:match("^%s*([^=]*)"):sub(1, #prefix) ~= prefix then kept[#kept + 1] = pair:match("^%s*(.-)%s*$") end
   end
   return kept[1] and table.concat(kept, "; ") or nil
 end
 
 -- What of a header goes on: nothing that opens the sandbox.
-local function filter(box, how)
+local function filter(how)
   return function(name, value)
     if name == "x-daytona-preview-token" or name == "x-daytona-authorization" then return nil end
     if name == "authorization" and how == "key" then return nil end
-    if name == "cookie" then return without_cookie(value, COOKIE .. box.id) end
+    if name == "cookie" then return without_cookies(value, COOKIE) end
     return value
   end
 end
@@ -138,10 +162,9 @@ local function pass_on(context, req, name, port)
   local target = forward.without(req.target, QUERY)
   if port ~= TOOLBOX_PORT then target = ("/proxy/%d"):format(port) .. target end
   return forward.to(req, box.daemon.port, "/toolbox/" .. box.id .. target, {
-    pass = filter(box, how),
+    pass = filter(how),
     headers = { ["x-daytona-authorization"] = "Bearer " .. box.daemon.key },
-    answer = how == "query" and { ["set-cookie"] = ("%s%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax"):format(
-      COOKIE, box.id, box.preview_token, COOKIE_SECONDS) } or nil,
+    answer = how == "query" and { ["set-cookie"] = set_cookie(context, box, port) } or nil,
   })
 end
 

@@ -27,20 +27,17 @@ end
 
 local function quiet(_, _, why) return why end
 
--- IPv4 first; some servers listen on IPv6 only.
-local function connect(port)
-  for _, host in ipairs { "127.0.0.1", "::1" } do
-    local peer = socket.connect { host = host, port = port, nodelay = true }
-    peer:onerror(quiet)
-    local ok = peer:connect(CONNECT_SECONDS)
-    if ok and ok ~= 0 and type(ok) ~= "number" then
-      peer:setmode("b", "bn")
-      peer:setvbuf("full", BLOCK)
-      peer:setmaxline(LARGEST_HEAD)
-      return peer
-    end
-    peer:close()
+local function connect(host, port)
+  local peer = socket.connect { host = host, port = port, nodelay = true }
+  peer:onerror(quiet)
+  local ok = peer:connect(CONNECT_SECONDS)
+  if ok and ok ~= 0 and type(ok) ~= "number" then
+    peer:setmode("b", "bn")
+    peer:setvbuf("full", BLOCK)
+    peer:setmaxline(LARGEST_HEAD)
+    return peer
   end
+  peer:close()
 end
 
 local function close(peer)
@@ -181,7 +178,8 @@ function forward.without(target, name)
   local path, query = target:match "^([^?]*)%??(.*)$"
   local kept = {}
   for pair in query:gmatch "[^&]+" do
-    if httpd.decode(pair:match "^[^=]*", true) ~= name then kept[#kept + 1] = pair end
+    local key = httpd.decode(pair:match "^[^=]*", true):gsub("%[%d*%]$", "")   -- as req.query has it
+    if key ~= name then kept[#kept + 1] = pair end
   end
   return path .. (kept[1] and "?" .. table.concat(kept, "&") or "")
 end
@@ -191,10 +189,11 @@ end
 ---@param req table
 ---@param port integer
 ---@param target string # path and query, as they are to be sent
----@param o { pass: (fun(name: string, value: string): string?)?, headers: table<string, string>?, answer: table<string, string>? }? # pass: what of a header goes on (default: all but credentials); headers: further ones; answer: further ones of the answer
+---@param o { host: string?, pass: (fun(name: string, value: string): string?)?, headers: table<string, string>?, answer: table<string, string>? }? # host: where (default 127.0.0.1); pass: what of a header goes on (default: all but credentials); headers: further ones; answer: further ones of the answer
 function forward.to(req, port, target, o)
   o = o or {}
-  local peer = connect(port)
+  local host = o.host or "127.0.0.1"
+  local peer = connect(host, port)
   local status, headers
   if peer and send_request(req, peer, target, o) then
     repeat
@@ -204,7 +203,7 @@ function forward.to(req, port, target, o)
   if not status then
     if peer then close(peer) end
     httpd.fail(502, "BAD_GATEWAY", peer and "proxy upstream error: no answer"
-      or ("proxy upstream error: dial tcp 127.0.0.1:%d: connect: connection refused"):format(port))
+      or ("proxy upstream error: dial tcp %s:%d: connect: connection refused"):format(host, port))
   end
   if status == 101 then return switch(req, peer, headers) end
   return answer(req, peer, status, headers, o.answer)

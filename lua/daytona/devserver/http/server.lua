@@ -337,9 +337,10 @@ end
 ---Binds a listening socket on the loopback interface, close-on-exec.
 ---@param port? integer  0: any
 ---@return any? socket, integer|string port_or_message
-function server.listen(port)
+---@param host? string  "127.0.0.1" or "::1"
+function server.listen(port, host)
   local ok, socket = pcall(cs.listen, {
-    host = "127.0.0.1", port = port or 0, reuseaddr = true, family = cs.AF_INET,
+    host = host or "127.0.0.1", port = port or 0, reuseaddr = true, v6only = host == "::1" or nil,
   })
   if not ok then return nil, tostring(socket) end
   socket:onerror(function(_, _, why) return why end)

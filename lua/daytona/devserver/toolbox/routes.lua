@@ -54,12 +54,13 @@ end
 local function proxy(req)
   local port = tonumber(req.params.port:match "^%d+$")
   if not port or port < 1 or port > 65535 then failures.raise(400, "invalid port") end
-  if not system.listens(port) then
+  local host = system.listens(port)
+  if not host then
     failures.raise(502, ("proxy upstream error: nothing in the sandbox listens on port %d"):format(port))
   end
   local rest = forward.without(req.target:match "/proxy/%d+(.*)$", access.QUERY)
   return forward.to(req, port, rest:sub(1, 1) == "/" and rest or "/" .. rest, {
-    pass = req.headers["x-daytona-authorization"] and of_preview or nil,
+    host = host, pass = req.headers["x-daytona-authorization"] and of_preview or nil,
   })
 end
 

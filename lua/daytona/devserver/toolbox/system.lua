@@ -46,44 +46,61 @@ local function own_sockets(and_mine)
   return found
 end
 
--- Calls each(port, inode) for every listening socket of a table in /proc/net.
+-- Calls each(address, port, inode) for every listening socket of a table in /proc/net;
+-- the address is in the kernel's hexadecimal.
 local function each_listener(path, each)
   local LISTEN = "0A"
   for line in (read(path) or ""):gmatch "[^\n]+" do
-    local port, state, inode =
-      line:match "^%s*%d+: %x+:(%x+) %x+:%x+ (%x+) %S+ %S+ %S+ +%d+ +%d+ (%d+)"
-    if state == LISTEN then each(tonumber(port, 16), inode) end
+    local address, port, state, inode =
+      line:match "^%s*%d+: (%x+):(%x+) %x+:%x+ (%x+) %S+ %S+ %S+ +%d+ +%d+ (%d+)"
+    if state == LISTEN then each(address, tonumber(port, 16), inode) end
   end
 end
 
 local BOTH, IPV4 = { "/proc/net/tcp", "/proc/net/tcp6" }, { "/proc/net/tcp" }
 
-local function listening(and_mine, tables)
-  local own, seen = own_sockets(and_mine), {}
+-- Calls each(address, port) for what the sandbox's own processes listen on.
+local function each_own(each, and_mine, tables)
+  local own = own_sockets(and_mine)
   for _, path in ipairs(tables or BOTH) do
-    each_listener(path, function(port, inode)
-      if own[inode] then seen[port] = true end
+    each_listener(path, function(address, port, inode)
+      if own[inode] then each(address, port) end
     end)
   end
-  return seen
 end
 
---- Whether a process of the sandbox, or the daemon, listens on a port.
+-- How to reach one that listens on the loopback interface, or everywhere. (An
+-- everywhere of IPv6 may leave the IPv4 port to another program.)
+local DIAL = {
+  ["0100007F"] = "127.0.0.1", ["00000000"] = "127.0.0.1",
+  ["0000000000000000FFFF00000100007F"] = "127.0.0.1", ["0000000000000000FFFF000000000000"] = "127.0.0.1",
+  [("0"):rep(24) .. "01000000"] = "::1", [("0"):rep(32)] = "::1",
+}
+
+--- The address at which a process of the sandbox, or the daemon, itself can be reached
+-- on a port. Others of the machine may listen on the same port of other addresses.
 ---@param port integer
----@return boolean
+---@return string? host # nil: none listens there
 function system.listens(port)
-  return listening(true)[port] == true
+  local host
+  each_own(function(address, number)
+    if number == port and host ~= "127.0.0.1" then host = DIAL[address] or host end
+  end, true)
+  return host
 end
 
 --- GET /port (an old daemon does not see what listens on IPv6 alone)
 function system.ports(req)
-  local list = json.array {}
-  for port in pairs(listening(false, req.app.legacy and IPV4 or BOTH)) do list[#list + 1] = port end
+  local list, seen = json.array {}, {}
+  each_own(function(_, port)
+    if not seen[port] then list[#list + 1], seen[port] = port, true end
+  end, false, req.app.legacy and IPV4 or BOTH)
   table.sort(list)
   return 200, { ports = list }
 end
 
--- Whether somebody accepts connections on a port of this machine.
+-- Whether somebody accepts connections on a port of this machine, by IPv4: the service
+-- does not see what listens on [::1] alone.
 local function answers(port)
   local peer = socket.connect { host = "127.0.0.1", port = port }
   peer:onerror(function(_, _, why) return why end)
@@ -99,7 +116,7 @@ function system.port_in_use(req)
   if not port or port < FIRST_PORT or port > LAST_PORT then
     failures.raise(400, ("port must be between %d and %d"):format(FIRST_PORT, LAST_PORT))
   end
-  return 200, { isInUse = listening()[port] == true or answers(port) }
+  return 200, { isInUse = answers(port) }
 end
 
 -- Metrics ------------------------------------------------------------------
