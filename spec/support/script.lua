@@ -65,7 +65,9 @@ local function step(connection, request)
     return nil, err
   end
   local flaw = request.flaw and request.flaw(response.json)
-  if flaw then return nil, errors.new { kind = "protocol", code = "json", message = flaw } end
+  if flaw then
+    return nil, errors.new { kind = "protocol", code = "json", message = flaw, operation = request.operation }
+  end
   return response
 end
 

@@ -24,6 +24,8 @@ local errors = {}
 ---@field operation? string       "create", "exec", ...
 ---@field what? string            what it was done to: a path, a name
 ---@field sandbox? daytona.Sandbox|string  the sandbox (its id where only that is known)
+---@field state? string          of a wait for a state: the last one that was seen
+---@field snapshot? daytona.Snapshot  of making one: what there is of it
 ---@field retryable boolean       trying again later may help
 ---@field retry_after? number     seconds the service asks to wait
 ---@field sent? boolean           where no answer came: false when nothing of the request left this machine,

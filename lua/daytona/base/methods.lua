@@ -55,32 +55,34 @@ function methods.listing(self, class)
   return next, all
 end
 
--- Module -> metatable of what stands for its noun until that is used.
+-- Field and module -> metatable of what stands for a noun until that is used.
 local stubs = {}
 
 -- Turns a stub into what its module makes, in place.
-local function become(stub, module)
-  local real = require(module).new(rawget(stub, "sandbox"))
+local function become(stub, module, field)
+  local real = require(module).new(rawget(stub, field))
   for name, value in next, real do rawset(stub, name, value) end
   return setmetatable(stub, getmetatable(real))
 end
 
-local function stub_of(module)
+local function stub_of(module, field)
   local meta = {}
-  function meta.__index(stub, key) return become(stub, module)[key] end
-  function meta.__tostring(stub) return tostring(become(stub, module)) end
-  function meta.__pairs(stub) return pairs(become(stub, module)) end
-  stubs[module] = meta
+  function meta.__index(stub, key) return become(stub, module, field)[key] end
+  function meta.__tostring(stub) return tostring(become(stub, module, field)) end
+  function meta.__pairs(stub) return pairs(become(stub, module, field)) end
+  stubs[field .. module] = meta
   return meta
 end
 
----Gives a sandbox its nouns: fields that can be seen, each of which loads its module,
----and becomes what `new(sandbox)` there returns, when it is first used.
+---Gives an object its nouns: fields that can be seen, each of which loads its module,
+---and becomes what `new(object)` there returns, when it is first used.
 ---@param self table
 ---@param nouns table<string, string>  field -> module
-function methods.nouns(self, nouns)
+---@param field? string  that holds the object in them; "sandbox"
+function methods.nouns(self, nouns, field)
+  field = field or "sandbox"
   for name, module in next, nouns do
-    rawset(self, name, setmetatable({ sandbox = self }, stubs[module] or stub_of(module)))
+    rawset(self, name, setmetatable({ [field] = self }, stubs[field .. module] or stub_of(module, field)))
   end
 end
 

@@ -1,5 +1,5 @@
--- The log of how a sandbox's image was built: read once, or followed line by line
--- while the sandbox is made. It looks at no state itself: whoever follows waits for
+-- The log of how the image of a sandbox or a snapshot was built: read once, or followed
+-- line by line while that is made. It looks at no state itself: whoever follows waits for
 -- the sandbox, too, and says when that is over, because the service leaves the log of
 -- a failed build open.
 
@@ -18,16 +18,29 @@ local M = {}
 local SILENCE, FIRST_DELAY, LONGEST_DELAY, GROWTH, LAST, TRIES = 30, 0.1, 2, 1.5, 10, 3
 
 local api = calls.of_service {
-  build_logs = { "GET", "/sandbox/{sandbox}/build-logs-url", "object" },
+  sandbox  = { "GET", "/sandbox/{sandbox}/build-logs-url", "object", operation = "build_logs" },
+  snapshot = { "GET", "/snapshots/{snapshot}/build-logs-url", "object", operation = "build_logs" },
 }
 
--- Where the log is, and the way there, which carries the key.
-local function address(sandbox, timeout)
-  local connection = sandbox.client:connection_of "build_logs"
-  local answer, err = api.build_logs(sandbox, nil, { timeout = timeout })
+local function is_snapshot(of)
+  return getmetatable(of).__name == "daytona.Snapshot"
+end
+
+-- Sends a request for the log itself.
+local function fetch(of, connection, request)
+  request.operation = "build_logs"
+  if is_snapshot(of) then request.what = of.name else request.sandbox = of end
+  return http.request(connection, request)
+end
+
+-- Where the log of a sandbox or a snapshot is, and the way there, which carries the key.
+local function address(of, timeout)
+  local connection = of.client:connection_of "build_logs"
+  local ask = is_snapshot(of) and api.snapshot or api.sandbox
+  local answer, err = ask(of, nil, { timeout = timeout })
   if not answer then return nil, err end
   local fine
-  fine, err = sandbox.client:check_address(answer.url, sandbox.id)
+  fine, err = of.client:check_address(answer.url, of.id)
   if not fine then return nil, err end
   return connection, answer.url
 end
@@ -39,7 +52,7 @@ end
 -- Following ----------------------------------------------------------------------------
 
 ---@class daytona.BuildLog
----@field sandbox daytona.Sandbox
+---@field of daytona.Sandbox|daytona.Snapshot
 ---@field on_line fun(line: string)
 ---@field seen integer  bytes that were handed on; a new try begins at the first
 ---@field buffer daytona.LineBuffer
@@ -60,11 +73,11 @@ end
 
 -- Reads the log from its beginning and hands on what is new. true, or nil, err.
 local function read(self, follow, timeout)
-  local connection, target = address(self.sandbox, timeout)
+  local connection, target = address(self.of, timeout)
   if not connection then return nil, target end
   local at = 0
-  local response, err = http.request(connection, {
-    url = with_follow(target, follow), operation = "build_logs", sandbox = self.sandbox, timeout = timeout,
+  local response, err = fetch(self.of, connection, {
+    url = with_follow(target, follow), timeout = timeout,
     idle_timeout = follow and SILENCE or nil,
     sink = function(chunk)
       local new = chunk:sub(math.max(self.seen - at, 0) + 1)
@@ -93,12 +106,12 @@ end
 
 ---Begins to follow, beside whatever else the caller does: each line goes to
 ---`on_line`, without its end.
----@param sandbox daytona.Sandbox
+---@param of daytona.Sandbox|daytona.Snapshot
 ---@param on_line fun(line: string)
 ---@return daytona.BuildLog
-function M.follow(sandbox, on_line)
+function M.follow(of, on_line)
   local self = setmetatable({
-    sandbox = sandbox, on_line = on_line, seen = 0, buffer = line_buffer.new(), telling = false, over = false,
+    of = of, on_line = on_line, seen = 0, buffer = line_buffer.new(), telling = false, over = false,
   }, BuildLog)
   self.task = task.spawn(follow, self)
   return self
@@ -136,9 +149,9 @@ end
 
 local READ = { timeout = "seconds", max_bytes = "positive" }
 
----How the sandbox's image was built, as far as it is: the builder's log as text. Kind
----"not_found" for a sandbox that was made from a snapshot.
----@param self daytona.Sandbox
+---How a sandbox's image or a snapshot was built, as far as it is: the builder's log as
+---text. Kind "not_found" for what was not built.
+---@param self daytona.Sandbox|daytona.Snapshot
 ---@param opts? { timeout?: number, max_bytes?: integer }
 ---@return string?
 ---@return daytona.Error?
@@ -146,8 +159,8 @@ function M.build_logs(self, opts)
   opts = options.check("build_logs", READ, opts)
   local connection, target = address(self, opts.timeout)
   if not connection then return nil, target end
-  local response, err = http.request(connection, {
-    url = with_follow(target, false), operation = "build_logs", sandbox = self, timeout = opts.timeout,
+  local response, err = fetch(self, connection, {
+    url = with_follow(target, false), timeout = opts.timeout,
     max_bytes = opts.max_bytes,
   })
   if not response then return nil, err end

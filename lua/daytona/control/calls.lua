@@ -1,6 +1,6 @@
 -- Calls of the service: the rows of the nouns in this room become functions here (see
 -- http/calls.lua). The subject is a client or an object of one, in its `client`. A path
--- takes a sandbox as {sandbox}: of a sandbox, that is its own id.
+-- takes a sandbox as {sandbox}, a volume as {volume}: of such an object, its own id.
 
 local calls = require "daytona.http.calls"
 
@@ -43,7 +43,11 @@ local SERVICE = {
     return (rawget(subject, "client") or subject):connection_of(operation)
   end,
   about = function(subject, request)
-    if is_sandbox(subject) then request.sandbox = subject end
+    if is_sandbox(subject) then
+      request.sandbox = subject
+    elseif request.what == nil then
+      request.what = rawget(subject, "name") or rawget(subject, "id")
+    end
   end,
 }
 

@@ -17,6 +17,11 @@ local version = require "daytona.version"
 ---@field api_url string
 ---@field target? string   the region of new sandboxes
 ---@field closed boolean
+---@field snapshots daytona.Snapshots
+---@field volumes daytona.Volumes
+---@field secrets daytona.Secrets
+---@field warm_pools daytona.WarmPools
+---@field regions daytona.Regions
 ---@field create fun(self: daytona.Client, opts?: daytona.CreateOptions): daytona.Sandbox?, daytona.Error?
 local Client = {}
 Client.__index = Client
@@ -25,6 +30,12 @@ Client.__name = "daytona.Client"
 local later = methods.later
 
 local M = {}
+
+-- Noun -> its module.
+local NOUNS = {
+  snapshots = "daytona.control.snapshots", volumes = "daytona.control.volumes", secrets = "daytona.control.secrets",
+  warm_pools = "daytona.control.warm_pools", regions = "daytona.control.account",
+}
 
 --- Making one ------------------------------------------------------------------------
 
@@ -90,10 +101,13 @@ function M.new(opts)
     bare = bare_profile(settings), connect_timeout = settings.connect_timeout, timeout = settings.timeout,
     max_bytes = settings.max_bytes, max_retries = settings.max_retries,
   }, secrets_in(settings))
-  return setmetatable({
+  local self = setmetatable({
     api_url = settings.api_url, target = settings.target, closed = false, connection = connection,
     uses_jwt = settings.jwt_token ~= nil, insecure_http = settings.insecure_http,
+    organization_id = settings.jwt_token and settings.organization_id or nil,
   }, Client)
+  methods.nouns(self, NOUNS, "client")
+  return self
 end
 
 local default
@@ -163,13 +177,14 @@ local api = calls.of_service {
   get    = { "GET", "/sandbox/{sandbox}", "object", raw = true, flaw = record.absent,
     refine = function(raw, client) return sandbox.new(client, raw) end },
   config = { "GET", "/config", "object" },
-  key    = { "GET", "/api-keys/current", "object" },
   user   = { "GET", "/users/me", "object", operation = "ping" },
 }
 
 Client.create = later("daytona.control.create", "create")
 Client.list = later("daytona.control.list", "list")
 Client.each = later("daytona.control.list", "each")
+Client.key = later("daytona.control.account", "key")
+Client.usage = later("daytona.control.account", "usage")
 
 --- Finding ---------------------------------------------------------------------------
 
@@ -238,8 +253,15 @@ end
 ---@return true?
 ---@return daytona.Error?
 function Client:ping()
-  local answer, err = (self.uses_jwt and api.user or api.key)(self, nil, { operation = "ping" })
-  if not answer then return nil, err end
+  if self.uses_jwt then
+    local user, err = api.user(self)
+    return user and true, err
+  end
+  local key, err = require("daytona.control.account").key(self)
+  if not key then
+    err.operation = "ping"
+    return nil, err
+  end
   return true
 end
 

@@ -8,6 +8,7 @@ local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local record = require "daytona.control.record"
 local sandbox = require "daytona.control.sandbox"
+local watch = require "daytona.control.watch"
 
 local M = {}
 
@@ -129,19 +130,10 @@ local function post(creation)
   })
 end
 
--- After these the service may have made the sandbox all the same; "state" says that it
+-- Whether the service may have made the sandbox all the same; "state" says that it
 -- has, and that it did not come up.
-local LOST = {
-  connection = true, unavailable = true, server = true, protocol = true, conflict = true, too_large = true,
-  tls = true, state = true,
-}
-
--- What was given up was looked after by the request, see undo_abandoned.
-local GIVEN_UP = { timeout = true, canceled = true }
-
 local function answer_was_lost(err)
-  if err.sent ~= nil then return err.sent and not GIVEN_UP[err.kind] end
-  return err.status == 504 or LOST[err.kind] or false
+  return err.kind == "conflict" or err.kind == "state" or watch.is_lost(err)
 end
 
 local MAY_REPEAT = { connection = true, unavailable = true, timeout = true }
@@ -256,7 +248,7 @@ function M.create(self, opts)
   local body, nonce = asked.body(self, opts)
   return loop.guard(make, dispose, {
     client = self, opts = opts, body = body, nonce = nonce, secrets = values_of(opts.env),
-    deadline = life.deadline_after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
+    deadline = watch.deadline_after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
     on_build_log = opts.on_build_log,
   })
 end

@@ -10,6 +10,7 @@ local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
 local record = require "daytona.control.record"
+local watch = require "daytona.control.watch"
 
 local family = {}
 
@@ -128,7 +129,7 @@ function family.resize(self, size)
   size = options.check("resize", RESIZE, size)
   local wanted = { cpu = size.cpu, memory = size.memory, disk = size.disk }
   if next(wanted) == nil then errors.misuse(1, "resize: one of cpu, memory, disk is needed") end
-  local deadline = life.deadline_after(size.timeout or 60)
+  local deadline = watch.deadline_after(size.timeout or 60)
   local fine, err = api.resize(self, wanted, { timeout = size.timeout })
   if not fine then return nil, err end
   local over = resized(self, wanted)
@@ -141,8 +142,6 @@ end
 --- Forks --------------------------------------------------------------------------------------
 
 local FORK = { name = "text", timeout = "seconds", wait = "boolean", keep = "boolean" }
-
-local LOST = { connection = true, unavailable = true, server = true, protocol = true }
 
 -- The fork of that name, if it is one of this sandbox: after a lost answer.
 local function find_fork(self, name)
@@ -159,7 +158,7 @@ local function allocate(self, name, timeout)
   for try = 1, TRIES do
     child, err = api.fork(self, { name = name }, { timeout = timeout, what = name })
     if child then return child end
-    if not LOST[err.kind] and not (try > 1 and err.kind == "conflict") then return nil, err end
+    if not watch.is_lost(err) and not (try > 1 and err.kind == "conflict") then return nil, err end
     child = find_fork(self, name)
     if child then return child end
     if not err.retryable or not loop.sleep(0.25 * try) then break end
@@ -191,7 +190,7 @@ end
 ---@return daytona.Error?
 function family.fork(self, opts)
   opts = options.check("fork", FORK, opts)
-  local deadline = life.deadline_after(opts.timeout or 60)
+  local deadline = watch.deadline_after(opts.timeout or 60)
   local child, err = allocate(self, opts.name or "lua-" .. random.hex(8), opts.timeout)
   if not child then return nil, err end
   life.adopt(child)
@@ -270,7 +269,7 @@ end
 function family.create_snapshot(self, name, opts)
   options.argument("create_snapshot: the name", "text", name)
   opts = options.check("create_snapshot", SNAPSHOT, opts)
-  local deadline = life.deadline_after(opts.timeout or 300)
+  local deadline = watch.deadline_after(opts.timeout or 300)
   if self.client.snapshots:get(name) then
     return nil, errors.new {
       kind = "conflict", operation = "create_snapshot", what = name, sandbox = self,

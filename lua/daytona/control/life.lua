@@ -9,8 +9,8 @@ local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
-local random = require "daytona.base.random"
 local record = require "daytona.control.record"
+local watch = require "daytona.control.watch"
 
 local life = {}
 
@@ -56,14 +56,7 @@ local function left_until(deadline)
   return deadline and deadline - loop.now()
 end
 
----The moment at which so many seconds are over; nil for none.
----@param timeout number  0: no limit
----@return number?
-function life.deadline_after(timeout)
-  return timeout > 0 and loop.now() + timeout or nil
-end
-
-local deadline_after = life.deadline_after
+local deadline_after, is_lost = watch.deadline_after, watch.is_lost
 
 -- Looks once. The state, or nil, err; gone is the state "destroyed".
 local function look(self, gone_is_fine, timeout)
@@ -113,12 +106,9 @@ end
 
 --- Waiting ------------------------------------------------------------------------------
 
--- Between looks: the first is early for the sake of near servers.
-local FIRST_POLL, LONGEST_POLL, POLL_GROWTH = 0.05, 5, 1.5
+local FIRST_POLL, LONGEST_POLL, POLL_GROWTH = watch.FIRST_POLL, watch.LONGEST_POLL, watch.POLL_GROWTH
 
--- A single look may take so long, the one after the end of the time so long, and so
--- many may fail in a row.
-local LOOK_TIMEOUT, LAST_LOOK, FAILED_LOOKS = 30, 5, 5
+local LOOK_TIMEOUT = watch.LOOK_TIMEOUT
 
 -- The failure of a step on the way, as one of the whole operation.
 local function failed_on_the_way(self, operation, err)
@@ -126,14 +116,7 @@ local function failed_on_the_way(self, operation, err)
   return nil, err
 end
 
--- Sleeps before the next look. true, or nil, err.
-local function rest(delay, left)
-  local pause = delay * (0.8 + 0.4 * random.chance())
-  return loop.sleep(left and math.min(pause, left) or pause)
-end
-
----Looks, seldomer and seldomer, until `judge` says that it is over. What may pass (a
----lost connection, a 502) is tolerated a few times.
+---Looks, seldomer and seldomer, until `judge` says that it is over (see watch.lua).
 ---@param self daytona.Sandbox
 ---@param operation string
 ---@param judge fun(): boolean|nil, daytona.Error?  true; or nil, nil to go on; or nil, err
@@ -142,31 +125,15 @@ end
 ---@return true?
 ---@return daytona.Error?
 function life.watch(self, operation, judge, deadline, gone_is_fine)
-  local delay, failures = FIRST_POLL, 0
-  while true do
-    local left = left_until(deadline)
-    local last = left and left <= 0
-    if not last then
-      local slept, err = rest(delay, left)
-      if not slept then return failed_on_the_way(self, operation, err) end
-      delay = math.min(delay * POLL_GROWTH, LONGEST_POLL)
-    end
-    local state, err = look(self, gone_is_fine, last and LAST_LOOK or LOOK_TIMEOUT)
-    if state then
-      failures = 0
-      local over, why = judge()
-      if over or why then return over, why end
-    else
-      failures = failures + 1
-      if errors.is(err, "canceled") or not err.retryable or failures > FAILED_LOOKS then
-        return failed_on_the_way(self, operation, err)
-      end
-    end
-    if last then
+  return watch.over {
+    judge = judge, deadline = deadline,
+    look = function(timeout) return look(self, gone_is_fine, timeout) end,
+    failed = function(err) return failed_on_the_way(self, operation, err) end,
+    late = function()
       return nil, state_error(self, operation, string.format("the sandbox was still %s when the time was over",
         tostring(self.state)), { kind = "timeout", code = "wait" })
-    end
-  end
+    end,
+  }
 end
 
 ---Waits until the state is one of `targets`. A failed state counts only when it was seen
@@ -239,16 +206,6 @@ local CHANGES = {
     ends = { destroyed = true }, under_way = { destroying = true }, wants = "destroyed", gone_is_fine = true,
   },
 }
-
--- The request was at the service, perhaps: what it did, its answer does not tell.
-local LOST = {
-  connection = true, unavailable = true, server = true, protocol = true, too_large = true, tls = true,
-}
-
-local function is_lost(err)
-  if err.status == 504 then return true end
-  return LOST[err.kind] and err.code ~= "connect" and err.code ~= "resolve"
-end
 
 -- The service did not say yes. Perhaps because there is nothing to do, or it is under
 -- way already; perhaps because another change is; perhaps it never said anything.

@@ -1,0 +1,124 @@
+-- What an account is: its key, its regions, what it uses of its quota. Methods of clients,
+-- and `client.regions`.
+
+local calls = require "daytona.control.calls"
+local errors = require "daytona.base.errors"
+local options = require "daytona.base.options"
+local resource = require "daytona.control.resource"
+
+local account = {}
+
+---A region, where sandboxes run.
+---@class daytona.Region
+---@field id string
+---@field name string
+---@field region_type string    "shared", "dedicated", "custom"
+---@field proxy_url? string
+---@field ssh_gateway_url? string
+---@field raw table
+---@field client daytona.Client
+local Region = resource.class("daytona.Region", "region")
+
+---The regions of an account: `client.regions`.
+---@class daytona.Regions
+---@field client daytona.Client
+local Regions, new = resource.collection("daytona.Regions", "regions")
+
+account.new = new
+
+local api = calls.of_service {
+  list   = resource.lists(Region, "/regions"),
+  shared = resource.lists(Region, "/shared-regions"),
+  key    = { "GET", "/api-keys/current", "object" },
+  push   = { "GET", "/object-storage/push-access", "object", operation = "usage" },
+  usage  = { "GET", "/organizations/{organization}/usage", "object" },
+}
+
+local LIST = { shared = "boolean" }
+
+---The regions that `target` can name; with `shared` those that everybody has.
+---@param opts? { shared?: boolean }
+---@return daytona.Region[]?
+---@return daytona.Error?
+function Regions:list(opts)
+  opts = options.check("list", LIST, opts)
+  return (opts.shared and api.shared or api.list)(self)
+end
+
+---All regions, one by one. Raises when they cannot be had.
+---@param opts? { shared?: boolean }
+---@return fun(): daytona.Region?
+function Regions:each(opts)
+  local list, at = errors.assert(self:list(opts)), 0
+  return function()
+    at = at + 1
+    return list[at]
+  end
+end
+
+---The region of that id or name. kind "not_found" when there is none.
+---@param id_or_name string
+---@return daytona.Region?
+---@return daytona.Error?
+function Regions:get(id_or_name)
+  options.argument("get: the id or name", "text", id_or_name)
+  local list, err = api.list(self, nil, { operation = "get", what = id_or_name })
+  if not list then return nil, err end
+  for _, region in ipairs(list) do
+    if region.id == id_or_name or region.name == id_or_name then return region end
+  end
+  return nil, errors.new {
+    kind = "not_found", operation = "get", what = id_or_name, message = "there is no such region",
+  }
+end
+
+resource.guard(Region, "daytona.Region", "region")
+resource.guard(Regions, "daytona.Regions", "client.regions")
+
+---The key that this client uses, as far as the service shows it: `name`, `permissions`,
+---`expires_at`, `organization_id` (newer services), and `value`, masked.
+---@param self daytona.Client
+---@return { name: string, permissions: string[], created_at: string, expires_at?: string, last_used_at?: string, organization_id?: string, value: string }?
+---@return daytona.Error?
+function account.key(self)
+  return api.key(self)
+end
+
+-- Whose usage it is: what the client was told, else what the service says of the key.
+local function organization_of(self)
+  if self.organization_id then return self.organization_id end
+  local key = api.key(self, nil, { operation = "usage" })
+  local id = key and key.organization_id
+  if not id then
+    local access, err = api.push(self)
+    if not access then return nil, err end
+    id = access.organization_id
+  end
+  if type(id) ~= "string" then
+    return nil, errors.new {
+      kind = "unsupported", operation = "usage", message = "the service does not say whose key this is",
+    }
+  end
+  self.organization_id = id
+  return id
+end
+
+---What the account uses, and what it may: by region in `region_usage` (`total_cpu_quota`,
+---`current_cpu_usage`, ...), and for snapshots and volumes. kind "forbidden" at services
+---that tell this to people who are logged in (a JWT) only.
+---@param self daytona.Client
+---@return { region_usage: table[], total_snapshot_quota: integer, current_snapshot_usage: integer, total_volume_quota: integer, current_volume_usage: integer }?
+---@return daytona.Error?
+function account.usage(self)
+  local id, err = organization_of(self)
+  if not id then return nil, err end
+  local usage
+  usage, err = api.usage(self, { organization = id })
+  if not usage and err.status == 401 and not self.uses_jwt then
+    err.kind = "forbidden"
+    err.message = "the service tells this to who is logged in (jwt_token), not to a key: " .. err.message
+  end
+  return usage, err
+end
+
+return account
