@@ -58,6 +58,7 @@ local M = {}
 ---@field max_bytes? integer        51200
 ---@field session? string           id, for the set "session"
 ---@field store? table|string       where sessions are kept, see daytona.agent.store
+---@field secrets? table<string, string>  of the session: DAYTONA_API_KEY, GITHUB_TOKEN; no result shows them
 ---@field checkout? string          local git checkout that the set "coding" can sync with
 ---@field storage? string           local folder that the set "session" downloads into
 
@@ -147,12 +148,19 @@ function M.new(sets, opts)
   if type(sets) == "string" then sets = { sets } end
   if type(sets) ~= "table" then errors.misuse(1, "tools: a list of sets expected, got %s", type(sets)) end
   local self = setmetatable({
-    tools = {}, by_name = {}, options = opts, always = {}, boxes = {}, clients = {}, closers = {},
+    tools = {}, by_name = {}, options = opts, always = {}, boxes = {}, clients = {}, closers = {}, secrets = {},
   }, Toolset)
+  for _, secret in pairs(opts.secrets or {}) do self:keep_secret(secret) end
   for _, set in ipairs(sets) do
     if type(set) == "table" then self:add(set) else add_set(self, set) end
   end
   return self
+end
+
+---From now on no result of this toolset shows that text.
+---@param text string
+function Toolset:keep_secret(text)
+  self.secrets[text] = true
 end
 
 ---The tools as an API wants them: "openai" (Responses), "openai_chat", "anthropic",
@@ -249,7 +257,7 @@ end
 ---@private
 function Toolset:client(api_key)
   local o = self.options
-  api_key = api_key or o.api_key
+  api_key = api_key or o.secrets and o.secrets.DAYTONA_API_KEY or o.api_key
   if not api_key then
     if o.client then return o.client end
     if not o.api_url then return clients.default() end
@@ -451,7 +459,7 @@ end
 
 local function new_call(self, tool, opts, api_key)
   local secrets = { api_key or self.options.api_key }
-  for _, secret in pairs(self.options.secrets or {}) do secrets[#secrets + 1] = secret end
+  for secret in pairs(self.secrets) do secrets[#secrets + 1] = secret end
   opts.secrets = secrets
   return setmetatable({
     name = tool.name, toolset = self, api_key = api_key, on_progress = opts.on_progress, secrets = secrets,

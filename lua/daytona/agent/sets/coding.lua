@@ -388,4 +388,6 @@ function M.tools(toolset)
   return list
 end
 
+M.part = part
+
 return M
