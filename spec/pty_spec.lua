@@ -104,7 +104,21 @@ describe("a terminal", function()
     for line in pty:lines() do lines[#lines + 1] = line end
     assert.same({ { "l\195\169ast" }, 0 }, { lines, pty.exit_code })
     assert.is_nil((pty:read "l"))
-    assert.has_error(function() pty:read "n" end)
+    assert.has_error(function() pty:read "x" end)
+  end)
+
+  it("is read by all formats of a file, and waited for in all ways of a wait", function()
+    local pty = assert(sandbox:pty())
+    assert(pty:write "PS1=; stty -echo; echo rea''dy; cat; exit 4\n")
+    repeat until assert(pty:read("l", { timeout = 10 })):find "ready$"
+    assert(pty:write("12 0x10 abc\nrest\n", 10))
+    assert.same({ 12, 16, " abc", "\r\n" }, { pty:read("n", "n", 4, 2) })
+    assert.equal("timeout", select(2, pty:read("a", { timeout = 0.05 })).kind)
+    assert.equal("timeout", select(2, pty:wait(0.05)).kind)
+    assert(pty:write "\4")
+    assert.truthy(pty:read "a":find "^rest\r\n")
+    assert.equal(4, pty:wait(10))
+    assert(pty:kill(10))
   end)
 
   it("carries any bytes both ways, cut anywhere", function()
@@ -388,6 +402,16 @@ describe("a terminal whose daemon misbehaves", function()
     for chunk in pty:chunks() do text = text .. chunk end
     assert.equal("abc", text)
     assert.equal(2, pty:wait())
+  end)
+
+  it("is read to its last byte when that follows its end", function()
+    local exited = { "text", '{"type":"control","status":"exited","exitCode":2}' }
+    for _, how in ipairs { { "close", 1011, "" }, { "drop" } } do
+      local pty = assert(open { CONNECTED, { "binary", "a" }, exited, { "sleep", 0.05 }, { "binary", "b" },
+        { "sleep", 0.05 }, { "binary", "c\n" }, how })
+      assert.same({ "abc" }, { pty:read "l" })
+      assert.same({ 2, "non-zero exit" }, { pty:wait(), pty.reason or "non-zero exit" })
+    end
   end)
 
   it("that tells its end and then nothing more is not waited for", function()

@@ -204,15 +204,24 @@ function options.argument(what, kind, value)
   return value
 end
 
+---Checks the options of a wait, which may also be given as its seconds alone.
+---@param what string
+---@param spec table<string, any>
+---@param given? number|table
+---@return table
+function options.timed(what, spec, given)
+  if type(given) == "number" then given = { timeout = given } end
+  return options.check(what, spec, given)
+end
+
 local TIMEOUT = { timeout = "seconds" }
 
----The seconds of a wait, which may be given as a number or in a table.
+---The seconds of a wait that has no other options.
 ---@param what string
 ---@param given? number|{ timeout?: number }
 ---@return number?
 function options.timeout(what, given)
-  if type(given) == "number" then return options.argument(what .. ": the timeout", "seconds", given) end
-  return options.check(what, TIMEOUT, given).timeout
+  return options.timed(what, TIMEOUT, given).timeout
 end
 
 ---Whether a value is an id of the caller's choice, which becomes a name over there. The

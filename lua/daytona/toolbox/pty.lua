@@ -1,45 +1,27 @@
--- Terminals in a sandbox: an interactive shell each, over a WebSocket.
---
--- The daemon sends output as binary messages and news about the terminal as
--- text; how its shell ended is told by a message, by the reason of the close, or
--- by the close alone. A connection that was lost leaves the shell running.
+-- Terminals in a sandbox: an interactive shell each, over a WebSocket (pty_link.lua). They
+-- are made by pty_create.lua, and read by reader.lua.
 
-local core = require "daytona.base.native"
-local errors = require "daytona.base.errors"
+local api = require "daytona.toolbox.pty_calls"
 local calls = require "daytona.toolbox.calls"
-local json = require "daytona.http.json"
+local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
+local create = require "daytona.toolbox.pty_create"
+local errors = require "daytona.base.errors"
 local line_buffer = require "daytona.base.line_buffer"
+local link = require "daytona.toolbox.pty_link"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local url = require "daytona.http.url"
-local websocket = require "daytona.http.websocket"
-local names = require "daytona.http.names"
+local reader = require "daytona.toolbox.reader"
 
 local M = {}
 
-local CREATE_CONNECT, CONNECT = "/process/pty/create-connect", "/process/pty/{}/connect"
+-- Seconds until a terminal must be there; that input may take; for ending one at the end
+-- of a scope.
+local CONNECT_TIMEOUT, WRITE_TIMEOUT, CLOSE_TIMEOUT = 10, 60, 10
 
-local call = calls.caller {
-  pty    = { "POST",   "/process/pty",             "object" },
-  ptys   = { "GET",    "/process/pty",             "object" },
-  info   = { "GET",    "/process/pty/{}",          "object" },
-  kill   = { "DELETE", "/process/pty/{}" },
-  resize = { "POST",   "/process/pty/{}/resize",   safe = true },
-}
-
--- Offered with the opening: that the end may be told by a message of its own.
-local EXIT_CONTROL, ENVS = "X-Daytona-Pty-Exit-Control", "X-Daytona-Pty-Envs~"
-
--- Seconds until a terminal must be there; for what is left of the output after
--- the end of the shell was told; for ending one at the end of a scope.
-local CONNECT_TIMEOUT, DRAIN_TIMEOUT, CLOSE_TIMEOUT = 10, 3, 10
-
--- The daemon takes messages of up to 64 KiB, and sends up to 32.
-local LARGEST_INPUT, LARGEST_OUTPUT = 32768, 1024 * 1024
-
--- Variables travel in a header; more of them than this in a request.
-local LONGEST_TOKEN = 6000
+-- The daemon takes messages of up to 64 KiB.
+local LARGEST_INPUT = 32768
 
 local MOST_CELLS = 1000
 
@@ -58,13 +40,13 @@ local MOST_CELLS = 1000
 ---@field exit_code? integer    of the shell, once that is known
 ---@field reason? string        why, for an exit code that is not 0: "SIGKILL", "Ctrl+C", "signal 9", "non-zero exit"
 ---@field package socket? daytona.Socket
----@field package held daytona.LineBuffer  output that came, and was not asked for yet
+---@field package buffer daytona.LineBuffer  output that came, and was not asked for yet
 ---@field package ours boolean    this object made it, so its `close` ends it
 ---@field package reader any      the task that reads, or MAIN
 ---@field package lost? daytona.Error
-local Pty = {}
+---@field package gone? daytona.Latch  open when the connection is over
+local Pty = { __name = "daytona.Pty", line_end = "\r?\n$" }
 Pty.__index = Pty
-Pty.__name = "daytona.Pty"
 
 local MAIN = {}
 
@@ -76,17 +58,16 @@ function Pty:__tostring()
 end
 
 local function new(sandbox, id)
-  return setmetatable({ id = id, sandbox = sandbox, held = line_buffer.new(), ended = false, ours = false }, Pty)
+  return setmetatable({ id = id, sandbox = sandbox, buffer = line_buffer.new(), ended = false, ours = false }, Pty)
 end
 
 -- Takes over what the daemon says about a terminal.
-local function apply(self, raw)
-  for name, value in pairs(raw) do
+local function apply(self, said)
+  for name, value in pairs(said) do
     if name == "envs" then
       self.env = value
-    elseif name ~= "id" then
-      local field = names.snake_name(name)
-      if Pty[field] == nil then self[field] = value end
+    elseif Pty[name] == nil and name ~= "id" then
+      self[name] = value
     end
   end
   return self
@@ -97,166 +78,7 @@ local function failure(self, operation, fields)
   return errors.new(fields)
 end
 
---- Messages ------------------------------------------------------------------------
-
--- How a terminal ended, in the same words whichever way it was told.
-local function note_exit(self, code, reason)
-  if reason == "" then reason = nil end
-  reason = reason and reason:gsub("^%((.*)%)$", "%1"):gsub("^SIGINT %- ", "")
-  self.exit_code, self.reason = code, code ~= 0 and reason or nil
-end
-
--- The control message in a text, or nil: then it is output, whatever it looks like.
-local function control_in(data, is_text)
-  if not is_text or data:sub(1, 1) ~= "{" then return nil end
-  local value = json.decode(data)
-  if type(value) == "table" and value.type == "control" then return value end
-end
-
-local REFUSALS = {
-  { "has terminated", "gone", "SESSION_ENDED" },
-  { "no such file or directory", "not_found" },
-  { "permission denied", "forbidden" },
-  { " not found", "not_found", "PROCESS_NOT_FOUND" },
-}
-
--- Kind and code of what the daemon says in words alone; nil when that says nothing.
-local function meaning(text)
-  for _, row in ipairs(REFUSALS) do
-    if text:find(row[1], 1, true) then return row[2], row[3] end
-  end
-end
-
--- The error for a terminal that could not be had.
-local function refusal(self, text)
-  text = type(text) == "string" and text or "the terminal failed"
-  local kind, code = meaning(text)
-  return failure(self, "pty", { kind = kind or "server", code = code, message = text })
-end
-
-local function hang_up(self)
-  local socket = self.socket
-  self.socket = nil
-  if socket then socket:abort() end
-end
-
-local function end_of(self)
-  hang_up(self)
-  self.ended, self.active = true, false
-  return false
-end
-
-local function lose(self, err)
-  hang_up(self)
-  self.lost = err
-  return nil, err
-end
-
-local function exit_in(reason)
-  local value = reason and reason:sub(1, 1) == "{" and json.decode(reason)
-  if type(value) == "table" and type(value.exitCode) == "number" then return value end
-end
-
--- The daemon closed the connection: false when that was the end of the shell.
-local function closed(self, code, reason)
-  local exit = exit_in(reason)
-  if self.exit_code then return end_of(self) end
-  if exit then
-    note_exit(self, exit.exitCode, exit.exitReason)
-    return end_of(self)
-  elseif code == 1000 then
-    note_exit(self, 0)
-    return end_of(self)
-  end
-  local said = code == 1005 and "without a word" or string.format("%d%s", code, reason ~= "" and ": " .. reason or "")
-  if reason == "PTY session unavailable" then
-    return lose(self, failure(self, "pty", {
-      kind = "gone", code = "SESSION_ENDED", message = "the terminal has ended; its exit code is not known",
-    }))
-  end
-  return lose(self, failure(self, "pty", {
-    kind = "connection", code = code == 1008 and "slow_consumer" or "closed",
-    message = "the connection was closed (" .. said .. "); the shell may still run",
-  }))
-end
-
-local function obey(self, control)
-  if control.status == "connected" then
-    self.connected = true
-  elseif control.status == "exited" and type(control.exitCode) == "number" then
-    self.connected = true
-    note_exit(self, control.exitCode, control.exitReason)
-    -- What was printed last may come after this, and then the close.
-    self.drain_until = loop.now() + DRAIN_TIMEOUT
-  elseif control.status == "error" then
-    return lose(self, refusal(self, control.error))
-  end
-  return ""
-end
-
--- Waits for a message. Returns the output in it, "" when it was about the
--- terminal; false at its end; nil, err (the connection is lost, or `deadline`).
-local function take(self, deadline)
-  local socket = self.socket
-  local limit = self.exit_code and math.min(deadline or math.huge, self.drain_until) or deadline
-  local data, what, reason = socket:receive(limit)
-  if self.socket ~= socket then -- disconnected by another task meanwhile
-    if self.ended then return false end
-    return nil, self.lost or failure(self, "read", { kind = "canceled", message = "disconnected" })
-  elseif data then
-    local control = control_in(data, what)
-    if control then return obey(self, control) end
-    return data
-  elseif data == false then
-    return closed(self, what, reason)
-  elseif self.exit_code and not errors.is(what, "canceled") and (not deadline or loop.now() < deadline) then
-    return end_of(self) -- how it ended is known, so what broke then does not matter
-  elseif errors.is(what, "wait") then
-    return nil, what
-  end
-  return lose(self, what)
-end
-
---- Connecting ------------------------------------------------------------------------
-
-local function await_connected(self, deadline)
-  self.connected = false
-  repeat
-    local data, err = take(self, deadline)
-    if data == nil then
-      hang_up(self)
-      if errors.is(err, "wait") then
-        err = failure(self, "pty", {
-          kind = "timeout", code = "connect_timeout", message = "the terminal did not answer in time",
-        })
-      end
-      return nil, err
-    end
-    if data then self.held:push(data) end
-  until data == false or self.connected
-  return self
-end
-
--- Opens the way to the daemon that `request` describes and waits until the
--- terminal is at its end. self, or nil, err.
-local function open(self, request, timeout)
-  local sandbox = self.sandbox
-  local connection, err = sandbox:toolbox()
-  if not connection then return nil, err end
-  local deadline = timeout > 0 and loop.now() + timeout or nil
-  request.operation, request.what, request.sandbox = "pty", self.id, sandbox
-  request.timeout, request.max_message = timeout, LARGEST_OUTPUT
-  request.ping_interval = self.ping_interval
-  local socket
-  socket, err = websocket.open(connection, request)
-  if not socket then return nil, err end
-  self.socket, self.lost, self.reader = socket, nil, nil
-  return await_connected(self, deadline)
-end
-
-local function attach(self, timeout)
-  return open(self, { path = url.path(CONNECT, self.id), protocols = EXIT_CONTROL, safe = true }, timeout)
-end
+--- Connecting --------------------------------------------------------------------------
 
 local CONNECT_OPTIONS = { timeout = "seconds", ping_interval = "seconds" }
 
@@ -264,97 +86,29 @@ local CONNECT_OPTIONS = { timeout = "seconds", ping_interval = "seconds" }
 ---was printed meanwhile is not repeated; writing "\12" (Ctrl+L) makes most
 ---programs draw themselves again. Any number of connections may exist: all get
 ---the output. kind "not_found" or "gone" when it has ended.
----@param opts? { timeout?: number, ping_interval?: number }  seconds: 10; 20, 0 for no pings
+---@param opts? number|{ timeout?: number, ping_interval?: number }  seconds: 10; 20, 0 for no pings
 ---@return daytona.Pty?
 ---@return daytona.Error?
 function Pty:connect(opts)
-  opts = options.check("connect", CONNECT_OPTIONS, opts)
+  opts = options.timed("connect", CONNECT_OPTIONS, opts)
   if self.ended then
     return nil, failure(self, "pty", { kind = "gone", code = "SESSION_ENDED", message = "the terminal has ended" })
   end
   if self.socket and not self.socket:done() then return self end
-  hang_up(self)
+  link.hang_up(self)
   self.ping_interval = opts.ping_interval or self.ping_interval
-  return attach(self, opts.timeout or CONNECT_TIMEOUT)
+  return link.attach(self, opts.timeout or CONNECT_TIMEOUT)
 end
 
---- Creating ----------------------------------------------------------------------------
-
--- Sandboxes whose daemon cannot create and connect at once.
-local old = setmetatable({}, { __mode = "k" })
-
-local function new_id()
-  return "lua-" .. core.hex(core.random(8))
-end
-
--- Checks the variables. Their token, or nil when it would be too long for a
--- header; and their values, which errors must not show.
-local function pack_env(env)
-  local secrets = options.environment("pty", env)
-  if not secrets[1] then return nil, secrets end
-  local text, problem = json.encode(env)
-  if not text then errors.misuse(1, "pty: option 'env': %s", problem) end
-  return ENVS .. core.base64(text, true), secrets
-end
-
--- Why a terminal could not be made, for a daemon that does not say: is it its folder?
-local function explain(self, err, cwd)
-  local kind, code = meaning(err.message)
-  if not kind and cwd then
-    local info, problem = self.sandbox.fs:stat(cwd)
-    if errors.is(problem, "not_found") then
-      kind, err.message = "not_found", "the folder " .. cwd .. " is not there: " .. err.message
-    elseif info and not info.is_dir then
-      kind, err.message = "invalid", cwd .. " is no folder: " .. err.message
-    end
-  end
-  if kind then err.kind, err.code = kind, code end
-  return err
-end
-
--- In two steps, as daemons before create-connect want it.
-local function create_first(self, opts, secrets, timeout)
-  local raw, err = call(self.sandbox, "pty", {
-    json = {
-      id = self.id, cols = self.cols, rows = self.rows, cwd = opts.cwd, envs = opts.env, lazyStart = opts.lazy,
-    },
-    what = self.id, secrets = secrets, timeout = timeout,
-  })
-  if not raw then return nil, err.status == 500 and explain(self, err, opts.cwd) or err end
-  if opts.lazy then return self end
-  return attach(self, timeout)
-end
-
-local function create_at_once(self, opts, token, secrets, timeout)
-  return open(self, {
-    path = CREATE_CONNECT,
-    query = { { "id", self.id }, { "cols", self.cols }, { "rows", self.rows }, { "cwd", opts.cwd } },
-    protocols = token and token .. ", " .. EXIT_CONTROL or EXIT_CONTROL, secrets = secrets,
-  }, timeout)
-end
-
-local UNKNOWN = { [400] = true, [404] = true }
-
-local function create(self, opts, token, secrets, timeout)
-  local sandbox = self.sandbox
-  if opts.lazy or old[sandbox] or #(token or "") > LONGEST_TOKEN then
-    return create_first(self, opts, secrets, timeout)
-  end
-  local fine, err = create_at_once(self, opts, token, secrets, timeout)
-  if fine or not UNKNOWN[err.status] then return fine, err end
-  local unknown = err.status == 404
-  fine, err = create_first(self, opts, secrets, timeout)
-  if fine and unknown then old[sandbox] = true end
-  return fine, err
-end
+--- Opening -----------------------------------------------------------------------------
 
 -- After these the terminal may be there, although nobody has it.
 local UNCERTAIN = { timeout = true, canceled = true, connection = true }
 
 -- Ends what may have come to be. Called shielded.
 local function undo(self)
-  hang_up(self)
-  calls.undo(call, self.sandbox, "kill", CLOSE_TIMEOUT, self.id)
+  link.hang_up(self)
+  calls.undo_with(function() return api.kill(self, nil, { timeout = CLOSE_TIMEOUT }) end)
 end
 
 local OPEN = {
@@ -377,13 +131,13 @@ local OPEN = {
 function M.open(self, which)
   if type(which) == "string" then
     options.argument("pty: the id", "text", which)
-    return attach(new(self, which), CONNECT_TIMEOUT)
+    return link.attach(new(self, which), CONNECT_TIMEOUT)
   end
   local opts = options.check("pty", OPEN, which)
-  local pty = new(self, opts.id or new_id())
+  local pty = new(self, opts.id or "lua-" .. core.hex(core.random(8)))
   pty.cols, pty.rows, pty.ours, pty.ping_interval = opts.cols or 80, opts.rows or 24, true, opts.ping_interval
-  local token, secrets = pack_env(opts.env)
-  local function go() return create(pty, opts, token, secrets, opts.timeout or CONNECT_TIMEOUT) end
+  options.environment("pty", opts.env)
+  local function go() return create.make(pty, opts, opts.timeout or CONNECT_TIMEOUT) end
   local function abandon() if not opts.id then undo(pty) end end
   local fine, err = loop.guard(go, abandon)
   if fine then return fine end
@@ -397,9 +151,9 @@ end
 ---@return daytona.Pty[]?
 ---@return daytona.Error?
 function M.list(self)
-  local raw, err = call(self, "ptys")
-  if not raw then return nil, err end
-  return calls.oldest_first(raw.sessions, function(item) return apply(new(self, item.id), item) end, "created_at")
+  local answer, err = api.ptys(self)
+  if not answer then return nil, err end
+  return calls.oldest_first(answer.sessions, function(item) return apply(new(self, item.id), item) end, "created_at")
 end
 
 --- Using it --------------------------------------------------------------------------
@@ -416,36 +170,24 @@ local function not_connected(self, operation)
   })
 end
 
-local function deadline_of(timeout)
-  return timeout and timeout > 0 and loop.now() + timeout or nil
+--- As a source of toolbox/reader.lua.
+
+function Pty:subject()
+  return self.sandbox, self.id
 end
 
-local READ = { timeout = "seconds" }
-
-local function next_chunk(self, deadline)
-  self.reader = loop.current() or MAIN
-  while self.socket do
-    local data, err = take(self, deadline)
-    if not data then return nil, err end
-    if data ~= "" then return data end
-  end
-  if self.ended then return nil end
-  return nil, not_connected(self, "read")
+function Pty:fill(deadline)
+  if self.ended then return false end
+  if not self.socket then return nil, not_connected(self, "read") end
+  local data, err = link.take(self, deadline)
+  if not data then return data, err end
+  self.buffer:push(data)
+  return true
 end
 
-local function next_line(self, deadline)
-  while true do
-    local line = self.held:line()
-    if line then return line end
-    local data, err = next_chunk(self, deadline)
-    if err then return nil, err end
-    if not data then return self.held:take(math.huge) end
-    self.held:push(data)
-  end
-end
-
----The next output, as it comes: bytes, cut anywhere; with "l" the next line, without
----its end ("\r\n" of most programs), with "L" as it is. nil at the end of the shell
+---The next output, as it comes: bytes, cut anywhere; with formats what `file:read` gives:
+---"l" the next line without its end ("\r\n" of most programs), "L" as it is, "n" a number,
+---"a" all till the end, an integer that many bytes. nil at the end of the shell
 ---(then `exit_code` is known); nil and an error when the connection was lost
 ---(kind "connection": the shell may still run, and `connect` take it up again)
 ---or, with `timeout`, nothing came for so many seconds (kind "timeout").
@@ -453,32 +195,23 @@ end
 ---A program that prints while nobody reads is held back for a while; then the
 ---daemon hangs up (code "slow_consumer"). A task that is cancelled while it reads
 ---or writes loses the connection, for all who use this object. What was received is
----kept for the next call.
----@param format? "l"|"L"
----@param opts? { timeout?: number }
----@return string?
----@return daytona.Error?
----@overload fun(self: daytona.Pty, opts: { timeout?: number }): string?, daytona.Error?
-function Pty:read(format, opts)
-  if type(format) == "table" then format, opts = nil, format end
-  opts = options.check("read", READ, opts)
-  local deadline = deadline_of(opts.timeout)
-  if format == nil then
-    local held = self.held:take(math.huge)
-    if held then return held end
-    return next_chunk(self, deadline)
-  end
-  local letter = type(format) == "string" and format:match("^%*?([lL])$")
-  if not letter then errors.misuse(1, "read: the format must be 'l' or 'L', or none") end
-  local line, err = next_line(self, deadline)
-  if line and letter == "l" then line = line:gsub("\r?\n$", "") end
-  return line, err
+---kept for the next call. Several tasks may read: each gets what the others do not.
+---@param ... "l"|"L"|"n"|"a"|integer|{ timeout?: number }
+---@return string|number|nil
+---@return daytona.Error|string|number|nil ...
+---@overload fun(self: daytona.Pty, opts?: { timeout?: number }): string?, daytona.Error?
+function Pty:read(...)
+  self.reader = loop.current() or MAIN
+  local first, second = ...
+  if first ~= nil and type(first) ~= "table" then return reader.read(self, ...) end
+  return reader.chunk(self, first or second)
 end
 
-local function iterator(self, format)
+local function iterator(self, ...)
+  local given = compat.pack(...)
   return function()
-    local data, err = self:read(format)
-    if not data and err then errors.assert(nil, err) end
+    local data, err = self:read(compat.unpack(given, 1, given.n))
+    if data == nil and err then errors.raise(err) end
     return data
   end
 end
@@ -492,25 +225,22 @@ end
 
 ---The output, line by line ("l", or "L" with their ends). Raises when the connection
 ---is lost. A prompt is no line until something ends it: `chunks` shows it.
----@param format? "l"|"L"
----@return fun(): string?
+---@param format? "l"|"L"|"n"|integer
+---@return fun(): string|number|nil
 function Pty:lines(format)
   return iterator(self, format or "l")
 end
-
-local WRITE = { timeout = "seconds" }
 
 ---Types into the terminal: bytes, as they are ("\r" is the Enter key, "\3"
 ---Ctrl+C, "\4" Ctrl+D). Waits while the program does not take them, for at most
 ---`timeout` seconds. Fails with kind "gone" when the shell has ended.
 ---@param data string
----@param opts? { timeout?: number }  60; 0 for none
+---@param opts? number|{ timeout?: number }  60; 0 for none
 ---@return true?
 ---@return daytona.Error?
 function Pty:write(data, opts)
   options.argument("write: the data", "string", data)
-  opts = options.check("write", WRITE, opts)
-  local deadline = deadline_of(opts.timeout or 60)
+  local deadline = reader.deadline("write", options.timeout("write", opts) or WRITE_TIMEOUT)
   for at = 1, #data, LARGEST_INPUT do
     if not self.socket then return nil, not_connected(self, "write") end
     local sent, err = self.socket:send(data:sub(at, at + LARGEST_INPUT - 1), false, deadline)
@@ -527,7 +257,7 @@ end
 function Pty:resize(cols, rows)
   options.argument("resize: cols", OPEN.cols, cols)
   options.argument("resize: rows", OPEN.rows, rows)
-  local done, err = call(self.sandbox, "resize", { json = { cols = cols, rows = rows } }, self.id)
+  local done, err = api.resize(self, { cols = cols, rows = rows })
   if not done then return nil, err end
   self.cols, self.rows = cols, rows
   return true
@@ -538,29 +268,30 @@ end
 ---@return daytona.Pty?
 ---@return daytona.Error?
 function Pty:info()
-  local raw, err = call(self.sandbox, "info", nil, self.id)
-  if not raw then return nil, err end
-  return apply(self, raw)
+  local said, err = api.info(self)
+  if not said then return nil, err end
+  return apply(self, said)
 end
 
 -- Whether some other task reads what comes, so that it is not ours to take.
 local function read_by_another(self)
-  local reader = self.reader
-  if not reader or reader == (loop.current() or MAIN) then return false end
-  return reader == MAIN or not reader:done()
+  local other = self.reader
+  if not other or other == (loop.current() or MAIN) then return false end
+  return other == MAIN or not other:done()
 end
+
+-- Seconds after which who waits sees that the reader is no more.
+local LOOK_AFTER_READER = 0.05
 
 -- Lets the reader find the end. true, or nil, err.
 local function await_reader(self, deadline)
   local socket = self.socket
   local happened, err = loop.wait(socket.op, core.DONE, deadline)
   while happened and not self.ended and self.socket == socket and read_by_another(self) do
-    if deadline and loop.now() >= deadline then
-      return nil, failure(self, "wait", {
-        kind = "timeout", code = "wait", message = "the terminal's end was not read in time",
-      })
-    end
-    happened, err = loop.sleep(0.005)
+    local now = loop.now()
+    if deadline and now >= deadline then return reader.too_late(self) end
+    happened, err = loop.join(self.gone, math.min(deadline or math.huge, now + LOOK_AFTER_READER))
+    if not happened and errors.is(err, "timeout") then happened = true end
   end
   return happened, err
 end
@@ -571,39 +302,38 @@ local WAIT = { timeout = "seconds", on_output = "callable" }
 ---What it prints meanwhile goes to `on_output`, or to the task that reads the
 ---terminal, or nowhere. nil and an error when the connection was lost (the shell
 ---may still run) or, with `timeout`, after so many seconds.
----@param opts? { timeout?: number, on_output?: fun(chunk: string) }
+---@param opts? number|{ timeout?: number, on_output?: fun(chunk: string) }
 ---@return integer?
 ---@return string|daytona.Error|nil
 function Pty:wait(opts)
-  opts = options.check("wait", WAIT, opts)
-  local deadline, on_output = deadline_of(opts.timeout), opts.on_output
-  if on_output then
-    local held = self.held:take(math.huge)
-    if held then on_output(held) end
+  opts = options.timed("wait", WAIT, opts)
+  local deadline = opts.timeout and opts.timeout > 0 and loop.now() + opts.timeout or nil
+  local function take(_, limit)
+    local data, err = link.take(self, limit)
+    if data and data ~= "" and opts.on_output then opts.on_output(data) end
+    if data == nil then return nil, err end
+    return true
   end
+  local held = opts.on_output and self.buffer:take(math.huge)
+  if held then opts.on_output(held) end
   while self.socket do
-    local data, err
-    if read_by_another(self) then
-      data, err = await_reader(self, deadline)
-      if not data then return nil, err end
-    else
-      data, err = take(self, deadline)
-      if data == nil then return nil, err end
-      if data and data ~= "" and on_output then on_output(data) end
-    end
+    local fine, err
+    if read_by_another(self) then fine, err = await_reader(self, deadline)
+    else fine, err = reader.turn(self, take, deadline) end
+    if not fine then return nil, err end
   end
   if self.ended then return self.exit_code, self.reason end
   return nil, not_connected(self, "wait")
 end
 
 ---Kills the shell and what hangs on it. Success when it has ended already.
----@param opts? { timeout?: number }
+---@param opts? number|{ timeout?: number }
 ---@return true?
 ---@return daytona.Error?
 function Pty:kill(opts)
-  opts = options.check("kill", WRITE, opts)
+  local timeout = options.timeout("kill", opts)
   if self.ended then return true end
-  local done, err = call(self.sandbox, "kill", { timeout = opts.timeout }, self.id)
+  local done, err = api.kill(self, nil, { timeout = timeout })
   if done or errors.is(err, "not_found") then return true end
   return nil, err
 end
@@ -614,6 +344,7 @@ function Pty:disconnect()
   local socket = self.socket
   self.socket = nil
   if socket then socket:close() end
+  if self.gone then self.gone:open() end
 end
 
 ---The end of its use, and of `local pty <close> = ...`: a terminal that this
@@ -626,7 +357,7 @@ function Pty:close()
     self:disconnect()
     return true
   end
-  hang_up(self)
+  link.hang_up(self)
   self.ours = false
   return loop.shield(Pty.kill, self, { timeout = CLOSE_TIMEOUT })
 end

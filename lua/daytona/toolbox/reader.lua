@@ -26,14 +26,14 @@ local reader = {}
 
 --- Bringing more --------------------------------------------------------------------------
 
-local function fill(self)
-  return self.source:fill(self.deadline)
+local function bring(self)
+  return self.bring(self.source, self.deadline)
 end
 
 local function release(self)
   local source = self.source
   if source.filling == self then source.filling = nil end
-  self.latch:open()
+  if self.latch then self.latch:open() end
 end
 
 -- Whether another task is bringing more, which has not been ended by its host.
@@ -41,27 +41,31 @@ local function is_busy(turn)
   return turn ~= nil and not (turn.task and turn.task:done())
 end
 
----Brings more into the source's buffer, or lets the task that is doing so. Returns as
----`fill` does.
+---Calls a function that takes what comes from the source, unless another task is at it,
+---which then is waited for. Returns as `fill` does.
 ---@param self table
+---@param take fun(self: table, deadline?: number): boolean?, daytona.Error?
 ---@param deadline? number
 ---@return boolean?
 ---@return daytona.Error?
-function reader.more(self, deadline)
+function reader.turn(self, take, deadline)
   local other = self.filling
   if is_busy(other) then
+    other.latch = other.latch or loop.latch()
     local came, err = loop.join(other.latch, deadline)
     if not came then return nil, reader.explain(self, err) end
     return true
   end
-  local turn = { source = self, deadline = deadline, latch = loop.latch(), task = loop.current() }
+  local turn = { source = self, bring = take, deadline = deadline, task = loop.current() }
   self.filling = turn
-  local fine, err = loop.guard(fill, release, turn)
+  local fine, err = loop.guard(bring, release, turn)
   release(turn)
   return fine, err
 end
 
-local more = reader.more
+local function more(self, deadline)
+  return reader.turn(self, self.fill, deadline)
+end
 
 ---Says of an error what was read.
 ---@param self table
