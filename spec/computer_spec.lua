@@ -45,7 +45,9 @@ else
 
     it("is started", function()
       assert.equal("inactive", assert(computer:status()))
-      assert.equal("server", select(2, computer.screenshot:full()).kind)
+      local _, none = computer.screenshot:full()
+      assert.same({ "unavailable", false }, { none.kind, none.retryable })
+      assert.is_truthy(tostring(none):find("sandbox.computer:start()", 1, true))
       local processes = assert(computer:start())
       assert.is_true(processes.xvfb.running)
       assert.equal("number", type(processes.xvfb.pid))
@@ -92,7 +94,11 @@ else
       assert.same({ x = 90, y = 80 }, assert(mouse:drag(10, 10, 90, 80)))
       assert.is_true(mouse:scroll(1, 1, "down", { amount = 3 }))
       assert.has_error(function() mouse:click(1, 1, { button = "fourth" }) end)
-      assert.has_error(function() mouse:scroll(1, 1, "left") end)
+      assert.has_error(function() mouse:scroll(1, 1, "in") end)
+      assert.has_error(function() mouse:click(1, 1, { clicks = 11 }) end)
+      assert.has_error(function() mouse:click(1, 1, { clicks = 3, double = true }) end)
+      assert.has_error(function() mouse:click(1, 1, { modifiers = { "hyper" } }) end)
+      assert.has_error(function() mouse:down(1) end)
       assert.has_error(function() mouse:move(1.5, 1) end)
     end)
 
@@ -234,6 +240,84 @@ describe("a desktop whose daemon is old, or odd", function()
     assert.has_error(function() a11y:find { name_match = "fuzzy" } end)
   end)
 
+  -- The bodies that were sent to the mouse and the keyboard, by what comes behind
+  -- "/computeruse/", while fn runs.
+  local function sent_by(fn)
+    local loop, json = require "daytona.loop", require "daytona.http.json"
+    local start, sent = loop.start, {}
+    function loop.start(request, ...)
+      local path = request.url and request.url:match "/computeruse/(.*)$"
+      if path then sent[#sent + 1] = { path, json.decode(request.body) } end
+      return start(request, ...)
+    end
+    fn()
+    loop.start = start
+    return sent
+  end
+
+  it("of 0.223 holds buttons and keys, clicks often, with modifiers, and turns sideways", function()
+    local at = '{"x":1,"y":2}'
+    local box = peer:sandbox {
+      ["/computeruse/mouse/up"] = { { "status", 400, '{"message":"invalid button"}' } },
+      ["/computeruse/mouse/down"] = { { "status", 200, at } }, ["/computeruse/mouse/click"] = { { "status", 200, at } },
+      ["/computeruse/mouse/drag"] = { { "status", 200, at } },
+      ["/computeruse/mouse/scroll"] = { { "status", 200, '{"success":true}' } },
+      ["/computeruse/keyboard/down"] = { { "status", 200, "{}" } },
+      ["/computeruse/keyboard/up"] = { { "status", 200, "{}" } },
+    }
+    local mouse, keyboard = box.computer.mouse, box.computer.keyboard
+    local sent = sent_by(function()
+      assert.same({ x = 1, y = 2 }, assert(mouse:down()))
+      assert(mouse:down(1, 2, { button = "right" }))
+      assert(mouse:click(1, 2, { clicks = 3, modifiers = { "ctrl", "option" } }))
+      assert(mouse:click(1, 2, { clicks = 2 }))
+      assert(mouse:drag(1, 2, 3, 4, { modifiers = { "shift" } }))
+      assert(mouse:scroll(1, 2, "left", { amount = 2, modifiers = {} }))
+      assert.is_true(keyboard:down "shift")
+      assert.is_true(keyboard:up "shift")
+    end)
+    assert.same({
+      { "mouse/down", {} }, { "mouse/down", { x = 1, y = 2, button = "right" } }, { "mouse/up", { button = "none" } },
+      { "mouse/click", { x = 1, y = 2, button = "left", double = false, clicks = 3,
+                         modifiers = { "ctrl", "option" } } },
+      { "mouse/click", { x = 1, y = 2, button = "left", double = true } },
+      { "mouse/drag", { startX = 1, startY = 2, endX = 3, endY = 4, button = "left", modifiers = { "shift" } } },
+      { "mouse/scroll", { x = 1, y = 2, direction = "left", amount = 2 } },
+      { "keyboard/down", { key = "shift" } }, { "keyboard/up", { key = "shift" } },
+    }, sent)
+    local _, err = mouse:up(1, 2)
+    assert.equal("invalid", err.kind)
+  end)
+
+  it("before 0.223 says what it cannot, and clicks as it could", function()
+    local at = '{"x":1,"y":2}'
+    local box = peer:sandbox {
+      ["/computeruse/mouse/click"] = { { "status", 200, at } }, ["/computeruse/mouse/drag"] = { { "status", 200, at } },
+    }
+    local mouse, keyboard = box.computer.mouse, box.computer.keyboard
+    local sent = sent_by(function()
+      for operation, call in pairs {
+        click = function() return mouse:click(1, 2, { clicks = 3 }) end,
+        drag = function() return mouse:drag(1, 2, 3, 4, { modifiers = { "shift" } }) end,
+        scroll = function() return mouse:scroll(1, 2, "up", { modifiers = { "shift" } }) end,
+        ["mouse down"] = function() return mouse:down() end, ["mouse up"] = function() return mouse:up() end,
+        ["key down"] = function() return keyboard:down "a" end, ["key up"] = function() return keyboard:up "a" end,
+      } do
+        local fine, err = call()
+        assert.is_nil(fine)
+        assert.same({ "unsupported", operation }, { err.kind, err.operation })
+      end
+      assert(mouse:click(1, 2, { clicks = 2 }))
+      assert(mouse:click(1, 2, { clicks = 1 }))
+    end)
+    local clicks, probes = 0, 0
+    for _, one in ipairs(sent) do
+      clicks = clicks + (one[1] == "mouse/click" and 1 or 0)
+      probes = probes + (one[2].button == "none" and 1 or 0)
+    end
+    assert.same({ 2, 1 }, { clicks, probes })
+  end)
+
   it("fails in its own shapes", function()
     local _, err = computer("/screenshot", 503,
       '{"message":"Computer-use functionality is not available","details":"d","solution":"s"}').screenshot:full()
@@ -242,6 +326,9 @@ describe("a desktop whose daemon is old, or odd", function()
     assert.equal("protocol", err.kind)
     _, err = computer("/mouse/move", 400, '{"error":"display is not started"}').mouse:move(1, 1)
     assert.is_truthy(tostring(err):find "display is not started")
+    assert.equal("unavailable", err.kind)
+    _, err = computer("/start", 503, '{"error":"Failed to start computer use","details":"failed: [novnc]"}'):start()
+    assert.is_truthy(tostring(err):find("failed: [novnc]", 1, true))
     _, err = computer("/recordings/start", 400, '{"error":"ffmpeg_not_found","message":"no ffmpeg"}').recording:start()
     assert.same({ "unavailable", "RECORDING_FFMPEG_NOT_FOUND" }, { err.kind, err.code })
     _, err = computer("/screenshot", 200, '{"screenshot":"' .. native.base64("\137PNG rest") .. '"}')

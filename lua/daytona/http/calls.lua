@@ -47,6 +47,7 @@ local calls = {}
 ---@field since? string        the first version that knows it: an older one's answer is "unsupported"
 ---@field flaw? fun(value: any): string?             what the answer is instead of what it should be
 ---@field refine? fun(value: any, subject: table, values: table): any, daytona.Error?  what becomes of the answer
+---@field before? fun(subject: table, values: table): boolean?, daytona.Error?  asked before anything is sent; nil, err is the answer then
 ---@field explain? fun(err: daytona.Error, subject: table, values: table): daytona.Error  what an error means here
 ---@field args? { [1]: string, [2]: any, optional: boolean? }[]  see calls.method
 ---@field options? table<string, any>                            see calls.method
@@ -186,6 +187,10 @@ local function function_of(made, way)
     local connection, err = way.connect(subject, made.operation)
     if not connection then return nil, err end
     values = values or EMPTY
+    if row.before then
+      local fine, why = row.before(subject, values)
+      if not fine then return nil, why end
+    end
     local request = request_of(made, subject, values, more)
     if way.about then way.about(subject, request) end
     translate(request, row)

@@ -65,9 +65,11 @@ local function check_reset(values)
 end
 
 -- They count for the daemon only together, and it does not say so.
-local function check_credentials(operation, opts)
-  if (opts.username == nil) ~= (opts.password == nil) then
-    errors.misuse(1, "%s: username and password go together; a token is a password of any user", operation)
+local function check_credentials(operation)
+  return function(values)
+    if (values.username == nil) ~= (values.password == nil) then
+      errors.misuse(1, "%s: username and password go together; a token is a password of any user", operation)
+    end
   end
 end
 
@@ -208,64 +210,12 @@ local function explain_exchange(err)
   return err
 end
 
---- The calls ------------------------------------------------------------------------------
-
--- What daemons before do not have.
-local NEW = "0.200"
-
-local PUSH = {
-  username = "text", password = "text", branch = "text", remote = "text", set_upstream = "boolean",
-  timeout = "seconds",
-}
-
-local api = calls.of_daemon {
-  clone = { "POST", "/git/clone", as_is = true, what = "url", secret = { "password" }, explain = explain_exchange },
-  init = { "POST", "/git/init", as_is = true, what = "path", since = NEW, args = { PATH },
-           options = { bare = "boolean", initial_branch = "text" } },
-  status = { "GET", "/git/status", "object", what = "path", args = { PATH }, flaw = status_flaw, refine = status_of },
-  branches = { "GET", "/git/branches", "object", what = "path", args = { PATH },
-               flaw = list_of("branches", "string"), refine = branches_of },
-  log = { "GET", "/git/history", "list", what = "path", args = { PATH } },
-  add = { "POST", "/git/add", what = "path", safe = true, args = { PATH, FILES }, prepare = list_files,
-          explain = meaning(NO_FILE) },
-  commit = { "POST", "/git/commit", "object", as_is = true, what = "path",
-             args = { PATH, { "message", plain }, { "author", plain }, { "email", plain } },
-             options = { allow_empty = "boolean" }, flaw = commit_flaw, refine = hash_of,
-             explain = meaning(NOTHING_STAGED) },
-  reset = { "POST", "/git/reset", what = "path", since = NEW, args = { PATH }, prepare = check_reset,
-            options = { mode = { "soft", "mixed", "hard", "merge", "keep" }, target = "text", files = names } },
-  restore = { "POST", "/git/restore", what = "path", safe = true, since = NEW, args = { PATH, FILES },
-              prepare = list_files, options = { staged = "boolean", worktree = "boolean", source = "text" } },
-  create_branch = { "POST", "/git/branches", what = "name", args = { PATH, NAME }, explain = meaning(BRANCH_EXISTS) },
-  delete_branch = { "DELETE", "/git/branches", body = true, what = "name", safe = false, args = { PATH, NAME } },
-  checkout = { "POST", "/git/checkout", what = "branch", safe = true, args = { PATH, { "branch", plain } } },
-  push = { "POST", "/git/push", as_is = true, what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
-           args = { PATH }, options = PUSH, explain = explain_exchange },
-  pull = { "POST", "/git/pull", what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
-           explain = explain_exchange },
-  remotes = { "GET", "/git/remotes", "object", what = "path", since = NEW, args = { PATH },
-              flaw = named("remotes", "without the names of remotes"), refine = remotes_of },
-  add_remote = { "POST", "/git/remotes", what = "name", since = NEW,
-                 args = { PATH, NAME, { "url", plain } }, prepare = prepare_remote,
-                 options = { fetch = "boolean", overwrite = "boolean", timeout = "seconds" } },
-  get_config = { "GET", "/git/config", "object", what = "key", since = NEW, args = { { "key", plain } },
-                 options = SCOPED, prepare = check_scope "get_config", refine = value_of },
-  set_config = { "POST", "/git/config", what = "key", safe = true, since = NEW, secret = { "value" },
-                 args = { { "key", plain }, { "value", plain } }, options = SCOPED,
-                 prepare = check_scope "set_config" },
-  configure_user = { "POST", "/git/config/user", what = "name", safe = true, since = NEW,
-                     args = { NAME, { "email", plain } }, options = SCOPED, prepare = check_scope "configure_user" },
-  authenticate = { "POST", "/git/credentials", what = "host", safe = true, since = NEW, secret = { "password" },
-                   args = { { "username", plain }, { "password", plain } },
-                   options = { host = "text", protocol = "text" }, prepare = check_lines },
-}
-
-local method = calls.method
-
 --- Old daemons ----------------------------------------------------------------------------
 
 -- Of daemons before 0.200: they do not know the remotes' endpoint.
 local ABILITY = "git_remotes"
+
+local api -- below
 
 local function too_old(self, operation, what, why)
   return nil, errors.new {
@@ -288,6 +238,70 @@ local function is_old(self, path)
   end
   return not daemon:knows(ABILITY)
 end
+
+-- Old servers would push something else than what is named.
+local function can_push(self, values)
+  if not (values.branch or values.remote or values.set_upstream) then return true end
+  local old, err = is_old(self, values.path)
+  if old == nil then return nil, err end
+  if old then return too_old(self, "push", values.path, "to push anything but the current branch") end
+  return true
+end
+
+--- The calls ------------------------------------------------------------------------------
+
+-- What daemons before do not have.
+local NEW = "0.200"
+
+local PUSH = {
+  username = "text", password = "text", branch = "text", remote = "text", set_upstream = "boolean",
+  timeout = "seconds",
+}
+
+api = calls.of_daemon {
+  clone = { "POST", "/git/clone", as_is = true, what = "url", secret = { "password" }, explain = explain_exchange },
+  init = { "POST", "/git/init", as_is = true, what = "path", since = NEW, args = { PATH },
+           options = { bare = "boolean", initial_branch = "text" } },
+  status = { "GET", "/git/status", "object", what = "path", args = { PATH }, flaw = status_flaw, refine = status_of },
+  branches = { "GET", "/git/branches", "object", what = "path", args = { PATH },
+               flaw = list_of("branches", "string"), refine = branches_of },
+  log = { "GET", "/git/history", "list", what = "path", args = { PATH } },
+  add = { "POST", "/git/add", what = "path", safe = true, args = { PATH, FILES }, prepare = list_files,
+          explain = meaning(NO_FILE) },
+  commit = { "POST", "/git/commit", "object", as_is = true, what = "path",
+             args = { PATH, { "message", plain }, { "author", plain }, { "email", plain } },
+             options = { allow_empty = "boolean" }, flaw = commit_flaw, refine = hash_of,
+             explain = meaning(NOTHING_STAGED) },
+  reset = { "POST", "/git/reset", what = "path", since = NEW, args = { PATH }, prepare = check_reset,
+            options = { mode = { "soft", "mixed", "hard", "merge", "keep" }, target = "text", files = names } },
+  restore = { "POST", "/git/restore", what = "path", safe = true, since = NEW, args = { PATH, FILES },
+              prepare = list_files, options = { staged = "boolean", worktree = "boolean", source = "text" } },
+  create_branch = { "POST", "/git/branches", what = "name", args = { PATH, NAME }, explain = meaning(BRANCH_EXISTS) },
+  delete_branch = { "DELETE", "/git/branches", body = true, what = "name", safe = false, args = { PATH, NAME } },
+  checkout = { "POST", "/git/checkout", what = "branch", safe = true, args = { PATH, { "branch", plain } } },
+  push = { "POST", "/git/push", as_is = true, what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
+           args = { PATH }, options = PUSH, prepare = check_credentials "push", before = can_push,
+           explain = explain_exchange },
+  pull = { "POST", "/git/pull", what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
+           explain = explain_exchange },
+  remotes = { "GET", "/git/remotes", "object", what = "path", since = NEW, args = { PATH },
+              flaw = named("remotes", "without the names of remotes"), refine = remotes_of },
+  add_remote = { "POST", "/git/remotes", what = "name", since = NEW,
+                 args = { PATH, NAME, { "url", plain } }, prepare = prepare_remote,
+                 options = { fetch = "boolean", overwrite = "boolean", timeout = "seconds" } },
+  get_config = { "GET", "/git/config", "object", what = "key", since = NEW, args = { { "key", plain } },
+                 options = SCOPED, prepare = check_scope "get_config", refine = value_of },
+  set_config = { "POST", "/git/config", what = "key", safe = true, since = NEW, secret = { "value" },
+                 args = { { "key", plain }, { "value", plain } }, options = SCOPED,
+                 prepare = check_scope "set_config" },
+  configure_user = { "POST", "/git/config/user", what = "name", safe = true, since = NEW,
+                     args = { NAME, { "email", plain } }, options = SCOPED, prepare = check_scope "configure_user" },
+  authenticate = { "POST", "/git/credentials", what = "host", safe = true, since = NEW, secret = { "password" },
+                   args = { { "username", plain }, { "password", plain } },
+                   options = { host = "text", protocol = "text" }, prepare = check_lines },
+}
+
+local method = calls.method
 
 --- Making repositories ------------------------------------------------------------------
 
@@ -325,7 +339,7 @@ end
 function Git:clone(address, path, opts)
   check_clone(address, path)
   opts = options.check("clone", CLONE, opts)
-  check_credentials("clone", opts)
+  check_credentials "clone"(opts)
   local plain_address, username, password = split_credentials(address)
   path = path or folder_of(plain_address)
   if opts.depth then
@@ -536,29 +550,14 @@ end
 
 --- Remotes ------------------------------------------------------------------------------
 
-local push = method(api.push)
-
 ---Pushes a branch (the current one; `remote`: "origin") to the branch of its name.
----Nothing to push is fine.
+---Nothing to push is fine. `timeout`: seconds, 600.
 ---
 ---Fails with GIT_AUTH_FAILED (kind "auth"), GIT_PUSH_REJECTED ("conflict": pull
 ---first), GIT_REMOTE_REJECTED ("invalid": a rule over there), GIT_TRANSPORT_FAILED
 ---("unavailable").
----@param path string
----@param opts? { username?: string, password?: string, branch?: string, remote?: string, set_upstream?: boolean, timeout?: number }  timeout: seconds, 600
----@return true?
----@return daytona.Error?
-function Git:push(path, opts)
-  options.argument("push: the path", plain, path)
-  opts = options.check("push", PUSH, opts)
-  check_credentials("push", opts)
-  if opts.branch or opts.remote or opts.set_upstream then -- old servers would push something else
-    local old, err = is_old(self, path)
-    if old == nil then return nil, err end
-    if old then return too_old(self, "push", path, "to push anything but the current branch") end
-  end
-  return push(self, path, opts)
-end
+---@type fun(self: daytona.Git, path: string, opts?: { username?: string, password?: string, branch?: string, remote?: string, set_upstream?: boolean, timeout?: number }): true?, daytona.Error?
+Git.push = method(api.push)
 
 local PULL = {
   username = "text", password = "text", branch = "text", remote = "text", timeout = "seconds",
@@ -597,7 +596,7 @@ end
 function Git:pull(path, opts)
   options.argument("pull: the path", plain, path)
   opts = options.check("pull", PULL, opts)
-  check_credentials("pull", opts)
+  check_credentials "pull"(opts)
   local status, err = api.status(self, { path = path }, { operation = "pull" })
   if not status then return nil, err end
   local fine
