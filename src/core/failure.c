@@ -174,6 +174,8 @@ int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
 {
   if(t->code)
     return t->code; /* a callback knew better */
+  if(rc == CURLE_OK && t->answered)
+    return DT_OK;
   if(is_resend_failure(t, rc))
     return broken_code(t);
   return verdict_code(t, rc);
