@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <string.h>
 
-#include "core/websocket.h"
 #include "lua_binding.h"
 
 struct dt_engine *check_engine(lua_State *L, int i)
@@ -32,21 +31,18 @@ static int add_event(lua_State *L, int n, uint64_t id, unsigned what)
    raise. (Finalizers that it runs may take events, or add some.) */
 static void push_events(lua_State *L, struct dt_engine *e)
 {
-  size_t room = dt_engine_count_events(e);
-  struct dt_transfer *t;
-  struct dt_ws *ws;
+  size_t room = dt_engine_count_events(e), i;
+  uint64_t id;
   unsigned what;
-  size_t n = 0;
+  int n = 0;
 
   if(room == 0) {
     lua_pushnil(L);
     return;
   }
   lua_createtable(L, (int)room * 2, 0);
-  while(n < room * 2 && dt_engine_next_event(e, &t, &what))
-    n = (size_t)add_event(L, (int)n, dt_transfer_id(t), what);
-  while(n < room * 2 && dt_engine_next_ws_event(e, &ws, &what))
-    n = (size_t)add_event(L, (int)n, dt_ws_id(ws), what);
+  for(i = 0; i < room && dt_engine_next_event(e, &id, &what); i++)
+    n = add_event(L, n, id, what);
 }
 
 /* Raises for the codes that leave nothing to report. After DT_INTERNAL the

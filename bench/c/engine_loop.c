@@ -29,7 +29,8 @@ static double clock_of(clockid_t id)
 /* One round trip; 0 when it was answered with 200. */
 static int post(struct dt_engine *e, const struct dt_request *request)
 {
-  struct dt_transfer *t, *whose;
+  struct dt_transfer *t;
+  uint64_t whose;
   struct dt_result r;
   unsigned what = 0;
 

@@ -241,7 +241,7 @@ void dt_transfer_cancel(struct dt_transfer *t);
    came, when there are other events, or when the time was over. */
 int dt_transfer_await(struct dt_transfer *t, double seconds);
 
-/* A number that is unique in the process, for mapping events to objects. */
+/* A number that is unique in the process, also among WebSockets: whose an event is. */
 uint64_t dt_transfer_id(const struct dt_transfer *t);
 
 /* --- events ---------------------------------------------------------------- */
@@ -257,12 +257,10 @@ enum dt_event {
 /* How many transfers and WebSockets have an event to be taken. */
 size_t dt_engine_count_events(const struct dt_engine *e);
 
-/* Takes the next event: the transfer, and the set of what happened to it since
-   it was last taken. A transfer stands in the list at most once. 1, or 0 when
-   there is none. Those of WebSockets are taken with dt_engine_next_ws_event,
-   see websocket.h. */
-int dt_engine_next_event(struct dt_engine *e, struct dt_transfer **t,
-                         unsigned *what);
+/* Takes the next event: the id of a transfer or a WebSocket, and the set of what
+   happened to it since it was last taken. Each stands in the list at most once. 1,
+   or 0 when there is none. */
+int dt_engine_next_event(struct dt_engine *e, uint64_t *id, unsigned *what);
 
 /* --- streaming ------------------------------------------------------------- */
 

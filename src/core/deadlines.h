@@ -14,7 +14,6 @@
 struct dt_deadline {
   double when;
   size_t place; /* 1-based index in the heap; 0: not in it */
-  void (*expire)(struct dt_deadline *d); /* what its owner does then */
 };
 
 /* All zero is an empty heap. */

@@ -1,8 +1,8 @@
 /*
  * engine.c - the engine's life, waiting and stepping, and its events.
  *
- * Knows nothing of what a request holds or where an answer goes; that is the
- * business of the files below it (see engine.h).
+ * Knows nothing of what flows through it; that is the business of the files that
+ * it drives by the functions of flow.h.
  */
 #define _GNU_SOURCE
 #include "engine.h"
@@ -14,141 +14,18 @@
 #include <unistd.h>
 
 #define ROUNDS      16 /* of a step, before the host gets its turn again */
-#define STARTS      8  /* transfers given to libcurl a round */
-#define SPIN_STEPS  32 /* due steps without effect before they are held back */
-#define SPIN_DELAY  0.001
-
-/* --- what libcurl asks for -------------------------------------------------- */
-
-/* What was reported of the descriptor is no longer of interest. */
-static void forget_ready(struct dt_engine *e, int fd)
-{
-  int i;
-
-  for(i = e->batch_at; i < e->batch_size; i++) {
-    if(e->batch[i].fd == fd)
-      e->batch[i].fd = -1;
-  }
-}
-
-void dt_engine_unwatch(struct dt_engine *e, int fd)
-{
-  forget_ready(e, fd);
-  (void)dt_pollset_set(e->pollset, fd, 0);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *engine,
-                     void *unused)
-{
-  struct dt_engine *e = engine;
-  unsigned interest = 0;
-
-  (void)easy;
-  (void)unused;
-  e->activity++;
-  if(what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-    interest |= DT_POLL_IN;
-  if(what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-    interest |= DT_POLL_OUT;
-  if(!interest)
-    forget_ready(e, fd);
-  if(dt_pollset_set(e->pollset, fd, interest)) {
-    e->nomem |= errno == ENOMEM || errno == ENOSPC;
-    e->broken = 1; /* libcurl gives the multi handle up, and may not say so */
-    return -1;
-  }
-  return 0;
-}
-
-static int on_timer(CURLM *multi, long ms, void *engine)
-{
-  struct dt_engine *e = engine;
-
-  (void)multi;
-  if(ms > 0)
-    e->curl_due = dt_now() + (double)ms * 1e-3;
-  else
-    e->curl_due = ms ? -1 : e->now; /* within this step */
-  return 0;
-}
-
-/* --- the multi handle ------------------------------------------------------- */
-
-/* Enough to keep the connections of two busy origins. */
-static long connections_kept(const struct dt_engine *e)
-{
-  return e->max_connections < 50000 ? (long)e->max_connections * 2 : 100000;
-}
-
-static int multi_open(struct dt_engine *e)
-{
-  e->multi = curl_multi_init();
-  e->curl_due = -1;
-  if(!e->multi)
-    return DT_NOMEM;
-  curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-  curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e);
-  curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-  curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e);
-  curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, connections_kept(e));
-  return DT_OK;
-}
-
-static void free_handles(struct dt_link *list, CURLM *multi)
-{
-  while(!dt_link_alone(list)) {
-    struct dt_handle *h = DT_OF(list->next, struct dt_handle, link);
-
-    if(multi)
-      curl_multi_remove_handle(multi, h->easy);
-    dt_handle_free(h);
-  }
-}
-
-/* Ends what libcurl has and closes the multi handle. The poll set must still
-   be there, as sockets are taken out of it now. */
-static void multi_close(struct dt_engine *e, int code, const char *message)
-{
-  while(!dt_link_alone(&e->running))
-    dt_transfer_end(DT_OF(e->running.next, struct dt_transfer, place), code,
-                    message);
-  dt_ws_end_all(e, code, message);
-  if(!e->multi)
-    return;
-  free_handles(&e->zombies, e->multi);
-  curl_multi_cleanup(e->multi);
-  e->multi = NULL;
-  e->curl_due = -1;
-}
-
-/* After a failure of the multi handle no transfer in it is to be trusted. */
-static int multi_rebuild(struct dt_engine *e)
-{
-  int code = e->nomem ? DT_NOMEM : DT_INTERNAL;
-
-  multi_close(e, code, e->nomem
-                         ? "out of memory"
-                         : "the transfers of this process had to be given up");
-  e->broken = e->nomem = 0;
-  if(multi_open(e))
-    code = DT_NOMEM;
-  return code;
-}
+#define STARTS      8  /* of those that waited for a slot, a round */
 
 /* --- life -------------------------------------------------------------------- */
 
 static void lists_init(struct dt_engine *e)
 {
-  dt_link_init(&e->transfers);
-  dt_link_init(&e->running);
-  dt_link_init(&e->ready);
-  dt_link_init(&e->resuming);
+  dt_link_init(&e->flows);
+  dt_link_init(&e->work);
   dt_link_init(&e->events);
+  dt_link_init(&e->ready);
   dt_link_init(&e->pool);
   dt_link_init(&e->zombies);
-  dt_link_init(&e->sockets);
-  dt_link_init(&e->socket_work);
-  dt_link_init(&e->socket_events);
 }
 
 static int open_parts(struct dt_engine *e)
@@ -159,7 +36,7 @@ static int open_parts(struct dt_engine *e)
   if(dt_pollset_new(&e->pollset))
     return errno == ENOMEM ? DT_NOMEM : DT_INTERNAL;
   code = dt_profile_new(&e->profile, &none);
-  return code ? code : multi_open(e);
+  return code ? code : dt_multi_open(e);
 }
 
 int dt_engine_new(struct dt_engine **out, const struct dt_engine_options *opts)
@@ -192,16 +69,30 @@ int dt_engine_is_ours(const struct dt_engine *e)
   return e->generation == dt_generation();
 }
 
-/* The transfers outlive the engine. */
-static void let_go_of_transfers(struct dt_engine *e)
+static struct dt_flow *first_flow(struct dt_engine *e)
 {
-  while(!dt_link_alone(&e->transfers)) {
-    struct dt_transfer *t = DT_OF(e->transfers.next, struct dt_transfer, all);
+  return dt_link_alone(&e->flows) ? NULL
+                                  : DT_OF(e->flows.next, struct dt_flow, all);
+}
 
-    dt_transfer_end(t, DT_CANCELED, "the engine was closed");
-    dt_link_remove(&t->all);
-    dt_link_remove(&t->event);
-    t->engine = NULL;
+/* They outlive the engine. */
+static void let_go_of_flows(struct dt_engine *e)
+{
+  struct dt_flow *f;
+
+  for(f = first_flow(e); f; f = first_flow(e)) {
+    f->type->end(f, DT_CANCELED, "the engine was closed");
+    dt_flow_leave(f);
+  }
+}
+
+static void forget_flows(struct dt_engine *e)
+{
+  struct dt_flow *f;
+
+  for(f = first_flow(e); f; f = first_flow(e)) {
+    f->type->forget(f);
+    dt_flow_leave(f);
   }
 }
 
@@ -213,13 +104,7 @@ void dt_engine_abandon(struct dt_engine *e)
     return;
   dt_pollset_free(e->pollset);
   e->pollset = NULL;
-  while(!dt_link_alone(&e->transfers)) {
-    struct dt_transfer *t = DT_OF(e->transfers.next, struct dt_transfer, all);
-
-    dt_transfer_forget(t);
-    t->engine = NULL;
-  }
-  dt_ws_leave(e, 1);
+  forget_flows(e);
 }
 
 /* Engines of a parent process that were freed here: what libcurl keeps hangs on
@@ -234,18 +119,17 @@ void dt_engine_free(struct dt_engine *e)
     return;
   if(dt_engine_is_ours(e)) {
     dt_sigpipe_block(&pipe, e->pipes);
-    let_go_of_transfers(e);
-    dt_ws_leave(e, 0);
-    multi_close(e, DT_CANCELED, NULL);
-    free_handles(&e->pool, NULL);
+    let_go_of_flows(e);
+    dt_multi_close(e, DT_CANCELED, NULL);
+    dt_handles_free(&e->pool, NULL);
     dt_sigpipe_restore(&pipe);
     dt_pollset_free(e->pollset);
   } else
     dt_engine_abandon(e);
   dt_origins_free(e);
-  dt_transfers_free(e);
+  dt_orders_free(e);
   dt_deadlines_free(&e->deadlines);
-  free(e->socket_at);
+  free(e->watchers);
   if(dt_engine_is_ours(e)) {
     dt_profile_free(e->profile);
     free(e);
@@ -260,18 +144,17 @@ void dt_engine_free(struct dt_engine *e)
 /* Something other than a ready socket waits for a step. */
 static int is_due(const struct dt_engine *e)
 {
-  return e->batch_at < e->batch_size || !dt_link_alone(&e->resuming) ||
-         !dt_link_alone(&e->ready) || !dt_link_alone(&e->socket_work) ||
-         e->broken ||
+  return e->batch_at < e->batch_size || !dt_link_alone(&e->work) ||
+         !dt_link_alone(&e->ready) || e->broken ||
          (e->curl_due >= 0 && e->curl_due <= e->now);
 }
 
 int dt_engine_has_events(const struct dt_engine *e)
 {
-  return !dt_link_alone(&e->events) || !dt_link_alone(&e->socket_events);
+  return !dt_link_alone(&e->events);
 }
 
-static double earlier(double a, double b)
+double dt_earlier(double a, double b)
 {
   if(a <= 0)
     return b;
@@ -283,7 +166,7 @@ static double next_moment(const struct dt_engine *e)
 {
   struct dt_deadline *first = dt_deadlines_first(&e->deadlines);
 
-  return earlier(earlier(e->curl_due, e->alarm), first ? first->when : 0);
+  return dt_earlier(dt_earlier(e->curl_due, e->alarm), first ? first->when : 0);
 }
 
 /* Seconds from e->now until a step is needed; negative: never. */
@@ -345,19 +228,17 @@ void dt_engine_get_stats(const struct dt_engine *e, struct dt_engine_stats *out)
   *out = e->stats;
 }
 
-/* --- stepping ------------------------------------------------------------------ */
-
-static void socket_action(struct dt_engine *e, curl_socket_t fd, int mask)
+void dt_engine_forget_ready(struct dt_engine *e, int fd)
 {
-  int running;
-  CURLMcode rc = curl_multi_socket_action(e->multi, fd, mask, &running);
+  int i;
 
-  if(rc && rc != CURLM_BAD_SOCKET) {
-    e->nomem |= rc == CURLM_OUT_OF_MEMORY;
-    e->broken = 1;
+  for(i = e->batch_at; i < e->batch_size; i++) {
+    if(e->batch[i].fd == fd)
+      e->batch[i].fd = -1;
   }
-  e->now = dt_now();
 }
+
+/* --- stepping ------------------------------------------------------------------ */
 
 static int is_over(const struct dt_engine *e)
 {
@@ -371,111 +252,72 @@ int dt_engine_is_spent(struct dt_engine *e)
   return is_over(e);
 }
 
-static int is_8_20(struct dt_engine *e)
+/* Whose descriptor it is; NULL: libcurl's. */
+static struct dt_flow *watcher(const struct dt_engine *e, int fd)
 {
-  if(!e->libcurl)
-    e->libcurl = curl_version_info(CURLVERSION_NOW)->version_num;
-  return e->libcurl >= 0x081400 && e->libcurl < 0x081500;
-}
-
-/* libcurl 8.20.0 watches the descriptor that its resolver wakes it up by, and
-   leaves emptying it to curl_multi_poll. Emptied before the sockets are looked
-   at, what wakes it meanwhile is not lost. */
-static void empty_wakeup(struct dt_engine *e)
-{
-  if(e->batch_at < e->batch_size && is_8_20(e))
-    (void)curl_multi_poll(e->multi, NULL, 0, 0, NULL);
+  return fd >= 0 && fd < e->watchers_room ? e->watchers[fd] : NULL;
 }
 
 /* What is left when the budget is spent is the first thing of the next step,
    so no socket is passed over for ever. */
 static void run_sockets(struct dt_engine *e)
 {
-  empty_wakeup(e);
+  dt_multi_before_sockets(e);
   while(e->batch_at < e->batch_size && !e->broken && !is_over(e)) {
     struct dt_ready r = e->batch[e->batch_at++];
-    struct dt_ws *ws = dt_ws_at(e, r.fd);
+    struct dt_flow *f = watcher(e, r.fd);
 
-    if(ws) {
-      dt_ws_ready(ws);
+    if(f) {
+      f->type->ready(f);
       e->now = dt_now();
     } else if(r.fd >= 0)
-      socket_action(e, r.fd,
-                    (r.what & DT_POLL_IN ? CURL_CSELECT_IN : 0) |
-                      (r.what & DT_POLL_OUT ? CURL_CSELECT_OUT : 0) |
-                      (r.what & DT_POLL_ERROR ? CURL_CSELECT_ERR : 0));
+      dt_multi_socket(e, r.fd, r.what);
   }
 }
 
-static void run_timer(struct dt_engine *e)
+/* Moves the links of one list to an empty one. */
+static void move_links(struct dt_link *from, struct dt_link *to)
 {
-  if(e->broken || e->curl_due < 0 || e->curl_due > e->now)
-    return;
-  e->curl_due = -1;
-  socket_action(e, CURL_SOCKET_TIMEOUT, 0);
+  dt_link_init(to);
+  while(!dt_link_alone(from)) {
+    struct dt_link *l = from->next;
+
+    dt_link_remove(l);
+    dt_link_append(to, l);
+  }
 }
 
-/* Hands out what libcurl held back meanwhile. Where that fails, older versions
-   say so here and nowhere else, newer ones only when the peer says more. */
-static void unpause(struct dt_transfer *t)
+/* Gives those their turn that wanted one; who wants another waits for the next
+   round. One gets it however small the budget is. */
+static void run_work(struct dt_engine *e)
 {
-  CURLcode rc = curl_easy_pause(t->handle->easy,
-                                (t->recv_paused ? CURLPAUSE_RECV : 0) |
-                                  (t->send_paused ? CURLPAUSE_SEND : 0));
+  struct dt_link turn;
+  int n = 0;
 
-  t->engine->now = dt_now();
-  if(rc || t->code)
-    dt_transfer_complete(t, rc ? rc : CURLE_WRITE_ERROR);
-}
+  move_links(&e->work, &turn);
+  while(!dt_link_alone(&turn)) {
+    struct dt_flow *f = DT_OF(turn.next, struct dt_flow, work);
 
-static void run_resumes(struct dt_engine *e)
-{
-  while(!dt_link_alone(&e->resuming) && !is_over(e)) {
-    struct dt_transfer *t =
-      DT_OF(e->resuming.next, struct dt_transfer, resume);
-
-    dt_link_remove(&t->resume);
-    if(t->state != DT_RUNNING)
+    dt_link_remove(&f->work);
+    if(e->broken || (n++ && dt_engine_is_spent(e))) {
+      dt_flow_work(f);
       continue;
+    }
     e->activity++;
-    t->last_activity = e->now;
-    unpause(t);
-  }
-}
-
-/* A handle without a transfer is one whose name lookup was cancelled. */
-static void run_finished(struct dt_engine *e)
-{
-  int left;
-  CURLMsg *m;
-
-  if(e->broken)
-    return;
-  for(m = curl_multi_info_read(e->multi, &left); m;
-      m = curl_multi_info_read(e->multi, &left)) {
-    CURLcode rc = m->data.result;
-    char *private = NULL;
-    struct dt_handle *h;
-
-    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private);
-    h = (struct dt_handle *)(void *)private;
-    e->activity++;
-    if(h->ws)
-      dt_ws_connected(h->ws, rc);
-    else if(h->transfer)
-      dt_transfer_complete(h->transfer, rc);
-    else
-      dt_handle_release(h, 1);
+    f->type->ready(f);
+    e->now = dt_now();
   }
 }
 
 static void run_deadlines(struct dt_engine *e)
 {
   struct dt_deadline *first = dt_deadlines_first(&e->deadlines);
+  struct dt_flow *f;
 
   while(first && first->when <= e->now) {
     e->activity++;
-    first->expire(first);
+    f = DT_OF(first, struct dt_flow, due);
+    f->type->expire(f);
     first = dt_deadlines_first(&e->deadlines);
   }
 }
@@ -486,27 +328,13 @@ static void run_starts(struct dt_engine *e)
   int n;
 
   for(n = 0; n < STARTS && !e->broken; n++) {
-    struct dt_transfer *t = dt_origin_next(e);
+    struct dt_flow *f = dt_origin_next(e);
 
-    if(!t)
+    if(!f)
       break;
     e->activity++;
-    dt_transfer_begin(t);
+    f->type->ready(f);
   }
-}
-
-/* libcurl 8.20.0 stays "due" for ever once its resolver was used, until
-   curl_multi_poll is called; whatever else might make it spin is held back. */
-static void guard_against_spinning(struct dt_engine *e, uint64_t before)
-{
-  if(e->activity != before || !is_due(e)) {
-    e->idle_steps = 0;
-    return;
-  }
-  if(e->idle_steps++ > SPIN_STEPS || is_8_20(e))
-    (void)curl_multi_poll(e->multi, NULL, 0, 0, NULL);
-  if(e->idle_steps > SPIN_STEPS && e->curl_due >= 0 && e->curl_due <= e->now)
-    e->curl_due = e->now + SPIN_DELAY;
 }
 
 static void run_rounds(struct dt_engine *e)
@@ -516,14 +344,13 @@ static void run_rounds(struct dt_engine *e)
   for(i = 0; i < ROUNDS && !e->broken; i++) {
     if(e->turn) {
       run_sockets(e);
-      run_resumes(e);
+      run_work(e);
     } else {
-      run_resumes(e);
+      run_work(e);
       run_sockets(e);
     }
-    dt_ws_run(e);
-    run_timer(e);
-    run_finished(e);
+    dt_multi_timer(e);
+    dt_multi_finished(e);
     run_deadlines(e);
     run_starts(e);
     if(!is_due(e) || is_over(e))
@@ -543,14 +370,14 @@ static int work(struct dt_engine *e, double limit)
   e->turn = !e->turn;
   dt_sigpipe_block(&pipe, e->pipes);
   if(!e->multi)
-    code = multi_open(e);
+    code = dt_multi_open(e);
   if(!code)
     run_rounds(e);
   e->limit = 0;
   if(e->broken)
-    code = multi_rebuild(e);
+    code = dt_multi_rebuild(e);
   if(!code)
-    guard_against_spinning(e, before);
+    dt_multi_guard(e, before, is_due(e));
   dt_sigpipe_restore(&pipe);
   return code;
 }
@@ -653,59 +480,31 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted)
   return code;
 }
 
-uint64_t dt_engine_new_id(void)
-{
-  static uint64_t last;
-
-  return __sync_add_and_fetch(&last, 1);
-}
-
 /* --- events ---------------------------------------------------------------------- */
 
-void dt_engine_post(struct dt_engine *e, struct dt_transfer *t, unsigned what)
-{
-  t->events |= what;
-  dt_link_ensure(&e->events, &t->event);
-}
-
-void dt_engine_resume(struct dt_engine *e, struct dt_transfer *t)
-{
-  dt_link_ensure(&e->resuming, &t->resume);
-  update_kick(e);
-}
-
-void dt_engine_touch(struct dt_transfer *t)
-{
-  t->engine->activity++;
-  t->last_activity = t->engine->now;
-}
-
-static size_t list_length(const struct dt_link *list)
+size_t dt_engine_count_events(const struct dt_engine *e)
 {
   const struct dt_link *l;
   size_t n = 0;
 
-  for(l = list->next; l != list; l = l->next)
+  for(l = e->events.next; l != &e->events; l = l->next)
     n++;
   return n;
 }
 
-size_t dt_engine_count_events(const struct dt_engine *e)
+int dt_engine_next_event(struct dt_engine *e, uint64_t *id, unsigned *what)
 {
-  return list_length(&e->events) + list_length(&e->socket_events);
-}
+  struct dt_flow *f;
 
-int dt_engine_next_event(struct dt_engine *e, struct dt_transfer **t,
-                         unsigned *what)
-{
-  *t = NULL;
+  *id = 0;
   *what = 0;
   if(dt_link_alone(&e->events) || !dt_engine_is_ours(e))
     return 0;
-  *t = DT_OF(e->events.next, struct dt_transfer, event);
-  *what = (*t)->events;
-  (*t)->events = 0;
-  dt_link_remove(&(*t)->event);
+  f = DT_OF(e->events.next, struct dt_flow, event);
+  *id = f->id;
+  *what = f->events;
+  f->events = 0;
+  dt_link_remove(&f->event);
   update_kick(e);
   return 1;
 }

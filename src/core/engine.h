@@ -2,14 +2,21 @@
  * engine.h - the engine's insides, shared by its own files only.
  *
  * engine.c    the engine's life, waiting, stepping, events
+ * multi.c     libcurl's multi handle, and what it asks for
+ * flow.c      what the engine knows of all that it drives (flow.h)
  * handle.c    pooled easy handles and the options they always carry
+ *
+ * and, as flows, HTTP requests:
+ *
  * origin.c    the queue of each origin
  * transfer.c  the life of a transfer
- * request.c   turns a dt_request into options of an easy handle
+ * order.c     checks a request and copies it into a transfer
+ * request.c   turns the copy into options of an easy handle
  * source.c    where a request's body comes from
  * sink.c      where an answer goes
  * failure.c   names of codes; what libcurl's codes mean
- * websocket.c WebSockets: the part of them that is moved by the engine
+ *
+ * (WebSockets, the other flows, have a header of their own, ws.h.)
  *
  * A transfer is queued in its origin until a slot is free, then libcurl has it
  * (running), then it is done. Callbacks of libcurl find the handle, and by it
@@ -21,6 +28,7 @@
 #include "chunk_queue.h"
 #include "core.h"
 #include "deadlines.h"
+#include "flow.h"
 #include "list.h"
 #include "pollset.h"
 #include "profile.h"
@@ -40,6 +48,8 @@
 #define DT_ORIGINS     64 /* buckets of the table of origins */
 #define DT_QUEUE_HIGH  (1024 * 1024) /* a chunk queue is full */
 #define DT_QUEUE_LOW   (256 * 1024)  /* and has room again */
+#define DT_FIELDS_MAX  (64 * 1024)  /* larger bodies are read piecemeal, which
+                                       shows that they are moving */
 #define DT_HEADERS_MAX (256 * 1024)
 #define DT_HEADERS_TOO_LONG "the answer's headers are too long"
 #define DT_ERROR_BODY  (64 * 1024) /* kept of a body that no sink wants */
@@ -65,8 +75,7 @@ struct dt_handle {
   struct dt_link link; /* in engine.pool or engine.zombies */
   struct dt_engine *engine;
   CURL *easy;
-  struct dt_transfer *transfer;
-  struct dt_ws *ws;           /* instead of a transfer */
+  struct dt_flow *flow;       /* whose it is; NULL: nobody's any more */
   struct dt_profile *profile; /* whose options are set; NULL: none */
   CURLU *parsed;              /* what CURLOPT_CURLU points at */
   char *url;                  /* the text of the URL that is set, or NULL */
@@ -100,18 +109,14 @@ struct dt_engine {
   unsigned idle_steps; /* steps in a row that were due and did nothing */
   uint64_t activity;   /* grows whenever something happens */
   struct dt_deadlines deadlines;
-  struct dt_link transfers; /* all that have not been freed */
-  struct dt_link running;   /* those that libcurl has */
+  struct dt_link flows;     /* all that have not been freed */
+  struct dt_link work;      /* those that want a turn */
+  struct dt_link events;    /* those with something to report */
+  struct dt_flow **watchers; /* by descriptor, where it is the flow's to watch */
+  int watchers_room;
   struct dt_link ready;     /* origins that can start a transfer */
-  struct dt_link resuming;  /* transfers to take out of their pause */
-  struct dt_link events;    /* transfers with something to report */
   struct dt_link pool;      /* handles free for use */
   struct dt_link zombies;   /* handles of cancelled name lookups */
-  struct dt_link sockets;       /* WebSockets that have not been freed */
-  struct dt_link socket_work;   /* those that have something to do */
-  struct dt_link socket_events; /* those with something to report */
-  struct dt_ws **socket_at;     /* by descriptor */
-  int sockets_room;
   unsigned pooled;
   struct dt_transfer *spare; /* up to DT_POOLED of them, with what a request
                                 like theirs need not make again */
@@ -171,25 +176,15 @@ struct dt_order {
 };
 
 struct dt_transfer {
-  struct dt_engine *engine; /* NULL once the engine is gone */
-  size_t size;              /* with what is packed behind it */
+  struct dt_flow flow;
+  size_t size;          /* with what is packed behind it */
   struct dt_transfer *next_spare;
-  uint64_t id;
   enum dt_state state;
-  struct dt_link all;    /* engine.transfers */
-  struct dt_link place;  /* the origin's queue, or engine.running */
-  struct dt_link resume; /* engine.resuming */
-  struct dt_link event;  /* engine.events */
+  struct dt_link place; /* the origin's queue */
   struct dt_origin *origin;
-  struct dt_handle *handle; /* while running */
   struct dt_profile *profile;
   struct dt_order order;
   curl_mime *mime;
-  unsigned events; /* what to report */
-
-  double started, ended;
-  double last_activity;
-  struct dt_deadline due;
 
   /* the body queue */
   struct dt_chunk_queue out;
@@ -237,31 +232,57 @@ unsigned dt_generation(void);
 
 /* --- engine.c --- */
 
-/* Adds to what will be reported of the transfer. */
-void dt_engine_post(struct dt_engine *e, struct dt_transfer *t, unsigned what);
-
 /* To be called at the end of everything that changes what the engine has to do:
    brings kick and alarm of a watched engine up to date. */
 void dt_engine_sync(struct dt_engine *e);
 
-/* Notes that the transfer's pause is over; the next step tells libcurl. */
-void dt_engine_resume(struct dt_engine *e, struct dt_transfer *t);
+/* What was reported of the descriptor is no longer of interest. */
+void dt_engine_forget_ready(struct dt_engine *e, int fd);
 
-/* Something happened to the transfer: it is not idle. */
-void dt_engine_touch(struct dt_transfer *t);
-
-/* Stops watching a descriptor that is not libcurl's to watch. */
-void dt_engine_unwatch(struct dt_engine *e, int fd);
-
-/* There is something to be taken with dt_engine_next_event or
-   dt_engine_next_ws_event. */
+/* There is something to be taken with dt_engine_next_event. */
 int dt_engine_has_events(const struct dt_engine *e);
-
-/* A number that is unique in the process. */
-uint64_t dt_engine_new_id(void);
 
 /* The budget of the step that runs now is spent. */
 int dt_engine_is_spent(struct dt_engine *e);
+
+/* The nearer of two moments, of which 0 is none. */
+double dt_earlier(double a, double b);
+
+/* --- multi.c --- */
+
+/* Makes the multi handle. DT_OK or DT_NOMEM. */
+int dt_multi_open(struct dt_engine *e);
+
+/* Ends all flows that libcurl has a hand in, with that code and message, and closes
+   the multi handle, if there is one. The poll set must still be there, as sockets
+   are taken out of it now. */
+void dt_multi_close(struct dt_engine *e, int code, const char *message);
+
+/* After a failure of the multi handle (engine.broken) nothing in it is to be
+   trusted: a new one. DT_NOMEM or DT_INTERNAL, which is what the flows ended with. */
+int dt_multi_rebuild(struct dt_engine *e);
+
+/* Tells libcurl that its socket is ready: a set of DT_POLL_*. */
+void dt_multi_socket(struct dt_engine *e, int fd, unsigned what);
+
+/* To be called before a round of dt_multi_socket. */
+void dt_multi_before_sockets(struct dt_engine *e);
+
+/* Tells libcurl that its timer has run out, if it has. */
+void dt_multi_timer(struct dt_engine *e);
+
+/* Completes the flows whose handles libcurl is done with. */
+void dt_multi_finished(struct dt_engine *e);
+
+/* Gives a handle to libcurl. DT_OK or DT_NOMEM. */
+int dt_multi_add(struct dt_engine *e, struct dt_handle *h);
+
+/* libcurl was due and nothing happened: what makes it spin is held back. `before`
+   is engine.activity from before the step, `due` what is due after it. */
+void dt_multi_guard(struct dt_engine *e, uint64_t before, int due);
+
+/* Frees the handles of a list, taking them out of `multi` unless that is NULL. */
+void dt_handles_free(struct dt_link *list, CURLM *multi);
 
 /* --- handle.c --- */
 
@@ -292,9 +313,9 @@ int dt_origin_parse(const char *url, struct dt_span *out);
 struct dt_origin *dt_origin_get(struct dt_engine *e, const struct dt_span *s);
 void dt_origin_enqueue(struct dt_engine *e, struct dt_transfer *t);
 
-/* Takes the next transfer that may start, fairly among origins, and counts it
-   as running; NULL when there is none. */
-struct dt_transfer *dt_origin_next(struct dt_engine *e);
+/* The next flow that may start, fairly among origins, which counts as running now;
+   NULL when there is none. */
+struct dt_flow *dt_origin_next(struct dt_engine *e);
 
 /* The transfer leaves its origin: it was queued, or it ran. */
 void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t);
@@ -302,30 +323,44 @@ void dt_origins_free(struct dt_engine *e);
 
 /* --- transfer.c --- */
 
-/* Gives a transfer that has got its slot to libcurl, or ends it. */
-void dt_transfer_begin(struct dt_transfer *t);
-
-/* Frees the spare transfers. */
-void dt_transfers_free(struct dt_engine *e);
-
-/* In a forked child: drops the transfer's ties to the parent's engine without
-   touching libcurl. */
-void dt_transfer_forget(struct dt_transfer *t);
+extern const struct dt_flow_type dt_transfer_type;
 
 /* Ends the transfer: facts are copied, the handle is given back, DONE is
-   posted. `message` may be NULL. */
+   posted. `message` may be NULL. Nothing when it is done. */
 void dt_transfer_end(struct dt_transfer *t, int code, const char *message);
 
-/* Ends the transfer with what libcurl said. */
-void dt_transfer_complete(struct dt_transfer *t, CURLcode rc);
+/* Frees the transfer's memory. It must be in no list. */
+void dt_transfer_delete(struct dt_transfer *t);
 
-/* --- request.c --- */
+/* The transfer whose handle it is, or NULL: the handle is nobody's by now, or some
+   other flow's. */
+static inline struct dt_transfer *dt_transfer_of(const struct dt_handle *h)
+{
+  return h->flow && h->flow->type == &dt_transfer_type
+           ? DT_OF(h->flow, struct dt_transfer, flow)
+           : NULL;
+}
+
+/* --- order.c --- */
 
 /* Checks the request and copies it into a new transfer that belongs nowhere
-   yet; freed by free() after the profile's reference was dropped. */
-int dt_request_copy(struct dt_engine *e, const struct dt_request *r,
-                    struct dt_profile *profile, struct dt_transfer **out,
-                    const char **what);
+   yet and is freed by dt_transfer_delete. DT_OK, DT_NOMEM or DT_BAD_ARGUMENT,
+   with *what the culprit. */
+int dt_order_new(struct dt_engine *e, const struct dt_request *r,
+                 struct dt_profile *profile, struct dt_transfer **out,
+                 const char **what);
+
+/* Keeps the memory of a transfer that is over for the next one, or frees it. The
+   engine may be NULL. */
+void dt_order_recycle(struct dt_engine *e, struct dt_transfer *t);
+
+/* Frees what was kept. */
+void dt_orders_free(struct dt_engine *e);
+
+/* How many sources the body has. */
+size_t dt_order_sources(const struct dt_order *o);
+
+/* --- request.c --- */
 
 /* Sets the transfer's handle up for its request. DT_OK, DT_NOMEM,
    DT_BAD_ARGUMENT or DT_INTERNAL. */
@@ -353,27 +388,6 @@ void dt_failure_message(const struct dt_transfer *t, int code, CURLcode rc,
 
 /* The same for a handle that only connects. */
 int dt_connect_failure(CURL *easy, CURLcode rc);
-
-/* --- websocket.c --- */
-
-/* Whose descriptor it is; NULL: libcurl's. */
-struct dt_ws *dt_ws_at(const struct dt_engine *e, int fd);
-
-/* Its descriptor is ready. */
-void dt_ws_ready(struct dt_ws *ws);
-
-/* libcurl has connected, or failed to. */
-void dt_ws_connected(struct dt_ws *ws, CURLcode rc);
-
-/* Does what engine.socket_work lists, while the budget lasts. */
-void dt_ws_run(struct dt_engine *e);
-
-/* Ends all that libcurl has a hand in. */
-void dt_ws_end_all(struct dt_engine *e, int code, const char *message);
-
-/* All lose their engine. `forget`: in a forked child, libcurl must not be
-   touched. */
-void dt_ws_leave(struct dt_engine *e, int forget);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

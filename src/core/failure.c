@@ -47,7 +47,7 @@ static int is_long_line(const struct dt_transfer *t, CURLcode rc)
 static int are_long_headers(const struct dt_transfer *t, CURLcode rc)
 {
   return (int)rc == TOO_LARGE || is_long_line(t, rc) ||
-         strstr(t->handle->error, "Too large response headers") != NULL;
+         strstr(t->flow.handle->error, "Too large response headers") != NULL;
 }
 
 /* A proxy that was asked for a tunnel and refused. */
@@ -55,14 +55,14 @@ static int proxy_refused(const struct dt_transfer *t)
 {
   long status = 0;
 
-  curl_easy_getinfo(t->handle->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+  curl_easy_getinfo(t->flow.handle->easy, CURLINFO_HTTP_CONNECTCODE, &status);
   return !t->request_sent && status >= 300;
 }
 
 /* The connection broke while data was on its way. */
 static int broken_code(const struct dt_transfer *t)
 {
-  if(strstr(t->handle->error, "chunk"))
+  if(strstr(t->flow.handle->error, "chunk"))
     return DT_PROTOCOL;
   if(proxy_refused(t))
     return DT_CONNECT;
@@ -185,7 +185,7 @@ int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
    may hold a password: then only the general text is kept. */
 static const char *curl_text(const struct dt_transfer *t, CURLcode rc)
 {
-  const char *text = t->handle->error;
+  const char *text = t->flow.handle->error;
 
   return *text && !strchr(text, '@') ? text : curl_easy_strerror(rc);
 }

@@ -24,10 +24,9 @@ static curl_socket_t on_open_socket(void *handle, curlsocktype purpose,
   int fd;
 
   (void)purpose;
-  if(!h->transfer && !h->ws)
+  if(!h->flow)
     return CURL_SOCKET_BAD;
-  if(h->transfer)
-    dt_engine_touch(h->transfer);
+  dt_flow_touch(h->flow);
   fd = socket(address->family, address->socktype, address->protocol);
   if(fd >= 0) {
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -50,8 +49,7 @@ static int on_close_socket(void *engine, curl_socket_t fd)
 static int on_request(void *handle, char *address, char *local, int port,
                       int local_port)
 {
-  struct dt_handle *h = handle;
-  struct dt_transfer *t = h->transfer;
+  struct dt_transfer *t = dt_transfer_of(handle);
 
   (void)address;
   (void)local;
@@ -59,7 +57,7 @@ static int on_request(void *handle, char *address, char *local, int port,
   (void)local_port;
   if(!t)
     return CURL_PREREQFUNC_ABORT;
-  dt_engine_touch(t);
+  dt_flow_touch(&t->flow);
   if(t->request_sent && !t->answer_started && !t->order.repeatable) {
     t->code = DT_RESET;
     return CURL_PREREQFUNC_ABORT;
@@ -239,8 +237,7 @@ int dt_handle_must_linger(const struct dt_handle *h)
 
 void dt_handle_linger(struct dt_handle *h)
 {
-  h->transfer = NULL;
-  h->ws = NULL;
+  h->flow = NULL;
   h->dirty = 1;
   curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
   dt_link_append(&h->engine->zombies, &h->link);
@@ -250,8 +247,7 @@ void dt_handle_release(struct dt_handle *h, int in_multi)
 {
   struct dt_engine *e = h->engine;
 
-  h->transfer = NULL;
-  h->ws = NULL;
+  h->flow = NULL;
   if(in_multi && e->multi)
     curl_multi_remove_handle(e->multi, h->easy);
   if(e->broken || e->pooled >= DT_POOLED) {

@@ -176,7 +176,7 @@ static void dequeue(struct dt_engine *e, struct dt_transfer *t)
   e->stats.queued--;
 }
 
-struct dt_transfer *dt_origin_next(struct dt_engine *e)
+struct dt_flow *dt_origin_next(struct dt_engine *e)
 {
   struct dt_origin *o;
   struct dt_transfer *t;
@@ -187,12 +187,11 @@ struct dt_transfer *dt_origin_next(struct dt_engine *e)
   t = DT_OF(o->queue.next, struct dt_transfer, place);
   dequeue(e, t);
   t->state = DT_RUNNING;
-  dt_link_append(&e->running, &t->place);
   o->running++;
   e->stats.running++;
   dt_link_remove(&o->ready); /* the others first */
   update_ready(e, o);
-  return t;
+  return &t->flow;
 }
 
 void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t)
@@ -202,7 +201,6 @@ void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t)
   if(t->state == DT_QUEUED)
     dequeue(e, t);
   else {
-    dt_link_remove(&t->place);
     o->running--;
     e->stats.running--;
   }

@@ -124,7 +124,7 @@ static int answer_begins(struct dt_transfer *t)
   if(t->chunked)
     t->announced = -1;
   if(o->sink == DT_SINK_QUEUE)
-    dt_engine_post(t->engine, t, DT_EVENT_HEADERS);
+    dt_flow_post(&t->flow, DT_EVENT_HEADERS);
   if(o->head || t->announced <= 0)
     return DT_OK;
   if(t->to_sink && o->max_bytes && (uint64_t)t->announced > o->max_bytes)
@@ -169,12 +169,12 @@ static int header_line(struct dt_transfer *t, const char *line, size_t size)
 
 size_t dt_sink_header(char *data, size_t size, size_t n, void *handle)
 {
-  struct dt_transfer *t = ((struct dt_handle *)handle)->transfer;
+  struct dt_transfer *t = dt_transfer_of(handle);
   int code;
 
   if(!t || !size || !n)
     return 0;
-  dt_engine_touch(t);
+  dt_flow_touch(&t->flow);
   code = header_line(t, data, size * n);
   if(code) {
     t->code = code;
@@ -226,7 +226,7 @@ static int to_queue(struct dt_transfer *t, const char *data, size_t size)
 {
   if(dt_chunk_queue_append(&t->in, data, size))
     return DT_NOMEM;
-  dt_engine_post(t->engine, t, DT_EVENT_READABLE);
+  dt_flow_post(&t->flow, DT_EVENT_READABLE);
   return DT_OK;
 }
 
@@ -250,12 +250,12 @@ static int to_sink(struct dt_transfer *t, const char *data, size_t size)
    small the budget is. */
 static int must_pause(struct dt_transfer *t)
 {
-  struct dt_engine *e = t->engine;
+  struct dt_engine *e = t->flow.engine;
 
   if(t->in.size >= DT_QUEUE_HIGH)
     t->recv_paused = 1;
   else if(e->delivered && dt_engine_is_spent(e))
-    dt_link_ensure(&e->resuming, &t->resume);
+    dt_flow_work(&t->flow);
   else
     return 0;
   return 1;
@@ -263,15 +263,15 @@ static int must_pause(struct dt_transfer *t)
 
 size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
 {
-  struct dt_transfer *t = ((struct dt_handle *)handle)->transfer;
+  struct dt_transfer *t = dt_transfer_of(handle);
   int code;
 
   if(!t)
     return 0;
   if(must_pause(t))
     return CURL_WRITEFUNC_PAUSE;
-  dt_engine_touch(t);
-  t->engine->delivered = 1;
+  dt_flow_touch(&t->flow);
+  t->flow.engine->delivered = 1;
   code = to_sink(t, data, size * n);
   if(code) {
     t->code = code;
@@ -279,6 +279,6 @@ size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
   }
   t->received += size * n;
   if(t->order.progress)
-    dt_engine_post(t->engine, t, DT_EVENT_PROGRESS);
+    dt_flow_post(&t->flow, DT_EVENT_PROGRESS);
   return size * n;
 }

@@ -50,7 +50,7 @@ static size_t read_queue(struct dt_source *s, char *buffer, size_t size)
   }
   if(t->refused && t->out.size <= DT_QUEUE_LOW) {
     t->refused = 0;
-    dt_engine_post(t->engine, t, DT_EVENT_WRITABLE);
+    dt_flow_post(&t->flow, DT_EVENT_WRITABLE);
   }
   return n;
 }
@@ -65,7 +65,7 @@ size_t dt_source_read(char *buffer, size_t size, size_t n, void *source)
     room = (size_t)(s->length - s->done);
   if(!room)
     return 0;
-  dt_engine_touch(s->transfer);
+  dt_flow_touch(&s->transfer->flow);
   if(s->kind == DT_BODY_MEMORY)
     got = read_memory(s, buffer, room);
   else if(s->kind == DT_BODY_FD)
@@ -75,7 +75,7 @@ size_t dt_source_read(char *buffer, size_t size, size_t n, void *source)
   if(got != CURL_READFUNC_ABORT && got != CURL_READFUNC_PAUSE) {
     s->done += (int64_t)got;
     if(s->transfer->order.progress)
-      dt_engine_post(s->transfer->engine, s->transfer, DT_EVENT_PROGRESS);
+      dt_flow_post(&s->transfer->flow, DT_EVENT_PROGRESS);
   }
   return got;
 }

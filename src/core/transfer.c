@@ -11,6 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static struct dt_transfer *of(struct dt_flow *f)
+{
+  return DT_OF(f, struct dt_transfer, flow);
+}
+
 /* --- deadlines --------------------------------------------------------------------- */
 
 /* Waiting for the user to read or to write is not the peer's idleness. */
@@ -22,11 +27,11 @@ static int waits_for_user(const struct dt_transfer *t)
 /* The next moment to look at the transfer's deadlines; 0: none. */
 static double next_deadline(const struct dt_transfer *t)
 {
-  double total = t->order.timeout > 0 ? t->started + t->order.timeout : 0;
+  double total = t->order.timeout > 0 ? t->flow.started + t->order.timeout : 0;
   double idle = 0;
 
   if(t->order.idle_timeout > 0 && t->state == DT_RUNNING)
-    idle = t->last_activity + t->order.idle_timeout;
+    idle = t->flow.last_activity + t->order.idle_timeout;
   if(total <= 0)
     return idle;
   return idle > 0 && idle < total ? idle : total;
@@ -34,12 +39,7 @@ static double next_deadline(const struct dt_transfer *t)
 
 static void set_deadline(struct dt_transfer *t)
 {
-  double when = next_deadline(t);
-
-  if(when > 0)
-    dt_deadlines_set(&t->engine->deadlines, &t->due, when);
-  else
-    dt_deadlines_remove(&t->engine->deadlines, &t->due);
+  dt_flow_set_deadline(&t->flow, next_deadline(t));
 }
 
 static const char *stage(const struct dt_transfer *t)
@@ -54,20 +54,20 @@ static const char *stage(const struct dt_transfer *t)
 }
 
 /* A deadline has come: ends the transfer, or sets the next one. */
-static void expire(struct dt_deadline *due)
+static void expire(struct dt_flow *f)
 {
-  struct dt_transfer *t = DT_OF(due, struct dt_transfer, due);
-  double now = t->engine->now;
+  struct dt_transfer *t = of(f);
+  double now = t->flow.engine->now;
   char text[128];
 
-  if(t->order.timeout > 0 && t->started + t->order.timeout <= now) {
+  if(t->order.timeout > 0 && t->flow.started + t->order.timeout <= now) {
     snprintf(text, sizeof(text), "no complete answer within %g s, while %s",
              t->order.timeout, stage(t));
     dt_transfer_end(t, DT_TIMEOUT, text);
     return;
   }
   if(waits_for_user(t))
-    t->last_activity = now;
+    t->flow.last_activity = now;
   if(next_deadline(t) > now) {
     set_deadline(t);
     return;
@@ -79,43 +79,36 @@ static void expire(struct dt_deadline *due)
 
 /* --- the beginning ----------------------------------------------------------------- */
 
-static void init(struct dt_transfer *t, struct dt_engine *e)
+/* Takes the transfer back that could not be started. */
+static int give_up(struct dt_engine *e, struct dt_transfer **out, int code)
 {
-  t->engine = e;
-  t->id = dt_engine_new_id();
-  t->due.expire = expire;
-  dt_link_init(&t->all);
-  dt_link_init(&t->place);
-  dt_link_init(&t->resume);
-  dt_link_init(&t->event);
-  t->announced = t->sent_total = -1;
-  t->started = t->last_activity = e->now = dt_now();
+  dt_deadlines_release(&e->deadlines);
+  if(*out)
+    dt_transfer_delete(*out);
+  *out = NULL;
+  return code;
 }
 
 /* Makes the transfer, which has its origin then but is in no list. */
 static int start(struct dt_engine *e, const struct dt_request *r,
                  struct dt_transfer **out, const char **what)
 {
+  struct dt_transfer *t;
   int code;
 
   if(dt_deadlines_reserve(&e->deadlines))
     return DT_NOMEM;
-  code = dt_request_copy(e, r, r->profile ? r->profile : e->profile, out,
-                         what);
-  if(code) {
-    dt_deadlines_release(&e->deadlines);
-    return code;
-  }
-  init(*out, e);
-  (*out)->origin = dt_origin_get(e, &(*out)->order.origin);
-  if(!(*out)->origin) {
-    dt_deadlines_release(&e->deadlines);
-    (*out)->engine = NULL;
-    (*out)->state = DT_DONE;
-    dt_transfer_free(*out);
-    *out = NULL;
-    return DT_NOMEM;
-  }
+  code = dt_order_new(e, r, r->profile ? r->profile : e->profile, out, what);
+  if(code)
+    return give_up(e, out, code);
+  t = *out;
+  t->origin = dt_origin_get(e, &t->order.origin);
+  if(!t->origin)
+    return give_up(e, out, DT_NOMEM);
+  dt_flow_init(&t->flow, &dt_transfer_type);
+  dt_link_init(&t->place);
+  t->announced = t->sent_total = -1;
+  t->flow.started = t->flow.last_activity = e->now = dt_now();
   return DT_OK;
 }
 
@@ -143,28 +136,28 @@ int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
   if(code)
     return code;
   t = *out;
-  dt_link_append(&e->transfers, &t->all);
+  dt_flow_join(&t->flow, e);
   dt_origin_enqueue(e, t);
   set_deadline(t);
   e->pipes |= t->order.origin.tls || t->profile->tls_proxy || may_break(r);
-  e->stats.started++;
   dt_engine_sync(e);
   return DT_OK;
 }
 
-void dt_transfer_begin(struct dt_transfer *t)
+/* Gives a transfer that has got its slot to libcurl, or ends it. */
+static void begin(struct dt_transfer *t)
 {
-  struct dt_engine *e = t->engine;
+  struct dt_engine *e = t->flow.engine;
   int code = DT_NOMEM;
 
-  t->last_activity = e->now;
-  t->handle = dt_handle_acquire(e, t->profile);
-  if(t->handle) {
-    t->handle->transfer = t;
+  t->flow.last_activity = e->now;
+  t->flow.handle = dt_handle_acquire(e, t->profile);
+  if(t->flow.handle) {
+    t->flow.handle->flow = &t->flow;
     code = dt_request_apply(t);
   }
-  if(!code && curl_multi_add_handle(e->multi, t->handle->easy))
-    code = DT_NOMEM;
+  if(!code)
+    code = dt_multi_add(e, t->flow.handle);
   if(code)
     dt_transfer_end(t, code, "libcurl refused the transfer");
   else
@@ -177,7 +170,7 @@ static int64_t info_offset(const struct dt_transfer *t, CURLINFO info)
 {
   curl_off_t n = 0;
 
-  curl_easy_getinfo(t->handle->easy, info, &n);
+  curl_easy_getinfo(t->flow.handle->easy, info, &n);
   return (int64_t)n;
 }
 
@@ -185,7 +178,7 @@ static long info_long(const struct dt_transfer *t, CURLINFO info)
 {
   long n = 0;
 
-  curl_easy_getinfo(t->handle->easy, info, &n);
+  curl_easy_getinfo(t->flow.handle->easy, info, &n);
   return n;
 }
 
@@ -194,25 +187,25 @@ static void copy_facts(struct dt_transfer *t)
 {
   long connects;
 
-  if(!t->handle)
+  if(!t->flow.handle)
     return;
   connects = info_long(t, CURLINFO_NUM_CONNECTS);
   t->reused = t->request_sent && !connects;
   t->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
   t->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
   if(connects > 0)
-    t->engine->stats.connects += (uint64_t)connects;
+    t->flow.engine->stats.connects += (uint64_t)connects;
 }
 
 static void give_handle_back(struct dt_transfer *t, int finished)
 {
-  struct dt_handle *h = t->handle;
+  struct dt_handle *h = t->flow.handle;
 
   if(h && !finished && !t->mime && !t->request_sent && dt_handle_must_linger(h))
     dt_handle_linger(h);
   else if(h)
     dt_handle_release(h, 1);
-  t->handle = NULL;
+  t->flow.handle = NULL;
   curl_mime_free(t->mime);
   t->mime = NULL;
 }
@@ -220,23 +213,23 @@ static void give_handle_back(struct dt_transfer *t, int finished)
 static void end(struct dt_transfer *t, int code, const char *message,
                 int finished)
 {
-  struct dt_engine *e = t->engine;
+  struct dt_engine *e = t->flow.engine;
 
   copy_facts(t);
   dt_origin_leave(e, t);
   give_handle_back(t, finished);
-  dt_deadlines_remove(&e->deadlines, &t->due);
-  dt_link_remove(&t->resume);
+  dt_flow_set_deadline(&t->flow, 0);
+  dt_link_remove(&t->flow.work);
   dt_chunk_queue_clear(&t->out);
   t->state = DT_DONE;
-  t->ended = e->now;
+  t->flow.ended = e->now;
   t->code = code;
   if(message)
     snprintf(t->message, sizeof(t->message), "%s", message);
   e->stats.finished++;
-  dt_engine_post(e, t, DT_EVENT_DONE | (t->order.sink == DT_SINK_QUEUE
-                                          ? DT_EVENT_READABLE
-                                          : 0));
+  dt_flow_post(&t->flow, DT_EVENT_DONE | (t->order.sink == DT_SINK_QUEUE
+                                         ? DT_EVENT_READABLE
+                                         : 0));
 }
 
 void dt_transfer_end(struct dt_transfer *t, int code, const char *message)
@@ -245,8 +238,15 @@ void dt_transfer_end(struct dt_transfer *t, int code, const char *message)
     end(t, code, message, 0);
 }
 
-void dt_transfer_complete(struct dt_transfer *t, CURLcode rc)
+static void end_flow(struct dt_flow *f, int code, const char *message)
 {
+  dt_transfer_end(of(f), code, message);
+}
+
+/* Ends it with what libcurl said. */
+static void complete(struct dt_flow *f, CURLcode rc)
+{
+  struct dt_transfer *t = of(f);
   char text[CURL_ERROR_SIZE];
   int code = dt_failure_code(t, rc);
 
@@ -258,7 +258,7 @@ void dt_transfer_complete(struct dt_transfer *t, CURLcode rc)
 
 void dt_transfer_cancel(struct dt_transfer *t)
 {
-  struct dt_engine *e = t->engine;
+  struct dt_engine *e = t->flow.engine;
   struct dt_sigpipe pipe;
 
   if(!e || t->state == DT_DONE || !dt_engine_is_ours(e))
@@ -270,53 +270,58 @@ void dt_transfer_cancel(struct dt_transfer *t)
   dt_engine_sync(e);
 }
 
-void dt_transfer_forget(struct dt_transfer *t)
+static void forget(struct dt_flow *f)
 {
-  struct dt_engine *e = t->engine;
+  struct dt_transfer *t = of(f);
 
-  if(t->state != DT_DONE) {
-    dt_origin_leave(e, t);
-    dt_deadlines_remove(&e->deadlines, &t->due);
-    t->handle = NULL;
-    t->mime = NULL;
-    t->state = DT_DONE;
-    t->ended = dt_now();
-    t->code = DT_FORKED;
-  }
-  dt_link_remove(&t->all);
-  dt_link_remove(&t->resume);
-  dt_link_remove(&t->event);
+  if(t->state == DT_DONE)
+    return;
+  dt_origin_leave(f->engine, t);
+  f->handle = NULL;
+  t->mime = NULL;
+  t->state = DT_DONE;
+  f->ended = dt_now();
+  t->code = DT_FORKED;
 }
 
-static void transfer_delete(struct dt_transfer *t)
+/* Hands out what libcurl held back meanwhile. Where that fails, older versions
+   say so here and nowhere else, newer ones only when the peer says more. */
+static void unpause(struct dt_transfer *t)
+{
+  CURLcode rc = curl_easy_pause(t->flow.handle->easy,
+                                (t->recv_paused ? CURLPAUSE_RECV : 0) |
+                                  (t->send_paused ? CURLPAUSE_SEND : 0));
+
+  t->flow.engine->now = dt_now();
+  if(rc || t->code)
+    complete(&t->flow, rc ? rc : CURLE_WRITE_ERROR);
+}
+
+/* Its slot is free, or its pause is over. */
+static void ready(struct dt_flow *f)
+{
+  struct dt_transfer *t = of(f);
+
+  if(t->state != DT_RUNNING)
+    return;
+  f->last_activity = f->engine->now;
+  if(f->handle)
+    unpause(t);
+  else
+    begin(t);
+}
+
+const struct dt_flow_type dt_transfer_type = { ready, complete, expire, end_flow,
+                                               forget };
+
+/* --- freeing ------------------------------------------------------------------------- */
+
+void dt_transfer_delete(struct dt_transfer *t)
 {
   dt_profile_free(t->profile);
   free(t->header_block);
   free(t->memory);
   free(t);
-}
-
-void dt_transfers_free(struct dt_engine *e)
-{
-  while(e->spare) {
-    struct dt_transfer *t = e->spare;
-
-    e->spare = t->next_spare;
-    transfer_delete(t);
-  }
-}
-
-/* Memory checkers want to see each transfer freed. */
-static int may_keep(const struct dt_engine *e, const struct dt_transfer *t)
-{
-#if defined(__SANITIZE_ADDRESS__)
-  (void)e;
-  (void)t;
-  return 0;
-#else
-  return e && e->nspare < DT_POOLED && t->size == DT_SPARE_SIZE &&
-         t->memory_room <= DT_SPARE_ROOM && t->header_room <= DT_SPARE_ROOM;
-#endif
 }
 
 void dt_transfer_free(struct dt_transfer *t)
@@ -325,37 +330,31 @@ void dt_transfer_free(struct dt_transfer *t)
 
   if(!t)
     return;
-  e = t->engine;
+  e = t->flow.engine;
   dt_transfer_cancel(t);
-  if(e) {
-    dt_deadlines_release(&e->deadlines);
-    dt_transfer_forget(t);
-  }
+  if(e)
+    forget(&t->flow);
+  dt_flow_leave(&t->flow);
   dt_chunk_queue_clear(&t->out);
   dt_chunk_queue_clear(&t->in);
   free(t->held);
-  if(may_keep(e, t)) {
-    t->next_spare = e->spare;
-    e->spare = t;
-    e->nspare++;
-  } else
-    transfer_delete(t);
+  dt_order_recycle(e, t);
 }
 
 uint64_t dt_transfer_id(const struct dt_transfer *t)
 {
-  return t->id;
+  return t->flow.id;
 }
 
 /* --- waiting ----------------------------------------------------------------------- */
 
 int dt_transfer_await(struct dt_transfer *t, double seconds)
 {
-  double limit = t->engine ? t->engine->now + seconds : 0;
+  double limit = t->flow.engine ? t->flow.engine->now + seconds : 0;
   int interrupted = 0;
 
   while(t->state != DT_DONE) {
-    struct dt_engine *e = t->engine;
+    struct dt_engine *e = t->flow.engine;
 
     if(interrupted || dt_engine_has_events(e) ||
        dt_engine_poll(e, seconds, &interrupted))
@@ -364,10 +363,10 @@ int dt_transfer_await(struct dt_transfer *t, double seconds)
     if(seconds <= 0 && t->state != DT_DONE)
       return 0;
   }
-  t->events = 0;
-  dt_link_remove(&t->event);
-  if(t->engine)
-    dt_engine_sync(t->engine);
+  t->flow.events = 0;
+  dt_link_remove(&t->flow.event);
+  if(t->flow.engine)
+    dt_engine_sync(t->flow.engine);
   return 1;
 }
 
@@ -375,8 +374,7 @@ int dt_transfer_await(struct dt_transfer *t, double seconds)
 
 static int has_queue(const struct dt_transfer *t)
 {
-  size_t i, n = t->order.body == DT_BODY_MULTIPART ? t->order.nparts
-                                                   : t->order.sources != NULL;
+  size_t i, n = dt_order_sources(&t->order);
 
   for(i = 0; i < n; i++) {
     if(t->order.sources[i].kind == DT_BODY_QUEUE)
@@ -385,12 +383,19 @@ static int has_queue(const struct dt_transfer *t)
   return 0;
 }
 
+/* The next step tells libcurl that a pause is over. */
+static void go_on(struct dt_transfer *t)
+{
+  dt_flow_work(&t->flow);
+  dt_engine_sync(t->flow.engine);
+}
+
 /* A transfer that waits for its body goes on in the next step. */
 static void resume_sending(struct dt_transfer *t)
 {
   if(t->send_paused) {
     t->send_paused = 0;
-    dt_engine_resume(t->engine, t);
+    go_on(t);
   }
 }
 
@@ -401,7 +406,7 @@ static int check_writable(const struct dt_transfer *t)
     return DT_BAD_ARGUMENT;
   if(t->state == DT_DONE)
     return t->code ? t->code : DT_BAD_ARGUMENT;
-  return dt_engine_is_ours(t->engine) ? DT_OK : DT_FORKED;
+  return dt_engine_is_ours(t->flow.engine) ? DT_OK : DT_FORKED;
 }
 
 int dt_transfer_write(struct dt_transfer *t, const char *data, size_t size,
@@ -441,7 +446,7 @@ static void resume_receiving(struct dt_transfer *t)
 {
   if(t->recv_paused && t->in.size <= DT_QUEUE_LOW) {
     t->recv_paused = 0;
-    dt_engine_resume(t->engine, t);
+    go_on(t);
   }
 }
 
@@ -501,7 +506,7 @@ void dt_transfer_result(const struct dt_transfer *t, struct dt_result *r)
   r->request_sent = t->request_sent;
   r->answer_started = t->answer_started;
   r->reused = t->reused;
-  r->seconds = (r->done ? t->ended : dt_now()) - t->started;
-  if(t->handle && dt_engine_is_ours(t->engine))
+  r->seconds = (r->done ? t->flow.ended : dt_now()) - t->flow.started;
+  if(t->flow.handle && dt_engine_is_ours(t->flow.engine))
     live_result(t, r);
 }

@@ -76,11 +76,9 @@ uint64_t dt_ws_id(const struct dt_ws *ws);
    the answer to a ping; 0: not yet. */
 double dt_ws_heard(const struct dt_ws *ws);
 
-/* As dt_engine_next_event, for WebSockets: HEADERS when it is open, READABLE
-   when dt_ws_receive has something or the end, WRITABLE when dt_ws_send takes
-   messages again after it refused one, DONE. */
-int dt_engine_next_ws_event(struct dt_engine *e, struct dt_ws **ws,
-                            unsigned *what);
+/* The events of dt_engine_next_event are for a WebSocket: HEADERS when it is open,
+   READABLE when dt_ws_receive has something or the end, WRITABLE when dt_ws_send
+   takes messages again after it refused one, DONE. */
 
 struct dt_ws_piece {
   const char *data;

@@ -341,12 +341,12 @@ struct dt_transfer *begin(struct dt_engine *e, const struct dt_request *r)
 
 unsigned wait_for(struct dt_engine *e, struct dt_transfer *t, unsigned mask)
 {
-  struct dt_transfer *whose;
+  uint64_t whose;
   unsigned what, seen = 0;
 
   while(!(seen & (mask | DT_EVENT_DONE))) {
     if(dt_engine_next_event(e, &whose, &what)) {
-      if(whose == t)
+      if(whose == dt_transfer_id(t))
         seen |= what;
     } else
       dt_engine_poll(e, -1, NULL);

@@ -149,7 +149,8 @@ static void test_limit(void)
   struct dt_engine *e = engine_open(2);
   struct peer *a = peer_open(peer_echo, NULL), *b = peer_open(peer_echo, NULL);
   struct dt_request r = REQUEST(NULL);
-  struct dt_transfer *t[MANY], *whose;
+  struct dt_transfer *t[MANY];
+  uint64_t whose;
   struct dt_engine_stats stats;
   int order[MANY], i, done = 0;
   unsigned what;
@@ -169,7 +170,9 @@ static void test_limit(void)
     while(dt_engine_next_event(e, &whose, &what)) {
       struct dt_result result;
 
-      dt_transfer_result(whose, &result);
+      for(i = 0; dt_transfer_id(t[i]) != whose; i++)
+        ;
+      dt_transfer_result(t[i], &result);
       CHECK(result.code == DT_OK && result.body_size == sizeof(i));
       memcpy(&order[done++], result.body, sizeof(i));
     }

@@ -56,14 +56,14 @@ static int is_due(struct dt_engine *e, int fd, int ms)
 static int drive(struct dt_engine *e, struct dt_transfer *t)
 {
   int fd = dt_engine_fd(e), wakes = 0, done = 0;
-  struct dt_transfer *whose;
+  uint64_t whose;
   unsigned what;
 
   while(!done && is_due(e, fd, 10000)) {
     wakes++;
     CHECK(dt_engine_step(e, 0) == DT_OK);
     while(dt_engine_next_event(e, &whose, &what))
-      done |= whose == t && (what & DT_EVENT_DONE);
+      done |= whose == dt_transfer_id(t) && (what & DT_EVENT_DONE);
   }
   CHECK(done);
   return wakes;
@@ -98,7 +98,8 @@ static void test_events_pending(struct peer *p)
 {
   struct dt_engine *e = engine_open(0);
   struct dt_request r = REQUEST(peer_url(p, "/"));
-  struct dt_transfer *t[2], *whose;
+  struct dt_transfer *t[2];
+  uint64_t whose;
   struct dt_engine_stats stats;
   int fd = dt_engine_fd(e), i;
   unsigned what;
@@ -341,7 +342,8 @@ static void test_budget(void)
   struct dt_engine *e = engine_open(0);
   struct peer *p = peer_open(plenty, NULL);
   struct dt_request r = REQUEST(peer_url(p, "/"));
-  struct dt_transfer *t[MANY], *whose;
+  struct dt_transfer *t[MANY];
+  uint64_t whose;
   double longest = 0;
   int done = 0, i;
   unsigned what;
@@ -432,7 +434,8 @@ static void test_await(struct peer *p, struct peer *silent)
 {
   struct dt_engine *e = engine_open(0);
   struct dt_request r = REQUEST(peer_url(p, "/")), rest;
-  struct dt_transfer *t, *other, *whose;
+  struct dt_transfer *t, *other;
+  uint64_t whose;
   struct dt_result result;
   double before;
   unsigned what;
@@ -452,7 +455,7 @@ static void test_await(struct peer *p, struct peer *silent)
   CHECK(dt_now() - before >= 0.05);
   other = begin(e, &r);
   CHECK(dt_transfer_await(t, 10) == 0);
-  CHECK(dt_engine_next_event(e, &whose, &what) && whose == other);
+  CHECK(dt_engine_next_event(e, &whose, &what) && whose == dt_transfer_id(other));
   dt_transfer_cancel(t);
   CHECK(dt_transfer_await(t, 10) == 1);
   dt_transfer_free(t);

@@ -284,7 +284,8 @@ static void test_progress(struct dt_engine *e, struct peer *p)
 static void test_tiny_budget(struct dt_engine *e, struct peer *p)
 {
   struct dt_request r = REQUEST(peer_url(p, "/3000000/200/chunked"));
-  struct dt_transfer *t = begin(e, &r), *whose;
+  struct dt_transfer *t = begin(e, &r);
+  uint64_t whose;
   struct dt_result result;
   unsigned what, seen = 0;
   double limit = dt_now() + 30;
@@ -303,7 +304,7 @@ static void test_tiny_budget(struct dt_engine *e, struct peer *p)
 static void poll_for(struct dt_engine *e, double seconds)
 {
   double until = dt_now() + seconds;
-  struct dt_transfer *whose;
+  uint64_t whose;
   unsigned what;
 
   while(dt_now() < until) {
@@ -342,7 +343,8 @@ static void test_cap_after_a_pause(struct dt_engine *e, struct peer *p)
 static void test_full_disk_after_a_pause(struct dt_engine *e, struct peer *p)
 {
   struct dt_request r = REQUEST(peer_url(p, "/3000000/200/chunked"));
-  struct dt_transfer *t, *whose;
+  struct dt_transfer *t;
+  uint64_t whose;
   struct dt_result result;
   double limit = dt_now() + 10;
   int fds[2];

@@ -175,12 +175,12 @@ static struct dt_ws *open_ws(struct dt_engine *e, const struct dt_ws_options *o)
 /* Polls until it has reported one of `mask`; what it reported. */
 static unsigned await(struct dt_engine *e, struct dt_ws *ws, unsigned mask)
 {
-  struct dt_ws *whose;
+  uint64_t whose;
   unsigned what, seen = 0;
 
   while(!(seen & (mask | DT_EVENT_DONE))) {
-    if(dt_engine_next_ws_event(e, &whose, &what)) {
-      if(whose == ws)
+    if(dt_engine_next_event(e, &whose, &what)) {
+      if(whose == dt_ws_id(ws))
         seen |= what;
     } else {
       dt_engine_poll(e, -1, NULL);
@@ -994,14 +994,15 @@ static void test_watched(void)
   struct peer *p = peer_open(flood, NULL);
   struct dt_engine *e = engine_open(0);
   struct dt_ws_options o = *options(p);
-  struct dt_ws *ws = open_ws(e, &o), *whose;
+  struct dt_ws *ws = open_ws(e, &o);
+  uint64_t whose;
   struct dt_ws_piece m;
   unsigned what;
   int count = 0, done = 0;
 
   while(!done && is_readable(e, 5000)) {
     dt_engine_step(e, 0);
-    while(dt_engine_next_ws_event(e, &whose, &what))
+    while(dt_engine_next_event(e, &whose, &what))
       done = (what & DT_EVENT_DONE) != 0;
     while(dt_ws_receive(ws, &m) == 1)
       count++;
@@ -1017,10 +1018,10 @@ static void test_watched(void)
 
 static void drop_events(struct dt_engine *e)
 {
-  struct dt_ws *ws;
+  uint64_t whose;
   unsigned what;
 
-  while(dt_engine_next_ws_event(e, &ws, &what))
+  while(dt_engine_next_event(e, &whose, &what))
     ;
 }
 
