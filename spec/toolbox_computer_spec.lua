@@ -132,7 +132,7 @@ else
         post("mouse/drag", { startX = 10, startY = 10, endX = 90, endY = 80 }).json)
       assert.are.same({ success = true }, post("mouse/scroll", { x = 1, y = 1, direction = "down" }).json)
       assert.are.equal(400, post("mouse/click", { x = 1, y = 1, button = "fourth" }).status)
-      assert.are.equal(400, post("mouse/scroll", { x = 1, y = 1, direction = "left" }).status)
+      assert.are.equal(400, post("mouse/scroll", { x = 1, y = 1, direction = "in" }).status)
     end)
 
     it("has a keyboard", function()

@@ -245,48 +245,88 @@ calls.move = on_display(function(req)
   return 200, pointer()
 end)
 
+local function add(argv, ...)
+  for _, word in ipairs { ... } do argv[#argv + 1] = word end
+end
+
+-- The words that hold modifiers down around others.
+local function holding(modifiers, fn)
+  local list, err = keys.modifiers(modifiers or {})
+  if not list then failures.raise(400, err) end
+  local argv = { "xdotool" }
+  for _, name in ipairs(list) do add(argv, "keydown", name) end
+  fn(argv)
+  for i = #list, 1, -1 do add(argv, "keyup", list[i]) end
+  return argv
+end
+
+local function clicks_of(f)
+  if f.clicks == nil then return f.double and 2 or 1 end
+  if f.clicks < 1 or f.clicks > 10 then failures.raise(400, "clicks must be from 1 to 10") end
+  return f.clicks
+end
+
 --- POST /computeruse/mouse/click
 calls.click = on_display(function(req)
-  local f = fields.read(req, { x = "integer!", y = "integer!", button = "string", double = "boolean" })
-  local button = button_of(f.button)
+  local f = fields.read(req, { x = "integer!", y = "integer!", button = "string", double = "boolean",
+                               clicks = "integer", modifiers = "strings" })
+  local button, clicks = button_of(f.button), clicks_of(f)
+  local argv = holding(f.modifiers, function(argv)
+    add(argv, "click", "--repeat", ("%d"):format(clicks), "--delay", "40", button)
+  end)
   must { "xdotool", "mousemove", point(f.x, f.y) }
   cqueues.sleep(0.1)            -- so that what is under it can react
-  must { "xdotool", "click", "--repeat", f.double and "2" or "1", "--delay", "40", button }
+  must(argv)
   return 200, pointer()
 end)
+
+local function hold_button(word)
+  return on_display(function(req)
+    local f = fields.read(req, { x = "integer", y = "integer", button = "string" })
+    if (f.x == nil) ~= (f.y == nil) then failures.raise(400, "x and y go together") end
+    local argv = { "xdotool" }
+    if f.x then add(argv, "mousemove", point(f.x, f.y)) end
+    add(argv, word, button_of(f.button))
+    must(argv)
+    return 200, pointer()
+  end)
+end
+
+--- POST /computeruse/mouse/down and /up
+calls.mouse_down, calls.mouse_up = hold_button "mousedown", hold_button "mouseup"
 
 local DRAG_STEPS = 20
 
 --- POST /computeruse/mouse/drag
 calls.drag = on_display(function(req)
   local f = fields.read(req, { startX = "integer!", startY = "integer!", endX = "integer!",
-                               endY = "integer!", button = "string" })
+                               endY = "integer!", button = "string", modifiers = "strings" })
   local button = button_of(f.button)
-  local argv = { "xdotool", "mousemove", point(f.startX, f.startY) }
-  local function add(...)
-    for _, word in ipairs { ... } do argv[#argv + 1] = word end
-  end
-  add("mousedown", button)
-  for i = 1, DRAG_STEPS do
-    local x, y = point(f.startX + (f.endX - f.startX) * i / DRAG_STEPS,
-      f.startY + (f.endY - f.startY) * i / DRAG_STEPS)
-    add("mousemove", x, y, "sleep", "0.01")
-  end
-  add("mouseup", button)
-  must(argv)
+  must(holding(f.modifiers, function(argv)
+    add(argv, "mousemove", point(f.startX, f.startY))
+    add(argv, "mousedown", button)
+    for i = 1, DRAG_STEPS do
+      local x, y = point(f.startX + (f.endX - f.startX) * i / DRAG_STEPS,
+        f.startY + (f.endY - f.startY) * i / DRAG_STEPS)
+      add(argv, "mousemove", x, y, "sleep", "0.01")
+    end
+    add(argv, "mouseup", button)
+  end))
   return 200, pointer()
 end)
 
 --- POST /computeruse/mouse/scroll
 calls.scroll = on_display(function(req)
-  local f = fields.read(req, { x = "integer!", y = "integer!", direction = "string!", amount = "integer" })
-  local button = ({ up = "4", down = "5" })[f.direction]
-  if not button then failures.raise(400, "direction must be up or down") end
+  local f = fields.read(req, { x = "integer!", y = "integer!", direction = "string!", amount = "integer",
+                               modifiers = "strings" })
+  local button = ({ up = "4", down = "5", left = "6", right = "7" })[f.direction]
+  if not button then failures.raise(400, "direction must be up, down, left or right") end
   local amount = f.amount or 0
   if amount < 0 then failures.raise(400, "amount must not be negative") end
   local x, y = point(f.x, f.y)
-  must { "xdotool", "mousemove", x, y, "click", "--repeat", tostring(math.max(amount, 1)),
-         "--delay", "10", button }
+  must(holding(f.modifiers, function(argv)
+    add(argv, "mousemove", x, y, "click", "--repeat", tostring(math.max(amount, 1)), "--delay", "10", button)
+  end))
   return 200, { success = true }
 end)
 
@@ -322,6 +362,18 @@ end)
 calls.hotkey = on_display(function(req)
   return press(keys.parse_chord(fields.read(req, { keys = "string!" }).keys))
 end)
+
+local function hold_key(word)
+  return on_display(function(req)
+    local keysym, err = keys.holdable(fields.read(req, { key = "string!" }).key)
+    if not keysym then failures.raise(400, err) end
+    must { "xdotool", word, keysym }
+    return 200, EMPTY
+  end)
+end
+
+--- POST /computeruse/keyboard/down and /up
+calls.key_down, calls.key_up = hold_key "keydown", hold_key "keyup"
 
 -- Accessibility ------------------------------------------------------------
 

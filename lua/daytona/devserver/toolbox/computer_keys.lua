@@ -66,6 +66,29 @@ end
 
 local MODIFIER = { ctrl = "ctrl", alt = "alt", shift = "shift", cmd = "super" }
 
+--- What holds a key, a modifier perhaps.
+---@param name string
+---@return string? keysym
+---@return string? err
+function keys.holdable(name)
+  local modifier = MODIFIER[canonical(name)]
+  if modifier then return modifier end
+  return keys.keysym(name)
+end
+
+--- The modifiers of a list, as xdotool calls them.
+---@param names string[]
+---@return string[]?
+---@return string? err
+function keys.modifiers(names)
+  local parts = {}
+  for i, name in ipairs(names) do
+    parts[i] = MODIFIER[canonical(name)]
+    if not parts[i] then return nil, ("unknown modifier '%s'"):format(name) end
+  end
+  return parts
+end
+
 --- A chord for xdotool, such as "ctrl+shift+t".
 ---@param key string
 ---@param modifiers string[]
