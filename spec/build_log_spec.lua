@@ -39,8 +39,8 @@ describe("the log of a build", function()
   it("is whole although it was not there yet, was cut, or could not be had", function()
     assert(service.server:faults {
       { path = "/sandbox/*/build-logs-url", times = 2, status = 404 },
-      { path = "/sandbox/*/build-logs", times = 1, cut_after = 70 },
-      { path = "/sandbox/*/build-logs", times = 1, status = 500 },
+      { path = "/sandboxes/*/build-logs", times = 1, cut_after = 70 },
+      { path = "/sandboxes/*/build-logs", times = 1, status = 500 },
     })
     local lines = {}
     assert(service.server:set_time_scale(0.1))
@@ -48,7 +48,7 @@ describe("the log of a build", function()
     assert(service.server:set_time_scale(1))
     assert.same(LINES, lines)
     box:delete()
-    assert(service.server:faults { path = "/sandbox/*/build-logs", status = 500 })
+    assert(service.server:faults { path = "/sandboxes/*/build-logs", status = 500 })
     lines = {}
     box = assert(create { on_build_log = function(line) lines[#lines + 1] = line end })
     assert.same({}, lines)
@@ -103,6 +103,12 @@ describe("the log of a build", function()
     local box, err = task:wait(20)
     assert.is_nil(box)
     assert.equal("canceled", err.kind)
+    -- the service deletes nothing that is being built: that is asked for until it is done
+    assert(service.server:clear_faults())
+    for _ = 1, 1000 do
+      if service:sandboxes() == 0 and not require("daytona.loop").busy() then break end
+      daytona.sleep(0.02)
+    end
     assert.equal(0, service:sandboxes())
     assert.is_false(require("daytona.loop").busy())
   end)

@@ -129,7 +129,9 @@ describe("the local server", function()
 
   describe("keeps sandboxes:", function()
     it("one is created, has every required field, and is gone after its deletion", function()
-      local sandbox = must("POST", "/sandbox", { name = "ünï code/1", env = { A = "b" } })
+      local first = must("POST", "/sandbox", { name = "ünï code/1", env = { A = "b" } })
+      assert.equal("creating", first.state)            -- the record from before the hold
+      local sandbox = must("GET", "/sandbox/" .. first.id)
       for _, field in ipairs { "id", "organizationId", "name", "user", "env", "labels", "public",
         "networkBlockAll", "target", "cpu", "gpu", "memory", "disk", "kvm", "toolboxProxyUrl" } do
         assert.is_not_nil(sandbox[field], field)
@@ -146,18 +148,19 @@ describe("the local server", function()
       local sandbox = must("POST", "/sandbox", { name = "taken" })
       assert.equal(409, (refused("POST", "/sandbox", { name = "taken" })))
       for _, body in ipairs {
-        { colour = "blue" }, { cpu = 2 }, { snapshot = "none" }, { autoStopInterval = -1 },
-        { autoStopInterval = 1.5 }, { env = { A = 1 } }, { name = "" }, { name = "<b>" },
+        { cpu = 2 }, { snapshot = "none" }, { autoStopInterval = -1 }, { name = "<b>" }, { name = 5 },
         { networkAllowList = "10.0.0.1" }, { snapshot = "daytona-local", buildInfo = { dockerfileContent = "FROM x" } },
-        { volumes = { { volumeId = "v", mountPath = "/v" } } }, { gpu = 1 },
-        { buildInfo = { dockerfileContent = "HELLO" } },
+        { volumes = { { volumeId = "v" } } }, { gpu = 1 },
       } do
         assert.equal(400, (refused("POST", "/sandbox", body)))
       end
+      assert.equal(500, (refused("POST", "/sandbox", { autoStopInterval = 1.5 })))
+      assert.equal(404, (refused("POST", "/sandbox", { volumes = { { volumeId = "v", mountPath = "/v" } } })))
+      assert.equal(404, (refused("POST", "/sandbox", { target = "nowhere" })))
       assert.equal(400, (refused("POST", "/sandbox/taken/recover")))
       assert.equal(400, (refused("POST", "/sandbox/taken/archive")))
       assert.equal(422, (refused("POST", "/sandbox/taken/fork")))
-      assert.equal(400, (refused("POST", "/sandbox/taken/autostop/x")))
+      assert.equal(500, (refused("POST", "/sandbox/taken/autostop/x")))
       assert.equal(400, (refused("POST", "/sandbox/taken/autostop/-1")))
       assert.equal(404, (refused("POST", "/sandbox/taken/nonsense")))
       local _, err = refused("GET", "/sandbox/none")
@@ -171,7 +174,7 @@ describe("the local server", function()
       local at = "/sandbox/" .. id
       assert.equal(30, must("POST", at .. "/autostop/30").autoStopInterval)
       assert.equal(43200, must("POST", at .. "/autoarchive/0").autoArchiveInterval)
-      assert.equal(-1, must("POST", at .. "/autodelete/-5").autoDeleteInterval)
+      assert.equal(-5, must("POST", at .. "/autodelete/-5").autoDeleteInterval)
       assert.is_string(must("POST", at .. "/ttl/10").autoDestroyAt)
       assert.is_nil(must("POST", at .. "/ttl/0").autoDestroyAt)
       assert.is_true(must("POST", at .. "/public/true").public)
@@ -192,8 +195,10 @@ describe("the local server", function()
       local id = must("POST", "/sandbox", {}).id
       local at = "/sandbox/" .. id
       assert.equal("started", must("POST", at .. "/start").state)
-      assert.equal(2, must("POST", at .. "/resize", { cpu = 2 }).cpu)
+      local resizing = must("POST", at .. "/resize", { cpu = 2 })
+      assert.same({ "resizing", 1 }, { resizing.state, resizing.cpu })
       wait_for(id, "started")
+      assert.equal(2, must("GET", at).cpu)
       assert.equal(400, (refused("POST", at .. "/resize", { cpu = 1 })))
       local address = must("GET", at).toolboxProxyUrl
       must("POST", at .. "/stop")
@@ -203,7 +208,9 @@ describe("the local server", function()
         .. must("GET", at).toolboxProxyUrl .. "/" .. id .. "/version"):find("Is the Sandbox started", 1, true))
       must("POST", at .. "/archive")
       wait_for(id, "archived")
-      assert.equal(address, must("POST", at .. "/start").toolboxProxyUrl)
+      assert.equal("archived", must("POST", at .. "/start").state)
+      wait_for(id, "started")
+      assert.equal(address, must("GET", at).toolboxProxyUrl)
       must("DELETE", at)
     end)
 
@@ -272,13 +279,14 @@ describe("the local server", function()
 
     it("and refuses bad cursors and parameters", function()
       for _, query in ipairs {
-        { cursor = "abc" }, { cursor = "e30=" }, { limit = "0" }, { limit = "201" }, { sort = "colour" },
+        { cursor = "abc" }, { limit = "0" }, { limit = "201" }, { sort = "colour" },
         { states = "destroyed" }, { labels = "no" }, { createdAtAfter = "yesterday" }, { minCpu = "0" },
       } do
         assert.equal(400, (refused("GET", "/sandbox", nil, query)))
       end
       local cursor = must("GET", "/sandbox", nil, { limit = "1", sort = "name" }).nextCursor
-      assert.equal(400, (refused("GET", "/sandbox", nil, { cursor = cursor, sort = "cpu" })))
+      assert.equal(500, (refused("GET", "/sandbox", nil, { cursor = cursor, sort = "cpu" })))
+      assert.equal(0, #must("GET", "/sandbox", nil, { cursor = "e30=" }).items)
     end)
   end)
 
@@ -421,7 +429,8 @@ describe("the local server", function()
 
     it("a lost answer: the request took effect", function()
       fault { method = "POST", path = "/sandbox", reset = true, handled = true, times = 1 }
-      curl("-X POST -d '{\"name\":\"lost\"}' -H 'Authorization: Bearer " .. server.api_key .. "' "
+      curl("-X POST -d '{\"name\":\"lost\"}' -H 'Content-Type: application/json' "
+        .. "-H 'Authorization: Bearer " .. server.api_key .. "' "
         .. server.api_url .. "/sandbox")
       assert.equal("lost", must("GET", "/sandbox/lost").name)
       must("DELETE", "/sandbox/lost")
@@ -520,9 +529,10 @@ describe("the local server", function()
 
     it("sandboxes that fail, and recover", function()
       fault { state = "creating", becomes = "error", error_reason = "no room", recoverable = true, times = 1 }
-      local sandbox = must("POST", "/sandbox", {})
-      assert.equal("error", sandbox.state)
-      assert.equal("no room", sandbox.errorReason)
+      local status, err = refused("POST", "/sandbox", { name = "roomless" })
+      assert.same({ 400, true }, { status, err.message:find("Sandbox failed to start: no room", 1, true) ~= nil })
+      local sandbox = must("GET", "/sandbox/roomless")
+      assert.same({ "error", "no room", true }, { sandbox.state, sandbox.errorReason, sandbox.recoverable })
       assert.equal("started", must("POST", "/sandbox/" .. sandbox.id .. "/recover").state)
       must("DELETE", "/sandbox/" .. sandbox.id)
     end)
@@ -647,7 +657,8 @@ describe("a local server's end:", function()
     assert.is_nil(none)
     assert.equal(404, err.status)
     assert.is_nil(err.source)
-    assert.equal("", assert(client:request("DELETE", "/sandbox/" .. made.id)).body)
+    local gone = assert(client:request("DELETE", "/sandbox/" .. made.id)).json
+    assert.truthy(gone.name:find("^DESTROYED_" .. made.id:gsub("%-", "%%-") .. "_%d+$"))
     client:close()
     server:stop()
   end)

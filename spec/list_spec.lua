@@ -76,7 +76,7 @@ describe("a list", function()
     assert.is_nil(row.nothing)
     assert.equal("hi\n", assert(row:exec "echo hi").result)
     assert.equal("row-1", row.name)
-    assert.same({}, assert(row.fs:list()))
+    for _, entry in ipairs(assert(row.fs:list())) do assert.equal(".", entry.name:sub(1, 1)) end
     assert.equal("started", assert(row:refresh()).state)
     assert(client:stop(assert(client:list { name = "row-2" }).items[1]))
     assert.equal("stopped", assert(client:get "row-2").state)

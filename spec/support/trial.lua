@@ -285,12 +285,18 @@ end
 ---What must be true after an operation, however it ended. Removes all faults.
 ---Returns how often the command of `exec` and `run` was run meanwhile.
 ---@param err? any
----@param expected? { inside?: string, perhaps?: string, here?: string }
----  what there is beyond what was: in the sandbox, or there if anything, and here
+---@param expected? { inside?: string, perhaps?: string, here?: string, later?: boolean }
+---  what there is beyond what was: in the sandbox, or there if anything, and here; whether
+---  the client may go on in the background, as the service refuses while the faults last
 ---@return integer
 function Trial:after(err, expected)
   expected = expected or {}
   if err ~= nil then self:check_secrets(err) end
+  if expected.later then
+    assert(self.server:set_time_scale(1))
+    self:reset()
+    self.eventually(function() return not loop.busy() end, "the end of what goes on in the background")
+  end
   check.is_false(loop.busy(), "something is still in flight")
   local stats = loop.engine():stats()
   check.equal(0, stats.running, "transfers running")

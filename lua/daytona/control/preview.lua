@@ -32,8 +32,8 @@ local api = calls.of_service {
   signed_preview_url = { "GET",  "/sandbox/{sandbox}/ports/{port}/signed-preview-url", "object" },
   expire_preview_url = { "POST", "/sandbox/{sandbox}/ports/{port}/signed-preview-url/{token}/expire", safe = true,
     secret = { "token" } },
-  signing_key        = { "GET",  "/sandbox/{sandbox}/signing-key", "string" },
-  rotate_signing_key = { "POST", "/sandbox/{sandbox}/signing-key/rotate", "string" },
+  signing_key        = { "GET",  "/sandbox/{sandbox}/signing-key", "text" },
+  rotate_signing_key = { "POST", "/sandbox/{sandbox}/signing-key/rotate", "text" },
 }
 
 --- Ports ---------------------------------------------------------------------------------
@@ -80,10 +80,20 @@ local DEFAULT_TTL = 3600
 -- that does not print the key.
 local keys = setmetatable({}, { __mode = "k" })
 
+-- The service sends the bare key, its document promises a JSON string: either will do.
+local function key_of(text, err)
+  if not text then return nil, err end
+  local key = text:match '^%s*"?([^%s"]+)"?%s*$'
+  if key and not key:find("^[%[{<]") then return key end
+  return nil, errors.new {
+    kind = "protocol", code = "json", message = "the answer is not the signing key it should be",
+  }
+end
+
 local function signing_key(self)
   local known = keys[self]
   if known and loop.now() - known.at < KEY_LIFETIME then return known.key end
-  local key, err = api.signing_key(self)
+  local key, err = key_of(api.signing_key(self))
   if not key then return nil, err end
   keys[self] = { key = key, at = loop.now() }
   return key
@@ -147,7 +157,7 @@ end
 function Preview:rotate_signing_key()
   local sandbox = self.sandbox
   keys[sandbox] = nil
-  local key, err = api.rotate_signing_key(sandbox)
+  local key, err = key_of(api.rotate_signing_key(sandbox))
   if not key then return nil, err end
   keys[sandbox] = { key = key, at = loop.now() }
   return true

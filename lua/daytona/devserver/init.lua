@@ -48,7 +48,7 @@ end
 
 local OPTIONS = {
   port = "count", dir = "text", key = "text", faults = "table", lua = "text", legacy = "text",
-  time_scale = "number", tls = "boolean",
+  time_scale = "number", tls = "boolean", strict = "boolean", lag = "boolean", limits = "any", throttle = "table",
 }
 
 local function command_line(opts)
@@ -60,6 +60,10 @@ local function command_line(opts)
   add("dir", opts.dir)
   add("time-scale", opts.time_scale)
   add("legacy", opts.legacy)
+  add("limits", opts.limits and json.encode(opts.limits))
+  add("throttle", opts.throttle and json.encode(opts.throttle))
+  if opts.strict then words[#words + 1] = "--strict" end
+  if opts.lag then words[#words + 1] = "--lag" end
   if opts.tls then words[#words + 1] = "--tls" end
   local line = table.concat(words, " ")
   if opts.key then line = "DAYTONA_DEVSERVER_KEY=" .. shell.quote(opts.key) .. " " .. line end
@@ -71,9 +75,13 @@ end
 ---removed at the end), `key` is the API key (default: random), `port` 0 or none
 ---means any, `faults` is a list as daytona/devserver/http/faults.lua describes it,
 ---`time_scale` makes its clock run faster, `tls` makes it HTTPS with a certificate
----nobody trusts, `legacy = "0.190"` makes it answer as that release did, `lua` names
+---nobody trusts, `legacy = "0.190"` makes it answer as that release did, `strict` makes it
+---refuse what today's published contract does not have, `lag` makes states last as long
+---as with the service, `limits` are limits and quotas (see
+---daytona/devserver/control/limits.lua; true: those of the smallest tier), `throttle` are
+---throttlers (see daytona/devserver/control/throttle.lua), `lua` names
 ---the LuaJIT to run it with. Returns nil and an error when it cannot start.
----@param opts? { port?: integer, dir?: string, key?: string, faults?: table[], lua?: string, legacy?: string, time_scale?: number, tls?: boolean }
+---@param opts? { port?: integer, dir?: string, key?: string, faults?: table[], lua?: string, legacy?: string, time_scale?: number, tls?: boolean, strict?: boolean, lag?: boolean, limits?: true|table, throttle?: table }
 ---@return daytona.devserver.Server? server
 ---@return daytona.Error? err
 function devserver.start(opts)
@@ -172,6 +180,15 @@ end
 ---@return table? clock, daytona.Error? err
 function Server:set_time_scale(scale)
   return call(self, "POST", "clock", { scale = scale })
+end
+
+---Changes switches of a server that runs: `strict`, `lag`, `limits`, `throttle` as `start`
+---has them (false turns one off), and `open_build_logs`, with which the stream of a build's
+---log stays open after the build's end.
+---@param switches { strict?: boolean, lag?: boolean, limits?: boolean|table, throttle?: false|table, open_build_logs?: boolean }
+---@return table? done, daytona.Error? err
+function Server:configure(switches)
+  return call(self, "PUT", "settings", switches)
 end
 
 ---Adds `count` stopped sandboxes that exist in the list only.

@@ -111,6 +111,26 @@ local function set_clock(context, req)
   return 200, { now = context.clock:now(), scale = context.clock.scale }
 end
 
+-- Switches: what is given is set, null or false turns it off.
+local SETTINGS = {
+  strict = "app", lag = "life", limits = "context", open_build_logs = "context", throttle = "throttle",
+}
+
+local function set_switches(context, req)
+  local places = { app = context.app, life = context.life, context = context, throttle = context.throttle }
+  for name, value in pairs(req:json()) do
+    local place = places[SETTINGS[name] or ""]
+    if not place then checks.bad("unknown setting: %s", tostring(name)) end
+    if value == json.null then value = false end
+    if name == "throttle" then
+      place.set, place.counts = value or {}, {}
+    else
+      place[name] = value
+    end
+  end
+  return 200, {}
+end
+
 -- Stopped sandboxes that exist in the list only: no folder, no timer.
 local function seed(context, req)
   local body = req:json()
@@ -124,7 +144,7 @@ local function seed(context, req)
       context.store:insert {
         synthetic = true, id = sandboxes.uuid(), name = name, user = "daytona", env = {},
         labels = body.labels or {}, public = false, target = "local",
-        snapshot = sandboxes.SNAPSHOT, cpu = 1, memory = 1, disk = 3, gpu = 0,
+        snapshot = sandboxes.SNAPSHOT, class = "container", cpu = 1, memory = 1, disk = 3, gpu = 0,
         state = "stopped", desired = "stopped", auto_stop = 15, auto_pause = 0,
         auto_archive = 10080, auto_delete = -1, network_block_all = false,
         created = t, updated = t, activity = t, stopped_at = t,
@@ -141,6 +161,7 @@ function admin.add(context)
   local app = context.app
   app:route("GET", "/__devserver/stats", function() return 200, stats(context) end)
   app:route("POST", "/__devserver/clock", function(req) return set_clock(context, req) end)
+  app:route("PUT", "/__devserver/settings", function(req) return set_switches(context, req) end)
   app:route("POST", "/__devserver/seed", function(req) return seed(context, req) end)
 end
 

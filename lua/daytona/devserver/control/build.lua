@@ -4,6 +4,7 @@
 
 local httpd = require "daytona.devserver.http"
 local files = require "daytona.devserver.control.files"
+local sandboxes = require "daytona.devserver.control.sandboxes"
 local json = require "daytona.devserver.http.json"
 
 local build = {}
@@ -86,6 +87,12 @@ function build.entrypoint(list)
   return script_of(words)
 end
 
+---A new name for what is built.
+---@return string
+function build.reference()
+  return ("daytona-local-build-%s:latest"):format(sandboxes.token(6))
+end
+
 ---The record of a build, as the service publishes it.
 ---@param info table  dockerfileContent, contextHashes
 ---@param now number
@@ -102,12 +109,19 @@ end
 ---@param clock table
 ---@param folder string
 ---@param info table
+---@return boolean? ok, string? message
 function build.run(clock, folder, info)
   files.mkdir(folder)
-  local log = assert(io.open(folder .. "/build.log", "wb"))
+  local log, why = io.open(folder .. "/build.log", "wb")
+  if not log then return nil, why end
   log:setvbuf("no")
   log:write("simulated build: nothing is installed by the local server\n")
-  local list = build.parse(info.dockerfileContent)
+  local list, message = build.parse(info.dockerfileContent or "")
+  if not list then
+    log:write("error: ", message, "\n")
+    log:close()
+    return nil, "Build failed: " .. message
+  end
   for i, instruction in ipairs(list) do
     log:write(("Step %d/%d : %s\n"):format(i, #list, instruction))
     clock:sleep(STEP)
@@ -115,6 +129,24 @@ function build.run(clock, folder, info)
   if build.entrypoint(list) then log:write("what ENTRYPOINT and CMD say is run when the sandbox starts\n") end
   log:write("simulated build finished\n")
   log:close()
+  return true
+end
+
+---The words of the last ENTRYPOINT, as the service keeps them.
+---@param list string[]
+---@return string[]
+function build.entrypoint_words(list)
+  local entrypoint = last_of(list)
+  if not entrypoint then return { "sleep", "infinity" } end
+  return words_of(entrypoint) or { "sh", "-c", entrypoint }
+end
+
+---What a Dockerfile or a snapshot's words say to start, as shell text; nil: nothing.
+---@param box table
+---@return string?
+function build.start_of(box)
+  local list = box.build_info and build.parse(box.build_info.dockerfileContent or "")
+  return list and build.entrypoint(list)
 end
 
 return build

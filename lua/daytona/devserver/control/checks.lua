@@ -1,5 +1,5 @@
--- What the service refuses: the checks of request bodies and parameters. Each
--- raises the kit's 400 (or another status where the service has one).
+-- What the service refuses: the checks of bodies, names and lists, and the words it
+-- has for them. Each raises the kit's 400 (or another status where the service has one).
 
 local httpd = require "daytona.devserver.http"
 local json = require "daytona.devserver.http.json"
@@ -8,57 +8,108 @@ local checks = {}
 
 ---@param message string
 function checks.bad(message, ...)
-  httpd.fail(400, nil, message:format(...))
+  httpd.fail(400, nil, select("#", ...) > 0 and message:format(...) or message)
 end
 
-local function is_integer(value)
-  return type(value) == "number" and value % 1 == 0 and math.abs(value) < 2 ^ 53
+---What the service says of numbers that it does not look at before its database does.
+function checks.unexpected()
+  httpd.fail(500, nil, "An unexpected error occurred.")
 end
 
-local function is_map(value)
-  if type(value) ~= "table" then return false end
-  for name, text in pairs(value) do
-    if type(name) ~= "string" or type(text) ~= "string" then return false end
-  end
-  return true
+---Fails when the disk did not take a change.
+---@param ok boolean?
+---@param message string?
+function checks.kept(ok, message)
+  if not ok then httpd.fail(507, nil, "The local server's disk takes no more: " .. tostring(message)) end
 end
 
-local function is_list(value)
-  if type(value) ~= "table" then return false end
-  for name in pairs(value) do
+---The sandbox of that id or name; 404.
+---@param context table
+---@param id string
+---@return table
+function checks.box(context, id)
+  local box = context.store:find(id)
+  if not box then httpd.fail(404, nil, ("Sandbox with ID or name %s not found"):format(id)) end
+  return box
+end
+
+---The same for calls that take no name.
+---@param context table
+---@param id string
+---@return table
+function checks.box_by_id(context, id)
+  local box = context.store:find(id)
+  if not box or box.id ~= id then httpd.fail(404, nil, ("Sandbox with ID %s not found"):format(id)) end
+  return box
+end
+
+-- Bodies -------------------------------------------------------------------------------
+
+local function is_object(v) return type(v) == "table" and v[1] == nil end
+
+local function is_list(v)
+  if type(v) ~= "table" then return false end
+  for name in pairs(v) do
     if type(name) ~= "number" then return false end
   end
   return true
 end
 
-local kinds = {
-  string = { function(v) return type(v) == "string" end, "a string" },
-  boolean = { function(v) return type(v) == "boolean" end, "a boolean value" },
-  integer = { is_integer, "an integer number" },
-  natural = { function(v) return is_integer(v) and v >= 0 end, "an integer number not less than 0" },
-  positive = { function(v) return is_integer(v) and v >= 1 end, "an integer number not less than 1" },
-  map = { is_map, "an object of strings" },
-  list = { is_list, "an array" },
-  object = { function(v) return type(v) == "table" and not v[1] end, "an object" },
+local function is_number(least)
+  return function(v) return type(v) == "number" and (not least or v >= least) end
+end
+
+local NUMBER = "%s must be a number conforming to the specified constraints"
+
+-- Kind -> test, and what is said of a value that fails it.
+local KINDS = {
+  string = { function(v) return type(v) == "string" end, "%s must be a string" },
+  boolean = { function(v) return type(v) == "boolean" end, "%s must be a boolean value" },
+  number = { is_number(), NUMBER },
+  natural = { is_number(0), "%s must not be less than 0", NUMBER },
+  positive = { is_number(1), "%s must not be less than 1", NUMBER },
+  object = { is_object, "%s must be an object" },
+  list = { is_list, "%s must be an array" },
+  any = { function() return true end },
 }
 
----Checks the body against `fields` (name -> kind); drops nulls. Unknown fields
----are refused. Returns a copy.
+local function complain(problems, kind, name, value)
+  local text = kind[2]:format(name)
+  if kind[3] and type(value) ~= "number" then text = text .. ", " .. kind[3]:format(name) end
+  problems[#problems + 1] = text
+end
+
+-- What `strict` refuses beyond that.
+local function strict_problem(name, value, kind)
+  if (kind == "number" or kind == "natural" or kind == "positive") and value % 1 ~= 0 then
+    return name .. " must be an integer number"
+  end
+  if kind == "object" and (name == "env" or name == "labels") then
+    for _, text in pairs(value) do
+      if type(text) ~= "string" then return ("each value in %s must be a string"):format(name) end
+    end
+  end
+end
+
+---Checks a body against `fields` (name -> kind); drops nulls. Unknown fields are dropped,
+---as the service does; where the request's app is `strict` they are refused. A copy.
+---@param req table
 ---@param body table
 ---@param fields table<string, string>
 ---@return table
-function checks.fields(body, fields)
+function checks.fields(req, body, fields)
   local copy, problems = {}, {}
-  if body[1] ~= nil then checks.bad("body must be an object") end
+  local strict = req.app.strict
   for name, value in pairs(body) do
-    local kind = kinds[fields[name]]
+    local kind = KINDS[fields[name]]
     if not kind then
-      problems[#problems + 1] = ("property %s should not exist"):format(tostring(name))
+      if strict then problems[#problems + 1] = ("property %s should not exist"):format(tostring(name)) end
     elseif value ~= json.null then
-      if kind[1](value) then
-        copy[name] = value
-      else
-        problems[#problems + 1] = ("%s must be %s"):format(name, kind[2])
+      copy[name] = value
+      if not kind[1](value) then
+        complain(problems, kind, name, value)
+      elseif strict then
+        problems[#problems + 1] = strict_problem(name, value, fields[name])
       end
     end
   end
@@ -69,14 +120,49 @@ function checks.fields(body, fields)
   return copy
 end
 
+-- Names, intervals -------------------------------------------------------------------------
+
 ---@param name string
 function checks.name(name)
-  if name == "" then checks.bad("name should not be empty") end
   if name:find("[%c<>]") or name:find("https?://") or name:find("^www%.") then
-    checks.bad("name must not contain HTML, URLs or control characters")
+    checks.bad "name must not contain HTML tags, URLs, or control characters"
   end
-  if #name > 255 then checks.bad("name must be shorter than or equal to 255 characters") end
 end
+
+local INTERVALS = {
+  autoStopInterval = "Auto-stop", autoArchiveInterval = "Auto-archive", autoPauseInterval = "Auto-pause",
+  ttlMinutes = "TTL",
+}
+
+---@param field string  of the body
+---@param value number
+function checks.interval(field, value)
+  local what = INTERVALS[field]
+  if what and value < 0 then checks.bad("%s interval must be non-negative", what) end
+  if value % 1 ~= 0 or math.abs(value) >= 2 ^ 31 then checks.unexpected() end
+end
+
+---An integer in the path or the query, as the service reads it.
+---@param text string
+---@return integer
+function checks.integer(text)
+  local value = text:find("^%-?%d+$") and tonumber(text)
+  if not value or math.abs(value) >= 2 ^ 31 then checks.unexpected() end
+  return value
+end
+
+---A value in the path that Nest's parser must find to be a UUID.
+---@param text string
+---@return string
+function checks.uuid(text)
+  local four = ("%x"):rep(4)
+  if not text:find(("^" .. four .. four .. "%-" .. (four .. "%-"):rep(3) .. four:rep(3) .. "$")) then
+    checks.bad "Validation failed (uuid is expected)"
+  end
+  return text
+end
+
+-- Networks -----------------------------------------------------------------------------------
 
 local function each_of(text)
   local list = {}
@@ -84,118 +170,61 @@ local function each_of(text)
   return list
 end
 
-local function is_cidr(text)
-  local a, b, c, d, bits = text:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)/(%d+)$")
-  if not a then return false end
-  for _, part in ipairs { a, b, c, d } do
+local function is_ipv4(text)
+  local parts = { text:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$") }
+  for _, part in ipairs(parts) do
     if tonumber(part) > 255 then return false end
   end
-  return tonumber(bits) <= 32
+  return #parts == 4
+end
+
+local function check_network(text)
+  local address, bits = text:match("^([^/]*)/?(.*)$")
+  if not is_ipv4(address) then
+    checks.bad('Invalid IP address: "%s" in network "%s". Must be a valid IPv4 address', address, text)
+  end
+  if not text:find("/", 1, true) then
+    checks.bad('Invalid network format: "%s". Missing CIDR prefix length (e.g., /24)', text)
+  end
+  if not bits:find("^%d+$") or tonumber(bits) > 32 then
+    checks.bad('Invalid CIDR prefix length: "%s" in network "%s". Must be between 0 and 32', bits, text)
+  end
 end
 
 ---@param text string
 function checks.allow_list(text)
   if text == "" then return end
   local list = each_of(text)
-  if #list > 10 then checks.bad("networkAllowList must not contain more than 10 networks") end
-  for _, part in ipairs(list) do
-    if not is_cidr(part) then checks.bad("Invalid network allow list: %q is no IPv4 CIDR", part) end
-  end
+  if #list > 10 then checks.bad "Network allow list cannot contain more than 10 networks" end
+  for _, part in ipairs(list) do check_network(part) end
 end
 
 ---@param text string
 function checks.domains(text)
   if text == "" then return end
   local list = each_of(text)
-  if #list > 10 then checks.bad("domainAllowList must not contain more than 10 domains") end
+  if #list > 10 then checks.bad "Domain allow list cannot contain more than 10 domains" end
   for _, part in ipairs(list) do
     if not part:gsub("^%*%.", ""):find("^[%w][%w%-%.]*%.%a[%w%-]*$") then
-      checks.bad("Invalid domain allow list: %q is no domain", part)
+      checks.bad('Invalid domain: "%s". Must be a valid domain name', part)
     end
   end
 end
 
----An integer in the path.
----@param text string
----@param name string
----@param least? integer
----@return integer
-function checks.number(text, name, least)
-  local value = text:find("^%-?%d+$") and tonumber(text)
-  if not value then checks.bad("Validation failed (numeric string is expected)") end
-  if least and value < least then checks.bad("%s must not be less than %d", name, least) end
-  return value
+-- Mount paths ------------------------------------------------------------------------------
+
+local SYSTEM = {}
+for name in ("bin boot dev etc lib lib32 lib64 libx32 proc run sbin sys usr var"):gmatch "%S+" do
+  SYSTEM[name] = true
 end
 
-local CREATE = {
-  name = "string", snapshot = "string", user = "string", env = "map", labels = "map",
-  public = "boolean", networkBlockAll = "boolean", networkAllowList = "string",
-  domainAllowList = "string", outboundProxyUrl = "string", otelEndpointOverride = "string",
-  target = "string", cpu = "positive", memory = "positive", disk = "positive", gpu = "natural",
-  gpuType = "list", spot = "boolean", autoStopInterval = "natural", autoPauseInterval = "natural",
-  autoArchiveInterval = "natural", autoDeleteInterval = "integer", ttlMinutes = "natural",
-  volumes = "list", buildInfo = "object", linkedSandbox = "string", secrets = "list",
-}
-
-local REGIONS = { ["local"] = true, us = true, eu = true }
-
-local function check_combinations(body)
-  if body.buildInfo then
-    if body.snapshot then checks.bad("Cannot specify a snapshot when using a build info entry") end
-    if body.linkedSandbox then checks.bad("Cannot link a sandbox when using a build info entry") end
-  elseif body.cpu or body.memory or body.disk or (body.gpu or 0) > 0 then
-    checks.bad("Cannot specify Sandbox resources when using a snapshot")
-  end
-  if (body.gpu or 0) > 0 then
-    if body.autoDeleteInterval ~= 0 then
-      checks.bad("GPU sandboxes must be ephemeral (autoDeleteInterval 0)")
-    end
-    checks.bad("No available runners")
-  end
-  if (body.autoStopInterval or 0) > 0 and (body.autoPauseInterval or 0) > 0 then
-    checks.bad("autoStopInterval and autoPauseInterval cannot both be set")
-  end
-  if (body.autoPauseInterval or 0) > 0 then
-    checks.bad("Auto-pause is not supported for this sandbox class")
-  end
-  if body.linkedSandbox and body.autoDeleteInterval ~= 0 then
-    checks.bad("A linked sandbox must be ephemeral (autoDeleteInterval 0)")
-  end
-end
-
----Checks a CreateSandbox body. Returns a copy without nulls.
----@param body table
----@return table
-function checks.create(body)
-  body = checks.fields(body, CREATE)
-  if body.name then checks.name(body.name) end
-  if body.snapshot and body.snapshot:match("^%s*$") then body.snapshot = nil end
-  check_combinations(body)
-  if body.target and body.target ~= "" and not REGIONS[body.target] then
-    httpd.fail(403, nil, ("Region %s is not available to the organization"):format(body.target))
-  end
-  if body.networkAllowList then checks.allow_list(body.networkAllowList) end
-  if body.domainAllowList then checks.domains(body.domainAllowList) end
-  if body.outboundProxyUrl and not body.outboundProxyUrl:find("^https?://[^%s]+$") then
-    checks.bad("outboundProxyUrl must be a URL address")
-  end
-  local volume = body.volumes and body.volumes[1]
-  if volume then
-    checks.bad("Volume '%s' not found", tostring(type(volume) == "table" and volume.volumeId))
-  end
-  local secret = body.secrets and body.secrets[1]
-  if secret then
-    local _, name = next(type(secret) == "table" and secret or { secret })
-    checks.bad("Secret '%s' not found", tostring(name))
-  end
-  if body.buildInfo then
-    local info = checks.fields(body.buildInfo, { dockerfileContent = "string", contextHashes = "list" })
-    if (info.dockerfileContent or "") == "" then
-      checks.bad("buildInfo.dockerfileContent should not be empty")
-    end
-    body.buildInfo = info
-  end
-  return body
+---@param path string
+function checks.mount_path(path)
+  local function refuse(why) checks.bad("Invalid mount path %s (%s)", path, why) end
+  if path:sub(1, 1) ~= "/" then refuse "must be absolute" end
+  if (path .. "/"):find("/%.%.?/") then refuse "cannot contain relative path components" end
+  if not path:find("[^/]") then refuse "cannot mount to the root directory" end
+  if SYSTEM[path:match("^/+([^/]+)")] then refuse "cannot mount to system directory" end
 end
 
 return checks

@@ -78,7 +78,7 @@ local Daemon = {}
 Daemon.__index = Daemon
 
 ---The daemon starts with the first connection to the gate, or `at_once`.
----@param options { gate: daytona.devserver.Gate, at_once?: boolean, id: string, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, linked?: string, config: fun(): table, on_activity: fun() }
+---@param options { gate: daytona.devserver.Gate, at_once?: boolean, id: string, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, linked?: string, mounts?: table[], config: fun(): table, on_activity: fun() }
 ---@return daytona.devserver.Daemon
 function daemon.new(options)
   local self = setmetatable({}, Daemon)

@@ -2,10 +2,13 @@
 -- trees of directories. Knows nothing of what the files mean.
 
 local dirent = require "posix.dirent"
+local fcntl = require "posix.fcntl"
 local stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 
-local files = {}
+local files = {
+  durable = true,   -- whether a write waits for the disk (a folder that is removed anyway need not)
+}
 
 ---@param path string
 ---@return string? content
@@ -17,18 +20,40 @@ function files.read(path)
   return content
 end
 
----Replaces a file in one step.
+local function write_all(fd, content)
+  while #content > 0 do
+    local n, message = unistd.write(fd, content)
+    if not n then return nil, message end
+    content = content:sub(n + 1)
+  end
+  return true
+end
+
+-- Makes a file whose content is on the disk.
+local function make(path, content)
+  local fd, message = fcntl.open(path, fcntl.O_WRONLY + fcntl.O_CREAT + fcntl.O_TRUNC + fcntl.O_CLOEXEC, 420)
+  if not fd then return nil, message end
+  local ok, why = write_all(fd, content)
+  if ok and files.durable then ok, why = unistd.fsync(fd) end
+  local closed, trouble = unistd.close(fd)
+  if not ok then return nil, why end
+  if not closed then return nil, trouble end
+  return true
+end
+
+---Replaces a file in one step: afterwards it is the new one, whole, or the old one.
 ---@param path string
 ---@param content string
 ---@return boolean? ok, string? message
 function files.write(path, content)
   local temporary = path .. ".new"
-  local f, message = io.open(temporary, "wb")
-  if not f then return nil, message end
-  local ok, why = f:write(content)
-  f:close()
-  if not ok then return nil, why end
-  return os.rename(temporary, path)
+  local ok, message = make(temporary, content)
+  if ok then ok, message = os.rename(temporary, path) end
+  if not ok then
+    unistd.unlink(temporary)
+    return nil, message
+  end
+  return true
 end
 
 ---Makes a directory and its parents (mode 0700 for each new one).

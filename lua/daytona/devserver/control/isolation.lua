@@ -268,6 +268,7 @@ local function isolated(box)
   add("--bind", box.folder .. "/home", HOME, "--bind", box.folder .. "/tmp", "/tmp",
     "--ro-bind", box.lua_dir, INSIDE, "--dir", BIN)
   if python() then add("--symlink", python(), BIN .. "/python") end
+  for _, mount in ipairs(box.mounts or {}) do add("--bind", mount.source, mount.target) end
   for _, folder in ipairs(module_folders()) do add("--ro-bind", folder, folder) end
   if not box.luajit:find("^/usr/") then add("--ro-bind", box.luajit, box.luajit) end
   add("--remount-ro", "/", "--hostname", box.hostname, "--chdir", "/", "--info-fd", "6", "--clearenv")
@@ -291,7 +292,7 @@ end
 
 ---The command that runs a sandbox's daemon, which reads its configuration from
 ---descriptor 4 and, where `isolation` is given, has bubblewrap write to descriptor 6.
----@param box { id: string, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, linked?: string }
+---@param box { id: string, hostname: string, folder: string, lua_dir: string, luajit: string, isolation?: string, linked?: string, mounts?: { source: string, target: string }[] }
 ---@return string program
 ---@return string[] argv
 ---@return { home: string, uid?: integer } facts  where its home is inside, and whom it must become

@@ -65,7 +65,8 @@ local function labels(req)
   local text = req.query.labels
   if text == nil or text == "" then return nil end
   local value = json.decode(text)
-  if type(value) ~= "table" or value[1] ~= nil then checks.bad("labels must be a JSON object") end
+  if value == nil then checks.bad "Invalid labels JSON format" end
+  if type(value) ~= "table" or value[1] ~= nil then checks.unexpected() end
   return value
 end
 
@@ -76,13 +77,16 @@ local function add_range(tests, field, low, high)
   if high then tests[#tests + 1] = function(box) return box[field] ~= nil and box[field] <= high end end
 end
 
+-- A pattern for what the service's database takes to be a text, wildcards included.
+local function like(text)
+  text = text:gsub("[%^%$%(%)%.%[%]%*%+%-%?]", "%%%0"):gsub("%%([^%w])", "\0%1")
+  return (text:gsub("%%", ".*"):gsub("_", "."):gsub("%z", "%%"))
+end
+
 local function add_text(tests, field, text, anywhere)
   if not text or text == "" then return end
-  text = text:lower()
-  tests[#tests + 1] = function(box)
-    local at = box[field]:lower():find(text, 1, true)
-    return at ~= nil and (anywhere or at == 1)
-  end
+  local pattern = (anywhere and "" or "^") .. like(text:lower())
+  tests[#tests + 1] = function(box) return box[field]:lower():find(pattern) ~= nil end
 end
 
 local function add_set(tests, field, wanted)
@@ -93,17 +97,16 @@ local function add_labels(tests, wanted)
   if not wanted then return end
   tests[#tests + 1] = function(box)
     for name, value in pairs(wanted) do
-      if box.labels[name] ~= value then return false end
+      if type(box.labels) ~= "table" or box.labels[name] ~= value then return false end
     end
     return true
   end
 end
 
 local function add_visible(tests, req)
-  local errored = boolean(req, "includeErroredDeleted")
-  boolean(req, "includeWarm")
+  local errored, warm = boolean(req, "includeErroredDeleted"), boolean(req, "includeWarm")
   tests[#tests + 1] = function(box)
-    if box.state == "destroyed" then return false end
+    if box.state == "destroyed" or box.warm and not warm then return false end
     return errored or box.desired ~= "destroyed" or not
       (box.state == "error" or box.state == "build_failed")
   end
@@ -120,10 +123,11 @@ local function filters(req, paged)
   add_set(tests, "snapshot", set(req, "snapshots"))
   add_set(tests, "target", set(req, paged and "regions" or "regionIds"))
   local classes = set(req, "sandboxClasses", CLASSES)
-  if classes then tests[#tests + 1] = function() return classes.container == true end end
+  if classes then tests[#tests + 1] = function(box) return classes[box.class or "container"] == true end end
   add_range(tests, "cpu", integer(req, "minCpu", 1), integer(req, "maxCpu", 1))
   add_range(tests, "memory", integer(req, "minMemoryGiB", 1), integer(req, "maxMemoryGiB", 1))
   add_range(tests, "disk", integer(req, "minDiskGiB", 1), integer(req, "maxDiskGiB", 1))
+  add_range(tests, "gpu", integer(req, "minGpu", 0), integer(req, "maxGpu", 0))
   add_range(tests, "created", time(req, "createdAtAfter"), time(req, "createdAtBefore"))
   add_range(tests, "activity", time(req, "lastEventAfter"), time(req, "lastEventBefore"))
   add_range(tests, "destroy_at", time(req, "autoDestroyAtAfter"), time(req, "autoDestroyAtBefore"))
@@ -188,18 +192,19 @@ local function position(all, field, step, cursor)
   return here and here.id == cursor.id and key_of(here, field) == cursor.v and low + 1 or low
 end
 
-local function read_cursor(req, sort, order)
+-- (One of another order is taken; one of another sort is more than the service expects;
+-- one that says nothing comes after everything.)
+local function read_cursor(req, sort)
   local text = req.query.cursor
   if text == nil or text == "" then return nil end
   local plain = decode64(text)
   local cursor = plain and json.decode(plain)
-  if type(cursor) ~= "table" or cursor.s ~= sort or cursor.o ~= order
-    or type(cursor.id) ~= "string" then
-    checks.bad("Invalid cursor")
-  end
+  if type(cursor) ~= "table" then checks.bad("Invalid cursor provided: %s", text) end
+  if next(cursor) == nil then return nil, true end
+  if cursor.s ~= sort or type(cursor.id) ~= "string" then checks.unexpected() end
   local kind = sort == "name" and "string" or "number"
   local value = kind == "number" and tonumber(cursor.v) or cursor.v
-  if type(value) ~= kind then checks.bad("Invalid cursor") end
+  if type(value) ~= kind then checks.unexpected() end
   cursor.v = value
   return cursor
 end
@@ -219,7 +224,8 @@ function list.cursor_page(store, req)
   local sort = choice(req, "sort", SORTS, "lastActivityAt")
   local order = choice(req, "order", { asc = true, desc = true }, "desc")
   local accepts = filters(req)
-  local cursor = read_cursor(req, sort, order)
+  local cursor, beyond = read_cursor(req, sort)
+  if beyond then return { items = json.array {}, nextCursor = json.null } end
   local field, step = SORTS[sort], order == "asc" and 1 or -1
   local all = ordered(store, field)
   local items, last = json.array {}, nil

@@ -13,17 +13,26 @@ local Clock = require "daytona.devserver.clock"
 local Faults = require "daytona.devserver.http.faults"
 local httpd = require "daytona.devserver.http"
 local json = require "daytona.devserver.http.json"
+local text = require "daytona.devserver.http.text"
+local Storage = require "daytona.devserver.storage"
+local Events = require "daytona.devserver.control.events"
 local Lifecycle = require "daytona.devserver.control.lifecycle"
 local admin = require "daytona.devserver.control.admin"
 local build = require "daytona.devserver.control.build"
+local checks = require "daytona.devserver.control.checks"
 local children = require "daytona.devserver.control.children"
+local create = require "daytona.devserver.control.create"
 local daemon = require "daytona.devserver.control.daemon"
 local files = require "daytona.devserver.control.files"
 local gate = require "daytona.devserver.control.gate"
 local isolation = require "daytona.devserver.control.isolation"
+local Records = require "daytona.devserver.control.records"
 local routes = require "daytona.devserver.control.routes"
 local sandboxes = require "daytona.devserver.control.sandboxes"
+local snapshots = require "daytona.devserver.control.snapshots"
 local telemetry = require "daytona.devserver.control.telemetry"
+local Throttle = require "daytona.devserver.control.throttle"
+local volumes = require "daytona.devserver.control.volumes"
 local tls = require "daytona.devserver.control.tls"
 
 local main = {}
@@ -42,6 +51,10 @@ lines to export, so that programs use it. Ctrl-C ends it and its sandboxes' proc
   --time-scale N   the service's clock runs N times as fast
   --faults FILE    JSON list of faults to begin with
   --legacy 0.190   answer as that release of the service did
+  --strict         refuse what today's published contract does not have
+  --lag            states last as long as with the service, on the service's clock
+  --limits JSON    limits and quotas (control/limits.lua), `true` for the smallest tier's
+  --throttle JSON  throttlers (control/throttle.lua)
   --tls            HTTPS with a certificate that nobody trusts
   --child          for programs: print one line of JSON, end when nobody reads it
   --help           this text
@@ -51,9 +64,9 @@ lines to export, so that programs use it. Ctrl-C ends it and its sandboxes' proc
 
 local TAKES_VALUE = {
   port = true, dir = true, key = true, ["time-scale"] = true, faults = true, legacy = true,
-  host = true,
+  host = true, limits = true, throttle = true,
 }
-local FLAGS = { tls = true, child = true, help = true }
+local FLAGS = { tls = true, child = true, help = true, strict = true, lag = true }
 
 local function parse(argv)
   local options, i = {}, 1
@@ -89,6 +102,14 @@ local function check(options)
   if not scale or scale <= 0 then return nil, "--time-scale takes a positive number" end
   options.scale = scale
   if options.legacy and options.legacy ~= "0.190" then return nil, "--legacy knows 0.190 only" end
+  for _, name in ipairs { "limits", "throttle" } do
+    if options[name] then
+      options[name] = json.decode(options[name])
+      if type(options[name]) ~= "table" and options[name] ~= true then
+        return nil, "--" .. name .. " takes a JSON object"
+      end
+    end
+  end
   if options.faults then
     local list = json.decode(files.read(options.faults) or "")
     if type(list) ~= "table" then return nil, "--faults takes a file with a JSON list" end
@@ -131,8 +152,9 @@ local function choose_key(options, dir)
   if kept and kept:find("%S") then return kept:match("%S+") end
   key = "local_" .. sandboxes.token(24)
   local mask = stat.umask(63)
-  files.write(dir .. "/key", key .. "\n")
+  local ok, message = files.write(dir .. "/key", key .. "\n")
   stat.umask(mask)
+  if not ok then error("cannot keep the key: " .. tostring(message), 0) end
   return key
 end
 
@@ -150,17 +172,18 @@ end
 local function daemon_maker(context)
   local lua_dir, luajit = lua_folder(), interpreter()
   return function(box)
-    local entrypoint = box.build_info and build.entrypoint(build.parse(box.build_info.dockerfileContent))
+    local entrypoint = build.start_of(box)
     return daemon.new {
       id = box.id, gate = box.gate, linked = box.linked, folder = context.store:folder(box),
       lua_dir = lua_dir, luajit = luajit,
       hostname = box.id:sub(1, 12), isolation = context.isolation, at_once = entrypoint ~= nil,
+      mounts = volumes.mounts(context, box),
       on_activity = function() context.store:touch(box) end,
       config = function()
         return {
-          sandbox_id = box.id, key = context.key, user = box.user, env = box.env,
-          labels = box.labels, signing_key = box.signing_key,
-          cpu = box.cpu, memory = box.memory, disk = box.disk, entrypoint = entrypoint,
+          sandbox_id = box.id, key = context.key, user = box.user, env = sandboxes.environment(box),
+          labels = type(box.labels) == "table" and box.labels or {}, signing_key = box.signing_key,
+          cpu = box.cpu, memory = box.memory, disk = box.disk, entrypoint = entrypoint or "sleep infinity",
           time_scale = context.clock.scale, now = context.clock:now(), legacy = context.legacy,
           faults = json.array(context.faults:all()),
         }
@@ -181,34 +204,104 @@ local function refusals(context)
   }
 end
 
+-- What req:json() is here. Bodies that are no JSON are ignored, forms are read, and a list
+-- says as much as nothing, as with the service.
+local function read_json(req, body, value, message)
+  if req.path:find("^/__devserver/") then
+    return type(value) == "table" and value or checks.bad("%s", message or "expected an object")
+  end
+  local kind = req.headers["content-type"] or ""
+  if kind:find("^application/x%-www%-form%-urlencoded") then return (text.query(body)) end
+  if body == "" or not kind:find("^application/json") then return {} end
+  if type(value) ~= "table" then
+    httpd.fail(400, nil, nil, {
+      body = { message = "Invalid JSON in request body", error = "Bad Request", statusCode = 400 },
+    })
+  end
+  return value[1] == nil and value or {}
+end
+
+local LARGEST_BODY = 102400
+
+local function make_app(context, tls_context)
+  local app = httpd.new {
+    key = context.key, source = "DAYTONA_API", prefix = "/api", clock = context.clock, tls = tls_context,
+    legacy = context.legacy, version = context.version, max_body = LARGEST_BODY, read_json = read_json,
+    too_large = function(req) httpd.fail(404, nil, "Cannot " .. req.method .. " " .. req.full_path) end,
+    refuse = function() context.throttle:note_failed() end,
+    admit = function(req) context.throttle:admit(req) end,
+  }
+  app.strict = context.options.strict
+  return app
+end
+
+local KINDS = { "snapshots", "volumes", "secrets", "warm_pools", "regions", "registries" }
+
+-- What is kept, and what is told of it.
+local function add_records(context)
+  context.records = {}
+  for _, kind in ipairs(KINDS) do context.records[kind] = Records.new(context.dir, kind) end
+  snapshots.add_general(context)
+  context.events = Events.new(context.clock, {
+    sandbox = function(box) return context.store:dto(box) end,
+    snapshot = snapshots.describe, volume = volumes.describe,
+  })
+  context.events.key = context.key
+end
+
+local function add_life(context)
+  context.life = Lifecycle.new(context.store, context.clock, daemon_maker(context),
+    function(...) return context.faults:for_state(...) end, telemetry.note, refusals(context))
+  context.life.lag = context.options.lag or false
+  context.life.furnish = function(box) return snapshots.furnish(context, box) end
+  context.life.tell = function(name, box, old, new)
+    if name == "sandbox.state.updated" then
+      context.events:moved("sandbox", box, old, new)
+    else
+      context.events:desired(box, old, new)
+    end
+  end
+end
+
+-- Binds the port.
+local function listen(context, tls_context)
+  local listener, port = httpd.listen(context.options.port)
+  if not listener then
+    return nil, ("cannot listen on 127.0.0.1:%d: %s"):format(context.options.port, port)
+  end
+  context.listener, context.port = listener, port
+  context.scheme = tls_context and "https" or "http"
+  context.api_url = ("%s://127.0.0.1:%d/api"):format(context.scheme, port)
+  context.store.proxy_url = ("%s://127.0.0.1:%d/toolbox"):format(context.scheme, port)
+  context.store.legacy = context.legacy
+  return true
+end
+
 local function make_context(options, dir, temporary)
   local clock = Clock.new(options.scale)
   local context = {
     options = options, dir = dir, temporary = temporary, clock = clock,
-    key = choose_key(options, dir), legacy = options.legacy,
+    key = choose_key(options, dir), legacy = options.legacy, limits = options.limits, create = create,
+    version = options.legacy and sandboxes.LEGACY_VERSION or sandboxes.VERSION,
     store = sandboxes.new(dir, clock), faults = Faults.new(options.fault_list),
+    throttle = Throttle.new(clock, options.throttle),
     started = clock:now(), quit = require("cqueues.condition").new(),
   }
-  local scheme = "http"
   local tls_context
   if options.tls then
     tls_context, context.certificate = tls.self_signed()
-    scheme = "https"
     files.write(dir .. "/certificate.pem", context.certificate)
   end
-  context.app = httpd.new {
-    key = context.key, source = "DAYTONA_API", prefix = "/api", clock = clock, tls = tls_context,
-    legacy = options.legacy,
+  local ok, message = listen(context, tls_context)
+  if not ok then return nil, message end
+  context.app = make_app(context, tls_context)
+  context.storage = Storage.new {
+    dir = dir, clock = clock, tls = tls_context, faults = context.faults,
+    url = function(port) return ("%s://127.0.0.1:%d"):format(context.scheme, port) end,
   }
-  local listener, port = httpd.listen(options.port)
-  if not listener then return nil, ("cannot listen on 127.0.0.1:%d: %s"):format(options.port, port) end
-  context.listener, context.port, context.scheme = listener, port, scheme
-  context.api_url = ("%s://127.0.0.1:%d/api"):format(scheme, port)
-  context.store.proxy_url = ("%s://127.0.0.1:%d/toolbox"):format(scheme, port)
-  context.store.legacy = options.legacy
   context.push = admin.ask
-  context.life = Lifecycle.new(context.store, clock, daemon_maker(context),
-    function(...) return context.faults:for_state(...) end, telemetry.note, refusals(context))
+  add_records(context)
+  add_life(context)
   return context
 end
 
@@ -273,6 +366,8 @@ local function serve(context)
   routes.add(context)
   admin.add(context)
   for _, box in ipairs(context.store:load()) do context.life:resume(box) end
+  snapshots.resume(context)
+  volumes.resume(context)
   cq:wrap(function() context.life:run_timers() end)
   cq:wrap(telemetry.run, context)
   cq:wrap(function() context.app:serve(context.listener) end)
@@ -281,6 +376,7 @@ local function serve(context)
   announce(context)
   while not context.why do context.quit:wait() end
   context.app:stop()
+  context.storage:stop()
   if also then also:close() end
   context.life:shut_down()
 end
@@ -332,6 +428,7 @@ function main.run(argv)
   signal.ignore(signal.SIGPIPE)
   raise_limits()
   local dir, temporary = open_folder(options)
+  files.durable = not temporary
   if not dir then
     io.stderr:write("daytona-devserver: ", temporary, "\n")
     return 1

@@ -13,20 +13,27 @@ local params = {}
 function params.integer(req, name, least, most)
   local text = req.query[name]
   if text == nil or text == "" then return nil end
-  local value = text:find("^%d+$") and tonumber(text)
-  if not value or value < least or (most and value > most) then
-    checks.bad("%s must be an integer number %s", name,
-      most and ("from %d to %d"):format(least, most) or ("not less than " .. least))
-  end
+  local value = text:find("^%-?%d+$") and tonumber(text)
+  if most and (not value or value > most) then checks.bad("%s must not be greater than %d", name, most) end
+  if not value or value < least then checks.bad("%s must not be less than %d", name, least) end
   return value
 end
 
+-- What is neither is false, unless the app is strict.
 ---@return boolean?
 function params.boolean(req, name)
   local text = req.query[name]
   if text == nil or text == "" then return nil end
-  if text ~= "true" and text ~= "false" then checks.bad("%s must be a boolean value", name) end
+  if req.app.strict and text ~= "true" and text ~= "false" then checks.bad("%s must be a boolean value", name) end
   return text == "true"
+end
+
+-- "a, b, c" of the keys of a set.
+local function names_of(set)
+  local names = {}
+  for name in pairs(set) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
 end
 
 ---@param allowed table<string, any>
@@ -34,7 +41,7 @@ end
 function params.choice(req, name, allowed, default)
   local text = req.query[name]
   if text == nil or text == "" then return default end
-  if not allowed[text] then checks.bad("%s must be one of the following values", name) end
+  if not allowed[text] then checks.bad("%s must be one of the following values: %s", name, names_of(allowed)) end
   return text
 end
 
@@ -47,7 +54,7 @@ function params.set(req, name, allowed)
   local wanted = {}
   for _, value in ipairs(values) do
     if allowed and not allowed[value] then
-      checks.bad("each value in %s must be one of the following values", name)
+      checks.bad("each value must be one of the following values: %s", names_of(allowed))
     end
     wanted[value] = true
   end

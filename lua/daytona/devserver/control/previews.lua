@@ -3,12 +3,14 @@
 -- does it. The sandbox's daemon does the rest of the way, and reaches only what
 -- the sandbox's own processes listen on.
 --
--- A sandbox that is not public lets in who has the key, the sandbox's preview
--- token (X-Daytona-Preview-Token, or DAYTONA_SANDBOX_AUTH_KEY in the query) or the
--- cookie that such a query leaves, so that a browser gets the rest of a page, too.
+-- A sandbox that is not public lets in who has the key or the sandbox's preview token
+-- (X-Daytona-Preview-Token, or DAYTONA_SANDBOX_AUTH_KEY in the query, which leaves a cookie
+-- for this one preview, so that a browser gets the rest of a page, too: with the service,
+-- a login does that). Others are sent to log in, which is a page that says that nobody can.
 -- A signed address has a token instead of the id, for one port and a while.
 
 local hmac = require "openssl.hmac"
+local util = require "http.util"
 local httpd = require "daytona.devserver.http"
 local forward = require "daytona.devserver.http.forward"
 local checks = require "daytona.devserver.control.checks"
@@ -25,7 +27,7 @@ local SHORTEST, LONGEST, USUAL = 1, 86400, 60   -- seconds a signed address is g
 -- Addresses ---------------------------------------------------------------------------
 
 local function address(context, port, name)
-  return ("%s://%d-%s.localhost:%d"):format(context.scheme, port, name, context.port)
+  return ("%s://%s-%s.localhost:%d"):format(context.scheme, port, name, context.port)
 end
 
 local function to_port(text)
@@ -33,14 +35,16 @@ local function to_port(text)
   return port and port <= 65535 and port or nil
 end
 
+-- The port in a path. (One that is no number at all becomes NaN, and an address that leads
+-- nowhere.)
 local function port_of(req)
-  return to_port(req.params.port) or checks.bad("Invalid port")
+  local text = req.params.port
+  if not text:find("^%d+$") and not req.app.strict then return "NaN" end
+  return to_port(text) or checks.bad "Invalid port"
 end
 
-local function plain(context, box, req)
-  return {
-    sandboxId = box.id, url = address(context, port_of(req), box.id), token = box.preview_token,
-  }
+function previews.plain(context, box, req)
+  return { sandboxId = box.id, url = address(context, port_of(req), box.id), token = box.preview_token }
 end
 
 local function drop_expired(context, box)
@@ -49,28 +53,52 @@ local function drop_expired(context, box)
   end
 end
 
-local function signed(context, box, req)
-  local port, seconds = port_of(req), USUAL
-  if (req.query.expiresInSeconds or "") ~= "" then
-    seconds = checks.number(req.query.expiresInSeconds, "expiresInSeconds", SHORTEST)
-    if seconds > LONGEST then checks.bad("expiresInSeconds must not be greater than %d", LONGEST) end
+local function seconds_of(req)
+  local text = req.query.expiresInSeconds
+  if not text then return USUAL end
+  local seconds = text == "" and 0 or checks.integer(text)
+  if seconds < SHORTEST or seconds > LONGEST then
+    checks.bad "expiresInSeconds must be between 1 second and 24 hours"
   end
+  return seconds
+end
+
+function previews.signed(context, box, req)
+  local port, seconds = port_of(req), seconds_of(req)
   drop_expired(context, box)
-  local token = sandboxes.token(10)
+  local token = sandboxes.host_token(16)
   context.store:sign(box, token, { port = port, expires = context.clock:now() + seconds })
   return { sandboxId = box.id, port = port, token = token, url = address(context, port, token) }
 end
 
 -- Already gone is as good.
-local function expire(context, box, req)
+function previews.expire(context, box, req)
   local known = (box.signed_previews or {})[req.params.token]
-  if known and known.port == port_of(req) then context.store:unsign(box, req.params.token) end
+  if known and known.port == to_port(req.params.port) then context.store:unsign(box, req.params.token) end
+  return ""
+end
+
+---Whether the caller may see a sandbox's previews: the key may.
+function previews.access(context, req)
+  checks.box(context, req.params.id)
+  return 200, "true", { ["content-type"] = "application/json; charset=utf-8" }
 end
 
 -- Who may come in ----------------------------------------------------------------------
 
-local function refuse(message)
-  httpd.fail(401, "UNAUTHORIZED", "unauthorized: " .. message)
+---Where those are sent who may not: the service has its login there.
+function previews.login()
+  return 401, "The local server has no login. Send the sandbox's preview token as X-Daytona-Preview-Token, or as "
+    .. QUERY .. " in the query; or ask for a signed address.\n", { ["content-type"] = "text/plain; charset=utf-8" }
+end
+
+-- Off to the login, and from there to where the request was going.
+local function send_away(context, req)
+  local back = ("%s://%s%s"):format(context.scheme, req.headers.host, req.target)
+  httpd.fail(307, nil, nil, { body = "", headers = {
+    location = ("%s/preview-login?redirect_uri=%s"):format(context.api_url, util.encodeURIComponent(back)),
+    ["set-cookie"] = ("pkce_verifier=%s; Path=/callback; HttpOnly; SameSite=Lax"):format(sandboxes.token(16)),
+  } })
 end
 
 local function cookie_of(req, name)
@@ -111,7 +139,7 @@ local function is(given, secret)
   return given ~= nil and httpd.same(given, secret)
 end
 
--- How the request may in: "key", "header", "query", "cookie", "public", or nil.
+-- How the request may in: "key", "header", "query", "public", or nil.
 local function entry(context, box, port, req)
   if is(bearer_of(req), context.key) then return "key" end
   if is(req.headers["x-daytona-preview-token"], box.preview_token) then return "header" end
@@ -124,14 +152,11 @@ end
 local function admit(context, name, port, req)
   local box = context.store.by_id[name]
   if box and box.state ~= "destroyed" then
-    return box, entry(context, box, port, req)
-      or refuse("the preview token of the sandbox is needed (X-Daytona-Preview-Token)")
+    return box, entry(context, box, port, req) or send_away(context, req)
   end
   box = context.store:signer(name)
   local known = box and box.signed_previews[name]
-  if not known or known.port ~= port or known.expires <= context.clock:now() then
-    refuse("there is no such preview, or it has expired")
-  end
+  if not known or known.port ~= port or known.expires <= context.clock:now() then send_away(context, req) end
   return box, "signed"
 end
 
@@ -155,42 +180,45 @@ local function filter(how)
   end
 end
 
+-- Further headers of the answer.
+local function additions(context, box, port, req, how)
+  local list = {}
+  if how == "query" then list["set-cookie"] = set_cookie(context, box, port) end
+  local origin = req.headers.origin
+  if origin and req.headers["x-daytona-disable-cors"] ~= "true" then
+    list["access-control-allow-origin"], list["access-control-allow-credentials"] = origin, "true"
+  end
+  return list
+end
+
 local function pass_on(context, req, name, port)
   local box, how = admit(context, name, port, req)
-  if not box.daemon then checks.bad("no IP address found. Is the Sandbox started?") end
-  if req.target:sub(1, 1) ~= "/" then checks.bad("invalid request target") end
+  if not box.daemon or box.state == "paused" then checks.bad "no IP address found. Is the Sandbox started?" end
+  if req.target:sub(1, 1) ~= "/" then checks.bad "invalid request target" end
   local target = forward.without(req.target, QUERY)
   if port ~= TOOLBOX_PORT then target = ("/proxy/%d"):format(port) .. target end
-  return forward.to(req, box.daemon.port, "/toolbox/" .. box.id .. target, {
+  return forward.to(req, box.port, "/toolbox/" .. box.id .. target, {
     pass = filter(how),
     headers = { ["x-daytona-authorization"] = "Bearer " .. box.daemon.key },
-    answer = how == "query" and { ["set-cookie"] = set_cookie(context, box, port) } or nil,
+    answer = additions(context, box, port, req, how),
   })
 end
 
--- A request for a name below .localhost is for a preview, or for nobody.
-local function handler_of(context, req)
+---Takes a request for a name below .localhost: that is for a preview, or for nobody. nil for
+---any other.
+---@param context table
+---@param req table
+---@return function?
+function previews.divert(context, req)
   local host = (req.headers.host or ""):lower():gsub(":%d+$", "")
   if not host:find("%.localhost%.?$") then return nil end
   req.source = "DAYTONA_PROXY"
-  local port, name = host:match("^(%d+)%-([%x%-]+)%.localhost$")
+  local port, name = host:match("^(%d+)%-([%w%-]+)%.localhost$")
   port = port and to_port(port)
   if not port then
-    return function() httpd.fail(404, "NOT_FOUND", "not found: no preview has this host name") end
+    return function() httpd.fail(404, "NOT_FOUND", "not found: not found") end
   end
   return function() return pass_on(context, req, name, port) end
-end
-
----Adds the routes about addresses, and takes requests for their host names.
----@param context table  as routes.add has it, with scheme and key
----@param on_sandbox fun(method: string, path: string, handler: fun(box: table, req: table): table?)
-function previews.add(context, on_sandbox)
-  on_sandbox("GET", "/ports/:port/preview-url", function(box, req) return plain(context, box, req) end)
-  on_sandbox("GET", "/ports/:port/signed-preview-url", function(box, req) return signed(context, box, req) end)
-  on_sandbox("POST", "/ports/:port/signed-preview-url/:token/expire", function(box, req)
-    expire(context, box, req)
-  end)
-  context.app.divert = function(req) return handler_of(context, req) end
 end
 
 return previews

@@ -15,6 +15,7 @@ local sandboxes = {
   SNAPSHOT = "daytona-local",
   VERSION = "0.205.0-local",
   MAX_ARCHIVE = 43200,
+  LEGACY_VERSION = "0.190.0",
 }
 
 local Store = {}
@@ -27,6 +28,8 @@ local PERSISTENT = {
   "auto_archive", "auto_delete", "destroy_at", "created", "updated", "activity", "stopped_at",
   "network_block_all", "network_allow_list", "domain_allow_list", "outbound_proxy_url",
   "otel_endpoint", "build_info", "signing_key", "preview_token", "signed_previews", "ssh", "linked", "port",
+  "class", "kvm", "gpu_type", "spot", "volumes", "secrets", "parent", "made_from", "warm_pool", "queue_timeout",
+  "queue_timed_out", "daemon_version", "backup_state", "backed_up", "back_to", "warm",
 }
 
 ---A random name of `n` bytes, in hexadecimal.
@@ -34,6 +37,27 @@ local PERSISTENT = {
 ---@return string
 function sandboxes.token(n)
   return (rand.bytes(n):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+local SMALL = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+---A random name of `n` of the letters that the service's tokens are made of.
+---@param n integer
+---@param letters? string
+---@return string
+function sandboxes.preview_token(n, letters)
+  letters = letters or SMALL .. "_-"
+  return (rand.bytes(n):gsub(".", function(c)
+    local at = c:byte() % #letters + 1
+    return letters:sub(at, at)
+  end))
+end
+
+---The same for a host name.
+---@param n integer
+---@return string
+function sandboxes.host_token(n)
+  return sandboxes.preview_token(n, SMALL)
 end
 
 ---@return string
@@ -58,11 +82,14 @@ end
 function Store:load()
   local boxes = {}
   for _, id in ipairs(files.list(self.dir .. "/sandboxes")) do
-    local text = files.read(self.dir .. "/sandboxes/" .. id .. "/state.json")
+    local path = self.dir .. "/sandboxes/" .. id
+    local text = files.read(path .. "/state.json")
     local box = text and json.decode(text)
     if type(box) == "table" and box.id == id then
       self:insert(box)
       boxes[#boxes + 1] = box
+    else
+      io.stderr:write("daytona-devserver: nothing can be made of ", path, "/state.json; its files stay\n")
     end
   end
   return boxes
@@ -129,25 +156,54 @@ end
 ---being deleted.
 function Store:find(id_or_name)
   local box = self.by_id[id_or_name] or self.by_name[id_or_name]
-  if not box or box.state == "destroyed" then return nil end
+  if not box or box.state == "destroyed" and not (box.queue_timed_out and box.id == id_or_name) then return nil end
   if box.desired == "destroyed" and (box.state == "error" or box.state == "build_failed") then
     return nil
   end
   return box
 end
 
----Notes a change: new `updated` time, on disk, and lists are sorted anew.
+---Notes a change: new `updated` time, on disk, and lists are sorted anew. Where the disk
+---takes nothing, the file stays as it was until the next change.
+---@return boolean? ok, string? message
 function Store:changed(box)
   box.updated = self.clock:now()
-  self:save(box)
+  return self:save(box)
 end
+
+---Changes fields of a box if the disk takes that, else none.
+---@param box table
+---@param fields table<string, any>  Store.NONE stands for nil
+---@return boolean? ok, string? message
+function Store:update(box, fields)
+  local old = { updated = box.updated or self.NONE }
+  for name, value in pairs(fields) do
+    old[name] = box[name] == nil and self.NONE or box[name]
+    box[name] = value ~= self.NONE and value or nil
+    if value == false then box[name] = false end
+  end
+  local ok, message = self:changed(box)
+  if ok then return true end
+  for name, value in pairs(old) do
+    box[name] = value
+    if value == self.NONE then box[name] = nil end
+  end
+  return nil, message
+end
+
+Store.NONE = {}
 
 function Store:save(box)
   self.version = self.version + 1
-  if box.synthetic or not self.by_id[box.id] then return end
+  if box.synthetic or not self.by_id[box.id] then return true end
   local kept = {}
   for _, name in ipairs(PERSISTENT) do kept[name] = box[name] end
-  files.write(self:folder(box) .. "/state.json", json.encode(kept))
+  local ok, message = files.write(self:folder(box) .. "/state.json", json.encode(kept))
+  if not ok and not self.complained then
+    io.stderr:write("daytona-devserver: cannot keep state on disk: ", tostring(message), "\n")
+  end
+  self.complained = not ok
+  return ok, message
 end
 
 ---Notes that somebody uses the sandbox. (On disk with the next change.)
@@ -166,37 +222,77 @@ local function stamp(t)
   return t and httpd.timestamp(t)
 end
 
+local function or_null(value)
+  if value == nil then return json.null end
+  return value
+end
+
+-- What only newer releases publish.
+local function add_newer(item, box)
+  item.autoPauseInterval = box.auto_pause
+  item.autoDestroyAt = stamp(box.destroy_at)
+  item.spot = box.spot
+  item.gpuType = box.gpu_type
+  item.warmPoolId = box.warm_pool
+  item.queueTimeout = or_null(box.queue_timeout)
+  item.queueTimedOutAt = stamp(box.queue_timed_out)
+end
+
 ---A row of the list, as the service publishes it.
 function Store:item(box)
-  return {
+  local item = {
     id = box.id, organizationId = sandboxes.ORGANIZATION, name = box.name, user = box.user,
     target = box.target, labels = box.labels, public = box.public,
-    networkBlockAll = box.network_block_all, networkAllowList = box.network_allow_list,
-    domainAllowList = box.domain_allow_list,
+    networkBlockAll = box.network_block_all, networkAllowList = or_null(box.network_allow_list),
+    domainAllowList = or_null(box.domain_allow_list),
     cpu = box.cpu, gpu = box.gpu, memory = box.memory, disk = box.disk,
     state = box.state, desiredState = box.desired,
-    errorReason = box.error_reason, recoverable = box.recoverable,
-    snapshot = box.snapshot, sandboxClass = "container", kvm = false, daemonVersion = sandboxes.VERSION,
-    runnerId = sandboxes.RUNNER, backupState = "None",
-    autoStopInterval = box.auto_stop, autoPauseInterval = box.auto_pause,
-    autoArchiveInterval = box.auto_archive, autoDeleteInterval = box.auto_delete,
-    autoDestroyAt = stamp(box.destroy_at),
+    errorReason = or_null(box.error_reason), recoverable = box.recoverable or false,
+    snapshot = or_null(box.snapshot), sandboxClass = box.class or "container",
+    daemonVersion = or_null(box.daemon_version),
+    runnerId = box.state == "archived" and json.null or sandboxes.RUNNER,
+    backupState = box.backup_state or "None", backupCreatedAt = stamp(box.backed_up),
+    autoStopInterval = box.auto_stop, autoArchiveInterval = box.auto_archive, autoDeleteInterval = box.auto_delete,
     createdAt = stamp(box.created), updatedAt = stamp(box.updated),
     lastActivityAt = stamp(box.activity),
     toolboxProxyUrl = self.legacy and "" or self:address(box),
   }
+  if not self.legacy then add_newer(item, box) end
+  return item
+end
+
+local function build_info(box)
+  local info = box.build_info
+  if not info then return nil end
+  local copy = {}
+  for name, value in pairs(info) do copy[name] = value end
+  copy.contextHashes = info.contextHashes and json.array(info.contextHashes) or json.null
+  return copy
 end
 
 ---The whole sandbox, as the service publishes it.
 function Store:dto(box)
   local dto = self:item(box)
   dto.env = box.env
-  dto.volumes = json.array {}
-  dto.buildInfo = box.build_info
+  dto.volumes = json.array(box.volumes or {})
+  dto.buildInfo = build_info(box)
   dto.outboundProxyUrl = box.outbound_proxy_url
   dto.otelEndpointOverride = box.otel_endpoint
   dto.linkedSandboxId = box.linked
+  if not self.legacy then dto.kvm = box.kvm or false end
   return dto
+end
+
+---The sandbox's environment: its own, and a placeholder where a secret is attached.
+---@param box table
+---@return table<string, string>
+function sandboxes.environment(box)
+  local env = {}
+  for name, value in pairs(box.env) do
+    env[name] = type(value) == "table" and json.encode(value) or tostring(value)
+  end
+  for name, secret in pairs(box.secrets or {}) do env[name] = secret.placeholder end
+  return env
 end
 
 return sandboxes

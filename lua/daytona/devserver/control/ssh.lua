@@ -5,6 +5,7 @@
 local checks = require "daytona.devserver.control.checks"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 local httpd = require "daytona.devserver.http"
+local json = require "daytona.devserver.http.json"
 
 local ssh = {}
 
@@ -21,11 +22,15 @@ local function published(box)
   }
 end
 
-local function grant(context, box, req)
-  local minutes = USUAL
-  if (req.query.expiresInMinutes or "") ~= "" then
-    minutes = checks.number(req.query.expiresInMinutes, "expiresInMinutes", 1)
-  end
+-- (The service looks at the number no further: one that is not positive has expired.)
+local function minutes_of(req)
+  local text = req.query.expiresInMinutes or ""
+  if text == "" then return USUAL end
+  return tonumber(text) or checks.unexpected()
+end
+
+function ssh.grant(context, box, req)
+  local minutes = minutes_of(req)
   local now = context.clock:now()
   box.ssh = {
     id = sandboxes.uuid(), token = sandboxes.token(24), created = now, expires = now + minutes * 60,
@@ -34,7 +39,7 @@ local function grant(context, box, req)
   return published(box)
 end
 
-local function revoke(context, box, req)
+function ssh.revoke(context, box, req)
   local token = req.query.token
   if box.ssh and (not token or httpd.same(token, box.ssh.token)) then
     box.ssh = nil
@@ -43,27 +48,21 @@ local function revoke(context, box, req)
   return context.store:dto(box)
 end
 
--- Whether a token would be let in, and where. (The service answers its gateway only.)
-local function validate(context, req)
+---Whether a token would be let in, and where: the service tells its gateway only, which is
+---who has the key and says so by X-Daytona-Source.
+function ssh.validate(context, req)
   local token = req.query.token
-  if (token or "") == "" then checks.bad("token should not be empty") end
+  if req.headers["x-daytona-source"] ~= "ssh-gateway" then
+    httpd.fail(403, nil, "Invalid authentication context")
+  end
   for _, box in pairs(context.store.by_id) do
     local access = box.ssh
-    if access and httpd.same(token, access.token) then
+    if access and httpd.same(token or "", access.token) then
       local valid = access.expires > context.clock:now() and context.store:find(box.id) ~= nil
-      return { valid = valid, sandboxId = box.id }
+      return 200, { valid = valid, sandboxId = valid and box.id or json.null }
     end
   end
-  return { valid = false, sandboxId = "" }
-end
-
----Adds the routes.
----@param context table  as routes.add has it
----@param on_sandbox fun(method: string, path: string, handler: fun(box: table, req: table): table?)
-function ssh.add(context, on_sandbox)
-  on_sandbox("POST", "/ssh-access", function(box, req) return grant(context, box, req) end)
-  on_sandbox("DELETE", "/ssh-access", function(box, req) return revoke(context, box, req) end)
-  context.app:route("GET", "/sandbox/ssh-access/validate", function(req) return 200, validate(context, req) end)
+  return 200, { valid = false, sandboxId = json.null }
 end
 
 return ssh

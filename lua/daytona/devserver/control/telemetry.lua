@@ -60,7 +60,7 @@ local function sample(context, box)
   keep(box.samples, values)
 end
 
-local function metrics(context, box, req)
+function telemetry.metrics(context, box, req)
   local within, wanted = span_of(req), params.set(req, "metricNames")
   sample(context, box)
   local series = json.array {}
@@ -110,7 +110,7 @@ local function log_entry(box, entry)
   }
 end
 
-local function logs(box, req)
+function telemetry.logs(_, box, req)
   local within, severities = span_of(req), params.set(req, "severities")
   local text = (req.query.search or ""):lower()
   local list = {}
@@ -138,7 +138,7 @@ local function status_code(span)
   return span.status >= 500 and "Error" or "Ok"
 end
 
-local function traces(context, box, req)
+function telemetry.traces(context, box, req)
   local within, list = span_of(req), {}
   for _, span in ipairs(spans(context, box)) do
     if within(span.started) then
@@ -152,7 +152,7 @@ local function traces(context, box, req)
   return page_of(req, list)
 end
 
-local function trace(context, box, req)
+function telemetry.trace(context, box, req)
   for _, span in ipairs(spans(context, box)) do
     if span.trace_id == req.params.trace then
       return json.array { {
@@ -164,16 +164,6 @@ local function trace(context, box, req)
     end
   end
   httpd.fail(404, nil, ("Trace %s not found"):format(req.params.trace))
-end
-
----Adds the routes.
----@param context table  as routes.add has it
----@param on_sandbox fun(method: string, path: string, handler: fun(box: table, req: table): table?)
-function telemetry.add(context, on_sandbox)
-  on_sandbox("GET", "/telemetry/metrics", function(box, req) return metrics(context, box, req) end)
-  on_sandbox("GET", "/telemetry/logs", logs)
-  on_sandbox("GET", "/telemetry/traces", function(box, req) return traces(context, box, req) end)
-  on_sandbox("GET", "/telemetry/traces/:trace", function(box, req) return trace(context, box, req) end)
 end
 
 return telemetry

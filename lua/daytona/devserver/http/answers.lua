@@ -126,10 +126,14 @@ local function as_bytes(body, headers)
   return body
 end
 
-local function lower_names(headers)
-  local copy = {}
-  for name, value in pairs(headers or {}) do copy[name:lower()] = value end
-  return copy
+-- The headers of an answer: what the request has gathered, and the handler's own.
+local function fields_of(req, headers)
+  local fields = {}
+  if req.app.version then fields["x-daytona-api-version"] = req.app.version end
+  for _, list in ipairs { req.extra or {}, headers or {} } do
+    for name, value in pairs(list) do fields[name:lower()] = value end
+  end
+  return fields
 end
 
 local function write_body(writer, body)
@@ -151,7 +155,7 @@ end
 ---@param headers? table<string, string|string[]>
 ---@param shape? table  of a fault: may slow or break it
 function answers.send(req, status, body, headers, shape)
-  local writer, fields = new_writer(req), lower_names(headers)
+  local writer, fields = new_writer(req), fields_of(req, headers)
   req.status, req.answered = status, true
   local length
   if type(body) == "function" then

@@ -21,6 +21,11 @@
 --     legacy = "0.190",           -- optional: envelopes without code and source
 --     max_body = 102400,          -- optional: bytes that req:body() takes unless told (64 MiB)
 --     too_large = function(req) end, -- optional: fails in its own way for a larger one
+--     refuse = function(req) end,    -- optional: fails for who has no key, if not in the usual way
+--     admit = function(req, route) end, -- optional: may fail, after the key and before the handler
+--     version = "1.2.3",          -- optional: X-Daytona-Api-Version of every answer
+--     read_json = function(req, text, value, message) return value end, -- optional: what req:json()
+--                                    -- makes of a body; value is nil where it is no JSON
 --     on_request = function(req, status) end, -- optional, after each request
 --   }
 --   app:route("GET", "/sandbox/:id", function(req) return 200, { id = req.params.id } end)
@@ -63,6 +68,8 @@
 --                                 (send, receive, close), or fails with 400. It is
 --                                 closed when the handler returns, if it is still open
 --   req.app, req.started (monotonic seconds)
+--   req.extra                     headers that the answer gets, whatever it will be; or nil
+--   req.last                      true: the connection is closed after the answer
 --   req.shaped                    whether a fault is at work on this request
 --   req.fault                     that fault; what it does to a WebSocket is its owner's part
 --

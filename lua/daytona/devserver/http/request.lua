@@ -14,11 +14,11 @@ local failure = require "daytona.devserver.http.failure"
 local json = require "daytona.devserver.http.json"
 local text = require "daytona.devserver.http.text"
 
-local Request = {}
+local Request = { ADMIN = "/__devserver/" }   -- below it are the calls of the local server alone
 Request.__index = Request
 
 local MAX_BODY = 64 * 1024 * 1024
-local ADMIN = "/__devserver/"
+local ADMIN = Request.ADMIN
 
 local function header_fields(headers)
   local fields = {}
@@ -121,6 +121,7 @@ end
 function Request:json()
   local body = self:body()
   local value, err = json.decode(body)
+  if self.app.read_json then return self.app.read_json(self, body, value, err) end
   if type(value) ~= "table" then
     local daemon = self.app.source == "DAYTONA_DAEMON"
     local message = body == "" and "EOF" or err or "expected an object"

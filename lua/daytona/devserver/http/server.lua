@@ -61,7 +61,9 @@ end
 
 local function find_route(app, req)
   if req.outside then return nil end
-  local route, params = app.router:find(req.method, req.path)
+  local path = req.path
+  if app.source == "DAYTONA_API" and #path > 1 then path = path:gsub("/$", "") end
+  local route, params = app.router:find(req.method, path)
   if route then req.params = params end
   return route
 end
@@ -79,11 +81,10 @@ local function authorized(app, route, req)
 end
 
 local function refuse(app, req)
-  local daemon = app.source == "DAYTONA_DAEMON"
-  failure.fail(401, "UNAUTHORIZED", daemon
-    and (req.headers.authorization and "unauthorized: authentication failed: invalid credentials"
-      or "unauthorized: missing authentication: no credentials in the request")
-    or "Unauthorized")
+  if app.refuse then app.refuse(req) end
+  failure.fail(401, "UNAUTHORIZED", app.source ~= "DAYTONA_DAEMON" and "Invalid credentials"
+    or req.headers.authorization and "unauthorized: authentication failed: invalid credentials"
+    or "unauthorized: missing authentication: no credentials in the request")
 end
 
 local function missing(app, req)
@@ -98,8 +99,11 @@ local function run(app, req)
   local other = app.divert and app.divert(req)
   if other then return other() end
   local route = find_route(app, req)
+  local public = app.source == "DAYTONA_API" and req.path:sub(1, #Request.ADMIN) ~= Request.ADMIN
+  if not route and public then return missing(app, req) end   -- what is not there needs no key
   if not authorized(app, route, req) then refuse(app, req) end
   if not route then return missing(app, req) end
+  if app.admit then app.admit(req, route) end
   return route.handler(req)
 end
 
@@ -286,10 +290,10 @@ local function serve_socket(app, socket)
   app.counts.open = app.counts.open - 1
 end
 
----Serves a connection that was accepted, in a coroutine of its own.
+---Serves one connection that was accepted elsewhere, in a coroutine of its own.
 ---@param socket any
 function App:take(socket)
-  self.cq = cqueues.running()
+  self.cq = self.cq or cqueues.running()
   self.counts.connections = self.counts.connections + 1
   self.counts.open = self.counts.open + 1
   self.cq:wrap(serve_socket, self, socket)
@@ -300,7 +304,7 @@ end
 ---@param listener any
 function App:serve(listener)
   self.cq = cqueues.running()
-  self.listener = listener
+  table.insert(self.listeners, listener)
   listener:onerror(quiet)
   while not self.stopped do
     local socket, errno = listener:accept({ nodelay = true }, 0)
@@ -321,9 +325,9 @@ end
 function App:stop()
   if self.stopped then return end
   self.stopped = true
-  if self.listener then
-    cqueues.cancel(self.listener:pollfd())
-    self.listener:close()
+  for _, listener in ipairs(self.listeners) do
+    cqueues.cancel(listener:pollfd())
+    listener:close()
   end
 end
 
@@ -336,8 +340,8 @@ end
 
 ---Binds a listening socket on the loopback interface, close-on-exec.
 ---@param port? integer  0: any
----@return any? socket, integer|string port_or_message
 ---@param host? string  "127.0.0.1" or "::1"
+---@return any? socket, integer|string port_or_message
 function server.listen(port, host)
   local ok, socket = pcall(cs.listen, {
     host = host or "127.0.0.1", port = port or 0, reuseaddr = true, v6only = host == "::1" or nil,
@@ -351,13 +355,13 @@ function server.listen(port, host)
 end
 
 local OPTIONS = { "key", "prefix", "authenticate", "envelope", "not_found", "divert", "faults", "clock",
-  "on_request", "tls", "legacy", "max_body", "too_large" }
+  "on_request", "tls", "legacy", "max_body", "too_large", "refuse", "admit", "version", "read_json" }
 
 ---Makes an app (see init.lua).
 ---@param options table
 function server.new(options)
   local app = setmetatable({
-    source = options.source or "DAYTONA_API", router = Router.new(),
+    source = options.source or "DAYTONA_API", router = Router.new(), listeners = {},
     counts = { connections = 0, open = 0, requests = 0, active = 0, websockets = 0, malformed = 0 },
   }, App)
   for _, name in ipairs(OPTIONS) do app[name] = options[name] end
