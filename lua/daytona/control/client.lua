@@ -174,8 +174,6 @@ function Client:toolbox_connection(address, id)
 end
 
 local api = calls.of_service {
-  get    = { "GET", "/sandbox/{sandbox}", "object", raw = true, flaw = record.absent,
-    refine = function(raw, client) return sandbox.new(client, raw) end },
   config = { "GET", "/config", "object" },
   user   = { "GET", "/users/me", "object", operation = "ping" },
 }
@@ -194,7 +192,9 @@ Client.usage = later("daytona.control.account", "usage")
 ---@return daytona.Error?
 function Client:get(id_or_name)
   options.argument("get: the id or name", "text", id_or_name)
-  return api.get(self, { sandbox = id_or_name })
+  local raw, err = record.fetch(self, { sandbox = id_or_name }, { operation = "get", flaw = record.absent })
+  if not raw then return nil, err end
+  return sandbox.new(self, raw)
 end
 
 ---A sandbox object of an id, without a request: its fields are unknown until

@@ -13,9 +13,7 @@ local watch = require "daytona.control.watch"
 local M = {}
 
 local api = calls.of_service {
-  create  = { "POST", "/sandbox", "object", as_is = true, raw = true, flaw = record.absent },
-  find    = { "GET", "/sandbox/{sandbox}", "object", raw = true, flaw = record.absent, operation = "create" },
-  secrets = { "GET", "/secret/paginated", "object", operation = "create" },
+  create = { "POST", "/sandbox", "object", raw = true, flaw = record.absent },
 }
 
 -- The state of one create: what was asked for, and how long there is.
@@ -49,7 +47,8 @@ end
 -- here is proof enough, any other needs the mark.
 local function find_ours(creation, timeout)
   local name = creation.body.name
-  local raw, err = api.find(creation.client, { sandbox = name }, { timeout = timeout })
+  local raw, err = record.fetch(creation.client, { sandbox = name },
+    { timeout = timeout, operation = "create", flaw = record.absent })
   if not raw then return nil, err end
   local labels = type(raw.labels) == "table" and raw.labels or {}
   if creation.nonce and labels[asked.MARK] ~= creation.nonce then
@@ -126,7 +125,7 @@ end
 local function post(creation)
   return api.create(creation.client, creation.body, {
     timeout = left_of(creation), what = creation.body.name, secrets = creation.secrets,
-    creation = creation, on_abandon = undo_abandoned,
+    creation = creation, on_abandon = undo_abandoned, extra = creation.opts.extra,
   })
 end
 
@@ -183,7 +182,7 @@ end
 local function knows_secrets(creation)
   local client = creation.client
   if not creation.body.secrets or client.has_secrets then return true end
-  local list, err = api.secrets(client, { limit = 1 }, { timeout = creation.deadline and left_of(creation) or nil })
+  local list, err = client.secrets:list { limit = 1 }
   if not list and errors.is(err, "unsupported") then return nil, unsupported(creation, "secrets", err) end
   client.has_secrets = true
   return true

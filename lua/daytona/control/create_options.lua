@@ -2,7 +2,6 @@
 -- create.lua.
 
 local errors = require "daytona.base.errors"
-local names = require "daytona.http.names"
 local options = require "daytona.base.options"
 local process = require "daytona.toolbox.process"
 local random = require "daytona.base.random"
@@ -74,7 +73,7 @@ local CREATE = {
   timeout = "seconds", wait = "boolean", keep = "boolean", on_build_log = "callable",
 }
 
--- Options that go to the service as they are, under its name.
+-- Options that go to the service as they are.
 local AS_IS = {
   "snapshot", "user", "public", "cpu", "memory", "disk", "gpu", "spot", "kvm", "queue_timeout", "auto_stop_interval",
   "auto_pause_interval", "auto_archive_interval", "auto_delete_interval", "ttl_minutes",
@@ -86,6 +85,8 @@ local function refuse_contradictions(opts)
   local pauses = (opts.auto_pause_interval or 0) > 0
   if opts.image and opts.snapshot then
     errors.misuse(1, "create: either image or snapshot")
+  elseif opts.extra and (opts.extra.name or opts.extra.labels) then
+    errors.misuse(1, "create: name and labels are options of their own, not extra")
   elseif opts.snapshot and (opts.cpu or opts.memory or opts.disk) then
     errors.misuse(1, "create: a snapshot brings its own cpu, memory and disk; these go with image")
   elseif opts.on_build_log and opts.wait == false then
@@ -119,7 +120,7 @@ M.MARK = "daytona-lua-create"
 ---@return string? nonce
 function M.body(client, opts)
   local body = {}
-  for _, option in ipairs(AS_IS) do body[names.camel_name(option)] = opts[option] end
+  for _, option in ipairs(AS_IS) do body[option] = opts[option] end
   local labels = options.copy(opts.labels)
   labels[process.LANGUAGE_LABEL] = opts.language or labels[process.LANGUAGE_LABEL] or "python"
   local nonce = random.hex(8)
@@ -127,15 +128,14 @@ function M.body(client, opts)
   body.name, body.labels = opts.name or "lua-" .. nonce, labels
   body.env = opts.env and next(opts.env) and opts.env or nil
   body.target = opts.target or client.target
-  if opts.ephemeral then body.autoDeleteInterval = 0 end
-  if opts.image then body.buildInfo = { dockerfileContent = "FROM " .. opts.image .. "\n" } end
-  body.gpuType = as_list(opts.gpu_type)
-  body.volumes = opts.volumes and opts.volumes[1] and names.to_service(opts.volumes) or nil
+  if opts.ephemeral then body.auto_delete_interval = 0 end
+  if opts.image then body.build_info = { dockerfile_content = "FROM " .. opts.image .. "\n" } end
+  body.gpu_type = as_list(opts.gpu_type)
+  body.volumes = opts.volumes and opts.volumes[1] and opts.volumes or nil
   if opts.secrets and next(opts.secrets) then
     body.secrets = require("daytona.control.settings").secret_list(opts.secrets)
   end
-  body.networkAllowList, body.domainAllowList = as_csv(opts.network_allow_list), as_csv(opts.domain_allow_list)
-  for name, value in pairs(opts.extra or {}) do body[name] = value end
+  body.network_allow_list, body.domain_allow_list = as_csv(opts.network_allow_list), as_csv(opts.domain_allow_list)
   return body, opts.name and nonce or nil
 end
 

@@ -59,7 +59,6 @@ local api = calls.of_service {
   resize          = record.row("POST", "/sandbox/{sandbox}/resize"),
   create_snapshot = record.row("POST", "/sandbox/{sandbox}/snapshot"),
   fork            = another("POST", "/sandbox/{sandbox}/fork", { body = true }),
-  find            = another("GET", "/sandbox/{name}", { operation = "fork" }),
   parent          = another("GET", "/sandbox/{name}/parent", { what = "none" }),
   forks           = { "GET", "/sandbox/{sandbox}/forks", "list", raw = true, flaw = list_flaw, refine = sandboxes_of },
   ancestors       = { "GET", "/sandbox/{sandbox}/ancestors", "list", raw = true, flaw = list_flaw,
@@ -147,7 +146,8 @@ local FORK = { name = "text", timeout = "seconds", wait = "boolean", keep = "boo
 local function find_fork(self, name)
   local parent = api.parent(self, { name = name }, { operation = "fork" })
   if not parent or parent.id ~= self.id then return nil end
-  return (api.find(self, { name = name }))
+  local raw = record.fetch(self, { sandbox = name }, { operation = "fork", flaw = record.absent })
+  return raw and sandbox_of(raw, self)
 end
 
 local TRIES = 3

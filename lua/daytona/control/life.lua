@@ -14,10 +14,9 @@ local watch = require "daytona.control.watch"
 
 local life = {}
 
-local row = record.row
+local row, fetch = record.row, record.fetch
 
 local api = calls.of_service {
-  refresh = row("GET",    "/sandbox/{sandbox}"),
   start   = row("POST",   "/sandbox/{sandbox}/start"),
   stop    = row("POST",   "/sandbox/{sandbox}/stop", { query = { "force" } }),
   pause   = row("POST",   "/sandbox/{sandbox}/pause"),
@@ -33,7 +32,7 @@ local api = calls.of_service {
 ---@return daytona.Error?
 function life.refresh(self, opts)
   opts = options.check("refresh", { timeout = "seconds" }, opts)
-  return api.refresh(self, nil, { timeout = opts.timeout })
+  return fetch(self, nil, { timeout = opts.timeout })
 end
 
 --- States -------------------------------------------------------------------------------
@@ -60,7 +59,7 @@ local deadline_after, is_lost = watch.deadline_after, watch.is_lost
 
 -- Looks once. The state, or nil, err; gone is the state "destroyed".
 local function look(self, gone_is_fine, timeout)
-  local fine, err = api.refresh(self, nil, { timeout = timeout })
+  local fine, err = fetch(self, nil, { timeout = timeout })
   if fine then return self.state or "unknown" end
   if gone_is_fine and errors.is(err, "not_found") then
     self.state = "destroyed"
@@ -388,7 +387,7 @@ end
 function life.delete(self, opts)
   opts = options.check("delete", DELETE, opts)
   if opts.missing_ok == false then
-    local there, err = api.refresh(self, nil, { timeout = opts.timeout or 60 })
+    local there, err = fetch(self, nil, { timeout = opts.timeout or 60 })
     if not there then return failed_on_the_way(self, "delete", err) end
   end
   return delete(self, opts)

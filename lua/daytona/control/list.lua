@@ -2,7 +2,6 @@
 
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
-local names = require "daytona.http.names"
 local options = require "daytona.base.options"
 local sandbox = require "daytona.control.sandbox"
 local walk = require "daytona.control.walk"
@@ -45,14 +44,14 @@ local M = {}
 -- Option -> type, and the service's name where it is another.
 local FILTERS = {
   limit = { options.range(1, 200) }, cursor = { "text" }, id = { "text" }, name = { "text" }, labels = { "map" },
-  states = { "texts" }, snapshots = { "texts" }, targets = { "texts", "regionIds" },
+  states = { "texts" }, snapshots = { "texts" }, targets = { "texts", "region_ids" },
   sandbox_classes = { "texts" },
   min_cpu = { "positive" }, max_cpu = { "positive" }, min_gpu = { "count" }, max_gpu = { "count" },
   min_memory_gib = { "positive" }, max_memory_gib = { "positive" }, min_disk_gib = { "positive" },
   max_disk_gib = { "positive" },
   is_public = { "boolean" }, is_recoverable = { "boolean" }, include_errored_deleted = { "boolean" },
   include_warm = { "boolean" }, created_at_after = { "text" }, created_at_before = { "text" },
-  last_activity_after = { "text", "lastEventAfter" }, last_activity_before = { "text", "lastEventBefore" },
+  last_activity_after = { "text", "last_event_after" }, last_activity_before = { "text", "last_event_before" },
   auto_destroy_at_after = { "text" }, auto_destroy_at_before = { "text" },
   sort = { { "name", "cpu", "memoryGib", "diskGib", "lastActivityAt", "createdAt" } },
   order = { { "asc", "desc" } }, query = { "table" },
@@ -61,18 +60,18 @@ local FILTERS = {
 local FILTER_SPEC = {}
 for name, row in pairs(FILTERS) do FILTER_SPEC[name] = row[1] end
 
-local function list_query(what, filter)
-  local query = {}
+-- The values of the call, and what goes into the query as it is.
+local function values_of(what, filter)
+  local values = {}
   for name, value in pairs(filter) do
     if name == "labels" then
       local text, problem = require("daytona.http.json").encode(value)
       if not text then errors.misuse(1, "%s: labels: %s", what, problem) end
       value = text
     end
-    if name ~= "query" then query[FILTERS[name][2] or names.camel_name(name)] = value end
+    if name ~= "query" then values[FILTERS[name][2] or name] = value end
   end
-  for name, value in pairs(filter.query or {}) do query[name] = value end
-  return query
+  return values, filter.query
 end
 
 ---@class daytona.Page
@@ -101,7 +100,7 @@ local function page_of(raw, client)
 end
 
 local api = calls.of_service {
-  list = { "GET", "/sandbox", "object", raw = true, as_is = true, flaw = flaw, refine = page_of },
+  list = { "GET", "/sandbox", "object", raw = true, flaw = flaw, refine = page_of },
 }
 
 ---One page of sandboxes.
@@ -110,7 +109,8 @@ local api = calls.of_service {
 ---@return daytona.Page?
 ---@return daytona.Error?
 function M.list(self, filter)
-  return api.list(self, list_query("list", options.check("list", FILTER_SPEC, filter)))
+  local values, query = values_of("list", options.check("list", FILTER_SPEC, filter))
+  return api.list(self, values, { extra_query = query })
 end
 
 ---All sandboxes, page by page as they are needed: `for box in client:each() do`.
@@ -119,11 +119,11 @@ end
 ---@param filter? daytona.ListFilter  `limit` is the size of a page
 ---@return fun(): daytona.Sandbox?
 function M.each(self, filter)
-  local query = list_query("each", options.check("each", FILTER_SPEC, filter))
+  local values, query = values_of("each", options.check("each", FILTER_SPEC, filter))
   return walk.over(function(cursor)
-    query.cursor = cursor
-    return api.list(self, query)
-  end, query.cursor)
+    values.cursor = cursor
+    return api.list(self, values, { extra_query = query })
+  end, values.cursor)
 end
 
 return M

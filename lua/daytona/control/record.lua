@@ -2,6 +2,7 @@
 -- another program put into labels and environment, the sandbox can be used: only an
 -- answer without a usable id or state is none.
 
+local calls = require "daytona.control.calls"
 local names = require "daytona.http.names"
 
 local record = {}
@@ -88,6 +89,16 @@ end
 local function take(raw, self)
   return raw.id and record.apply(self, raw) or self
 end
+
+---Asks for a sandbox: `fetch(sandbox)` takes the answer over and returns it,
+---`fetch(client, { sandbox = id_or_name })` returns the answer as it came.
+---@type fun(subject: table, values?: table, request?: table): any, daytona.Error?
+record.fetch = calls.of_service({
+  refresh = {
+    "GET", "/sandbox/{sandbox}", "object", raw = true, flaw = record.flaw,
+    refine = function(raw, subject, values) return values.sandbox and raw or take(raw, subject) end,
+  },
+}).refresh
 
 ---A row of a call that answers with the sandbox it is about.
 ---@param method string

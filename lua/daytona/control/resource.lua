@@ -89,21 +89,15 @@ local function with(row, more)
   return row
 end
 
----A row that answers with a new object of the class.
+---A row that answers with an object of the class: the one it is about, or another.
 ---@return daytona.Call
-function resource.makes(class, method, path, more)
+function resource.one(class, method, path, more)
   return with({
     method, path, "object", raw = true, flaw = flaw_of(word_of[class]),
-    refine = function(raw, subject) return resource.new(class, subject, raw) end,
-  }, more)
-end
-
----A row that answers with the object it is about.
----@return daytona.Call
-function resource.about(class, method, path, more)
-  return with({
-    method, path, "object", raw = true, flaw = flaw_of(word_of[class]),
-    refine = function(raw, self) return resource.apply(self, raw) end,
+    refine = function(raw, subject)
+      if resource.is(class, subject) then return resource.apply(subject, raw) end
+      return resource.new(class, subject, raw)
+    end,
   }, more)
 end
 

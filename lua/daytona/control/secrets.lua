@@ -32,10 +32,9 @@ local SENT = { secret = { "value" }, lists = { "hosts" } }
 
 local api = calls.of_service {
   list    = resource.pages(Secret, "/secret/paginated"),
-  create  = resource.makes(Secret, "POST", "/secret", { what = "name", secret = SENT.secret, lists = SENT.lists }),
-  get     = resource.makes(Secret, "GET", "/secret/{secret}"),
-  refresh = resource.about(Secret, "GET", "/secret/{secret}"),
-  update  = resource.about(Secret, "PATCH", "/secret/{secret}",
+  create  = resource.one(Secret, "POST", "/secret", { what = "name", secret = SENT.secret, lists = SENT.lists }),
+  get     = resource.one(Secret, "GET", "/secret/{secret}"),
+  update  = resource.one(Secret, "PATCH", "/secret/{secret}",
     { secret = SENT.secret, lists = SENT.lists, safe = true }),
   delete  = { "DELETE", "/secret/{secret}" },
 }
@@ -46,7 +45,7 @@ local api = calls.of_service {
 ---@return daytona.Secret?
 ---@return daytona.Error?
 function Secret:refresh()
-  return api.refresh(self)
+  return api.get(self, nil, { operation = "refresh" })
 end
 
 local UPDATE = { value = "text", description = "string", hosts = "list" }
@@ -68,7 +67,7 @@ end
 ---@return daytona.Error?
 function Secret:delete(opts)
   opts = options.check("delete", { timeout = "seconds", wait = "boolean" }, opts)
-  return resource.delete(self, api.delete, api.refresh, {}, opts.timeout)
+  return resource.delete(self, api.delete, api.get, {}, opts.timeout)
 end
 
 --- All of them --------------------------------------------------------------------------------

@@ -38,10 +38,9 @@ local Snapshots, new = resource.collection("daytona.Snapshots", "snapshots")
 
 local api = calls.of_service {
   list       = resource.pages(Snapshot, "/snapshots"),
-  create     = resource.makes(Snapshot, "POST", "/snapshots", { what = "name", lists = { "entrypoint" } }),
-  get        = resource.makes(Snapshot, "GET", "/snapshots/{snapshot}"),
-  refresh    = resource.about(Snapshot, "GET", "/snapshots/{snapshot}"),
-  activate   = resource.about(Snapshot, "POST", "/snapshots/{snapshot}/activate"),
+  create     = resource.one(Snapshot, "POST", "/snapshots", { what = "name", lists = { "entrypoint" } }),
+  get        = resource.one(Snapshot, "GET", "/snapshots/{snapshot}"),
+  activate   = resource.one(Snapshot, "POST", "/snapshots/{snapshot}/activate"),
   deactivate = { "POST", "/snapshots/{snapshot}/deactivate", safe = true },
   delete     = { "DELETE", "/snapshots/{snapshot}" },
 }
@@ -57,13 +56,13 @@ local FAILED = { error = true, build_failed = true, removing = true }
 ---@return daytona.Snapshot?
 ---@return daytona.Error?
 function Snapshot:refresh()
-  return api.refresh(self)
+  return api.get(self, nil, { operation = "refresh" })
 end
 
 -- Waits for a state; `dead` are those from which it cannot come.
 local function wait_for(self, operation, targets, deadline, dead)
   local fine, err = resource.wait(self, {
-    operation = operation, refresh = api.refresh, targets = targets, dead = dead or FAILED, deadline = deadline,
+    operation = operation, refresh = api.get, targets = targets, dead = dead or FAILED, deadline = deadline,
   })
   if not fine then return nil, err end
   return self
@@ -78,7 +77,7 @@ local WAIT = { timeout = "seconds" }
 ---@return daytona.Error?
 function Snapshot:wait(opts)
   opts = options.check("wait", WAIT, type(opts) == "number" and { timeout = opts } or opts)
-  local fine, err = api.refresh(self)
+  local fine, err = api.get(self)
   if not fine then return nil, err end
   return wait_for(self, "wait", { active = true }, watch.deadline_after(opts.timeout or 600))
 end
@@ -107,7 +106,7 @@ function Snapshot:activate(opts)
     fine, err = api.activate(self)
   end
   if not fine then
-    local there = (err.kind == "invalid" or watch.is_lost(err)) and api.refresh(self)
+    local there = (err.kind == "invalid" or watch.is_lost(err)) and api.get(self)
     if not there or self.state == "inactive" or FAILED[self.state] then return nil, err end
   end
   if opts.wait == false then return self end
@@ -133,14 +132,14 @@ end
 ---@return daytona.Error?
 function Snapshot:delete(opts)
   opts = options.check("delete", CHANGE, opts)
-  local gone, err = resource.delete(self, api.delete, api.refresh, GOING, opts.timeout)
+  local gone, err = resource.delete(self, api.delete, api.get, GOING, opts.timeout)
   if not gone then return nil, err end
   if not opts.wait then
     self.state = "removing"
     return true
   end
   return resource.wait(self, {
-    operation = "delete", refresh = api.refresh, targets = {}, dead = {}, gone_is_fine = true,
+    operation = "delete", refresh = api.get, targets = {}, dead = {}, gone_is_fine = true,
     deadline = watch.deadline_after(opts.timeout or 60),
   })
 end
@@ -276,13 +275,12 @@ local function values_of(self, opts)
   if opts.dockerfile then
     values.build_info = { dockerfile_content = opts.dockerfile, context_hashes = opts.context_hashes }
   end
-  for name, value in pairs(opts.extra or {}) do values[name] = value end
   return values
 end
 
 -- Asks for it; after a lost answer it is looked for: under that name there is but one.
 local function allocate(self, opts, deadline)
-  local more = { timeout = deadline and math.max(deadline - loop.now(), 0.001) or nil }
+  local more = { timeout = deadline and math.max(deadline - loop.now(), 0.001) or nil, extra = opts.extra }
   local snapshot, err = api.create(self, values_of(self, opts), more)
   if snapshot or not watch.is_lost(err) then return snapshot, err end
   local found = api.get(self, { snapshot = opts.name })

@@ -39,10 +39,9 @@ end
 
 local api = calls.of_service {
   list    = resource.lists(Volume, "/volumes"),
-  create  = resource.makes(Volume, "POST", "/volumes", { what = "name", explain = explain_create }),
-  get     = resource.makes(Volume, "GET", "/volumes/{volume}"),
-  by_name = resource.makes(Volume, "GET", "/volumes/by-name/{volume}", { operation = "get" }),
-  refresh = resource.about(Volume, "GET", "/volumes/{volume}"),
+  create  = resource.one(Volume, "POST", "/volumes", { what = "name", explain = explain_create }),
+  get     = resource.one(Volume, "GET", "/volumes/{volume}"),
+  by_name = resource.one(Volume, "GET", "/volumes/by-name/{volume}", { operation = "get" }),
   delete  = { "DELETE", "/volumes/{volume}", explain = explain_delete },
 }
 
@@ -56,7 +55,7 @@ local NEVER_READY = { error = true, pending_delete = true, deleting = true, dele
 ---@return daytona.Volume?
 ---@return daytona.Error?
 function Volume:refresh()
-  return api.refresh(self)
+  return api.get(self, nil, { operation = "refresh" })
 end
 
 local WAIT = { timeout = "seconds" }
@@ -69,7 +68,7 @@ local WAIT = { timeout = "seconds" }
 function Volume:wait_ready(opts)
   opts = options.check("wait_ready", WAIT, type(opts) == "number" and { timeout = opts } or opts)
   local fine, err = resource.wait(self, {
-    operation = "wait_ready", refresh = api.refresh, targets = READY, dead = NEVER_READY,
+    operation = "wait_ready", refresh = api.get, targets = READY, dead = NEVER_READY,
     deadline = watch.deadline_after(opts.timeout or 60),
   })
   if not fine then return nil, err end
@@ -87,13 +86,13 @@ function Volume:delete(opts)
   opts = options.check("delete", DELETE, opts)
   local timeout = opts.timeout or 60
   local deadline = watch.deadline_after(timeout)
-  local gone, err = resource.delete(self, api.delete, api.refresh, GOING, timeout)
+  local gone, err = resource.delete(self, api.delete, api.get, GOING, timeout)
   if not gone and err.kind == "state" then
     local left = deadline and math.max(deadline - loop.now(), 0.001) or 0
-    if api.refresh(self) and GOING[self.state] then
+    if api.get(self) and GOING[self.state] then
       gone = true
     elseif self:wait_ready { timeout = left } then
-      gone, err = resource.delete(self, api.delete, api.refresh, GOING, left)
+      gone, err = resource.delete(self, api.delete, api.get, GOING, left)
     end
   end
   if not gone then return nil, err end
@@ -102,7 +101,7 @@ function Volume:delete(opts)
     return true
   end
   return resource.wait(self, {
-    operation = "delete", refresh = api.refresh, targets = { deleted = true }, dead = { error = true },
+    operation = "delete", refresh = api.get, targets = { deleted = true }, dead = { error = true },
     gone_is_fine = true, deadline = deadline,
   })
 end

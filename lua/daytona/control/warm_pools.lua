@@ -27,8 +27,8 @@ local WarmPools, new = resource.collection("daytona.WarmPools", "warm pools")
 
 local api = calls.of_service {
   list     = resource.lists(WarmPool, "/warm-pools"),
-  create   = resource.makes(WarmPool, "POST", "/warm-pools", { what = "snapshot" }),
-  set_size = resource.about(WarmPool, "PATCH", "/warm-pools/{pool_id}", { safe = true }),
+  create   = resource.one(WarmPool, "POST", "/warm-pools", { what = "snapshot" }),
+  set_size = resource.one(WarmPool, "PATCH", "/warm-pools/{pool_id}", { safe = true }),
   delete   = { "DELETE", "/warm-pools/{pool_id}" },
 }
 

@@ -126,6 +126,14 @@ local function sorted(made, values)
   return query, body
 end
 
+-- Merges what a caller says in the wire's own names.
+local function merged(into, extra)
+  if not extra then return into end
+  into = into or {}
+  for name, value in pairs(extra) do into[name] = value end
+  return into
+end
+
 local function secrets_of(row, values)
   local secrets
   for _, name in ipairs(row.secret or {}) do
@@ -139,14 +147,15 @@ local EMPTY = {}
 
 local function request_of(made, subject, values, more)
   local row = made.row
+  more = more or EMPTY
   local path, first = path_of(made, subject, values)
   local query, body = sorted(made, values)
   local request = {
-    method = row[1], path = path, query = query, json = body, lists = made.lists, answer = made.json,
+    method = row[1], path = path, query = merged(query, more.extra_query), json = merged(body, more.extra), lists = made.lists, answer = made.json,
     optional = row.optional, safe = row.safe, timeout = row.timeout, operation = made.operation,
     what = row.what and values[row.what] or first, secrets = secrets_of(row, values),
   }
-  for name, value in pairs(more or EMPTY) do request[name] = value end
+  for name, value in pairs(more) do request[name] = value end
   return request
 end
 
