@@ -339,4 +339,15 @@ describe("an account", function()
     assert.equal("forbidden usage", described(usage, err))
     assert.truthy(err.message:find("jwt_token", 1, true))
   end)
+
+  it("is told what it can have", function()
+    expect({ "^GET /api%-keys/current$", ok { organizationId = "org" } },
+      { "^GET /organizations/org/gpu%-capacity$", ok { capacity = { { gpuType = "H100", availableSpot = 2 } } } },
+      { "^GET /organizations/org/available%-sandbox%-classes$", ok { { sandboxClass = "container" } } },
+      { "^GET /organizations/org/gpu%-capacity$", answered(404, "Cannot GET /api/organizations/org/gpu-capacity") })
+    local regions = script.client.regions
+    assert.equal(2, assert(regions:gpu_capacity()).capacity[1].available_spot)
+    assert.equal("container", assert(regions:sandbox_classes())[1].sandbox_class)
+    assert.equal("unsupported gpu_capacity", described(regions:gpu_capacity()))
+  end)
 end)

@@ -32,6 +32,8 @@ local api = calls.of_service {
   key    = { "GET", "/api-keys/current", "object" },
   push   = { "GET", "/object-storage/push-access", "object", operation = "usage" },
   usage  = { "GET", "/organizations/{organization}/usage", "object" },
+  gpus   = { "GET", "/organizations/{organization}/gpu-capacity", "object", operation = "gpu_capacity" },
+  classes = { "GET", "/organizations/{organization}/available-sandbox-classes", "list", operation = "sandbox_classes" },
 }
 
 local LIST = { shared = "boolean" }
@@ -72,9 +74,6 @@ function Regions:get(id_or_name)
   }
 end
 
-resource.guard(Region, "daytona.Region", "region")
-resource.guard(Regions, "daytona.Regions", "client.regions")
-
 ---The key that this client uses, as far as the service shows it: `name`, `permissions`,
 ---`expires_at`, `organization_id` (newer services), and `value`, masked.
 ---@param self daytona.Client
@@ -103,6 +102,19 @@ local function organization_of(self)
   return id
 end
 
+-- Asks about the organization. Some services tell that to people only.
+local function ask(self, name)
+  local id, err = organization_of(self)
+  if not id then return nil, err end
+  local answer
+  answer, err = api[name](self, { organization = id })
+  if not answer and err.status == 401 and not self.uses_jwt then
+    err.kind = "forbidden"
+    err.message = "the service tells this to who is logged in (jwt_token), not to a key: " .. err.message
+  end
+  return answer, err
+end
+
 ---What the account uses, and what it may: by region in `region_usage` (`total_cpu_quota`,
 ---`current_cpu_usage`, ...), and for snapshots and volumes. kind "forbidden" at services
 ---that tell this to people who are logged in (a JWT) only.
@@ -110,15 +122,26 @@ end
 ---@return { region_usage: table[], total_snapshot_quota: integer, current_snapshot_usage: integer, total_volume_quota: integer, current_volume_usage: integer }?
 ---@return daytona.Error?
 function account.usage(self)
-  local id, err = organization_of(self)
-  if not id then return nil, err end
-  local usage
-  usage, err = api.usage(self, { organization = id })
-  if not usage and err.status == 401 and not self.uses_jwt then
-    err.kind = "forbidden"
-    err.message = "the service tells this to who is logged in (jwt_token), not to a key: " .. err.message
-  end
-  return usage, err
+  return ask(self, "usage")
 end
+
+---How many GPUs of each type could be had now, whatever the account's quota. kind
+---"unsupported" at an older service.
+---@return { observed_at: string, capacity: { gpu_type: string, available_on_demand: integer, available_spot: integer }[] }?
+---@return daytona.Error?
+function Regions:gpu_capacity()
+  return ask(self.client, "gpus")
+end
+
+---The classes of sandboxes that the account can have, and where. kind "unsupported" at an
+---older service.
+---@return table[]?
+---@return daytona.Error?
+function Regions:sandbox_classes()
+  return ask(self.client, "classes")
+end
+
+resource.guard(Region, "daytona.Region", "region")
+resource.guard(Regions, "daytona.Regions", "client.regions")
 
 return account

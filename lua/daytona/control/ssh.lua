@@ -25,6 +25,7 @@ end
 local api = calls.of_service {
   ssh_access        = { "POST",   "/sandbox/{sandbox}/ssh-access", "object", query = { "expires_in_minutes" } },
   revoke_ssh_access = { "DELETE", "/sandbox/{sandbox}/ssh-access", secret = { "token" } },
+  validate_ssh_access = { "GET", "/sandbox/ssh-access/validate", "object", secret = { "token" } },
 }
 
 local ACCESS = { expires_in = "seconds" }
@@ -47,6 +48,16 @@ end
 function Ssh:revoke(token)
   if token ~= nil then options.argument("revoke_ssh_access: the token", "text", token) end
   return api.revoke_ssh_access(self.sandbox, { token = token })
+end
+
+---Whether a token lets in, and where: `valid`, `sandbox_id`. For the keys of SSH gateways:
+---kind "forbidden" for others.
+---@param token string
+---@return { valid: boolean, sandbox_id?: string }?
+---@return daytona.Error?
+function Ssh:validate(token)
+  options.argument("validate_ssh_access: the token", "text", token)
+  return api.validate_ssh_access(self.sandbox, { token = token })
 end
 
 methods.guard(Ssh, "daytona.Ssh", "sandbox.ssh")

@@ -151,7 +151,8 @@ local function request_of(made, subject, values, more)
   local path, first = path_of(made, subject, values)
   local query, body = sorted(made, values)
   local request = {
-    method = row[1], path = path, query = merged(query, more.extra_query), json = merged(body, more.extra), lists = made.lists, answer = made.json,
+    method = row[1], path = path, query = merged(query, more.extra_query),
+    json = merged(body, more.extra), lists = made.lists, answer = made.json,
     optional = row.optional, safe = row.safe, timeout = row.timeout, operation = made.operation,
     what = row.what and values[row.what] or first, secrets = secrets_of(row, values),
   }

@@ -85,6 +85,7 @@ calls.daemon = daemons.of
 ---@param refine? fun(err: daytona.Error): daytona.Error
 ---@return fun(sandbox: daytona.Sandbox, name: string, request?: table, ...): any, daytona.Error?
 function calls.caller(endpoints, refine)
+  http_calls.tables[#http_calls.tables + 1] = endpoints
   return function(sandbox, name, request, ...)
     local connection, err = sandbox:toolbox()
     if not connection then return nil, err end
