@@ -340,13 +340,35 @@ describe("a session", function()
       end)
     end
 
-    it("by one task at a time", function()
-      local command = assert(session:exec("sleep 0.3; echo x", { async = true }))
-      local follow = command:follow()
-      local first = daytona.spawn(function() return select(2, follow:read()) end)
-      assert.has_error(function() follow:read() end)
-      assert.equal("x\n", first:wait())
-      assert.is_nil(follow:read())
+    it("by several tasks, each of which gets what the others do not", function()
+      local follow = start("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.02; done"):follow()
+      local text = {}
+      local function reader()
+        while true do
+          local stream, chunk = follow:read()
+          if not stream then return true end
+          text[#text + 1] = chunk
+        end
+      end
+      assert(daytona.gather { reader, reader, reader })
+      text = table.concat(text)
+      assert.same({ 18, 45 }, { #text, select(2, text:gsub("%d", "")) * 5 })
+    end)
+
+    it("one stream like a file, and what the other brings is kept for it", function()
+      local follow = start("echo oops >&2; sleep 0.05; echo 12 34; echo more >&2; printf end"):follow()
+      assert.same({ 12, 34, "\n", "end\n" }, { follow.stdout:read("n", "n", 1, "L") })
+      assert.same({ "oops\nmore\n", "" }, { follow.stderr:read "a", follow.stdout:read "a" })
+      assert.equal(0, follow.exit_code)
+      follow = start("sleep 0.3; echo late"):follow()
+      assert.equal("timeout", select(2, follow.stdout:read("l", { timeout = 0.02 })).kind)
+      local both = assert(daytona.gather {
+        function() return follow.stdout:read { timeout = 10 } end,
+        function() return follow.stderr:read() or "none" end,
+      })
+      assert.same({ "late", "none" }, { both[1], both[2] })
+      local gone = session:command "none":follow()
+      assert.equal("not_found", select(2, gone.stdout:read()).kind)
     end)
 
     it("no longer than it is told to", function()

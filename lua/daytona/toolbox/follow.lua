@@ -16,6 +16,7 @@ local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
+local reader = require "daytona.toolbox.reader"
 local watch = require "daytona.toolbox.watch"
 local websocket = require "daytona.http.websocket"
 
@@ -38,6 +39,8 @@ local NAMES = { [0] = "stdout", "stdout", "stderr" }
 ---@class daytona.Follow
 ---@field command daytona.Command
 ---@field exit_code? integer  after the end; -1 as for daytona.Command
+---@field stdout daytona.FollowStream
+---@field stderr daytona.FollowStream
 ---@overload fun(): ("stdout"|"stderr")?, string?
 local Follow = { __name = "daytona.Follow" }
 Follow.__index = Follow
@@ -45,6 +48,20 @@ Follow.__index = Follow
 ---"follow (id)"
 function Follow:__tostring()
   return "follow (" .. self.command.id .. (self.over and ", ended)" or ")")
+end
+
+---One stream of a log that is followed, read like a file: `read`, `lines`, `chunk`,
+---`chunks` as of daytona.Job's outputs. What the other one brings meanwhile is kept for it.
+---@class daytona.FollowStream
+---@field package follow daytona.Follow
+---@field package buffer daytona.LineBuffer
+local Stream = { __name = "daytona.FollowStream" }
+Stream.__index = Stream
+
+Stream.read, Stream.lines, Stream.chunk, Stream.chunks = reader.read, reader.lines, reader.chunk, reader.chunks
+
+local function new_stream(follow)
+  return setmetatable({ follow = follow, buffer = line_buffer.new() }, Stream)
 end
 
 local function deadline_of(seconds)
@@ -56,12 +73,14 @@ end
 ---@param opts { timeout?: number, idle_timeout?: number, snapshot?: boolean }
 ---@return daytona.Follow
 function M.new(command, opts)
-  return setmetatable({
+  local self = setmetatable({
     command = command, snapshot = opts.snapshot, deadline = deadline_of(opts.timeout),
     idle_timeout = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil,
     demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
     seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = watch.new(command, true),
   }, Follow)
+  self.stdout, self.stderr = new_stream(self), new_stream(self)
+  return self
 end
 
 --- Ends ------------------------------------------------------------------------------------
@@ -261,46 +280,35 @@ end
 
 --- Reading ----------------------------------------------------------------------------------
 
--- Who reads outside of tasks.
-local MAIN = {}
-
--- What arrives is handed out in pieces, so one reader must be done before another.
-local function refuse_second_reader(self)
-  local other = self.reader
-  local me = loop.current() or MAIN
-  if other and other ~= me and (other == MAIN or not other:done()) then
-    errors.misuse(1, "read: another task is reading this; let one read, or follow the command twice")
-  end
-  self.reader = me
+-- The next stream and chunk of what has come.
+local function take_piece(self)
+  if self.piece >= self.count then return nil end
+  local stream, chunk = self.pieces[self.piece], self.pieces[self.piece + 1]
+  self.piece = self.piece + 2
+  return NAMES[stream], chunk
 end
 
-local function next_piece(self, limit)
-  while true do
-    if self.piece < self.count then
-      local stream, chunk = self.pieces[self.piece], self.pieces[self.piece + 1]
-      self.piece = self.piece + 2
-      return NAMES[stream], chunk
-    end
-    if self.over then return nil, self.failure end
-    local fine, err = advance(self, limit)
-    if not fine then return nil, err end
-  end
+function Follow:subject()
+  return self.command.sandbox, self.command.id
 end
 
 ---The next chunk: "stdout" or "stderr", and bytes exactly as they were logged, cut
 ---anywhere. nil at the end. nil and an error when following came to another end, or
 ---nothing was printed for `timeout` seconds (kind "timeout", code "wait": it may be
----called again). Raises while another task waits in it.
----@param timeout? number
+---called again). Several tasks may read: each gets what the others do not.
+---@param opts? number|{ timeout?: number }
 ---@return ("stdout"|"stderr")?
 ---@return string|daytona.Error|nil
-function Follow:read(timeout)
-  local limit
-  if timeout ~= nil then limit = loop.now() + options.argument("read: the timeout", "seconds", timeout) end
-  refuse_second_reader(self)
-  local stream, chunk = next_piece(self, limit)
-  self.reader = nil
-  return stream, chunk
+function Follow:read(opts)
+  local timeout = opts ~= nil and options.timeout("read", opts)
+  local limit = timeout and loop.now() + timeout or nil
+  while true do
+    local stream, chunk = take_piece(self)
+    if stream then return stream, chunk end
+    if self.over then return nil, self.failure end
+    local fine, err = reader.turn(self, advance, limit)
+    if not fine then return nil, err end
+  end
 end
 
 function Follow:__call()
@@ -310,28 +318,53 @@ function Follow:__call()
 end
 
 -- The next whole line of either stream; at the end what has no newline.
-local function next_line(self, buffers)
+local function next_line(self)
+  local out, err = self.stdout.buffer, self.stderr.buffer
   while true do
-    for _, name in ipairs(buffers.order) do
-      local line = buffers[name]:line()
-      if line then return name, line:sub(1, -2) end
-    end
+    local line = out:line()
+    if line then return "stdout", line:sub(1, -2) end
+    line = err:line()
+    if line then return "stderr", line:sub(1, -2) end
     local stream, chunk = self()
     if not stream then break end
-    buffers[stream]:push(chunk)
+    self[stream].buffer:push(chunk)
   end
-  for _, name in ipairs(buffers.order) do
-    local rest = buffers[name]:take(math.huge)
-    if rest then return name, rest end
-  end
+  if out.size > 0 then return "stdout", out:take(math.huge) end
+  if err.size > 0 then return "stderr", err:take(math.huge) end
 end
 
 ---Iterates over lines, without their ends: `for stream, line in follow:lines()`.
 ---Raises errors.
 ---@return fun(): ("stdout"|"stderr")?, string?
 function Follow:lines()
-  local buffers = { order = { "stdout", "stderr" }, stdout = line_buffer.new(), stderr = line_buffer.new() }
-  return function() return next_line(self, buffers) end, nil, nil, self
+  return function() return next_line(self) end, nil, nil, self
+end
+
+function Stream:subject()
+  return self.follow:subject()
+end
+
+function Stream:most()
+  return self.follow.command.sandbox:toolbox().max_bytes
+end
+
+-- Brings the next piece to its stream. As `fill` of reader.lua.
+local function distribute(self, limit)
+  local stream, chunk = take_piece(self)
+  if not stream and self.over then
+    if self.failure then return nil, self.failure end
+    return false
+  elseif not stream then
+    return advance(self, limit)
+  end
+  local own = self[stream]
+  own.buffer:push(chunk)
+  if own.buffer.size <= own:most() then return true end
+  return fail(self, reader.too_large(own))
+end
+
+function Stream:fill(deadline)
+  return reader.turn(self.follow, distribute, deadline)
 end
 
 ---Stops following; the command goes on. Idempotent.

@@ -85,8 +85,11 @@ function reader.too_late(self)
   return nil, reader.explain(self, errors.new { kind = "timeout", code = "wait", message = "nothing came in time" })
 end
 
-local function too_large(self)
-  return nil, reader.explain(self, errors.new {
+---The error of a source of which there is more than is held.
+---@param self table
+---@return daytona.Error
+function reader.too_large(self)
+  return reader.explain(self, errors.new {
     kind = "too_large", code = "too_large", message = "there is more to read than allowed",
   })
 end
@@ -108,7 +111,7 @@ end
 function READ.all(self, deadline)
   local most = self.most and self:most() or math.huge
   while true do
-    if self.buffer.size > most then return too_large(self) end
+    if self.buffer.size > most then return nil, reader.too_large(self) end
     local fine, err = more(self, deadline)
     if fine == nil then return nil, err end
     if not fine then return self.buffer:take(math.huge) or "" end
