@@ -103,6 +103,23 @@ for i in range(3):
     assert.equal("server", select(2, interpreter:create_context { cwd = "/nowhere" }).kind)
   end)
 
+  it("has contexts that run code and are deleted", function()
+    local context = assert(interpreter:create_context { cwd = "/tmp" })
+    assert.same({ "/tmp", "python", true }, { context.cwd, context.language, context.active })
+    assert(context:run "x = 7")
+    local r = assert(context:run("import sys; print(x); print(x, file=sys.stderr)", { timeout = 20 }))
+    assert.same({ "7\n", "7\n", "7\n7\n" }, { r.stdout, r.stderr, r.output })
+    assert.equal("x\n", assert(assert(interpreter:contexts())[1]:run "print('x')").stdout)
+    assert.has_error(function() context:run("1", { context = "other" }) end)
+    assert.has_error(function() context.run "1" end)
+    assert.is_true(context:delete())
+    assert.equal("not_found", select(2, context:delete()).kind)
+    local id
+    daytona.using(interpreter:create_context(), function(it) id = it.id end)
+    assert.equal("not_found", select(2, interpreter:delete_context(id)).kind)
+    assert.is_true(context:close())
+  end)
+
   it("takes variables for one run, and shows none in errors", function()
     local env = { V = "hidden1" }
     assert.equal("hidden1\n", assert(interpreter:run("import os; print(os.environ['V'])", { env = env })).stdout)

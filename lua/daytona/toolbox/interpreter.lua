@@ -11,18 +11,16 @@ local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local websocket = require "daytona.http.websocket"
-local names = require "daytona.http.names"
 
-local EXECUTE = "/process/interpreter/execute"
-
-local function context_flaw(raw)
-  if type(raw.id) ~= "string" then return "no context (it has no id)" end
+local function context_flaw(answer)
+  if type(answer.id) ~= "string" then return "no context (it has no id)" end
 end
 
-local call = calls.caller {
-  create_context = { "POST",   "/process/interpreter/context", "object", flaw = context_flaw },
+local api = calls.of_daemon {
+  create_context = { "POST",   "/process/interpreter/context", "object", body = true, flaw = context_flaw },
   contexts       = { "GET",    "/process/interpreter/context", "object" },
-  delete_context = { "DELETE", "/process/interpreter/context/{}" },
+  delete_context = { "DELETE", "/process/interpreter/context/{context}" },
+  run            = { "GET",    "/process/interpreter/execute" }, -- opened as a WebSocket
 }
 
 -- Seconds code may run when nothing is said.
@@ -64,6 +62,7 @@ end
 ---@field language string   "python"
 ---@field created_at string
 ---@field active boolean    false: its process died; the next run begins with an empty one (with old daemons each is "gone")
+---@field package interpreter daytona.Interpreter
 local Context = { __name = "daytona.InterpreterContext" }
 Context.__index = Context
 
@@ -71,8 +70,9 @@ function Context:__tostring()
   return "interpreter context (" .. tostring(self.id) .. ")"
 end
 
-local function new_context(raw)
-  return setmetatable(names.to_lua(raw), Context)
+local function new_context(interpreter, fields)
+  fields.interpreter = interpreter
+  return setmetatable(fields, Context)
 end
 
 local function id_of(what, context)
@@ -90,19 +90,18 @@ local CREATE = { cwd = "text", language = { "python" } }
 ---@return daytona.InterpreterContext?
 ---@return daytona.Error?
 function Interpreter:create_context(opts)
-  opts = options.check("create_context", CREATE, opts)
-  local raw, err = call(self.sandbox, "create_context", { json = { cwd = opts.cwd, language = opts.language } })
-  if not raw then return nil, err end
-  return new_context(raw)
+  local fields, err = api.create_context(self, options.check("create_context", CREATE, opts))
+  if not fields then return nil, err end
+  return new_context(self, fields)
 end
 
 ---The contexts that were made, oldest first.
 ---@return daytona.InterpreterContext[]?
 ---@return daytona.Error?
 function Interpreter:contexts()
-  local raw, err = call(self.sandbox, "contexts")
-  if not raw then return nil, err end
-  return calls.oldest_first(raw.contexts, new_context, "created_at")
+  local answer, err = api.contexts(self)
+  if not answer then return nil, err end
+  return calls.oldest_first(answer.contexts, function(fields) return new_context(self, fields) end, "created_at")
 end
 
 ---Ends a context and what runs in it.
@@ -110,11 +109,27 @@ end
 ---@return true?
 ---@return daytona.Error?
 function Interpreter:delete_context(context)
-  local id = id_of("delete_context: the context", context)
-  local done, err = call(self.sandbox, "delete_context", nil, id)
-  if not done then return nil, err end
-  return true
+  return api.delete_context(self, { context = id_of("delete_context: the context", context) })
 end
+
+---Ends the context and what runs in it.
+---@return true?
+---@return daytona.Error?
+function Context:delete()
+  return self.interpreter:delete_context(self)
+end
+
+---Deletes the context, shielded from cancellation: what the end of a scope does. Success
+---when it is gone already.
+---@return true?
+---@return daytona.Error?
+function Context:close()
+  local done, err = loop.shield(Context.delete, self)
+  if done or errors.is(err, "not_found") then return true end
+  return nil, err
+end
+
+Context.__close = Context.close
 
 --- Running -----------------------------------------------------------------------------
 
@@ -122,6 +137,7 @@ end
 ---@class daytona.InterpreterResult
 ---@field stdout? string      what it printed, unless that went to on_stdout
 ---@field stderr? string      the same, unless to on_stderr
+---@field output? string      both, in order of arrival, unless one went to a function
 ---@field error? { name: string, value: string, traceback: string }  the exception that ended it
 ---@field timed_out boolean   it was interrupted because its time was over
 local Result = { __name = "daytona.InterpreterResult" }
@@ -175,8 +191,8 @@ local function note_output(run, stream, text)
       kind = "too_large", code = "too_large", message = "more output than the cap allows", result = "",
     })
   end
-  local list = run.out[stream]
-  list[#list + 1] = text
+  local list, all = run.out[stream], run.out.output
+  list[#list + 1], all[#all + 1] = text, text
   return true
 end
 
@@ -200,6 +216,7 @@ local function result_of(run, timed_out)
   return setmetatable({
     stdout = not opts.on_stdout and table.concat(out.stdout) or nil,
     stderr = not opts.on_stderr and table.concat(out.stderr) or nil,
+    output = not opts.on_stdout and not opts.on_stderr and table.concat(out.output) or nil,
     error = run.error, timed_out = timed_out,
   }, Result)
 end
@@ -286,6 +303,9 @@ local RUN = {
   on_error = "callable", check = "boolean", max_bytes = "positive",
 }
 
+local RUN_HERE = options.copy(RUN)
+RUN_HERE.context = nil
+
 local function request_text(code, opts, context_id, timeout)
   local text, problem = json.encode {
     code = code, contextId = context_id, timeout = timeout, envs = opts.env,
@@ -338,14 +358,14 @@ function Interpreter:run(code, opts)
   local secrets = options.environment("run", opts.env)
   local run = {
     opts = opts, sandbox = self.sandbox, context_id = context_id, secrets = secrets, timeout = timeout,
-    request = request_text(code, opts, context_id, timeout), out = { stdout = {}, stderr = {} }, size = 0,
+    request = request_text(code, opts, context_id, timeout), out = { stdout = {}, stderr = {}, output = {} }, size = 0,
     max_bytes = opts.max_bytes or MAX_OUTPUT,
   }
   local connection, err = self.sandbox:toolbox()
   if not connection then return nil, err end
   run.socket, err = websocket.open(connection, {
-    path = EXECUTE, safe = true, patient = true, operation = "run", sandbox = self.sandbox, what = context_id,
-    secrets = secrets,
+    path = calls.path(api.run, self), safe = true, patient = true, operation = "run", sandbox = self.sandbox,
+    what = context_id, secrets = secrets,
   })
   if not run.socket then return nil, err end
   run.began = loop.now()
@@ -356,6 +376,18 @@ function Interpreter:run(code, opts)
   return checked(run, result, err)
 end
 
+---Runs code in this context: see daytona.Interpreter.run.
+---@param code string
+---@param opts? table  as there, without `context`
+---@return daytona.InterpreterResult?
+---@return daytona.Error?
+function Context:run(code, opts)
+  opts = options.copy(options.check("run", RUN_HERE, opts))
+  opts.context = self
+  return self.interpreter:run(code, opts)
+end
+
+methods.guard(Context, "daytona.InterpreterContext", "context")
 methods.guard(Interpreter, "daytona.Interpreter", "sandbox.interpreter")
 
 return M
