@@ -48,7 +48,12 @@ describe("a row of a table of calls", function()
     assert.same({ maxCols = 3, envNames = {}, labels = { a_b = "c" } }, request.json)
     assert.same({ envNames = true }, request.lists)
     assert.equal("resize", request.operation)
-    assert.equal("a/b", request.what)
+    assert.is_nil(request.what) -- it is about the subject
+    api, seen = watched { get = { "GET", "/it/{name}" }, make = { "POST", "/it", what = "title" } }
+    api.get({}, { name = "n" })
+    assert.equal("n", seen.request.what)
+    api.make({}, { title = "t" })
+    assert.equal("t", seen.request.what)
   end)
 
   it("has no body where there can be none, and one where it must be", function()

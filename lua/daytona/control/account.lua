@@ -31,9 +31,11 @@ local api = calls.of_service {
   shared = resource.lists(Region, "/shared-regions"),
   key    = { "GET", "/api-keys/current", "object" },
   push   = { "GET", "/object-storage/push-access", "object", operation = "usage" },
-  usage  = { "GET", "/organizations/{organization}/usage", "object" },
-  gpus   = { "GET", "/organizations/{organization}/gpu-capacity", "object", operation = "gpu_capacity" },
-  classes = { "GET", "/organizations/{organization}/available-sandbox-classes", "list", operation = "sandbox_classes" },
+  usage  = { "GET", "/organizations/{organization}/usage", "object", what = "none" },
+  gpus   = { "GET", "/organizations/{organization}/gpu-capacity", "object", operation = "gpu_capacity",
+    what = "none" },
+  classes = { "GET", "/organizations/{organization}/available-sandbox-classes", "list", operation = "sandbox_classes",
+    what = "none" },
 }
 
 local LIST = { shared = "boolean" }

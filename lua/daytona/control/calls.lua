@@ -11,10 +11,19 @@ local function is_sandbox(subject)
   return type(meta) == "table" and meta.__name == "daytona.Sandbox"
 end
 
--- The service's word that there is no such call. It says so, too, when a body is too
--- large for it.
-local function is_unknown(err)
-  return err.status == 404 and err.message:find("^Cannot %u+ /") ~= nil
+-- The service's word that there is no such call, made plain: nil where it says something
+-- else. It says so, too, when a body is too large for it.
+local function unknown_call(err, row)
+  local method, path = err.message:match("^Cannot (%u+) (/%S*)")
+  if err.status ~= 404 or not method then return nil end
+  local why = "the service knows no such call"
+  if row and row.since then why = why .. ", which came with version " .. row.since end
+  if not path:find("/api", 1, true) then
+    why = why .. " (does api_url end in /api?)"
+  elseif method == "POST" then
+    why = why .. ", or what was sent is too large for it"
+  end
+  return why .. ": " .. err.message
 end
 
 ---What an error of the service means. An older service answers to a newer call that it
@@ -24,11 +33,9 @@ end
 ---@param row? daytona.Call
 ---@return daytona.Error
 function M.explain(err, row)
-  if is_unknown(err) then
-    err.kind = "unsupported"
-    err.message = "the service knows no such call"
-      .. (row and row.since and string.format(", which came with version %s", row.since) or "")
-      .. ", or what was sent is too large for it: " .. err.message
+  local unknown = unknown_call(err, row)
+  if unknown then
+    err.kind, err.message = "unsupported", unknown
   elseif err.status == 422 and err.kind == "invalid" then
     err.kind = "unsupported"
   elseif err.status == 400 and err.message:find("^Sandbox failed to start") then

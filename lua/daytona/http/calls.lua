@@ -34,7 +34,7 @@ local calls = {}
 ---@field [2] string           path, "/sandbox/{sandbox}/ports/{port}"; an id that no value gives is the subject's `id`
 ---@field [3]? "object"|"list"|"string"|"any"|"text"|"response"  what comes back: JSON of that kind, the body as text, or the whole daytona.Response (for sinks and headers); nothing of interest without
 ---@field operation? string    how errors call it; the row's name
----@field what? string         the value that errors name; the first id in the path that is not the subject's
+---@field what? string         the value that errors name; without, the first id in a path that has none of the subject
 ---@field query? string[]      values of a call with a body that go into the query all the same
 ---@field body? boolean        there is one in any case: "{}" without values; of DELETE, too
 ---@field as_is? boolean       values are sent under their names as they are (snake_case on the wire)
@@ -97,14 +97,14 @@ end
 
 local unpack = table.unpack or unpack
 
--- The path, and the first id in it that was given by name.
+-- The path, and the first id in it where all were given by name.
 local function path_of(made, subject, values)
-  local ids, given = {}, nil
+  local ids, own = {}, false
   for i, id in ipairs(made.ids) do
     ids[i] = values[id]
-    if ids[i] ~= nil then given = given or ids[i] else ids[i] = subject.id end
+    if ids[i] == nil then ids[i], own = subject.id, true end
   end
-  return url.path(made.path, unpack(ids)), given
+  return url.path(made.path, unpack(ids)), not own and ids[1] or nil
 end
 
 -- The values that the path does not take: for the query and for the body, or nil.
@@ -154,8 +154,9 @@ local function request_of(made, subject, values, more)
     method = row[1], path = path, query = merged(query, more.extra_query),
     json = merged(body, more.extra), lists = made.lists, answer = made.json,
     optional = row.optional, safe = row.safe, timeout = row.timeout, operation = made.operation,
-    what = row.what and values[row.what] or first, secrets = secrets_of(row, values),
+    what = first, secrets = secrets_of(row, values),
   }
+  if row.what then request.what = values[row.what] end
   for name, value in pairs(more) do request[name] = value end
   return request
 end

@@ -218,6 +218,7 @@ local function is_over_time(err, request)
 end
 
 local function failed(err, request, check)
+  if err.status == 401 then err = require("daytona.toolbox.calls").explain(err) end
   if not is_over_time(err, request) then return nil, err end
   if check then
     err.kind = "process_timeout"

@@ -1,6 +1,7 @@
 -- What the files of this folder make their calls with: the daemon's endpoints about
 -- files, the checks of what is passed, the meaning of what a failure says.
 
+local daemon_calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local options = require "daytona.base.options"
@@ -92,7 +93,10 @@ function calls.call(self, operation, request)
   request.flaw = spec.flaw
   request.operation = request.operation or operation
   request.sandbox = self.sandbox
-  return http.request(connection, request)
+  local response
+  response, err = http.request(connection, request)
+  if not response then return nil, daemon_calls.explain(err) end
+  return response
 end
 
 ---@param what string  for the error
