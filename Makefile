@@ -112,24 +112,33 @@ $(CORE_TEST): $(CORE_OBJ) $(TEST_OBJ)
 core-test: $(CORE_TEST)
 	$(CORE_TEST)
 
-# src/core/test/fuzz_*.c, each built by clang and run for FUZZ_SECONDS. What is
-# found stays in build/fuzz.
+# src/core/test/fuzz_*.c, each built by clang and run for FUZZ_SECONDS on what stands
+# in src/core/test/corpus under its name. What is found stays in build/fuzz.
 FUZZ_SECONDS = 30
 FUZZ = $(patsubst src/core/test/%.c,build/fuzz/%,\
   $(wildcard src/core/test/fuzz_*.c))
+FUZZ_BUILD = clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
+  -fno-sanitize-recover=undefined $(CURL_INC) -o $@ $(filter %.c,$^)
 
-build/fuzz/fuzz_%: src/core/test/fuzz_%.c $(wildcard src/core/*.c)
+build/fuzz/fuzz_%: src/core/test/fuzz_%.c $(wildcard src/core/*.[ch])
 	@mkdir -p $@.corpus
-	clang -std=c99 -g -O1 -fsanitize=fuzzer,address,undefined \
-	  -fno-sanitize-recover=undefined $(CURL_INC) \
-	  -o $@ $^ $(LIBS) -pthread
+	$(FUZZ_BUILD) $(LIBS) -pthread
+
+# This one checks the binding, against cjson.
+build/fuzz/fuzz_lua: src/core/test/fuzz_lua.c $(wildcard src/core/*.[ch] src/*.[ch])
+	@mkdir -p $@.corpus
+	$(FUZZ_BUILD) $(LUA_INC) $(LIBS) $(LUA_LIB) -pthread
 
 fuzz:
 	@scripts/setup build fuzz
 	@$(MAKE) --no-print-directory -s $(FUZZ)
-	@for f in $(FUZZ); do (cd build/fuzz && ./$${f##*/} -verbosity=0 \
-	  -max_len=2000 -max_total_time=$(FUZZ_SECONDS) $${f##*/}.corpus) && \
-	  echo "$${f##*/}: nothing found in $(FUZZ_SECONDS) s" || exit 1; done
+	@for f in $(FUZZ); do n=$${f##*/}; \
+	  (cd build/fuzz && ./$$n -verbosity=0 -max_len=2000 -print_final_stats=1 \
+	    -max_total_time=$(FUZZ_SECONDS) $$n.corpus ../../src/core/test/corpus/$$n \
+	    2>$$n.log) || { tail -40 build/fuzz/$$n.log; exit 1; }; \
+	  echo "$$n: nothing found in $(FUZZ_SECONDS) s," \
+	    "$$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$n.log) executions"; \
+	done
 
 # A Lua linked with the sanitizers; what for stands in the file.
 host: $(BUILD)/$(LUA)/host

@@ -128,11 +128,27 @@ static int check_request(const struct dt_ws_request_line *r, const char **what)
   return DT_OK;
 }
 
+/* The request's lines, and those of the profile that neither it nor we have. */
+static void put_lines(struct text *t, const struct dt_ws_request_line *r)
+{
+  const char *const *line;
+
+  for(line = r->headers; line && *line; line++) {
+    put(t, *line);
+    put(t, "\r\n");
+  }
+  for(line = r->profile_headers; line && *line; line++) {
+    if(is_ours(*line) || has_name(r->headers, *line))
+      continue;
+    put(t, *line);
+    put(t, "\r\n");
+  }
+}
+
 int dt_ws_build_request(const struct dt_ws_request_line *r, char **out,
                         size_t *size, const char **what)
 {
   struct text t = { NULL, 0, 0, 0 };
-  const char *const *line;
   int code = check_request(r, what);
 
   *out = NULL;
@@ -152,16 +168,7 @@ int dt_ws_build_request(const struct dt_ws_request_line *r, char **out,
   if(r->user_agent && !has_name(r->headers, "User-Agent:") &&
      !has_name(r->profile_headers, "User-Agent:"))
     put_header(&t, "User-Agent", r->user_agent);
-  for(line = r->headers; line && *line; line++) {
-    put(&t, *line);
-    put(&t, "\r\n");
-  }
-  for(line = r->profile_headers; line && *line; line++) {
-    if(is_ours(*line) || has_name(r->headers, *line))
-      continue;
-    put(&t, *line);
-    put(&t, "\r\n");
-  }
+  put_lines(&t, r);
   put(&t, "\r\n");
   if(t.failed) {
     free(t.data);
