@@ -213,6 +213,7 @@ function create.begin(context, box)
   telemetry.note(box, box.created)
   context.events:created("sandbox", box)
   if not box.build_info then context.life.tell("sandbox.state.updated", box, "unknown", "creating") end
+  context.life:schedule(box)
   context.life:go(box)
 end
 

@@ -119,8 +119,8 @@ local function obey_rules(self, box)
       fail(self, box, rule)
       return JOBS[state] or false
     end
-    cqueues.poll(self.rules_changed, box.redirected)
     if box.desired == "destroyed" and box.state ~= "destroying" then return true end
+    cqueues.poll(self.rules_changed, box.redirected)
   end
 end
 

@@ -1,7 +1,9 @@
 -- Volumes: folders that sandboxes share, mounted where each wants them.
 
 local cqueues = require "cqueues"
+local ffi = require "ffi"
 local stat = require "posix.sys.stat"
+local unistd = require "posix.unistd"
 local httpd = require "daytona.devserver.http"
 local checks = require "daytona.devserver.control.checks"
 local files = require "daytona.devserver.control.files"
@@ -9,7 +11,14 @@ local limits = require "daytona.devserver.control.limits"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 local json = require "daytona.devserver.http.json"
 
+ffi.cdef [[
+int setxattr(const char *path, const char *name, const void *value, size_t size, int flags);
+]]
+
 local volumes = {}
+
+-- A default ACL of rwx for everybody: version 2, then owner, group and others.
+local ANYBODY = "\2\0\0\0" .. ("\1\0\7\0" .. "\4\0\7\0" .. "\32\0\7\0"):gsub("....", "%0\255\255\255\255")
 
 local STEP = 0.05     -- seconds in each state on the way, on the service's clock
 local LAG = 0.5       -- the same where states last as long as with the service
@@ -36,13 +45,21 @@ end
 
 local function wait(context) context.clock:sleep(context.life.lag and LAG or STEP) end
 
+-- Makes a folder that every sandbox may write in, whatever user it is, and so what is made
+-- in it (where the file system has ACLs).
+local function make_folder(path)
+  local ok, message = files.mkdir(path)
+  if not ok then return nil, message end
+  stat.chmod(path, 511)
+  ffi.C.setxattr(path, "system.posix_acl_default", ANYBODY, #ANYBODY, 0)
+  return true
+end
+
 local function make(context, volume)
   wait(context)
   move(context, volume, "creating")
   wait(context)
-  local data = context.records.volumes:folder(volume) .. "/data"
-  local ok, message = files.mkdir(data)
-  if ok then stat.chmod(data, 511) end   -- sandboxes may be different users
+  local ok, message = make_folder(context.records.volumes:folder(volume) .. "/data")
   volume.error_reason = not ok and message or nil
   move(context, volume, ok and "ready" or "error")
 end
@@ -117,6 +134,32 @@ function volumes.resolve(context, list)
   return mounted
 end
 
+-- A folder below another, made where it is missing. Links do not count as folders: a
+-- sandbox may have made them.
+local function descend(path, below, make_one)
+  for part in below:gmatch("[^/]+") do
+    path = path .. "/" .. part
+    local info = stat.lstat(path)
+    if info and stat.S_ISDIR(info.st_mode) == 0 or not info and not make_one(path) then return nil end
+  end
+  return path
+end
+
+-- The folder of a volume, or one in it.
+local function folder_of(context, volume, subpath)
+  return descend(context.records.volumes:folder(volume) .. "/data", subpath or "", make_folder)
+end
+
+-- Makes the place in the sandbox's home that a volume is to be at, as its user would.
+local function make_place(home, target)
+  local below = (target .. "/"):match("^/home/daytona/(.*)$")
+  if not below then return true end
+  local owner = stat.stat(home)
+  return owner and descend(home, below, function(path)
+    return files.mkdir(path) and stat.chmod(path, 493) and unistd.chown(path, owner.st_uid, owner.st_gid)
+  end)
+end
+
 ---The folders that a sandbox's volumes are, each with its place inside.
 ---@param context table
 ---@param box table
@@ -125,9 +168,10 @@ function volumes.mounts(context, box)
   local list = {}
   for _, entry in ipairs(box.volumes or {}) do
     local volume = context.records.volumes.by_id[entry.volumeId]
-    local source = volume and context.records.volumes:folder(volume) .. "/data"
-    if source and entry.subpath and entry.subpath ~= "" then source = source .. "/" .. entry.subpath end
-    if source and files.mkdir(source) then list[#list + 1] = { source = source, target = entry.mountPath } end
+    local source = volume and folder_of(context, volume, entry.subpath)
+    if source and make_place(context.store:folder(box) .. "/home", entry.mountPath) then
+      list[#list + 1] = { source = source, target = entry.mountPath }
+    end
   end
   return list
 end
