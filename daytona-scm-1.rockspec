@@ -222,6 +222,7 @@ build = {
     ["daytona.devserver.toolbox.files"] = "lua/daytona/devserver/toolbox/files.lua",
     ["daytona.devserver.toolbox.git"] = "lua/daytona/devserver/toolbox/git.lua",
     ["daytona.devserver.toolbox.git_calls"] = "lua/daytona/devserver/toolbox/git_calls.lua",
+    ["daytona.devserver.toolbox.git_library"] = "lua/daytona/devserver/toolbox/git_library.lua",
     ["daytona.devserver.toolbox.interpreter"] = "lua/daytona/devserver/toolbox/interpreter.lua",
     ["daytona.devserver.toolbox.interpreter_calls"] = "lua/daytona/devserver/toolbox/interpreter_calls.lua",
     ["daytona.devserver.toolbox.interpreter_worker"] = "lua/daytona/devserver/toolbox/interpreter_worker.lua",

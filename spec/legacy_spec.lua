@@ -21,7 +21,7 @@ describe("an old service", function()
 
   it("names no way to the sandbox in its answers, and is asked for it", function()
     assert.equal("", sandbox.raw.toolboxProxyUrl)
-    assert.equal("0.190.0", assert(sandbox:version()))
+    assert.equal("v0.190.0", assert(sandbox:version()))
     assert.equal("hi\n", assert(sandbox:exec "echo hi").result)
     assert.equal("42\n", assert(sandbox:run "print(6 * 7)").result)
     assert.equal(1, service:count("GET", "/sandbox/" .. sandbox.id .. "/toolbox-proxy-url"))

@@ -82,7 +82,7 @@ else
     setup(function()
       daemon = toolbox.start { env = { VNC_RESOLUTION = "640x480" } }
       assert.are.equal("inactive", daemon:request("GET", "/computeruse/status").json.status)
-      assert.are.equal(500, daemon:request("GET", "/computeruse/screenshot").status)
+      assert.are.equal(400, daemon:request("GET", "/computeruse/screenshot").status)
       local r = daemon:post("/computeruse/start", {})
       assert.are.equal(200, r.status, r.body)
       assert.is_true(r.json.status.xvfb.running)

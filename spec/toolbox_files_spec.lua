@@ -212,7 +212,7 @@ describe("an old daemon", function()
   teardown(function() daemon:stop() end)
 
   it("fails in its own ways", function()
-    assert.are.equal("0.190.0", daemon:request("GET", "/version").json.version)
+    assert.are.equal("v0.190.0", daemon:request("GET", "/version").json.version)
     local r = daemon:request("GET", "/files/info", { query = { path = "nope" } })
     assert.are.equal(404, r.status)
     assert.are.equal("", r.body)

@@ -159,6 +159,27 @@ describe("the interpreter", function()
     assert.are.same({ 404, "PROCESS_NOT_FOUND" }, { r.status, r.json.code })
   end)
 
+  it("reads nothing of a client whose turn has not come, so pings wait as well", function()
+    local id = context {}
+    local first = start("import os, time\nopen('busy', 'w').close()\n"
+      .. "while not os.path.exists('go'): time.sleep(0.02)", { contextId = id })
+    daemon:exec "until test -e busy; do sleep 0.02; done"
+    local talk = daemon:talk("/process/interpreter/execute", { timeout = 3, steps = {
+      { send = json.encode { code = "print('second')", contextId = id } }, { ping = "there?" } } })
+    local function pongs(events)
+      local n = 0
+      for _, event in ipairs(events) do n = n + (event[1] == "pong" and 1 or 0) end
+      return n
+    end
+    assert.are.equal(0, pongs(talk()))       -- it gave up waiting
+    local patient = daemon:talk("/process/interpreter/execute", { steps = {
+      { send = json.encode { code = "print('third')", contextId = id } }, { ping = "there?" } } })
+    daemon:exec "touch go"
+    assert.are.equal("completed", first().control)
+    local events = patient()
+    assert.are.same({ 1, 1000 }, { pongs(events), events.code })
+  end)
+
   it("prints much", function()
     local r = run "for i in range(5000): print(i)\nprint('x' * 300000)"
     assert.are.equal(300001 + 23890, #r.stdout)

@@ -60,7 +60,6 @@ describe("an old daemon", function()
   it("has one without a code where it did not know what went wrong", function()
     each({
       { "POST /process/session/none/exec", 500, json = { command = "true" } },
-      { "POST /git/branches", 500, json = { path = "r", name = "main" } },
     }, function(r)
       assert.are.same({ 500, "0001-01-01T00:00:00Z", "" }, { r.json.statusCode, r.json.timestamp, r.json.path })
       assert.is_true(#r.json.message > 0)
@@ -100,7 +99,9 @@ describe("an old daemon", function()
       { "POST /process/pty", 400, "session ID is required", json = {} },
       { "POST /process/pty", 409, "PTY session with ID 'p' already exists", json = { id = "p" } },
       { "POST /process/pty", 400, "invalid value for cols - must be less than 1000", json = { id = "q", cols = 1001 } },
-      { "POST /process/pty/none/resize", 410, nil, json = { cols = 80, rows = 24 } },
+      { "POST /process/pty/none/resize", 410, "PTY session none not found", json = { cols = 80, rows = 24 } },
+      { "POST /process/pty/p/resize", 400, "cols must be less than 1000", json = { cols = 1001, rows = 24 } },
+      { "POST /process/pty", 500, "failed to start PTY session", json = { id = "z", cwd = "/nope" } },
       { "POST /files/bulk-download", 400, nil, json = {} },
       { "GET /computeruse/recordings/none", 404, nil },
     }, function(r, row)
@@ -111,6 +112,46 @@ describe("an old daemon", function()
     local r = daemon:request("POST", "/files/bulk-upload", { form = { "files[0].path= ", "files[0].file=x" } })
     assert.are.equal(400, r.status)
     assert.are.equal("table", type(r.json.errors))
+  end)
+
+  it("speaks of git with the words of its library", function()
+    daemon:exec [[git init -q -b main --bare far.git; cd r; echo one >f; git add f; git commit -qm two; git branch conf
+git remote add origin ../far.git; git push -q origin main; git checkout -q conf; echo conf >f; git commit -qam conf
+git checkout -q main; echo dirty >f; git clone -q ../far.git ../other; cd ../other; git config user.email a@b.c
+git config user.name n; echo x >x; git add x; git commit -qm ahead; git push -q origin main 2>/dev/null]]
+    each({
+      { "POST /git/add", 500, "entry not found", json = { path = "r", files = { "none" } } },
+      { "POST /git/add", 200, json = { path = "r", files = {} } },
+      { "POST /git/commit", 500, "cannot create empty commit: clean working tree",
+        json = { path = "other", message = "m", author = "a", email = "e" } },
+      { "POST /git/branches", 500, 'a branch named "refs/heads/conf" already exists',
+        json = { path = "r", name = "conf" } },
+      { "POST /git/branches", 500, "invalid reference name", json = { path = "r", name = "a..b" } },
+      { "POST /git/clone", 500, 'couldn\'t find remote ref "refs/heads/nope"',
+        json = { url = daemon.dir .. "/far.git", path = "c", branch = "nope" } },
+      { "POST /git/push", 500, "non-fast-forward update: refs/heads/main", json = { path = "r" } },
+      { "POST /git/push", 404, "not found: remote not found", json = { path = "r", remote = "nowhere" } },
+      { "POST /git/checkout", 404, "not found: failed to checkout branch or commit 'conf': reference not found",
+        json = { path = "r", branch = "conf" } },
+    }, function(r, row)
+      if row[3] then assert.are.same({ row[3], "/git" }, { r.json.message, r.json.path:match "^/git" }) end
+      if row[2] == 500 then assert.are.equal("INTERNAL_SERVER_ERROR", r.json.code) end
+    end)
+    local status = daemon:request("GET", "/git/status", { query = { path = "r" } }).json
+    assert.are.equal("conf", status.currentBranch)   -- it moved before it noticed
+    assert.is_nil(status.detached)
+  end)
+
+  it("loses a snapshot of a log now and then, which its close overtakes", function()
+    daemon:post("/process/session", { sessionId = "l" })
+    local id = daemon:post("/process/session/l/exec", { command = "echo text" }).json.cmdId
+    local lost = 0
+    for _ = 1, 10 do
+      local events = daemon:talk("/process/session/l/command/" .. id .. "/logs", {})()
+      assert.are.equal(1000, events.code)
+      if events.binary == "" then lost = lost + 1 end
+    end
+    assert.are.equal(2, lost)
   end)
 
   it("does not know what came later", function()

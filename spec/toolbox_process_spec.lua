@@ -46,9 +46,9 @@ describe("a command in the sandbox", function()
   end)
 
   it("that cannot start is a result, not an error", function()
-    assert.are.same({ exitCode = -1, result = "chdir /nope: no such file or directory" },
+    assert.are.same({ exitCode = -1, result = "fork/exec /usr/bin/bash: no such file or directory" },
       daemon:exec("true", { cwd = "/nope" }))
-    assert.are.same({ exitCode = -1, result = "chdir /etc/passwd: not a directory" },
+    assert.are.same({ exitCode = -1, result = "fork/exec /usr/bin/bash: not a directory" },
       daemon:exec("true", { cwd = "/etc/passwd" }))
   end)
 
@@ -78,6 +78,13 @@ describe("a command in the sandbox", function()
       if daemon:exec("kill -0 " .. pid).exitCode ~= 0 then return end
     end
     error "the background process survived"
+  end)
+
+  it("that takes too long is answered when what left its group lets go of the output", function()
+    local begin = tonumber(toolbox.read "/proc/uptime":match "%S+")
+    refused({ command = "setsid sleep 2.5 & sleep 60", timeout = 1 }, 408,
+      "PROCESS_EXECUTION_TIMEOUT", "command execution timeout")
+    assert.is_true(tonumber(toolbox.read "/proc/uptime":match "%S+") - begin >= 2.4)
   end)
 
   it("holds the answer while a background process holds its output", function()
@@ -211,12 +218,12 @@ print("done")]]
     assert.are.same({ 1, 3.5 }, chart.elements[1].points[1])
   end)
 
-  it("may be a bar chart, whose values are numbers", function()
+  it("may be a bar chart, whose values are numbers as text", function()
     local chart = draw('ax.bar(["a", "b"], [1, 2.5], label="g")\nplt.show()')[1]
     assert.are.equal("bar", chart.type)
     assert.are.equal("categorical", chart.x_scale)
-    assert.are.same({ { label = "a", group = "g", value = 1 },
-      { label = "b", group = "g", value = 2.5 } }, chart.elements)
+    assert.are.same({ { label = "a", group = "g", value = "1" },
+      { label = "b", group = "g", value = "2.5" } }, chart.elements)
   end)
 
   it("may have dates for an axis", function()

@@ -91,9 +91,23 @@ describe("a session", function()
     fails(daemon:post(command_path "no" .. "/input", { data = "x" }), 404, "PROCESS_NOT_FOUND")
   end)
 
+  it("has no way in for input at first, as the shell makes it", function()
+    local slow = toolbox.start { time_scale = 0.05 }
+    finally(function() slow:stop() end)
+    slow:post("/process/session", { sessionId = "s" })
+    local started = slow:post("/process/session/s/exec", { command = "read x; echo got $x", runAsync = true }).json
+    local path = "/process/session/s/command/" .. started.cmdId .. "/input"
+    local r = slow:post(path, { data = "early" })
+    fails(r, 500, "INTERNAL_SERVER_ERROR")
+    assert.is_truthy(r.json.message:find("failed to open input pipe: open .*: no such file or directory$"))
+    repeat r = slow:post(path, { data = "again" }) until r.status ~= 500
+    assert.are.equal(204, r.status)
+  end)
+
   it("can keep input out of the log", function()
     local command = start("read x; echo done", { suppressInputEcho = true })
-    daemon:post(command_path(command) .. "/input", { data = "secret" })
+    local r
+    repeat r = daemon:post(command_path(command) .. "/input", { data = "secret" }) until r.status ~= 500
     assert.are.equal(0, exit_code(command))
     assert.are.equal("done\n", daemon:request("GET", command_path(command) .. "/logs",
       { headers = NEW }).json.stdout)

@@ -5,7 +5,7 @@
 --
 -- Each step waits until `after` (text) has been seen in what arrived since the
 -- step before, then sends or closes. Every event is printed as one line:
--- "open PROTOCOL", "text HEX", "binary HEX", "close CODE HEX-OF-REASON", "gone".
+-- "open PROTOCOL", "text HEX", "binary HEX", "pong HEX", "close CODE HEX-OF-REASON", "gone".
 
 local cqueues = require "cqueues"
 local json = require "cjson"
@@ -33,6 +33,18 @@ if not ok then
   os.exit(1)
 end
 say("open", ws.protocol or "")
+
+-- lua-http keeps pongs to itself.
+for i = 1, 60 do
+  local name, read_frame = debug.getupvalue(ws.receive, i)
+  if name == "read_frame" then
+    debug.setupvalue(ws.receive, i, function(...)
+      local frame, why, errno = read_frame(...)
+      if frame and frame.opcode == 0xA then say("pong", hex(frame.data)) end
+      return frame, why, errno
+    end)
+  end
+end
 
 local seen, step = "", 1
 local function advance()

@@ -126,7 +126,7 @@ def _dtn_install():
                 found.append({
                     "label": attempt(lambda: bar_label(ax, patch, horizontal), ""),
                     "group": str(container.get_label()),
-                    "value": plain(value),
+                    "value": str(plain(value)),
                 })
         return found
 

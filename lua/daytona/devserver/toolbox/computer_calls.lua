@@ -29,7 +29,7 @@ local function on_display(handler)
   return function(req)
     check_installed(req)
     if not display.running "xvfb" then
-      failures.raise(req.app.legacy and 400 or 500, "the display is not started")
+      failures.raise(400, "the display is not started")
     end
     return handler(req)
   end

@@ -29,6 +29,14 @@ function failures.raise(status, message)
   httpd.fail(status, generic[1], generic[2] .. message)
 end
 
+--- Ends the request with words that stand alone where nobody expected the failure.
+---@param status integer
+---@param message string
+function failures.raise_bare(status, message)
+  if status == 500 then httpd.fail(500, "INTERNAL_SERVER_ERROR", message) end
+  failures.raise(status, message)
+end
+
 --- Ends the request with a failure of its own code.
 ---@param status integer
 ---@param code string
@@ -76,9 +84,26 @@ local function legacy_envelope(req, failure, status)
   }
 end
 
--- The four shapes of 0.190; which one is the endpoint's matter.
+-- git's own words stand alone where the daemon does not know what they mean.
+local function git_envelope(req, failure, status)
+  local _, envelope = legacy_envelope(req, failure, status)
+  if status == 500 then envelope.message = failure.message end
+  return status, envelope
+end
+
+-- Of a body that is none it says the same as of any bad request.
+local function execute_envelope(req, failure, status)
+  local _, envelope = legacy_envelope(req, failure, status)
+  if envelope.code == "INVALID_REQUEST_BODY" then
+    envelope.code = "BAD_REQUEST"
+    envelope.message = envelope.message:gsub("^invalid body request: ", "bad request: invalid request body: ")
+  end
+  return status, envelope
+end
+
+-- The shapes of 0.190; which one is the endpoint's matter.
 local LEGACY = {
-  envelope = legacy_envelope,
+  envelope = legacy_envelope, execute = execute_envelope, typed = legacy_envelope, git = git_envelope,
   untyped = function(_, failure, status)
     return status, { statusCode = status, message = failure.message,
                      timestamp = "0001-01-01T00:00:00Z", path = "" }
@@ -95,11 +120,14 @@ local LEGACY = {
   end,
 }
 
+-- Shapes in which a failure that it did not expect has no code.
+local UNTYPED = { envelope = true, execute = true }
+
 --- Writes a failure as a daemon of release 0.190 did. For httpd's `envelope`.
 function failures.legacy(req, failure)
   local unknown = failure.code == "INTERNAL_SERVER_ERROR" or LEGACY_STATUS[failure.code] ~= nil
   local status = LEGACY_STATUS[failure.code] or failure.status
-  if status >= 500 and unknown and req.legacy_shape ~= "empty" then
+  if status >= 500 and unknown and UNTYPED[req.legacy_shape or "envelope"] then
     return LEGACY.untyped(req, failure, status)
   end
   return LEGACY[req.legacy_shape or "envelope"](req, failure, status)

@@ -6,10 +6,14 @@
 local command = require "daytona.devserver.toolbox.command"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
+local git_library = require "daytona.devserver.toolbox.git_library"
 local sys = require "daytona.devserver.toolbox.sys"
 local text = require "daytona.devserver.toolbox.text"
 
 local git = {}
+
+-- An old daemon uses a library, which has words of its own.
+git.legacy = false
 
 local HELPER = '!f() { test "$1" = get || exit 0; '
   .. 'echo "username=$DAYTONA_GIT_USERNAME"; echo "password=$DAYTONA_GIT_PASSWORD"; }; f'
@@ -81,6 +85,10 @@ local MEANINGS = {
   { "Connection timed out", 502, "GIT_TRANSPORT_FAILED" },
   { "certificate", 502, "GIT_TRANSPORT_FAILED" },
   { "SSL", 502, "GIT_TRANSPORT_FAILED" },
+  { "is not a valid remote name", 400 },
+  { "src refspec", 404, "GIT_BRANCH_NOT_FOUND" },
+  { "cannot mkdir", 400 },
+  { "did not match any file", 400 },
   { "[remote rejected]", 422, "GIT_REMOTE_REJECTED" },
   { "hook declined", 422, "GIT_REMOTE_REJECTED" },
   { "[rejected]", 409, "GIT_PUSH_REJECTED" },
@@ -112,6 +120,7 @@ end
 ---@param err string
 function git.fail(err)
   local message = git.masked(text.utf8(err)):match "^%s*(.-)%s*$"
+  if git.legacy then failures.raise_bare(git_library.translate(message)) end
   for _, meaning in ipairs(MEANINGS) do
     local wanted = meaning[1]
     if message:find(wanted, 1, wanted:sub(1, 1) ~= "^") then

@@ -69,7 +69,7 @@ local function clone_arguments(f)
   if git.given(f.branch) then
     arguments[#arguments + 1] = "--branch=" .. f.branch:gsub("^refs/heads/", "")
   end
-  if f.depth and f.depth > 0 then
+  if f.depth and f.depth > 0 and not git.legacy then
     arguments[#arguments + 1] = ("--depth=%d"):format(f.depth)
     arguments[#arguments + 1] = "--no-local"
   end
@@ -126,9 +126,13 @@ end
 function calls.add(req)
   local f = fields.read(req, { path = "string!", files = "strings!" })
   local path = repository(f.path)
+  if not f.files[1] then
+    if git.legacy then return 200 end
+    failures.raise(400, "files is required")
+  end
   local code, _, err = with_files(path, f.files, "add", "-A", FILES_FROM, NUL)
   if code ~= 0 then
-    if err:find("did not match any files", 1, true) then failures.raise(500, "entry not found") end
+    if err:find("did not match any files", 1, true) then failures.raise_bare(500, "entry not found") end
     git.fail(err)
   end
   return 200
@@ -147,7 +151,7 @@ function calls.commit(req)
   } }, "-c", "commit.gpgSign=false", "-c", "core.hooksPath=/dev/null", "commit", "--quiet",
     "--no-verify", "--cleanup=verbatim", "--file=-", f.allow_empty and "--allow-empty" or nil)
   if code ~= 0 then
-    if err == "" then failures.raise(500, "cannot create empty commit: clean working tree") end
+    if err == "" then failures.raise_bare(500, "cannot create empty commit: clean working tree") end
     git.fail(err ~= "" and err or out)
   end
   return 200, { hash = git.must({ path = path }, "rev-parse", "HEAD"):match "%x+" }
@@ -178,7 +182,7 @@ function calls.status(req)
   local path = queried_repository(req)
   need_commits(path)
   local out = git.must({ path = path }, "status", "--porcelain=v2", "-z", "--branch",
-    "--untracked-files=all")
+    "--untracked-files=all", git.legacy and "--no-renames" or nil)
   local status = { fileStatus = json.array {}, branchPublished = false, ahead = 0, behind = 0,
                    detached = false }
   local next_record = out:gmatch "([^%z]+)%z"
@@ -201,7 +205,7 @@ function calls.status(req)
       end
     end
   end
-  if version.decodes_strictly(req) then status.detached, status.upstream = nil, nil end
+  if git.legacy or version.decodes_strictly(req) then status.detached, status.upstream = nil, nil end
   return 200, status
 end
 
@@ -224,7 +228,9 @@ end
 function calls.create_branch(req)
   local f = fields.read(req, { path = "string!", name = "string!" })
   check_name(f.name, "branch")
-  git.must({ path = repository(f.path) }, "checkout", "--quiet", "-b", f.name)
+  local path = repository(f.path)
+  if git.legacy then need_commits(path) end
+  git.must({ path = path }, "checkout", "--quiet", "-b", f.name)
   return 201
 end
 
@@ -256,8 +262,13 @@ function calls.checkout(req)
     and git.run({ path = path }, "rev-parse", "-q", "--verify", "refs/heads/master") == 0 then
     target = "master"
   end
-  git.must({ path = path }, "checkout", "--quiet", "--no-guess", target, "--")
-  return 200
+  local code, out, err = git.run({ path = path }, "checkout", "--quiet", "--no-guess", target, "--")
+  if code == 0 then return 200 end
+  if git.legacy and err:find("would be overwritten", 1, true) then   -- HEAD has moved when it notices
+    git.run({ path = path }, "symbolic-ref", "HEAD", "refs/heads/" .. target)
+    failures.raise(404, ("failed to checkout branch or commit '%s': reference not found"):format(target))
+  end
+  git.fail(err ~= "" and err or out)
 end
 
 -- Remotes ------------------------------------------------------------------
@@ -293,7 +304,7 @@ function calls.push(req)
   local f = fields.read(req, REMOTE_FIELDS)
   local options = remote_options(f)
   local branch = git.given(f.branch) and f.branch or current_branch(options.path)
-  if not branch then failures.raise(500, "HEAD is detached: there is no branch to push") end
+  if not branch then failures.raise(git.legacy and 500 or 400, "HEAD is detached: there is no branch to push") end
   local ref = "refs/heads/" .. branch:gsub("^refs/heads/", "")
   local arguments = { "push", "--quiet" }
   if f.set_upstream then arguments[#arguments + 1] = "--set-upstream" end
@@ -342,7 +353,7 @@ function calls.history(req)
     local hash, author, email, time, message =
       text.utf8(record):match "^(%x+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$"
     list[#list + 1] = { hash = hash, author = author, email = email, message = message,
-                        timestamp = time }
+                        timestamp = time:gsub("%+00:00$", "Z") }
   end
   return 200, list
 end
@@ -353,7 +364,7 @@ local MODES = { soft = true, mixed = true, hard = true, merge = true, keep = tru
 function calls.reset(req)
   local f = fields.read(req, { path = "string!", mode = "string", target = "string", files = "strings" })
   local mode = git.given(f.mode) and f.mode or "mixed"
-  if not MODES[mode] then failures.raise(500, "unknown reset mode: " .. mode) end
+  if not MODES[mode] then failures.raise(400, "unknown reset mode: " .. mode) end
   check_name(f.target, "target")
   local target = git.given(f.target) and f.target or "HEAD"
   local options = { path = repository(f.path) }
@@ -372,8 +383,9 @@ function calls.restore(req)
     path = "string!", files = "strings!", staged = "boolean", worktree = "boolean", source = "string",
   })
   local path = repository(f.path)
+  if not f.files[1] then failures.raise(400, "files is required") end
   if f.staged == false and f.worktree == false then
-    failures.raise(500, "neither the index nor the worktree is to be restored")
+    failures.raise(400, "neither the index nor the worktree is to be restored")
   end
   local arguments = { "restore", FILES_FROM, NUL }
   if f.staged then arguments[#arguments + 1] = "--staged" end
@@ -391,7 +403,7 @@ local SCOPES = { global = true, ["local"] = true, system = true }
 -- The options and the flag for a scope.
 local function scope_of(given, path)
   local scope = git.given(given) and given or "global"
-  if not SCOPES[scope] then failures.raise(500, "unknown config scope: " .. scope) end
+  if not SCOPES[scope] then failures.raise(400, "unknown config scope: " .. scope) end
   if scope ~= "local" then return {}, "--" .. scope end
   if not git.given(path) then failures.raise(400, "path is required for the local scope") end
   return { path = repository(path) }, "--local"

@@ -36,6 +36,7 @@ local count = 0
 ---@field code string
 ---@field envs table<string, string>?
 ---@field timeout number? # seconds, nil: none
+---@field begin fun() # its turn has come
 ---@field emit fun(message: table) # gets each message as it comes
 ---@field close_code integer? # set at the end
 ---@field close_reason string
@@ -222,6 +223,7 @@ function Context:run(job)
     if not ok then return finish(job, 1011, "context is not active: " .. err) end
   end
   self.current = job
+  job.begin()
   local code, reason = self:converse(job)
   self.current = nil
   finish(job, code, reason)

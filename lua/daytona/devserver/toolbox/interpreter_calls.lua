@@ -30,7 +30,7 @@ function calls.create(req)
     failures.raise(400, "unsupported language: " .. f.language)
   end
   local context, err = interpreter.create(f.cwd ~= "" and f.cwd or nil)
-  if not context then failures.raise(500, "failed to create context: " .. err) end
+  if not context then failures.raise(500, "failed to start context: failed to start Python worker: " .. err) end
   return 200, describe(context)
 end
 
@@ -87,6 +87,9 @@ local function execute(socket, request)
     code = request.code, envs = request.envs, timeout = timeout > 0 and timeout or nil,
     changed = condition.new(),
   }
+  -- Only then the service reads what a client sends: while the job waits for its turn,
+  -- pings are not answered.
+  function job.begin() socket:ignore_messages() end
   function job.emit(message)
     if socket.queued >= MOST_QUEUED then socket.changed:wait(PATIENCE) end
     if socket.queued >= MOST_QUEUED then
@@ -109,7 +112,6 @@ function calls.execute(req)
   if not message then
     return socket:close(1002, "failed to read first message")
   end
-  socket:ignore_messages()
   local request = json.decode(message)
   local code, reason = objection(request)
   if not code then code, reason = execute(socket, request) end

@@ -2,14 +2,19 @@
 
 local unistd = require "posix.unistd"
 local json = require "daytona.devserver.http.json"
+local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"
 local lsp = require "daytona.devserver.toolbox.lsp"
+local sys = require "daytona.devserver.toolbox.sys"
 
 local calls = {}
 
+-- Jedi's server knows the symbols of a whole project, which pylsp does not; the
+-- service's image has one that does.
+local PYTHON = { { "jedi-language-server" }, { "pylsp" } }
 local TYPESCRIPT = { "typescript-language-server", "--stdio" }
-local PROGRAM = { python = { "pylsp" }, typescript = TYPESCRIPT, javascript = TYPESCRIPT }
+local PROGRAM = { typescript = TYPESCRIPT, javascript = TYPESCRIPT }
 
 -- "language\0project" → { argv, server (once started) }
 local servers = {}
@@ -19,8 +24,19 @@ local function absolute(path)
   return unistd.getcwd() .. "/" .. path
 end
 
+local function is_installed(name)
+  for dir in (environment.get "PATH" or ""):gmatch "[^:]+" do
+    if sys.stat(dir .. "/" .. name) then return true end
+  end
+  return false
+end
+
+local function python_server()
+  return is_installed(PYTHON[1][1]) and PYTHON[1] or PYTHON[2]
+end
+
 local function program_of(req, language)
-  local argv = PROGRAM[language]
+  local argv = language == "python" and python_server() or PROGRAM[language]
   if not argv or req.app.legacy and language == "javascript" then
     failures.raise(400, "unsupported language: " .. language)
   end

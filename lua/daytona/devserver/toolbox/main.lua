@@ -25,6 +25,7 @@ local access = require "daytona.devserver.toolbox.access"
 local activity = require "daytona.devserver.toolbox.activity"
 local environment = require "daytona.devserver.toolbox.environment"
 local failures = require "daytona.devserver.toolbox.failures"
+local git = require "daytona.devserver.toolbox.git"
 local interpreter = require "daytona.devserver.toolbox.interpreter"
 local process = require "daytona.devserver.toolbox.process"
 local pty = require "daytona.devserver.toolbox.pty"
@@ -90,8 +91,10 @@ local function prepare(config)
   process.drain_seconds = process.drain_seconds / time_scale
   session.grace_seconds = session.grace_seconds / time_scale
   interpreter.grace_seconds = interpreter.grace_seconds / time_scale
+  session.pipe_seconds = session.pipe_seconds / time_scale
   session_calls.follow_delay = session_calls.follow_delay / time_scale
-  session.legacy, pty.legacy = config.legacy ~= nil, config.legacy ~= nil
+  local old = config.legacy ~= nil
+  session.legacy, pty.legacy, git.legacy = old, old, old
   if config.activity_fd then sys.cloexec(config.activity_fd) end
   activity.init(config.activity_fd, time_scale)
 end

@@ -87,7 +87,8 @@ end
 ---@field timeout number? # seconds
 
 --- Runs a shell script. Ends the request with 408 when it takes too long: its
--- group is killed and what it had printed is lost.
+-- group is killed and what it had printed is lost. What has left the group and holds
+-- the output delays that, as it delays an ordinary end.
 ---@param o daytona.devserver.run
 ---@return integer exit_code # -1 when the shell was killed by a signal or could not start
 ---@return string[] chunks # what it printed, both streams in order of arrival
@@ -100,7 +101,7 @@ function process.run(o)
   end
   sys.widen_pipe(out_read)
   sys.nonblock(out_read)
-  local child, err = spawn.start {
+  local child, _, errno = spawn.start {
     argv = { environment.shell() }, env = environment.list(o.envs),
     cwd = o.cwd ~= "" and o.cwd or nil,
     stdin = in_read, stdout = out_write, third = code_read,
@@ -112,16 +113,20 @@ function process.run(o)
     sys.close(in_write)
     sys.close(out_read)
     if code_write then sys.close(code_write) end
-    return -1, { err }
+    -- (the service does not say which of the two, the shell or the folder, is missing)
+    return -1, { ("fork/exec %s: %s"):format(environment.shell(), sys.strerror(errno)) }
   end
   feed_and_close(in_write, o.script)
   if code_write then feed_and_close(code_write, o.code) end
   local timeout = o.timeout and o.timeout > 0 and o.timeout or nil
   local chunks = {}
   local in_time = collect(child, out_read, chunks, timeout and cqueues.monotime() + timeout)
+  if not in_time then       -- what left the group lives on, and the answer waits for its output
+    child:kill_group(posix_signal.SIGKILL)
+    collect(child, out_read, {})
+  end
   sys.close(out_read)
   if not in_time then
-    child:kill_group(posix_signal.SIGKILL)
     failures.code(408, "PROCESS_EXECUTION_TIMEOUT", "command execution timeout")
   end
   return child.exit_code, chunks

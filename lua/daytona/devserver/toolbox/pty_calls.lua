@@ -31,8 +31,9 @@ local function find(req)
   return found
 end
 
-local function check_size(name, value)
+local function check_size(name, value, briefly)
   if value and (value > MOST_CELLS or value < 0) then
+    if briefly then failures.raise(400, ("%s must be less than %d"):format(name, MOST_CELLS)) end
     failures.raise(400, ("invalid value for %s - must be less than %d"):format(name, MOST_CELLS))
   end
 end
@@ -43,14 +44,15 @@ local function refuse_taken(id)
   end
 end
 
-local function positive(value, default)
-  return value and value > 0 and value or default
+-- (an old daemon keeps 0)
+local function size(value, default)
+  return value and (value > 0 or pty.legacy) and value or default
 end
 
 local function new_terminal(f)
   return pty.create {
     id = f.id, cwd = f.cwd ~= "" and f.cwd or nil, envs = f.envs, lazy = f.lazyStart,
-    cols = positive(f.cols, DEFAULT_COLS), rows = positive(f.rows, DEFAULT_ROWS),
+    cols = size(f.cols, DEFAULT_COLS), rows = size(f.rows, DEFAULT_ROWS),
   }
 end
 
@@ -67,7 +69,7 @@ function calls.create(req)
   local terminal = new_terminal(f)
   if not f.lazyStart then
     local ok, err = terminal:start()
-    if not ok then failures.raise(500, "failed to start PTY session: " .. err) end
+    if not ok then failures.raise(500, "failed to start PTY session" .. (pty.legacy and "" or ": " .. err)) end
   end
   return 201, { sessionId = f.id }
 end
@@ -92,13 +94,15 @@ end
 
 --- POST /process/pty/{id}/resize
 function calls.resize(req)
-  local f = fields.read(req, { cols = "integer!", rows = "integer!" })
-  check_size("cols", f.cols)
-  check_size("rows", f.rows)
+  local kind = pty.legacy and "integer" or "integer!"
+  local f = fields.read(req, { cols = kind, rows = kind })
+  f.cols, f.rows = f.cols or 0, f.rows or 0       -- an old daemon takes what is missing for none
+  check_size("cols", f.cols, pty.legacy)
+  check_size("rows", f.rows, pty.legacy)
   local terminal = pty.get(req.params.id)
   if not terminal then
-    failures.code(410, "SESSION_ENDED",
-      ("PTY session '%s' has terminated and is no longer available"):format(req.params.id))
+    failures.code(410, "SESSION_ENDED", pty.legacy and ("PTY session %s not found"):format(req.params.id)
+      or ("PTY session '%s' has terminated and is no longer available"):format(req.params.id))
   elseif not terminal.active then
     failures.raise(500, "cannot resize inactive PTY session")
   end

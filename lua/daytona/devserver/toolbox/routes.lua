@@ -24,7 +24,7 @@ local unistd = require "posix.unistd"
 
 local routes = {}
 
-local VERSION, LEGACY_VERSION = "0.205.1", "0.190.0"
+local VERSION, LEGACY_VERSION = "0.205.1", "v0.190.0"
 
 local function version(req)
   return 200, { version = req.app.legacy and LEGACY_VERSION or VERSION }
@@ -77,7 +77,7 @@ local TABLE = {
   { "GET", "/port/:port/in-use", system.port_in_use, "empty" },
   { "GET", "/system/metrics", system.metrics, nil, "new" },
 
-  { "POST", "/process/execute", process.execute },
+  { "POST", "/process/execute", process.execute, "execute" },
   { "POST", "/process/code-run", code_run.run },
 
   { "POST", "/process/session", sessions.create },
@@ -168,26 +168,26 @@ local TABLE = {
   { "DELETE", "/computeruse/recordings/:id", recordings.delete, "plain" },
   { "GET", "/computeruse/recordings/:id/download", recordings.download, "plain" },
 
-  { "POST", "/git/clone", git.clone },
-  { "POST", "/git/init", git.init, nil, "new" },
-  { "POST", "/git/add", git.add },
-  { "POST", "/git/commit", git.commit },
-  { "GET", "/git/status", git.status },
-  { "GET", "/git/branches", git.branches },
-  { "POST", "/git/branches", git.create_branch },
-  { "DELETE", "/git/branches", git.delete_branch },
-  { "POST", "/git/checkout", git.checkout },
-  { "POST", "/git/pull", git.pull },
-  { "POST", "/git/push", git.push },
-  { "GET", "/git/history", git.history },
-  { "POST", "/git/reset", git.reset, nil, "new" },
-  { "POST", "/git/restore", git.restore, nil, "new" },
-  { "GET", "/git/remotes", git.remotes, nil, "new" },
-  { "POST", "/git/remotes", git.add_remote, nil, "new" },
-  { "GET", "/git/config", git.get_config, nil, "new" },
-  { "POST", "/git/config", git.set_config, nil, "new" },
-  { "POST", "/git/config/user", git.configure_user, nil, "new" },
-  { "POST", "/git/credentials", git.credentials, nil, "new" },
+  { "POST", "/git/clone", git.clone, "git" },
+  { "POST", "/git/init", git.init, "git", "new" },
+  { "POST", "/git/add", git.add, "git" },
+  { "POST", "/git/commit", git.commit, "git" },
+  { "GET", "/git/status", git.status, "git" },
+  { "GET", "/git/branches", git.branches, "git" },
+  { "POST", "/git/branches", git.create_branch, "git" },
+  { "DELETE", "/git/branches", git.delete_branch, "git" },
+  { "POST", "/git/checkout", git.checkout, "git" },
+  { "POST", "/git/pull", git.pull, "git" },
+  { "POST", "/git/push", git.push, "git" },
+  { "GET", "/git/history", git.history, "git" },
+  { "POST", "/git/reset", git.reset, "git", "new" },
+  { "POST", "/git/restore", git.restore, "git", "new" },
+  { "GET", "/git/remotes", git.remotes, "git", "new" },
+  { "POST", "/git/remotes", git.add_remote, "git", "new" },
+  { "GET", "/git/config", git.get_config, "git", "new" },
+  { "POST", "/git/config", git.set_config, "git", "new" },
+  { "POST", "/git/config/user", git.configure_user, "git", "new" },
+  { "POST", "/git/credentials", git.credentials, "git", "new" },
 }
 
 -- The paths that a signed URL may name.
@@ -206,8 +206,8 @@ end
 local METHODS = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" }
 
 for _, method in ipairs(METHODS) do
-  table.insert(TABLE, { method, "/proxy/:port", proxy })
-  table.insert(TABLE, { method, "/proxy/:port/*rest", proxy })
+  table.insert(TABLE, { method, "/proxy/:port", proxy, "empty" })
+  table.insert(TABLE, { method, "/proxy/:port/*rest", proxy, "empty" })
 end
 
 --- Adds every endpoint that this release of the daemon has.

@@ -149,7 +149,8 @@ end
 --- GET /files/search
 function search.names(req)
   local root = paths.required(req, "path")
-  local pattern = search.glob_pattern(required_pattern(req))
+  local glob = required_pattern(req)
+  local pattern = not glob:find("\0", 1, true) and search.glob_pattern(glob)   -- no name holds a NUL
   local found = json.array {}
   local function look(path)
     if pattern and paths.base(path):find(pattern) then

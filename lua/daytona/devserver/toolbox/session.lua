@@ -25,6 +25,10 @@ local LAST_WORDS = 1
 -- Seconds that a deleted session's processes have to end by themselves.
 session.grace_seconds = 5
 
+-- Seconds from the start of a command until its input is there: the service's is made by
+-- the shell, a little later.
+session.pipe_seconds = 0.02
+
 -- Seconds that what was killed may take to be gone; others may hold it up.
 local DEATH_SECONDS = 1
 
@@ -138,6 +142,7 @@ function Session:add(text, o)
   write_file(command.dir .. "/cmd.sh", text .. "\n")
   command.log = session_log.new(command.dir .. "/output.log")
   if o.async then
+    command.input_from = cqueues.monotime() + session.pipe_seconds
     command.input = make_pipe(command.dir .. "/input.pipe", sys.O_RDWR)
   end
   self.commands[#self.commands + 1] = command

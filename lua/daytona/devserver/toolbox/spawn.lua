@@ -127,11 +127,12 @@ end
 ---@param o daytona.devserver.spawn_options
 ---@return daytona.devserver.process? process
 ---@return string? err # such as "chdir /nope: no such file or directory"
+---@return integer? errno
 function spawn.start(o)
   if o.cwd then
     local errno = cannot_enter(o.cwd)
     if errno then
-      return nil, ("chdir %s: %s"):format(o.cwd, sys.strerror(errno))
+      return nil, ("chdir %s: %s"):format(o.cwd, sys.strerror(errno)), errno
     end
   end
   local actions, attributes = ffi.new "char[1024]", make_attributes(o)
@@ -146,7 +147,7 @@ function spawn.start(o)
   C.posix_spawn_file_actions_destroy(actions)
   C.posix_spawnattr_destroy(attributes)
   if errno ~= 0 then
-    return nil, ("fork/exec %s: %s"):format(o.argv[1], sys.strerror(errno))
+    return nil, ("fork/exec %s: %s"):format(o.argv[1], sys.strerror(errno)), errno
   end
   local process = setmetatable({ pid = pid[0], ended = condition.new() }, Process)
   living[process.pid] = process
@@ -222,17 +223,37 @@ local function parents()
   return found
 end
 
---- Every process that descends from one.
----@param root integer
----@return integer[] pids
-function spawn.descendants(root)
-  local found, children = {}, {}
+-- The children of a process as the kernel lists them, thread by thread.
+local function children_of(pid)
+  local list = {}
+  local ok, threads = pcall(dirent.dir, "/proc/" .. pid .. "/task")
+  for _, thread in ipairs(ok and threads or {}) do
+    local file = io.open(("/proc/%d/task/%s/children"):format(pid, thread))
+    for child in (file and file:read "*a" or ""):gmatch "%d+" do list[#list + 1] = tonumber(child) end
+    if file then file:close() end
+  end
+  return list
+end
+
+-- The same for a kernel without such lists: all processes are looked through.
+local function children_by_parent()
+  local children = {}
   for pid, parent in pairs(parents()) do
     children[parent] = children[parent] or {}
     table.insert(children[parent], pid)
   end
+  return function(pid) return children[pid] or {} end
+end
+
+local has_lists = sys.stat("/proc/self/task/" .. unistd.getpid() .. "/children") ~= nil
+
+--- Every process that descends from one. What it costs depends on how many these are.
+---@param root integer
+---@return integer[] pids
+function spawn.descendants(root)
+  local found, children = {}, has_lists and children_of or children_by_parent()
   local function collect(pid)
-    for _, child in ipairs(children[pid] or {}) do
+    for _, child in ipairs(children(pid)) do
       found[#found + 1] = child
       collect(child)
     end

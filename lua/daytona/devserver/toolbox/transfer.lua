@@ -240,9 +240,9 @@ end
 local Target = {}
 Target.__index = Target
 
-local function open_target(path)
+local function open_target(path, mode)
   local dir = paths.dir(path)
-  local ok, errno = files.make_dirs(dir, 493)
+  local ok, errno = files.make_dirs(dir, mode or 493)
   if not ok then
     return nil, ("%s: mkdir %s: %s"):format(path, dir, sys.strerror(errno)), errno
   end
@@ -268,17 +268,17 @@ function Target:close()
   sys.close(self.fd)
 end
 
-local function upload_target(path)
-  local target, err, errno = open_target(path)
+local function upload_target(path, mode)
+  local target, err, errno = open_target(path, mode)
   if not target then failures.file(errno, err:gsub(": [^:]*$", "")) end
   return target
 end
 
-local function upload_multipart(req, path, boundary)
+local function upload_multipart(req, path, boundary, mode)
   local target
   local ok, err = multipart.parse(body.reader(req), boundary, function(part)
     if part.name ~= "file" or target then return nil end
-    target = upload_target(path)
+    target = upload_target(path, mode)
     return function(data, size)
       if data then target:write(data, size) else target:close() end
     end
@@ -323,7 +323,7 @@ function transfer.legacy_upload(req)
   if not boundary then
     failures.raise(400, "request Content-Type isn't multipart/form-data")
   end
-  finish_upload(upload_multipart(req, path, boundary))
+  finish_upload(upload_multipart(req, path, boundary, 488))   -- 0750, of folders that it makes
   return 200
 end
 
