@@ -265,6 +265,10 @@ local function refuse(form)
   errors.misuse(1, "there is no form '%s'; the forms are: %s", tostring(form), table.concat(names, ", "))
 end
 
+-- Where models bring tools along that are not described; those of another maker are left
+-- out there.
+local NATIVE_FORMS = { openai = true, anthropic = true }
+
 local DEFINITIONS = { strict = "boolean", api_key = "boolean" }
 
 ---The definitions of a toolset's tools: see daytona.Toolset.definitions.
@@ -276,8 +280,14 @@ function forms.definitions(toolset, form, opts)
   opts = options.check("definitions", DEFINITIONS, opts)
   if form == "lua" then return lua_functions(toolset) end
   local define = DEFINE[form] or refuse(form)
-  local list = json.array()
-  for _, tool in ipairs(toolset.tools) do list[#list + 1] = define(toolset, tool, opts) end
+  local list, seen = json.array(), {}
+  for _, tool in ipairs(toolset.tools) do
+    local native = tool.native and NATIVE_FORMS[form]
+    local definition = not native and define(toolset, tool, opts) or native and tool.native[form]
+    -- A native type may stand for several tools.
+    if definition and not seen[definition] then list[#list + 1] = definition end
+    if definition then seen[definition] = true end
+  end
   return list
 end
 
@@ -285,9 +295,11 @@ end
 ---@param form string
 ---@param call table
 ---@param result daytona.ToolResult
+---@param tool? daytona.Tool  whose result it is
 ---@return any ...
-function forms.result(form, call, result)
-  return (RESULT[form] or refuse(form))(call, result)
+function forms.result(form, call, result, tool)
+  local reply = tool and tool.reply and tool.reply[form]
+  return (reply or RESULT[form] or refuse(form))(call, result)
 end
 
 return forms

@@ -33,11 +33,14 @@ local M = {}
 ---@field run fun(arguments: table, call: daytona.ToolCall): table?, any
 ---@field takes_api_key? boolean  a call may bring an `apiKey` of its own, which definitions show on demand only
 ---@field start? fun(arguments: table, call: daytona.ToolCall): { sandbox: string, job: string }?, any  begins it as a job that outlives the program
+---@field native? table<string, table>  form -> what defines it there, of tools that models bring along
+---@field reply? table<string, fun(call: table, result: daytona.ToolResult): table>  form -> its result there
 ---@field finish? fun(call: daytona.ToolCall, sandbox: daytona.Sandbox, done: daytona.Captured): table?, any  what `run` would have returned of that
 
 ---What came of a call. Never an exception.
 ---@class daytona.ToolResult
 ---@field ok boolean
+---@field tool? string        whose it is, when there is such a tool
 ---@field data? table         of a call that went well: as the tool's output schema says
 ---@field text string         for the model; of a failure: what went wrong and what to do about it
 ---@field images { data: string, mime_type: string }[]  base64
@@ -87,6 +90,7 @@ end
 local TOOL = {
   name = "text", title = "text", description = "text", input = "table", output = "table", annotations = "table",
   run = "callable", takes_api_key = "boolean", start = "callable", finish = "callable",
+  native = "table", reply = "table",
 }
 
 local NO_ARGUMENTS = { type = "object", additionalProperties = false }
@@ -185,8 +189,8 @@ end
 ---@param call table   the model's call: its id is in it
 ---@param result daytona.ToolResult
 ---@return any ...
-function Toolset.result(_, form, call, result)
-  return require("daytona.agent.forms").result(form, call, result)
+function Toolset:result(form, call, result)
+  return require("daytona.agent.forms").result(form, call, result, self.by_name[result.tool])
 end
 
 --- One call ---------------------------------------------------------------------------------
@@ -453,8 +457,10 @@ local function succeeded(call, data, more)
   local text, why = more.text and output.hide(output.clean(more.text), call.secrets), nil
   if not text then text, why = json.stable(data) end
   if not text then return failure("internal", "the result cannot be shown: " .. why) end
-  return { ok = true, data = data, text = text, images = more.images or {}, truncated = more.truncated or false,
-    read_more = more.read_more, sandbox = more.sandbox }
+  return {
+    ok = true, data = data, text = text, images = more.images or {},
+    truncated = more.truncated or false, read_more = more.read_more, sandbox = more.sandbox,
+  }
 end
 
 local function new_call(self, tool, opts, api_key)
@@ -505,7 +511,9 @@ local CALL = { on_progress = "callable" }
 ---@return daytona.ToolResult
 function Toolset:call(name, arguments, opts)
   local mine = options.copy(options.check("call", CALL, opts))
-  return guarded(mine, perform, self, name, arguments, mine, "run")
+  local result = guarded(mine, perform, self, name, arguments, mine, "run")
+  result.tool = self.by_name[name] and name
+  return result
 end
 
 ---As `call`, of a tool that has `start`: begins its work as a job that outlives this
