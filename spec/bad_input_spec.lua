@@ -71,7 +71,7 @@ describe("an option", function()
   end
 
   it("of the wrong type is refused by every call that knows it", function()
-    local wrong = { timeout = "soon", env = { A = 1 }, cwd = 5, check = "yes", wait = 1, force = "no", labels = "x",
+    local wrong = { timeout = "soon", env = { A = {} }, cwd = 5, check = "yes", wait = 1, force = "no", labels = "x",
       idle_timeout = {}, max_bytes = 0, on_progress = 1, depth = 1.5, branch = 5, password = {}, argv = { {} },
       stdin = 5, limit = 201, states = 5, length = -1, recursive = 1, query = 1, headers = { 1 } }
     local seen = 0
@@ -129,7 +129,7 @@ describe("an argument", function()
   end)
 
   it("that is no command is refused", function()
-    for _, command in ipairs { "", "  \n\t ", {}, { "" }, { "ls", 5 }, { { "ls" } }, 5, true } do
+    for _, command in ipairs { "", "  \n\t ", {}, { "" }, { "ls", true }, { { "ls" } }, 5, true } do
       refused("exec: ", box.exec, box, command)
     end
     refused("exec: ", box.exec, box)

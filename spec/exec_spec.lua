@@ -67,6 +67,15 @@ describe("a command", function()
     assert.equal(#bytes .. "\n", output('printf %s "$ODD" | wc -c', { env = { ODD = bytes, PLAIN = "x" } }))
   end)
 
+  it("takes numbers where Lua writes them as text", function()
+    assert.equal("7 0.5 8000 -1\n", output({ "printf", "%s %s %s %s\\n", 7, 0.5, 8000.0, -1 }))
+    assert.equal("8000|1.5", output("printf '%s|%s' $PORT $RATE", { env = { PORT = 8000, RATE = 1.5 } }))
+    local job = assert(box:popen({ "echo", 5 }, { env = { N = 6 } }))
+    assert.equal("5", job:read())
+    job:close()
+    assert.equal("6\n", output("echo $N", { env = { N = 6, ODD = "\255" } }))
+  end)
+
   it("that fails is an error where it is checked", function()
     local result, err = box:exec("echo detail; exit 4", { check = true })
     assert.is_nil(result)
@@ -118,13 +127,13 @@ describe("a command", function()
   end)
 
   it("that is no command raises", function()
-    for _, bad in ipairs { "", " \n", {}, { "" }, { 1 }, "a\0b", 7, { "a\0" } } do
+    for _, bad in ipairs { "", " \n", {}, { "" }, { true }, { "a", {} }, { "a", 0 / 0 }, "a\0b", 7, { "a\0" } } do
       assert.has_error(function() box:exec(bad) end)
     end
     assert.has_error(function() box:exec() end)
     for _, opts in ipairs {
       { cwd = 1 }, { cwd = "" }, { timeout = -1 }, { timeout = 1e12 }, { env = { ["A-B"] = "x" } },
-      { env = { A = "\0" } }, { nope = 1 }, { env = { 1 } }, { cwd = "a\0b" }, { cwd = "\255" },
+      { env = { A = "\0" } }, { env = { A = true } }, { nope = 1 }, { env = { 1 } }, { cwd = "a\0b" }, { cwd = "\255" },
     } do assert.has_error(function() box:exec("true", opts) end) end
   end)
 end)

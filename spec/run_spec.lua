@@ -39,6 +39,8 @@ describe("code", function()
   it("gets its arguments exactly, and its environment", function()
     local code = "import sys, os\nprint(sys.argv[1:], os.environ['A'])"
     local result = assert(box:run(code, { argv = { "a b", "$(x)", "it's", "" }, env = { A = "é" } }))
+    assert.equal("['5', '0.5'] 8\n", assert(box:run("import sys, os; print(sys.argv[1:], os.environ['N'])",
+      { argv = { 5, 0.5 }, env = { N = 8 } })).result)
     assert.equal("['a b', '$(x)', \"it's\", ''] é\n", result.result)
   end)
 
@@ -57,7 +59,7 @@ describe("code", function()
   it("that is none raises", function()
     for _, bad in ipairs { "", 1, {} } do assert.has_error(function() box:run(bad) end) end
     assert.has_error(function() box:run("x", { language = "cobol" }) end)
-    assert.has_error(function() box:run("x", { argv = { 1 } }) end)
+    assert.has_error(function() box:run("x", { argv = { true } }) end)
     assert.has_error(function() box:run("x", { cwd = "/" }) end)
     local fine, text = pcall(function() return (box:run "print('\255')") end)
     assert.is_false(fine)

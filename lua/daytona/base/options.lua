@@ -43,6 +43,29 @@ local function is_list(value)
   return true
 end
 
+-- Numbers stand for their texts, as `..` has it.
+local function is_word(value)
+  return type(value) == "string" or type(value) == "number" and value == value
+end
+
+local function is_variables(value)
+  if type(value) ~= "table" then return false end
+  for key, item in pairs(value) do
+    if type(key) ~= "string" or not is_word(item) then return false end
+  end
+  return true
+end
+
+local function is_words(value)
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if not is_word(value[i]) then return false end
+  end
+  return true
+end
+
 local function is_texts(value)
   return type(value) == "table" and is_list(value) or type(value) == "string" and value ~= ""
 end
@@ -66,6 +89,8 @@ local TYPES = {
   table = { function(v) return type(v) == "table" end, "a table" },
   map = { is_map, "a table of strings by name" },
   list = { is_list, "a list of strings" },
+  variables = { is_variables, "a table of strings or numbers by name" },
+  words = { is_words, "a list of strings or numbers" },
   texts = { is_texts, "a string or a list of strings" },
   callable = { is_callable, "a function" },
   file = { function(v) return io.type(v) == "file" end, "an open file" },
@@ -108,14 +133,15 @@ end
 
 -- What is wrong with a table, where one would be right; its values may be secrets.
 local function flaw_in(value, kind)
-  if kind == "map" then
+  local fine = (kind == "variables" or kind == "words") and is_word or function(item) return type(item) == "string" end
+  if kind == "map" or kind == "variables" then
     for key, item in pairs(value) do
       if type(key) ~= "string" then return ("one with the key [%s]"):format(tostring(key)) end
-      if type(item) ~= "string" then return ("one where '%s' is a %s"):format(key, type(item)) end
+      if not fine(item) then return ("one where '%s' is a %s"):format(key, type(item)) end
     end
-  elseif kind == "list" then
+  elseif kind == "list" or kind == "words" then
     for i = 1, #value do
-      if type(value[i]) ~= "string" then return ("one whose item %d is a %s"):format(i, type(value[i])) end
+      if not fine(value[i]) then return ("one whose item %d is a %s"):format(i, type(value[i])) end
     end
     return "a table with names or gaps"
   end
@@ -253,20 +279,31 @@ function options.range(least, most)
   end
 end
 
+---A word as text: a number as Lua writes it, a whole one without a point.
+---@param value string|number
+---@return string
+function options.text(value)
+  if type(value) == "string" then return value end
+  return is_integer(value) and ("%d"):format(value) or ("%.14g"):format(value)
+end
+
 ---Checks the names of environment variables, and lists the values, which errors
----must not show.
+---must not show. The variables as texts, and these values.
 ---@param operation string
----@param env? table<string, string>
+---@param env? table<string, string|number>
+---@return table<string, string>? texts  nil without `env`
 ---@return string[] secrets
 function options.environment(operation, env)
-  local secrets = {}
-  for name, value in pairs(env or EMPTY) do
+  if not env then return nil, {} end
+  local texts, secrets = {}, {}
+  for name, value in pairs(env) do
     if not shell.is_name(name) then
       errors.misuse(1, "%s: '%s' cannot be the name of an environment variable", operation, name)
     end
-    secrets[#secrets + 1] = value
+    texts[name] = options.text(value)
+    secrets[#secrets + 1] = texts[name]
   end
-  return secrets
+  return texts, secrets
 end
 
 ---A copy of a table, one level deep; a new table for nil.

@@ -299,16 +299,16 @@ local function converse(run)
 end
 
 local RUN = {
-  context = "any", env = "map", timeout = "seconds", on_stdout = "callable", on_stderr = "callable",
+  context = "any", env = "variables", timeout = "seconds", on_stdout = "callable", on_stderr = "callable",
   on_error = "callable", check = "boolean", max_bytes = "positive",
 }
 
 local RUN_HERE = options.copy(RUN)
 RUN_HERE.context = nil
 
-local function request_text(code, opts, context_id, timeout)
+local function request_text(code, env, context_id, timeout)
   local text, problem = json.encode {
-    code = code, contextId = context_id, timeout = timeout, envs = opts.env,
+    code = code, contextId = context_id, timeout = timeout, envs = env,
   }
   if not text then errors.misuse(1, "run: %s", problem) end
   return text
@@ -346,7 +346,7 @@ end
 ---`err.result` is what was printed till then. Code whose caller gave up runs on
 ---over there until its time is over, or its context is deleted.
 ---@param code string
----@param opts? { context?: daytona.InterpreterContext|string, env?: table<string, string>, timeout?: number, on_stdout?: fun(text: string), on_stderr?: fun(text: string), on_error?: fun(err: { name: string, value: string, traceback: string }), check?: boolean, max_bytes?: integer }
+---@param opts? { context?: daytona.InterpreterContext|string, env?: table<string, string|number>, timeout?: number, on_stdout?: fun(text: string), on_stderr?: fun(text: string), on_error?: fun(err: { name: string, value: string, traceback: string }), check?: boolean, max_bytes?: integer }
 ---@return daytona.InterpreterResult?
 ---@return daytona.Error?
 function Interpreter:run(code, opts)
@@ -355,10 +355,10 @@ function Interpreter:run(code, opts)
   local context_id = opts.context and id_of("run: option 'context'", opts.context) or nil
   local timeout = math.ceil(opts.timeout or DEFAULT_TIMEOUT)
   if timeout > LONGEST_TIMEOUT then errors.misuse(1, "run: the timeout is longer than %d seconds", LONGEST_TIMEOUT) end
-  local secrets = options.environment("run", opts.env)
+  local env, secrets = options.environment("run", opts.env)
   local run = {
     opts = opts, sandbox = self.sandbox, context_id = context_id, secrets = secrets, timeout = timeout,
-    request = request_text(code, opts, context_id, timeout), out = { stdout = {}, stderr = {}, output = {} }, size = 0,
+    request = request_text(code, env, context_id, timeout), out = { stdout = {}, stderr = {}, output = {} }, size = 0,
     max_bytes = opts.max_bytes or MAX_OUTPUT,
   }
   local connection, err = self.sandbox:toolbox()

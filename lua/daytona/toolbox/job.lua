@@ -6,13 +6,13 @@
 
 local base64 = require "daytona.base.base64"
 local calls = require "daytona.toolbox.job_calls"
+local command_line = require "daytona.toolbox.command_line"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local job_output = require "daytona.toolbox.job_output"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local process = require "daytona.toolbox.process"
 local reader = require "daytona.toolbox.reader"
 local script = require "daytona.toolbox.job_script"
 local shell = require "daytona.base.shell"
@@ -102,7 +102,7 @@ local function closed_input(self)
 end
 
 local function write_piece(self, data, timeout)
-  local nonce = process.new_id()
+  local nonce = command_line.new_id()
   local answer, err = run(self.sandbox, "write", self.id, script.write(self.id, nonce, self.written, data),
     { seconds = timeout })
   if not answer then return nil, err end
@@ -269,19 +269,16 @@ local function is_input(value)
 end
 
 local POPEN = {
-  cwd = "text", env = "map", id = "text", stdin = is_input, timeout = "seconds", stderr = { "stdout", "apart" },
+  cwd = "text", env = "variables", id = "text", stdin = is_input, timeout = "seconds", stderr = { "stdout", "apart" },
 }
 
 -- A file of assignments, and the values, which errors must not show.
 local function environment(env)
-  local lines, secrets = {}, {}
-  for name, value in pairs(env) do
-    if not shell.is_name(name) then
-      errors.misuse(1, "popen: '%s' cannot be the name of an environment variable", name)
-    end
-    process.refuse_nul("popen: the environment variable " .. name, value)
+  local texts, secrets = options.environment("popen", env)
+  local lines = {}
+  for name, value in pairs(texts) do
+    command_line.refuse_nul("popen: the environment variable " .. name, value)
     lines[#lines + 1] = "export " .. name .. "=" .. shell.quote(value) .. "\n"
-    secrets[#secrets + 1] = value
   end
   return lines[1] and table.concat(lines), secrets
 end
@@ -300,26 +297,26 @@ end
 ---A job that has ended is kept until `job:close()` or `job:remove()`; the end of a
 ---scope (`local job <close> = ...` in Lua 5.4, or `daytona.using`) ends and removes it.
 ---What it prints is stored in the sandbox until then.
----@param command string|string[]
----@param opts? { cwd?: string, env?: table<string, string>, id?: string, stdin?: boolean|string, timeout?: number, stderr?: "stdout"|"apart" }
+---@param command string|(string|number)[]
+---@param opts? { cwd?: string, env?: table<string, string|number>, id?: string, stdin?: boolean|string, timeout?: number, stderr?: "stdout"|"apart" }
 ---@return daytona.Job?
 ---@return daytona.Error?
 function M.popen(self, command, opts)
-  local text = process.command_text("popen", command)
+  local text = command_line.command_text("popen", command)
   opts = options.check("popen", POPEN, opts)
-  local id = opts.id and options.identifier("popen: the id", opts.id) or process.new_id():gsub("%.$", "")
+  local id = opts.id and options.identifier("popen: the id", opts.id) or command_line.new_id():gsub("%.$", "")
   if opts.cwd then
-    process.refuse_nul("popen: option 'cwd'", opts.cwd)
+    command_line.refuse_nul("popen: option 'cwd'", opts.cwd)
     if not core.is_utf8(opts.cwd) then errors.misuse(1, "popen: option 'cwd' is not valid UTF-8") end
   end
   local env, secrets = environment(opts.env or {})
   local data = type(opts.stdin) == "string" and opts.stdin or nil
-  local nonce = process.new_id()
+  local nonce = command_line.new_id()
   local function undo() discard(self, id, nonce) end
   local answer, err = run(self, "popen", id, script.start {
     id = id, nonce = nonce, command = text .. "\n", env = env, data = data,
     input = data and "file" or opts.stdin and "pipe" or "none",
-    seconds = process.whole_seconds("popen", opts.timeout or 0), merge = opts.stderr == "stdout",
+    seconds = command_line.whole_seconds("popen", opts.timeout or 0), merge = opts.stderr == "stdout",
   }, { cwd = opts.cwd, secrets = secrets, on_abandon = undo })
   if not answer then
     if calls.may_have_run(err) then loop.shield(undo) end

@@ -4,9 +4,10 @@
 
 local base64 = require "daytona.base.base64"
 local errors = require "daytona.base.errors"
+local exec_call = require "daytona.toolbox.exec_call"
+local exec_result = require "daytona.toolbox.exec_result"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
-local process = require "daytona.toolbox.process"
 local script = require "daytona.toolbox.job_script"
 
 local job_calls = {}
@@ -41,12 +42,12 @@ function job_calls.may_have_run(err)
 end
 
 -- Sends a script, again when its answer broke off: all but signals may come twice.
-local function send(connection, request)
+local function send(sandbox, values, request)
   for _ = 1, TRUNCATED_TRIES do
-    local response, err = http.request(connection, request)
-    if response or not BROKE_OFF[err.code] or not request.safe then return response, err end
+    local answer, err = exec_call.execute(sandbox, values, request)
+    if answer or not BROKE_OFF[err.code] or not request.safe then return answer, err end
   end
-  return http.request(connection, request)
+  return exec_call.execute(sandbox, values, request)
 end
 
 ---Runs a script of job_script.lua. What it printed, or nil, err.
@@ -59,26 +60,22 @@ end
 ---@return daytona.Error?
 function job_calls.run(sandbox, operation, id, text, o)
   o = o or {}
-  local connection, err = sandbox:toolbox()
-  if not connection then return nil, err end
   local seconds = math.ceil(o.seconds or CALL_TIMEOUT)
-  local response
-  response, err = send(connection, {
-    method = "POST", path = "/process/execute", answer = "object", operation = operation, sandbox = sandbox,
-    what = id, json = { command = text, timeout = seconds, cwd = o.cwd }, timeout = seconds + 5,
-    safe = not o.once, secrets = o.secrets, on_abandon = o.on_abandon,
+  local answer, err = send(sandbox, { command = text, timeout = seconds, cwd = o.cwd }, {
+    operation = operation, what = id, timeout = seconds + 5, safe = not o.once, secrets = o.secrets,
+    on_abandon = o.on_abandon,
   })
-  if not response then
+  if not answer then
     if err.kind == "process_timeout" then err.kind = "timeout" end
     return nil, err
   end
-  local result = response.json.result
+  local result = answer.result
   if type(result) ~= "string" then
     return failure(sandbox, operation, id, "protocol", "json", "the answer is not what a command gives")
   end
-  local kind = response.json.exitCode == -1 and process.start_failure(result)
+  local kind = answer.exitCode == -1 and exec_result.start_failure(result)
   if kind then
-    return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", process.start_message(result, o.cwd))
+    return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", exec_result.start_message(result, o.cwd))
   end
   if result:find("^gone") then
     return failure(sandbox, operation, id, "not_found", "JOB_NOT_FOUND", "there is no such job")
@@ -97,7 +94,7 @@ end
 ---The error for an answer that says what went wrong, or that no script of ours gives.
 function job_calls.strange(sandbox, operation, id, answer)
   if answer:find "^failed" then return not_done(sandbox, operation, id, answer) end
-  local said = process.last_line(answer:sub(1, 1000))
+  local said = exec_result.last_line(answer:sub(1, 1000))
   return failure(sandbox, operation, id, "protocol", "JOB_FAILED",
     said ~= "" and "the sandbox's shell answered: " .. said or "the sandbox's shell did not answer")
 end

@@ -112,8 +112,8 @@ local function undo(self)
 end
 
 local OPEN = {
-  cols = options.range(1, MOST_CELLS), rows = options.range(1, MOST_CELLS), cwd = "text", env = "map", id = options.id,
-  lazy = "boolean", timeout = "seconds", ping_interval = "seconds",
+  cols = options.range(1, MOST_CELLS), rows = options.range(1, MOST_CELLS), cwd = "text", env = "variables",
+  id = options.id, lazy = "boolean", timeout = "seconds", ping_interval = "seconds",
 }
 
 ---Opens a terminal: an interactive login shell.
@@ -125,7 +125,7 @@ local OPEN = {
 ---starts at the first `connect`. Fails with kind "conflict" when the id is
 ---taken, "not_found" when there is no such terminal or no such directory.
 ---@param self daytona.Sandbox
----@param which? string|{ cols?: integer, rows?: integer, cwd?: string, env?: table<string, string>, id?: string, lazy?: boolean, timeout?: number, ping_interval?: number }  timeout: seconds until it is there, 10; ping_interval: seconds, 20, 0 for none
+---@param which? string|{ cols?: integer, rows?: integer, cwd?: string, env?: table<string, string|number>, id?: string, lazy?: boolean, timeout?: number, ping_interval?: number }  timeout: seconds until it is there, 10; ping_interval: seconds, 20, 0 for none
 ---@return daytona.Pty?
 ---@return daytona.Error?
 function M.open(self, which)

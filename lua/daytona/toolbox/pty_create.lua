@@ -16,14 +16,14 @@ local AT_ONCE = "create_connect"
 -- Variables travel in a token of the opening's header; more of them than this in a request.
 local ENVS, LONGEST_TOKEN = "X-Daytona-Pty-Envs~", 6000
 
--- Checks the variables. Their token, nil where there are none; and their values, which
--- errors must not show.
+-- Checks the variables. Their token, nil where there are none; their values, which
+-- errors must not show; and they as texts.
 local function pack_env(env)
-  local secrets = options.environment("pty", env)
+  local texts, secrets = options.environment("pty", env)
   if not secrets[1] then return nil, secrets end
-  local text, problem = json.encode(env)
+  local text, problem = json.encode(texts)
   if not text then errors.misuse(1, "pty: option 'env': %s", problem) end
-  return ENVS .. core.base64(text, true), secrets
+  return ENVS .. core.base64(text, true), secrets, texts
 end
 
 -- Why a terminal could not be made, for a daemon that does not say: is it its folder?
@@ -42,9 +42,9 @@ local function explain(self, err, cwd)
 end
 
 -- In two steps, as daemons before create-connect want it.
-local function create_first(self, opts, secrets, timeout)
+local function create_first(self, opts, env, secrets, timeout)
   local raw, err = api.pty(self, {
-    id = self.id, cols = self.cols, rows = self.rows, cwd = opts.cwd, envs = opts.env, lazy_start = opts.lazy,
+    id = self.id, cols = self.cols, rows = self.rows, cwd = opts.cwd, envs = env, lazy_start = opts.lazy,
   }, { secrets = secrets, timeout = timeout })
   if not raw then return nil, err.status == 500 and explain(self, err, opts.cwd) or err end
   if opts.lazy then return self end
@@ -70,15 +70,15 @@ local UNKNOWN = { [400] = true, [404] = true }
 function create.make(self, opts, timeout)
   local daemon, err = calls.daemon(self.sandbox)
   if not daemon then return nil, err end
-  local token, secrets = pack_env(opts.env)
+  local token, secrets, env = pack_env(opts.env)
   if opts.lazy or daemon:knows(AT_ONCE) == false or #(token or "") > LONGEST_TOKEN then
-    return create_first(self, opts, secrets, timeout)
+    return create_first(self, opts, env, secrets, timeout)
   end
   local fine
   fine, err = create_at_once(self, opts, token, secrets, timeout)
   if fine or not UNKNOWN[err.status] then return fine, err end
   local unknown = err.status == 404
-  fine, err = create_first(self, opts, secrets, timeout)
+  fine, err = create_first(self, opts, env, secrets, timeout)
   if fine and unknown then daemon:learn(AT_ONCE, false) end
   return fine, err
 end

@@ -7,12 +7,13 @@
 local api = require "daytona.toolbox.session_calls"
 local calls = require "daytona.toolbox.calls"
 local commands = require "daytona.toolbox.command"
+local command_line = require "daytona.toolbox.command_line"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local exec_result = require "daytona.toolbox.exec_result"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local process = require "daytona.toolbox.process"
 local watch = require "daytona.toolbox.watch"
 
 local M = {}
@@ -54,7 +55,7 @@ local function result(sent, log, check)
   log.exit_code, log.command, log.result = sent.exit_code, sent, log.output
   setmetatable(log, Result)
   if not check or log.exit_code == 0 then return log end
-  local last = process.last_line((log.stderr ~= "" and log.stderr or log.output):sub(-1000))
+  local last = exec_result.last_line((log.stderr ~= "" and log.stderr or log.output):sub(-1000))
   return nil, errors.new {
     kind = "exit", operation = "session exec", sandbox = sent.sandbox, what = sent.session.id,
     message = "exit status " .. log.exit_code .. (last ~= "" and ": " .. last or ""),
@@ -101,7 +102,7 @@ function M.session(self, id, opts)
   opts = options.check("session", { create = "boolean" }, opts)
   if id ~= nil then options.identifier("session: the id", id) end
   if id == watch.ENTRYPOINT then errors.misuse(1, "session: 'entrypoint' is had by sandbox:entrypoint()") end
-  local session = new_session(self, id or "lua-" .. process.new_id():gsub("%.$", ""))
+  local session = new_session(self, id or "lua-" .. command_line.new_id():gsub("%.$", ""))
   if opts.create == false then
     local answer, err = api.get(session)
     if not answer then return nil, err end
@@ -230,7 +231,7 @@ end
 -- Sends a command. Its answer; or the command, found after its answer was lost;
 -- or nil, err. It is never sent twice.
 local function send(self, text, opts, async, timeout)
-  local mark = MARK .. process.new_id()
+  local mark = MARK .. command_line.new_id()
   local answer, err = api.exec(self, {
     command = marked(text, mark), run_async = async, suppress_input_echo = opts.echo == false or nil,
   }, { timeout = timeout, max_bytes = opts.max_bytes })
@@ -295,8 +296,8 @@ local EXEC = { async = "boolean", timeout = "seconds", check = "boolean", echo =
 ---@return daytona.Error?
 function Session:exec(command, opts)
   opts = options.check("exec", EXEC, opts)
-  local text = process.command_text("exec", command)
-  if not core.is_utf8(text) then text = "eval " .. process.encoded(text) end
+  local text = command_line.command_text("exec", command)
+  if not core.is_utf8(text) then text = "eval " .. command_line.encoded(text) end
   if not opts.async then return run(self, text, opts) end
   local answer, err, found = send(self, text, opts, true, opts.timeout)
   if found then return found end
