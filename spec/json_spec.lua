@@ -149,3 +149,53 @@ describe("JSON", function()
     assert.truthy(tostring(message):find("needs lua-cjson", 1, true))
   end)
 end)
+
+describe("a long JSON list", function()
+  local rests
+  local function rest()
+    rests = rests + 1
+    return true
+  end
+  before_each(function() rests = 0 end)
+
+  local function decoded(items, between, tail)
+    return json.decode_list("[" .. table.concat(items, between or ",") .. "]" .. (tail or ""), rest)
+  end
+
+  local function many(item)
+    local items = {}
+    for i = 1, 3000 do items[i] = item:gsub("#", i) end
+    return items
+  end
+
+  it("is decoded item by item, whatever the items hold", function()
+    for _, item in ipairs {
+      '{"n":#,"name":"x"}', ' { "n" : # , "name" : "a{b}c" } ', '{"n":#,"name":"}{"}',
+      '{"n":#,"name":"{","o":{"p":[1]}}',
+      '{"n":#,"name":"\\"}","o":null}', '{"n":#,"name":"],[{"}',
+    } do
+      local list = assert(decoded(many(item), " , ", "\n"))
+      assert.same({ 3000, 1, 3000 }, { #list, list[1].n, list[3000].n })
+      assert.same(json.decode("[" .. many(item)[7] .. "]"), { list[7] })
+    end
+    assert.is_true(rests > 3000)
+  end)
+
+  it("that is none is what decode says it is", function()
+    for _, case in ipairs {
+      { many "1234567890#" }, { many '{"name":#}', ";;;" }, { many '{"name":#}', ",", "x" }, { many '{"number":#' },
+    } do
+      local text = "[" .. table.concat(case[1], case[2] or ",") .. "]" .. (case[3] or "")
+      local list, why = json.decode(text)
+      assert.same({ list, why }, { json.decode_list(text, rest) })
+    end
+    assert.same({}, json.decode_list("[]", rest))
+    assert.equal(json.null, (json.decode_list("null", rest)))
+  end)
+
+  it("is given up when there is no rest", function()
+    local text = "[" .. table.concat(many '{"name":"number #"}', ",") .. "]"
+    local value, err = json.decode_list(text, function() return nil, "stop" end)
+    assert.same({ nil, "stop" }, { value, err })
+  end)
+end)

@@ -22,6 +22,7 @@
 -- It returns what came back, or true where nothing is expected; else nil and an error.
 
 local http = require "daytona.http"
+local loop = require "daytona.loop"
 local names = require "daytona.http.names"
 local options = require "daytona.base.options"
 local url = require "daytona.http.url"
@@ -46,6 +47,7 @@ local calls = {}
 ---@field timeout? number      seconds, where a call says nothing
 ---@field since? string        the first version that knows it: an older one's answer is "unsupported"
 ---@field flaw? fun(value: any): string?             what the answer is instead of what it should be
+---@field item_flaw? fun(item: any): string?         the same of each item of a list
 ---@field refine? fun(value: any, subject: table, values: table): any, daytona.Error?  what becomes of the answer
 ---@field before? fun(subject: table, values: table): boolean?, daytona.Error?  asked before anything is sent; nil, err is the answer then
 ---@field explain? fun(err: daytona.Error, subject: table, values: table): daytona.Error  what an error means here
@@ -163,6 +165,20 @@ end
 
 --- What comes back ------------------------------------------------------------------------
 
+-- The items one by one, as there may be many: a flaw, or nil, err when it was ended.
+local function translate_list(request, row, value)
+  local list, flaw = {}, row.item_flaw
+  for i = 1, #value do
+    list[i] = names.to_lua(value[i])
+    local wrong = flaw and flaw(list[i])
+    if wrong then return wrong end
+    local fine, err = loop.breathe()
+    if not fine then return nil, err end
+  end
+  request.value = list
+  return row.flaw and row.flaw(list)
+end
+
 -- Lets the request keep its answer in Lua's names, which `flaw` sees, too.
 local function translate(request, row)
   local flaw = row.flaw
@@ -171,6 +187,7 @@ local function translate(request, row)
     return
   end
   request.flaw = function(value)
+    if request.answer == "list" then return translate_list(request, row, value) end
     request.value = names.to_lua(value)
     return flaw and flaw(request.value)
   end

@@ -52,7 +52,7 @@ local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
 ---@field optional? boolean         ... unless the body is empty
 ---@field endpoint? { number: string, text: string }  as of http.call: an answer of just these needs no `json`
----@field flaw? fun(value: any): string?  what that JSON is instead of what it should be, or nil
+---@field flaw? fun(value: any): string?, daytona.Error?  what that JSON is instead of what it should be, or nil; an error when it was not looked at to its end
 ---@field with_headers? boolean     response.headers is wanted
 ---@field operation? string         for errors
 ---@field what? string              for errors: the path or name in question
@@ -321,7 +321,9 @@ function http.answer(connection, request, status, body, headers)
   end
   local response = { status = status, body = body, headers = headers }
   if not wanted or (request.optional and body == "") then return response end
-  local value, problem = json.decode(body)
+  local decode = wanted == "list" and json.decode_list or json.decode
+  local value, problem = decode(body, loop.breathe)
+  if errors.is(problem) then return nil, problem end -- canceled
   if value == nil then
     return wrong_answer(connection, request, status, body, body == "" and "empty" or tostring(problem))
   end
@@ -329,7 +331,9 @@ function http.answer(connection, request, status, body, headers)
   if not IS[wanted](value) then
     return wrong_answer(connection, request, status, body, "not the JSON " .. wanted .. " it should be")
   end
-  local flaw = request.flaw and request.flaw(value)
+  local flaw, err
+  if request.flaw then flaw, err = request.flaw(value) end
+  if err then return nil, err end
   if flaw then return wrong_answer(connection, request, status, body, flaw) end
   response.json = value
   return response

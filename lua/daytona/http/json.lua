@@ -89,6 +89,39 @@ function json.decode(text)
   return value
 end
 
+-- Texts up to this size are decoded in one go.
+local SMALL = 32 * 1024
+
+-- The items of an array, decoded one by one; nil where the text is not quite what it
+-- looks like. (Braces in strings may mislead %b{}, but not for long: no text that is
+-- longer or shorter than an object is one.)
+local function decode_items(text, rest)
+  local list, at = {}, text:match("^%s*%[()")
+  while at do
+    local item, sign, after = text:match("^%s*(%b{})%s*([,%]])()", at)
+    local value = item and json.decode(item)
+    if value == nil then return nil end
+    list[#list + 1], at = value, after
+    if sign == "]" then return not text:find("%S", after) and list or nil end
+    local fine, err = rest()
+    if not fine then return nil, err end
+  end
+end
+
+---Decodes a JSON text as `decode` does; a long array of objects item by item, with
+---`rest()` called in between, whose nil, err is what then comes back.
+---@param text string
+---@param rest fun(): boolean?, any
+---@return any value
+---@return any message
+function json.decode_list(text, rest)
+  if #text > SMALL then
+    local list, err = decode_items(text, rest)
+    if list or err then return list, err end
+  end
+  return json.decode(text)
+end
+
 --- Encoding ------------------------------------------------------------------------
 
 local Array = { __name = "daytona.array" }
