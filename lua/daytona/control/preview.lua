@@ -4,6 +4,7 @@
 local calls = require "daytona.control.calls"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local files = require("daytona.toolbox.fs.calls").rows
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
@@ -113,7 +114,7 @@ end
 
 local TTL = { ttl = "count" }
 
-local function signed_url(self, operation, method, endpoint, path, opts)
+local function signed_url(self, operation, row, path, opts)
   options.argument(operation .. ": the path", "text", path)
   if path:find("%z") then errors.misuse(1, "%s: the path holds a NUL byte", operation) end
   opts = options.check(operation, TTL, opts)
@@ -124,8 +125,8 @@ local function signed_url(self, operation, method, endpoint, path, opts)
   if not key then return nil, err end
   local ttl = opts.ttl or DEFAULT_TTL
   local expires = ttl > 0 and os.time() + ttl or 0
-  return connection.base .. endpoint .. url.query {
-    { "path", path }, { "expires", expires }, { "signature", M.sign(key, method, path, expires) },
+  return connection.base .. row[2] .. url.query {
+    { "path", path }, { "expires", expires }, { "signature", M.sign(key, row[1], path, expires) },
   }
 end
 
@@ -137,7 +138,7 @@ end
 ---@return string?
 ---@return daytona.Error?
 function Preview:download_url(path, opts)
-  return signed_url(self.sandbox, "download_url", "GET", "/files/download", path, opts)
+  return signed_url(self.sandbox, "download_url", files.download, path, opts)
 end
 
 ---A URL that anybody can put a file into the sandbox with: POST, the content as
@@ -147,7 +148,7 @@ end
 ---@return string?
 ---@return daytona.Error?
 function Preview:upload_url(path, opts)
-  return signed_url(self.sandbox, "upload_url", "POST", "/files/upload-v2", path, opts)
+  return signed_url(self.sandbox, "upload_url", files.upload_v2, path, opts)
 end
 
 ---Changes the key that file URLs are signed with: all that were made till now are

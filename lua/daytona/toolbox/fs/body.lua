@@ -22,6 +22,7 @@ local CHUNK = 128 * 1024
 ---How the stream is written.
 ---@class daytona.BodyFormat
 ---@field head fun(i: integer): string       what goes before the content of an entry
+---@field size? fun(i: integer): integer     its bytes, where they are known sooner
 ---@field foot fun(i: integer): string       and behind it; of entries without content, too
 ---@field tail string                        what goes behind all of them
 ---@field exact? boolean                     a file that grew is a failure
@@ -41,15 +42,21 @@ function body.new(entries, format)
   return setmetatable({ entries = entries, format = format, turn = 0 }, Body)
 end
 
----Bytes in all; nil when not all sources tell their length.
+---Bytes in all; nil when not all sources tell their length, nil, err when there was no
+---time to find out.
+---@param pace daytona.Pace
 ---@return integer?
-function Body:length()
+---@return daytona.Error?
+function Body:length(pace)
   local format = self.format
   local sum = #format.tail
   for i, entry in ipairs(self.entries) do
     local length = entry.data and #entry.data or entry.length
     if not length then return nil end
-    sum = sum + #format.head(i) + length + #format.foot(i)
+    local head = format.size and format.size(i) or #format.head(i)
+    sum = sum + head + length + #format.foot(i)
+    local fine, err = pace:breathe()
+    if not fine then return nil, err end
   end
   return sum
 end

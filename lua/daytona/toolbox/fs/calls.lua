@@ -3,7 +3,7 @@
 
 local daemon_calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
-local http = require "daytona.http"
+local json = require "daytona.http.json"
 local options = require "daytona.base.options"
 local shell = require "daytona.base.shell"
 
@@ -16,96 +16,114 @@ local function is_size(value)
   return type(value) == "number" and value >= 0 and value % 1 == 0 and value < 2 ^ 53
 end
 
--- The `flaw` of an answer about one file, and of a list of them.
-local function info_flaw(raw)
-  if type(raw) ~= "table" or type(raw.name) ~= "string" or not is_size(raw.size) then
+-- What answers about files, names and lines are instead.
+
+local function info_flaw(info)
+  if type(info) ~= "table" or type(info.name) ~= "string" or not is_size(info.size) then
     return "not about a file"
   end
 end
 
 -- A name in a directory is one: whoever saves what is listed under it relies on that.
-local function list_flaw(list)
-  for i = 1, #list do
-    if info_flaw(list[i]) then return "no list of files" end
-    local name = list[i].name
-    if name == "" or name == "." or name == ".." or name:find("[/%z]") then return "a list of what are no names" end
-  end
+local function entry_flaw(info)
+  if info_flaw(info) then return "no list of files" end
+  local name = info.name
+  if name == "" or name == "." or name == ".." or name:find("[/%z]") then return "a list of what are no names" end
 end
 
-local function matches_flaw(list)
-  for i = 1, #list do
-    local match = list[i]
-    if type(match) ~= "table" or type(match.file) ~= "string" or type(match.line) ~= "number"
-      or type(match.content) ~= "string" then return "no list of lines" end
-  end
+local function match_flaw(match)
+  if type(match) ~= "table" or type(match.file) ~= "string" or type(match.line) ~= "number"
+    or type(match.content) ~= "string" then return "no list of lines" end
 end
 
-local function names_flaw(raw)
-  local files = raw.files or {}
+local function names_flaw(answer)
+  local files = answer.files or {}
   if type(files) ~= "table" then return "no list of names" end
   for i = 1, #files do
     if type(files[i]) ~= "string" then return "no list of names" end
   end
 end
 
-local function outcomes_flaw(list)
-  for i = 1, #list do
-    if type(list[i]) ~= "table" then return "no list of outcomes" end
-  end
+local function outcome_flaw(outcome)
+  if type(outcome) ~= "table" then return "no list of outcomes" end
 end
 
--- The same of an upload's; old daemons say nothing about the files.
-local function upload_flaw(raw)
-  local files = raw.files or {}
+-- Old daemons say nothing about the files.
+local function upload_flaw(answer)
+  local files = answer.files or {}
   local first = type(files) == "table" and (files[1] or {})
   if type(first) ~= "table" or not is_size(first.bytes or 0) then return "no list of files" end
 end
 
--- The daemon's calls: method, path, what comes back.
-local CALLS = {
-  list      = { "GET",    "/files",             "list",   flaw = list_flaw },
-  stat      = { "GET",    "/files/info",        "object", flaw = info_flaw },
-  mkdir     = { "POST",   "/files/folder",      safe = true },
-  remove    = { "DELETE", "/files" },
-  move      = { "POST",   "/files/move" },
-  chmod     = { "POST",   "/files/permissions", safe = true },
-  read      = { "GET",    "/files/download" },
-  download  = { "GET",    "/files/download" },
-  upload    = { "POST",   "/files/bulk-upload", "object", flaw = upload_flaw },
-  upload_many   = { "POST", "/files/bulk-upload" },
-  download_many = { "POST", "/files/bulk-download", safe = true },
-  grep      = { "GET",    "/files/find",        "list",   flaw = matches_flaw },
-  glob      = { "GET",    "/files/search",      "object", flaw = names_flaw },
-  replace   = { "POST",   "/files/replace",     "list",   flaw = outcomes_flaw },
+---A path, as an argument: text without NUL.
+---@param value any
+---@return boolean
+---@return string
+function calls.path(value)
+  return type(value) == "string" and value ~= "" and not value:find("%z"), "a path: text without NUL bytes"
+end
+
+local is_path = calls.path
+local PATH = { "path", is_path }
+
+local function is_mode(value)
+  return type(value) == "string" and value:find("^[0-7][0-7][0-7][0-7]?$") ~= nil, 'octal digits, as "0755"'
+end
+
+calls.is_mode = is_mode
+
+-- Only "true" counts over there.
+local function prepare_remove(values) values.recursive = values.recursive or nil end
+
+local function prepare_mkdir(values) values.mode = values.mode or "0755" end
+
+local function with_path(info, _, values)
+  info.path = info.path or values.path
+  return info
+end
+
+-- From one file system to another it is a copy, and then a removal, which may fail.
+local function moved(said, self, values)
+  local answer = json.decode(said)
+  if type(answer) ~= "table" or not answer.error then return true end
+  local text = tostring(answer.error)
+  local _, err = calls.failure("move", calls.problem(text) or "server", "copied, but still there: " .. text,
+    values.source)
+  err.sandbox = self.sandbox
+  return nil, err
+end
+
+-- Files go by this, one or many; it trims their names.
+local BULK_UPLOAD = "/files/bulk-upload"
+
+calls.rows = {
+  list = { "GET", "/files", "list", what = "path", item_flaw = entry_flaw },
+  stat = { "GET", "/files/info", "object", what = "path", args = { PATH }, flaw = info_flaw, refine = with_path },
+  mkdir = { "POST", "/files/folder", query = { "path", "mode" }, what = "path", safe = true, args = { PATH },
+            options = { mode = is_mode }, prepare = prepare_mkdir },
+  remove = { "DELETE", "/files", what = "path", args = { PATH }, options = { recursive = "boolean" },
+             prepare = prepare_remove },
+  move = { "POST", "/files/move", "text", query = { "source", "destination" }, what = "source",
+           args = { { "source", is_path }, { "destination", is_path } }, refine = moved },
+  chmod = { "POST", "/files/permissions", query = { "path", "mode", "owner", "group" }, what = "path", safe = true },
+  download = { "GET", "/files/download", "response", what = "path" },
+  download_many = { "POST", "/files/bulk-download", lists = { "paths" }, safe = true },
+  upload = { "POST", BULK_UPLOAD, "object", flaw = upload_flaw },
+  upload_many = { "POST", BULK_UPLOAD, "response" },
+  -- For URLs that others use (control/preview.lua).
+  upload_v2 = { "POST", "/files/upload-v2", query = { "path" } },
+  grep = { "GET", "/files/find", "list", what = "path", item_flaw = match_flaw },
+  glob = { "GET", "/files/search", "object", what = "path", flaw = names_flaw },
+  replace = { "POST", "/files/replace", "list", item_flaw = outcome_flaw },
 }
 
----Makes one of these calls: the response, or nil and an error.
----@param self daytona.FileSystem
----@param operation string
----@param request table  further fields of the request
----@return table?
----@return daytona.Error?
-function calls.call(self, operation, request)
-  local connection, err = self.sandbox:toolbox()
-  if not connection then return nil, err end
-  local spec = CALLS[operation]
-  request.method, request.path, request.answer, request.safe = spec[1], spec[2], spec[3], spec.safe
-  request.flaw = spec.flaw
-  request.operation = request.operation or operation
-  request.sandbox = self.sandbox
-  local response
-  response, err = http.request(connection, request)
-  if not response then return nil, daemon_calls.explain(err) end
-  return response
-end
+calls.api = daemon_calls.of_daemon(calls.rows)
 
 ---@param what string  for the error
 ---@param path any
 ---@return string
 function calls.check_path(what, path)
-  options.argument(what, "text", path)
-  if path:find("\0", 1, true) then errors.misuse(1, "%s holds a NUL byte", what) end
-  return path
+  return options.argument(what, is_path, path)
 end
 
 ---nil and an error of ours.

@@ -56,14 +56,15 @@ end
 -- and bytes in all, which nobody knew before; or nil, err.
 local function fetch(self, run, made, from, staging)
   local list, places = {}, {}
-  for _, path in ipairs(made.send) do
-    if from[path].type == "file" then
-      places[path] = staging .. "/" .. #list
-      list[#list + 1] = { run.remote .. "/" .. path, places[path] }
-    end
-  end
+  local fine, err = run.pace:each(made.send, function(path)
+    if from[path].type ~= "file" then return end
+    places[path] = staging .. "/" .. #list
+    list[#list + 1] = { run.remote .. "/" .. path, places[path] }
+  end)
+  if not fine then return nil, err end
   if not list[1] then return places, 0 end
-  local results, err = download_many.fetch(self, list,
+  local results
+  results, err = download_many.fetch(self, list,
     { on_progress = run.on_progress, timeout = run.pace:left() }, true)
   if not results then
     if err.results and all_gone(err.results) then err.code = run.CHANGED end

@@ -36,9 +36,8 @@ local function check_size(response, path, size)
 end
 
 local function fetch(self, path, request, opts)
-  request.query, request.what, request.with_headers = { path = path }, path, true
-  request.max_bytes = opts.max_bytes
-  return calls.call(self, "download", calls.transfer_fields(request, opts))
+  request.with_headers, request.max_bytes = true, opts.max_bytes
+  return calls.api.download(self, { path = path }, calls.transfer_fields(request, opts))
 end
 
 local function download_to_function(self, path, sink, opts)
@@ -127,7 +126,9 @@ end
 
 ---The content of a file, or a part of it, as a string; what is beyond its end is
 ---empty. kind "too_large" above `max_bytes` (64 MiB by default). Files that say they
----have no bytes, as those of /proc do, come empty: `sb:exec{ "cat", path }`.
+---have no bytes, as those of /proc do, come empty: `sb:exec{ "cat", path }`. A string is
+---made in one go, which takes about a millisecond for every two megabytes: where frames
+---count, `download` large files to a function or a file.
 ---@param path string
 ---@param opts? { offset?: integer, length?: integer, max_bytes?: integer, timeout?: number, idle_timeout?: number }
 ---@return string?
@@ -135,9 +136,8 @@ end
 function download.read(self, path, opts)
   check_path("read: the path", path)
   opts = options.check("read", READ, opts)
-  local response, err = calls.call(self, "read", calls.transfer_fields({
-    query = { path = path }, what = path, headers = range_header(opts.offset, opts.length),
-    max_bytes = opts.max_bytes,
+  local response, err = calls.api.download(self, { path = path }, calls.transfer_fields({
+    operation = "read", headers = range_header(opts.offset, opts.length), max_bytes = opts.max_bytes,
   }, opts))
   if not response then
     if err.status == 416 then return "" end

@@ -183,8 +183,7 @@ local function receive(self, entries, opts, strict)
     max_bytes = opts.max_bytes or 64 * 1024 * 1024, strict = strict, pace = pace.new "download_many",
   }, Receiver)
   local function go()
-    return calls.call(self, "download_many", calls.transfer_fields({
-      json = { paths = paths }, lists = { paths = true },
+    return calls.api.download_many(self, { paths = paths }, calls.transfer_fields({
       on_headers = function(transfer) receiver:start(transfer) end,
       sink = function(chunk) return receiver:take(chunk) end,
     }, opts))
@@ -233,6 +232,16 @@ local MANY_DOWN = {
   timeout = "seconds", idle_timeout = "seconds", on_progress = "callable", max_bytes = "positive",
 }
 
+-- A file that grew while it was sent is fetched once more, where that can be.
+local function to_repeat(entry, single)
+  if entry.target == nil or type(entry.target) == "string" then
+    single[#single + 1] = entry
+    return
+  end
+  entry.result.error = errors.new { kind = "conflict", operation = "download_many", what = entry.path,
+                                    message = "the file changed while it was sent" }
+end
+
 ---Fetches many files from the sandbox, in one request. Each item is a path, the
 ---content of which becomes `data` (of all together at most `max_bytes`, 64 MiB),
 ---or a path and a target, as of `download`.
@@ -255,24 +264,21 @@ function download_many.fetch(self, list, opts, strict)
   results_of.check_list("download_many", list)
   opts = options.check("download_many", MANY_DOWN, opts)
   local results, entries, single = {}, {}, {}
+  local clock = pace.new "download_many"
   for i, item in ipairs(list) do
     local entry = download_entry(i, item)
     results[i] = entry.result
     local group = core.is_utf8(entry.path) and entries or single -- what JSON cannot name
     group[#group + 1] = entry
+    local fine, err = clock:breathe()
+    if not fine then return nil, err end
   end
   if entries[1] then
     local fine, err = receive(self, entries, opts, strict)
     if not fine then return nil, err end
   end
   for _, entry in ipairs(entries) do
-    local can_repeat = entry.target == nil or type(entry.target) == "string"
-    if entry.changed and can_repeat then
-      single[#single + 1] = entry
-    elseif entry.changed then
-      entry.result.error = errors.new { kind = "conflict", operation = "download_many", what = entry.path,
-                                        message = "the file changed while it was sent" }
-    end
+    if entry.changed then to_repeat(entry, single) end
   end
   for _, entry in ipairs(single) do receive_single(self, entry, opts) end
   return results_of.summary(self, "download_many", results)

@@ -4,13 +4,14 @@
 -- any other. What the network names never becomes a path on this machine.
 
 local calls = require "daytona.toolbox.fs.calls"
+local daemon_calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
-local json = require "daytona.http.json"
+local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
-local names = require "daytona.http.names"
 local options = require "daytona.base.options"
 
-local call, check_path, failure = calls.call, calls.check_path, calls.failure
+local api, method = calls.api, daemon_calls.method
+local check_path, failure = calls.check_path, calls.failure
 
 ---@class daytona.FileSystem
 local FileSystem = {}
@@ -42,13 +43,21 @@ end
 ---@field group string
 ---@field modified_at string   RFC 3339
 
-local function file_info(raw, path)
-  local info = names.to_lua(raw)
-  info.path = info.path or path
-  return info
-end
-
 local LIST = { depth = "positive" }
+
+-- Old daemons name no paths, and know no depth.
+local function complete(entries, above, path)
+  for i = 1, #entries do
+    local info = entries[i]
+    if info.path == nil and not above then
+      return failure("list", "unsupported", "this server is too old for depth", path)
+    end
+    info.path = info.path or above .. info.name
+    local fine, err = loop.breathe()
+    if not fine then return nil, err end
+  end
+  return entries
+end
 
 ---What is in a directory, in order of name.
 ---@param path? string               the working directory
@@ -58,29 +67,15 @@ local LIST = { depth = "positive" }
 function FileSystem:list(path, opts)
   if path ~= nil then check_path("list: the path", path) end
   opts = options.check("list", LIST, opts)
-  local query = { { "path", path }, { "depth", opts.depth } }
-  local response, err = call(self, "list", { query = query, what = path })
-  if not response then return nil, err end
-  local entries, above = {}, path and path:gsub("/+$", "") .. "/" or ""
-  for i, raw in ipairs(response.json) do
-    if (opts.depth or 1) > 1 and raw.path == nil then
-      return failure("list", "unsupported", "this server is too old for depth", path)
-    end
-    entries[i] = file_info(raw, above .. tostring(raw.name))
-  end
-  return entries
+  local entries, err = api.list(self, { path = path, depth = opts.depth })
+  if not entries then return nil, err end
+  local above = path and path:gsub("/+$", "") .. "/" or ""
+  return complete(entries, (opts.depth or 1) == 1 and above or nil, path)
 end
 
 ---One file or directory; kind "not_found" when there is none.
----@param path string
----@return daytona.FileInfo?
----@return daytona.Error?
-function FileSystem:stat(path)
-  check_path("stat: the path", path)
-  local response, err = call(self, "stat", { query = { path = path }, what = path })
-  if not response then return nil, err end
-  return file_info(response.json, path)
-end
+---@type fun(self: daytona.FileSystem, path: string): daytona.FileInfo?, daytona.Error?
+FileSystem.stat = method(api.stat)
 
 ---Whether something is there: true or false, or nil and why that is unknown.
 ---@param path string
@@ -93,60 +88,20 @@ function FileSystem:exists(path)
   return nil, err
 end
 
-local function is_mode(value)
-  return type(value) == "string" and value:find("^[0-7][0-7][0-7][0-7]?$") ~= nil, 'octal digits, as "0755"'
-end
-
----Makes a directory and those above it. One that exists is fine.
----@param path string
----@param opts? { mode?: string }  "0755"
----@return true?
----@return daytona.Error?
-function FileSystem:mkdir(path, opts)
-  check_path("mkdir: the path", path)
-  opts = options.check("mkdir", { mode = is_mode }, opts)
-  local query = { path = path, mode = opts.mode or "0755" }
-  local response, err = call(self, "mkdir", { query = query, what = path })
-  if not response then return nil, err end
-  return true
-end
+---Makes a directory (of a `mode`, "0755") and those above it. One that exists is fine.
+---@type fun(self: daytona.FileSystem, path: string, opts?: { mode?: string }): true?, daytona.Error?
+FileSystem.mkdir = method(api.mkdir)
 
 ---Removes a file; a directory only with `recursive`. (Of a link that leads nowhere
 ---the service says that it is not there: `sb:exec{ "rm", path }`.)
----@param path string
----@param opts? { recursive?: boolean }
----@return true?
----@return daytona.Error?
-function FileSystem:remove(path, opts)
-  check_path("remove: the path", path)
-  opts = options.check("remove", { recursive = "boolean" }, opts)
-  local query = { path = path, recursive = opts.recursive or nil }
-  local response, err = call(self, "remove", { query = query, what = path })
-  if not response then return nil, err end
-  return true
-end
+---@type fun(self: daytona.FileSystem, path: string, opts?: { recursive?: boolean }): true?, daytona.Error?
+FileSystem.remove = method(api.remove)
 
----Renames; what is at `to` already is not overwritten (kind "conflict").
----@param from string
----@param to string
----@return true?
----@return daytona.Error?
-function FileSystem:move(from, to)
-  check_path("move: the source", from)
-  check_path("move: the destination", to)
-  local query = { { "source", from }, { "destination", to } }
-  local response, err = call(self, "move", { query = query, what = from })
-  if not response then return nil, err end
-  -- From one file system to another it is a copy, and then a removal.
-  local said = json.decode(response.body)
-  if type(said) == "table" and said.error then
-    local text = tostring(said.error)
-    return failure("move", calls.problem(text) or "server", "copied, but still there: " .. text, from)
-  end
-  return true
-end
+---Renames; what is at the destination already is not overwritten (kind "conflict").
+---@type fun(self: daytona.FileSystem, source: string, destination: string): true?, daytona.Error?
+FileSystem.move = method(api.move)
 
-local CHMOD = { mode = is_mode, owner = "text", group = "text" }
+local CHMOD = { mode = calls.is_mode, owner = "text", group = "text" }
 
 ---Changes permissions, owner, group: those that are given.
 ---@param path string
@@ -157,10 +112,7 @@ function FileSystem:chmod(path, change)
   check_path("chmod: the path", path)
   if type(change) == "string" then change = { mode = change } end
   options.check("chmod", CHMOD, options.argument("chmod: the change", "table", change))
-  local query = { path = path, mode = change.mode, owner = change.owner, group = change.group }
-  local response, err = call(self, "chmod", { query = query, what = path })
-  if not response then return nil, err end
-  return true
+  return api.chmod(self, { path = path, mode = change.mode, owner = change.owner, group = change.group })
 end
 
 --- More, each in a file of its own ----------------------------------------------------------

@@ -43,6 +43,20 @@ function Pace:breathe()
   return loop.breathe()
 end
 
+---Calls a function for each item of a list. true, or nil, err.
+---@param list any[]
+---@param fn fun(item: any)
+---@return boolean?
+---@return daytona.Error?
+function Pace:each(list, fn)
+  for i = 1, #list do
+    fn(list[i])
+    local fine, err = self:breathe()
+    if not fine then return nil, err end
+  end
+  return true
+end
+
 ---The error of an operation whose time is over.
 ---@return nil
 ---@return daytona.Error

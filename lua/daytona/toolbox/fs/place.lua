@@ -67,8 +67,10 @@ local Waiting = {}
 Waiting.__index = Waiting
 
 ---@param paths string[]
----@return daytona.Waiting
-function place.beside_each(paths)
+---@param pace daytona.Pace
+---@return daytona.Waiting?
+---@return daytona.Error?
+function place.beside_each(paths, pace)
   local self = setmetatable({ groups = {}, places = {} }, Waiting)
   local mark, of_folder = random.hex(6), {}
   for i, path in ipairs(paths) do
@@ -84,6 +86,8 @@ function place.beside_each(paths)
       group.items[#group.items + 1] = { path = path, name = name }
       self.places[path] = group.from .. "/" .. name
     end
+    local fine, err = pace:breathe()
+    if not fine then return nil, err end
   end
   return self
 end
@@ -104,8 +108,8 @@ end
 
 local quoted = calls.quoted
 
--- Lines that move some files of a group, whose numbers begin at `number`.
-local function move_some(lines, items, number)
+-- Lines that move some files of a group, whose numbers begin at `number`. true, or nil, err.
+local function move_some(lines, items, number, pace)
   local failed = {}
   lines[#lines + 1] = "set --"
   for i, item in ipairs(items) do
@@ -117,19 +121,23 @@ local function move_some(lines, items, number)
     end
     lines[#lines + 1] = one
     failed[i] = ('  [ ! -e %s ] || tell %d "$said"'):format(from, number + i)
+    local fine, err = pace:breathe()
+    if not fine then return nil, err end
   end
   lines[#lines + 1] = '[ $# = 0 ] || said=$(mv -f "$@" "$into" 2>&1) || {'
   lines[#lines + 1] = table.concat(failed, "\n") .. "\n}"
+  return true
 end
 
-local function script_of(groups)
+local function script_of(groups, pace)
   local lines, number = { FUNCTIONS }, 0
   for _, group in ipairs(groups) do
     lines[#lines + 1] = "from=" .. quoted(group.from) .. " into=" .. quoted(group.folder)
     for first = 1, #group.items, BATCH do
       local items = {}
       for i = first, math.min(first + BATCH - 1, #group.items) do items[#items + 1] = group.items[i] end
-      move_some(lines, items, number + first - 1)
+      local fine, err = move_some(lines, items, number + first - 1, pace)
+      if not fine then return nil, err end
     end
     number = number + #group.items
     lines[#lines + 1] = 'rm -rf "$from"'
@@ -211,11 +219,13 @@ end
 ---@param self daytona.FileSystem
 ---@param operation string
 ---@param waiting daytona.Waiting
----@param timeout? number
+---@param pace daytona.Pace
 ---@return table<string, daytona.Error>?
 ---@return daytona.Error?
-function place.put_each(self, operation, waiting, timeout)
-  local said, err = run(self, operation, nil, script_of(waiting.groups), timeout)
+function place.put_each(self, operation, waiting, pace)
+  local script, problem = script_of(waiting.groups, pace)
+  if not script then return nil, problem end
+  local said, err = run(self, operation, nil, script, pace:left())
   if not said then
     if lacks_shell(err) then return put_by_daemon(self, waiting) end
     return nil, err
@@ -246,8 +256,7 @@ local function remove(self, paths, may_arrive)
     for _, path in ipairs(paths) do
       local left = limit - loop.now()
       if left <= 0 then return end
-      local _, err = calls.call(self, "remove",
-        { query = { path = path, recursive = true }, what = path, timeout = left })
+      local _, err = calls.api.remove(self, { path = path, recursive = true }, { timeout = left })
       gone = gone and not errors.is(err, "not_found")
     end
     if gone then return end

@@ -115,7 +115,7 @@ end
 
 -- Coreutils escape line ends in names, and say so by a backslash; busybox goes on
 -- in the next line.
-local function read_hashes(tree, text)
+local function read_hashes(tree, text, pace)
   local hash, escaped, path
   local function done()
     if escaped == "\\" then path = path:gsub("\\(.)", { n = "\n", r = "\r", ["\\"] = "\\" }) end
@@ -129,8 +129,11 @@ local function read_hashes(tree, text)
     elseif path then
       path = path .. "\n" .. line
     end
+    local fine, err = pace:breathe()
+    if not fine then return nil, err end
   end
   if path then done() end
+  return true
 end
 
 -- nil and an error, of what is wrong with a list, or is one already.
@@ -180,11 +183,14 @@ local function read_tree(parts, wanted)
   if not fine then return nil, why end
   for path, target in pairs_of(base64.decode(parts[3]) or "") do
     if tree[path] and tree[path].type == "link" then tree[path].target = target:gsub("\n$", "") end
+    fine, why = wanted.pace:breathe()
+    if not fine then return nil, why end
   end
   for path, rules in pairs_of(base64.decode(parts[4]) or "") do
     wanted.rules:add(path:match("^(.*)/[^/]*$") or "", rules)
   end
-  read_hashes(tree, base64.decode(parts[5]) or "")
+  fine, why = read_hashes(tree, base64.decode(parts[5]) or "", wanted.pace)
+  if not fine then return nil, why end
   return tree, status == 0
 end
 
@@ -209,12 +215,17 @@ function remotetree.scan(sandbox, operation, root, wanted)
   return { entries = tree, complete = complete }
 end
 
--- Lines of `command names... suffix`, some hundred names each.
+-- So many names go into one line.
+local BATCH = 200
+
+-- Lines of `command names... suffix`; nothing more of them once the time is over.
 local function batches(lines, command, names, suffix)
-  for i = 1, #names, 200 do
+  for i = 1, #names, BATCH do
+    if lines.problem then return end
     local words = {}
-    for j = i, math.min(i + 199, #names) do words[#words + 1] = shell.quote(names[j]) end
+    for j = i, math.min(i + BATCH - 1, #names) do words[#words + 1] = shell.quote(names[j]) end
     lines[#lines + 1] = command .. " " .. table.concat(words, " ") .. (suffix and " " .. suffix or "")
+    lines.problem = select(2, lines.pace:breathe())
   end
 end
 
@@ -305,7 +316,7 @@ local function move_all(lines, staging, moves)
 end
 
 local function script_of(root, change)
-  local lines = { CHANGE .. "cd -P -- " .. calls.quoted(root) }
+  local lines = { CHANGE .. "cd -P -- " .. calls.quoted(root), pace = change.pace }
   at_the_end(lines, change.staging, change.opened)
   open_folders(lines, change.opened)
   if change.staging then unpack_tree(lines, change.staging) end
@@ -314,6 +325,7 @@ local function script_of(root, change)
   for mode, paths in pairs(change.modes) do batches(lines, ("mode %o"):format(mode), paths) end
   batches(lines, "rm -f --", change.files)
   batches(lines, "rmdir -- ", change.folders, "2>/dev/null || :")
+  if lines.problem then return nil, lines.problem end
   return table.concat(lines, "\n")
 end
 
@@ -337,7 +349,9 @@ end
 ---@return true?
 ---@return daytona.Error?
 function remotetree.apply(sandbox, root, change)
-  local result, err = sandbox:exec(script_of(root, change), { check = true, timeout = change.pace:left() })
+  local script, problem = script_of(root, change)
+  if not script then return nil, problem end
+  local result, err = sandbox:exec(script, { check = true, timeout = change.pace:left() })
   if result then return true end
   if err.kind == "process_timeout" then return change.pace:over() end
   if not errors.is(err, "exit") then return nil, err end

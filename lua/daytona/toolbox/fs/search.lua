@@ -4,6 +4,7 @@ local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.fs.calls"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local pace = require "daytona.toolbox.fs.pace"
 
 local search = {}
 
@@ -30,12 +31,8 @@ end
 function search.grep(self, path, text)
   calls.check_path("grep: the path", path)
   check_pattern("grep", text)
-  local response, err = calls.call(self, "grep", { query = { path = path, pattern = text }, what = path })
-  if not response then return nil, err end
-  local found = {}
-  for i, match in ipairs(response.json) do
-    found[i] = { file = match.file, line = match.line, content = match.content }
-  end
+  local found, err = calls.api.grep(self, { path = path, pattern = text })
+  if not found then return nil, err end
   if found[1] then return found end
   local there
   there, err = check_there(self, "grep", path)
@@ -52,10 +49,11 @@ end
 function search.glob(self, path, pattern)
   calls.check_path("glob: the path", path)
   check_pattern("glob", pattern)
-  local response, err = calls.call(self, "glob", { query = { path = path, pattern = pattern }, what = path })
-  if not response then return nil, err end
-  local files = response.json.files or {}
-  table.sort(files)
+  local answer, err = calls.api.glob(self, { path = path, pattern = pattern })
+  if not answer then return nil, err end
+  local files
+  files, err = pace.new("glob"):sorted(answer.files or {})
+  if not files then return nil, err end
   if files[1] then return files end
   local there
   there, err = check_there(self, "glob", path)
@@ -79,13 +77,12 @@ function search.replace(self, files, text, new)
   check_pattern("replace", text)
   options.argument("replace: the new text", "string", new)
   if not files[1] then return {} end
-  local response, err = calls.call(self, "replace", {
-    what = files[1], json = { files = files, pattern = text, newValue = new },
-  })
-  if not response then return nil, err end
+  local outcomes, err = calls.api.replace(self, { files = files, pattern = text, new_value = new },
+    { what = files[1] })
+  if not outcomes then return nil, err end
   local results, first = {}, nil
   for i, path in ipairs(files) do
-    local said = response.json[i] or { error = "the answer does not mention the file" }
+    local said = outcomes[i] or { error = "the answer does not mention the file" }
     results[i] = { path = path }
     if said.success ~= true then
       local message = tostring(said.error)
@@ -109,9 +106,8 @@ end
 -- Bytes behind a place (or, below 0, the last so many), and the size of the file.
 local function read_from(self, path, offset)
   local range = offset < 0 and ("bytes=%d"):format(offset) or ("bytes=%d-"):format(offset)
-  local response, err = calls.call(self, "read", {
-    query = { path = path }, what = path, headers = { Range = range }, with_headers = true, operation = "tail",
-  })
+  local response, err = calls.api.download(self, { path = path },
+    { headers = { Range = range }, with_headers = true, operation = "tail" })
   if not response then
     if err.status ~= 416 then return nil, err end
     local size = tonumber((err.headers["content-range"] or ""):match("/(%d+)$")) or 0

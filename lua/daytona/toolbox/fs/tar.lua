@@ -103,4 +103,12 @@ function tar.header(path, entry)
   return extra(path, entry) .. header(entry.type, path, entry.target or "", size, entry.mode, entry.seconds)
 end
 
+---Bytes of these headers.
+---@param path string
+---@param entry table  as of `header`
+---@return integer
+function tar.size(path, entry)
+  return #extra(path, entry) + BLOCK
+end
+
 return tar

@@ -28,6 +28,7 @@ local function archive(run, paths, tree)
   end
   return body.new(entries, {
     head = function(i) return tar.header(paths[i], tree[paths[i]]) end,
+    size = function(i) return tar.size(paths[i], tree[paths[i]]) end,
     foot = function(i) return tar.padding(entries[i].length) end,
     tail = tar.ENDING,
     exact = true,
@@ -43,15 +44,16 @@ end
 
 -- What moves where: only what has its folder over there already is moved itself,
 -- the rest comes with it.
-local function moves_of(made, to)
+local function moves_of(run, made, to)
   local moves = {}
-  for _, path in ipairs(made.send) do
+  local fine, err = run.pace:each(made.send, function(path)
     local folder = plan.folder_of(path) or ""
     if folder == "" or (to[folder] and to[folder].type == "directory") then
       moves[folder] = moves[folder] or {}
       table.insert(moves[folder], path)
     end
-  end
+  end)
+  if not fine then return nil, err end
   return moves
 end
 
@@ -67,19 +69,23 @@ local function open_folders(made, from)
   end
 end
 
-local function mark_fresh(made, from)
+local function mark_fresh(run, made, from)
   local now = os.time()
-  for _, path in ipairs(made.send) do
+  return run.pace:each(made.send, function(path)
     local entry = from[path]
     entry.exact = entry.type == "file" and now - entry.seconds < FRESH and entry.nanoseconds > 0
-  end
+  end)
 end
 
 local function send_archive(self, run, made, from, staging)
-  mark_fresh(made, from)
+  local fine, why = mark_fresh(run, made, from)
+  if not fine then return nil, why end
   local source = archive(run, made.send, from)
-  local content = { source = function() return source:next() end, length = source:length() }
-  local info, err = upload.send(self, content, run.remote .. "/" .. staging .. "/tree.tar",
+  local length, err = source:length(run.pace)
+  if not length then return nil, err end
+  local content = { source = function() return source:next() end, length = length }
+  local info
+  info, err = upload.send(self, content, run.remote .. "/" .. staging .. "/tree.tar",
     { on_progress = run.on_progress, timeout = run.pace:left() })
   source:close()
   if not info then return nil, err end
@@ -87,8 +93,10 @@ local function send_archive(self, run, made, from, staging)
 end
 
 local function apply(self, run, made, to, staging)
+  local moves, err = moves_of(run, made, to)
+  if not moves then return nil, err end
   return remotetree.apply(self.sandbox, run.remote, {
-    staging = staging, moves = moves_of(made, to), replaced = made.replaced, modes = made.modes,
+    staging = staging, moves = moves, replaced = made.replaced, modes = made.modes,
     opened = made.opened, files = made.files, folders = made.folders, pace = run.pace,
   })
 end

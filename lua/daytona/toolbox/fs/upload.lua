@@ -108,9 +108,9 @@ local function send_multipart(self, content, path, opts)
   if opts.on_progress and content.length then
     request.on_progress = without_frame(opts.on_progress, content.length)
   end
-  local response, err = calls.call(self, "upload", request)
-  if not response then return nil, err end
-  local written = (response.json.files or {})[1]
+  local answer, err = calls.api.upload(self, nil, request)
+  if not answer then return nil, err end
+  local written = (answer.files or {})[1]
   return written and written.bytes or content.length or 0
 end
 

@@ -35,33 +35,42 @@ local function entry_of(source)
   return entry
 end
 
--- The daemon's word on each file: its lists are in the order of the parts.
-local function take_answer(entries, answer)
+local function short(entry)
+  return errors.new {
+    kind = "connection", code = "truncated", operation = "upload_many", what = entry.result.path,
+    message = string.format("%d of %d bytes arrived", entry.result.size, entry.length),
+  }
+end
+
+-- What the daemon says of one file, whose name goes before it.
+local function refused(entry, problem)
+  local kind, code = calls.problem(problem)
+  return errors.new {
+    kind = kind or "invalid", code = code, status = 400, operation = "upload_many", what = entry.result.path,
+    message = problem:sub(#entry.waiting + 3),
+  }
+end
+
+-- The daemon's word on each file: its lists are in the order of the parts. An error that
+-- is about no file, if there is one; or nil, err.
+local function take_answer(entries, answer, clock)
   local files, problems = answer.files, answer.errors
   files, problems = type(files) == "table" and files or {}, type(problems) == "table" and problems or {}
   local f, p = 1, 1
-  for _, entry in ipairs(entries) do
+  local fine, err = clock:each(entries, function(entry)
     local result, file, problem = entry.result, files[f], problems[p]
     local is_problem = type(problem) == "string" and problem:sub(1, #entry.waiting + 1) == entry.waiting .. ":"
-    if type(file) == "table" and not is_problem and (file.path == entry.waiting or not core.is_utf8(entry.waiting)) then
+    if is_problem then
+      p = p + 1
+      result.error = refused(entry, problem)
+    elseif type(file) == "table" and (file.path == entry.waiting or not core.is_utf8(entry.waiting)) then
       f = f + 1
       result.size = type(file.bytes) == "number" and file.bytes or entry.length or 0
-      if entry.length and entry.length ~= result.size then
-        result.error = errors.new {
-          kind = "connection", code = "truncated", operation = "upload_many", what = result.path,
-          message = string.format("%d of %d bytes arrived", result.size, entry.length),
-        }
-      end
-    elseif is_problem then
-      p = p + 1
-      local kind, code = calls.problem(problem)
-      result.error = errors.new {
-        kind = kind or "invalid", code = code, status = 400, operation = "upload_many", what = result.path,
-        message = problem:sub(#entry.waiting + 3),
-      }
+      if entry.length and entry.length ~= result.size then result.error = short(entry) end
     end
-  end
-  return problems[p] -- one that is about no file
+  end)
+  if not fine then return nil, err end
+  return problems[p]
 end
 
 -- The parts of a request: for each file its path, then its content.
@@ -84,26 +93,33 @@ local function body_of(entries)
 end
 
 -- Sends all of them to where they wait. true, or nil, err; each may have an error.
-local function send(self, entries, sent, opts)
+local function send(self, entries, sent, opts, clock)
   local connection, err = self.sandbox:toolbox()
   if not connection then return nil, err end
   local boundary, content = body_of(entries)
+  local length
+  length, err = content:length(clock)
+  if err then return nil, err end
   local request = calls.transfer_fields({
     body_source = function() return content:next() end, rewind = function() return content:rewind() end,
-    body_length = content:length(), accept = 400,
+    body_length = length, accept = 400,
     headers = { ["Content-Type"] = "multipart/form-data; boundary=" .. boundary },
   }, opts)
   local response
-  local function go() return calls.call(self, "upload_many", request) end
+  local function go() return calls.api.upload_many(self, nil, request) end
   response, err = loop.guard(go, function() content:close() end)
   content:close()
   if not response then return nil, err end
   local answer = json.decode(response.body)
   local shaped = type(answer) == "table" and (answer.errors ~= nil or response.status == 200)
   if not shaped then
-    return nil, failure.from_response(response, http.context_of(connection, request))
+    local about = { operation = "upload_many", sandbox = self.sandbox, method = "POST",
+                    path = calls.rows.upload_many[2] }
+    return nil, failure.from_response(response, http.context_of(connection, about))
   end
-  local problem = take_answer(entries, answer)
+  local problem
+  problem, err = take_answer(entries, answer, clock)
+  if err then return nil, err end
   results.fail_rest(sent, errors.new {
     kind = response.status == 400 and "invalid" or "protocol", status = response.status, operation = "upload_many",
     message = type(problem) == "string" and problem or "the answer does not mention the file",
@@ -117,7 +133,7 @@ local function put(self, entries, waiting, opts, clock)
   local failed = {}
   for _, entry in ipairs(entries) do failed[entry.result.path] = entry.result.error end
   waiting:drop(failed)
-  local problems, err = place.put_each(self, "upload_many", waiting, clock:left())
+  local problems, err = place.put_each(self, "upload_many", waiting, clock)
   if not problems then return nil, err end
   for _, entry in ipairs(entries) do
     local result = entry.result
@@ -138,10 +154,11 @@ local function send_and_put(self, entries, opts)
   local clock = pace.new("upload_many", opts.timeout or calls.TRANSFER_TIMEOUT)
   local paths, sent = {}, {}
   for i, entry in ipairs(entries) do paths[i], sent[i] = entry.result.path, entry.result end
-  local waiting = place.beside_each(paths)
+  local waiting, problem = place.beside_each(paths, clock)
+  if not waiting then return nil, problem end
   for _, entry in ipairs(entries) do entry.waiting = waiting.places[entry.result.path] end
   local function go()
-    local fine, err = send(self, entries, sent, opts)
+    local fine, err = send(self, entries, sent, opts, clock)
     if fine then fine, err = put(self, entries, waiting, opts, clock) end
     return fine, err
   end
