@@ -290,6 +290,7 @@ build = {
     ["daytona.toolbox.computer.tree"] = "lua/daytona/toolbox/computer/tree.lua",
     ["daytona.toolbox.daemon"] = "lua/daytona/toolbox/daemon.lua",
     ["daytona.toolbox.exec_call"] = "lua/daytona/toolbox/exec_call.lua",
+    ["daytona.toolbox.exec_live"] = "lua/daytona/toolbox/exec_live.lua",
     ["daytona.toolbox.exec_result"] = "lua/daytona/toolbox/exec_result.lua",
     ["daytona.toolbox.follow"] = "lua/daytona/toolbox/follow.lua",
     ["daytona.toolbox.fs.body"] = "lua/daytona/toolbox/fs/body.lua",

@@ -26,7 +26,7 @@ describe("a command", function()
     assert.equal("3", tostring(result.exit_code))
     assert.equal("out\nerr\n", result.result)
     assert.is_false(result.timed_out)
-    assert.equal("exit 3, 8 bytes", tostring(result))
+    assert.equal("exit 3, 8 bytes: out err", tostring(result))
   end)
 
   it("is shell text of many lines, with whatever is in it", function()
@@ -135,6 +135,90 @@ describe("a command", function()
       { cwd = 1 }, { cwd = "" }, { timeout = -1 }, { timeout = 1e12 }, { env = { ["A-B"] = "x" } },
       { env = { A = "\0" } }, { env = { A = true } }, { nope = 1 }, { env = { 1 } }, { cwd = "a\0b" }, { cwd = "\255" },
     } do assert.has_error(function() box:exec("true", opts) end) end
+  end)
+end)
+
+describe("a command that is listened to", function()
+  local function jobs() return #assert(box:jobs()) end
+
+  after_each(function() assert.equal(0, jobs()) end)
+
+  it("hands out what it prints as it comes, both streams apart", function()
+    local seen, errors_seen = {}, ""
+    local command = "echo one; until [ -e heard ]; do sleep 0.02; done; printf 'two\\377'; echo e >&2; exit 3"
+    local result = assert(box:exec(command, {
+      on_stdout = function(chunk)
+        if #seen == 0 then assert(box.fs:write("heard", "")) end
+        seen[#seen + 1] = chunk
+      end,
+      on_stderr = function(chunk) errors_seen = errors_seen .. chunk end,
+    }))
+    assert(box.fs:remove "heard")
+    assert.same({ "one\ntwo\255", "e\n", 3, "", false },
+      { table.concat(seen), errors_seen, result.exit_code, result.result, result.timed_out })
+    assert.is_true(#seen > 1)
+  end)
+
+  it("keeps what no function hears, and takes both in their order", function()
+    local result = assert(box:exec("echo out; echo err >&2", { on_stderr = function() end }))
+    assert.same({ "out\n", "out\n", "out\n", nil }, { result.result, result.output, result.stdout, result.stderr })
+    local all = {}
+    assert(box:exec("for i in 1 2 3; do echo $i; echo -$i >&2; done", {
+      on_output = function(chunk, stream)
+        all[#all + 1] = chunk
+        assert.equal("stdout", stream)
+      end,
+    }))
+    assert.equal("1\n-1\n2\n-2\n3\n-3\n", table.concat(all))
+    all = {}
+    assert(box:exec("echo out; echo err >&2", {
+      on_output = function(chunk, stream) all[stream] = chunk end, on_stdout = function() end,
+    }))
+    assert.same({ stdout = "out\n", stderr = "err\n" }, all)
+    local _, err = box:exec("echo out; yes", { on_stderr = function() end, max_bytes = 10 })
+    assert.same({ "too_large", "exec" }, { err.kind, err.operation })
+  end)
+
+  it("takes the options of all commands", function()
+    local text = ""
+    local function hear(chunk) text = text .. chunk end
+    assert(box:exec({ "sh", "-c", "cat; pwd; echo $A" },
+      { cwd = "/tmp", env = { A = 5 }, stdin = "in\n", on_stdout = hear }))
+    assert.equal("in\n/tmp\n5\n", text)
+    local _, err = box:exec("echo detail; exit 4", { check = true, on_output = hear, env = { S = "detail" } })
+    assert.same({ "exit", 4, "exec" }, { err.kind, err.exit_code, err.operation })
+    assert.is_nil(tostring(err):find("detail", 1, true))
+    assert.is_true(assert(box:exec(nap(65), { timeout = 1, on_output = hear })).timed_out)
+    _, err = box:exec(nap(65), { timeout = 1, on_output = hear, check = true })
+    assert.equal("process_timeout", err.kind)
+    _, err = box:exec("true", { cwd = "/nope", on_output = hear })
+    assert.same({ "not_found", "exec" }, { err.kind, err.operation })
+    for _, bad in ipairs { "", { true }, "a\0" } do
+      assert.has_error(function() box:exec(bad, { on_output = hear }) end)
+    end
+    assert.has_error(function() box:exec("true", { on_output = 5 }) end)
+  end)
+
+  it("is ended when a function raises, and when its caller gives up", function()
+    local ok, err = pcall(function()
+      box:exec("echo up; " .. nap(66), { on_stdout = function() error("enough", 0) end })
+    end)
+    assert.same({ false, "enough" }, { ok, err })
+    local up = false
+    local task = daytona.spawn(function()
+      return box:exec("echo up; " .. nap(66), { on_stdout = function() up = true end })
+    end)
+    while not up do daytona.sleep(0.01) end
+    task:cancel()
+    assert.equal("canceled", select(2, task:wait()).kind)
+    assert.equal("0\n", output("ps -eo args | grep -c '^" .. nap(66) .. "' || true"))
+  end)
+
+  it("goes on through connections that break", function()
+    assert(service.server:faults { { path = "/process/execute", reset = "mid", times = 1, after = 1 } })
+    local text = ""
+    assert(box:exec("echo a; sleep 0.2; echo b", { on_stdout = function(chunk) text = text .. chunk end }))
+    assert.equal("a\nb\n", text)
   end)
 end)
 

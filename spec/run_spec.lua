@@ -56,6 +56,16 @@ describe("code", function()
     assert.is_true(assert(box:run("import time\ntime.sleep(60)", { timeout = 1 })).timed_out)
   end)
 
+  it("is listened to while it runs", function()
+    local heard = {}
+    local result = assert(box:run("import sys\nprint('a')\nprint(sys.argv[1], file=sys.stderr)\nsys.exit(3)", {
+      argv = { "b c" }, on_stdout = function(chunk) heard[#heard + 1] = chunk end,
+      on_stderr = function(chunk) heard[#heard + 1] = chunk end,
+    }))
+    table.sort(heard)
+    assert.same({ { "a\n", "b c\n" }, 3, {} }, { heard, result.exit_code, result.artifacts.charts })
+  end)
+
   it("that is none raises", function()
     for _, bad in ipairs { "", 1, {} } do assert.has_error(function() box:run(bad) end) end
     assert.has_error(function() box:run("x", { language = "cobol" }) end)

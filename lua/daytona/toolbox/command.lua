@@ -173,6 +173,7 @@ end
 ---@param opts? { on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), timeout?: number, idle_timeout?: number }
 ---@return daytona.Follow|integer|nil
 ---@return daytona.Error?
+---@overload fun(self: daytona.Command): daytona.Follow
 function Command:follow(opts)
   return require("daytona.toolbox.follow").follow(self, opts)
 end

@@ -6,7 +6,7 @@ local exec_result = {}
 
 ---What a command or code did.
 ---@class daytona.ExecResult
----@field exit_code integer   -1 when the daemon could not tell
+---@field exit_code integer   of the command; -1 when the daemon could not tell
 ---@field result string       what it printed, both streams in order of arrival
 ---@field output string       the same
 ---@field timed_out boolean   it was ended because its time was over
@@ -20,10 +20,23 @@ function Result:__index(name)
   if name == "output" then return self.result end
 end
 
----"exit 0, 12 bytes"
+-- So much of the output is shown.
+local SHOWN = 60
+
+---How a command ended, and the beginning of what it printed, in one line.
+---@param exit_code integer
+---@param output string
+---@return string
+function exec_result.summary(exit_code, output)
+  local text = errors.one_line(output:sub(1, 2 * SHOWN))
+  if #text > SHOWN then text = text:sub(1, SHOWN):gsub("[\128-\255]*$", "") .. "..." end
+  return string.format("exit %d, %d bytes%s", exit_code, #output, text ~= "" and ": " .. text or "")
+end
+
+---"exit 0, 12 bytes: the beginning"
 function Result:__tostring()
   if self.timed_out then return "timed out" end
-  return string.format("exit %d, %d bytes", self.exit_code, #self.result)
+  return exec_result.summary(self.exit_code, self.result)
 end
 
 -- How the daemon says, as the output of exit code -1, that nothing was started.

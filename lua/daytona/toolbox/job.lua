@@ -56,7 +56,7 @@ end
 
 ---How a job ended.
 ---@class daytona.JobResult
----@field exit_code integer   128 + signal when it was killed by one; -1 when lost
+---@field exit_code integer   of the command; 128 + signal when it was killed by one; -1 when lost
 ---@field signal? integer
 ---@field reason "exited"|"signaled"|"canceled"|"timed_out"|"lost"  lost: the sandbox was stopped, or its supervisor killed
 ---@field timed_out boolean   its time was over
@@ -89,6 +89,7 @@ end
 ---printed. Raises errors.
 ---@param ... "l"|"L"|"n"|integer|{ timeout?: number }
 ---@return fun(): string|number|nil ...
+---@overload fun(self: daytona.Job): fun(): string
 function Job:lines(...)
   open_job(self, "lines")
   return reader.lines(self.stdout, ...)

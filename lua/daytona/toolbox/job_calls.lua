@@ -123,42 +123,52 @@ local function take_apart(answer)
   return state, out_size, err_size, answer:sub(head + 1, middle - 1), answer:sub(middle + 1, last - 1)
 end
 
----What is to be fetched of a job's output: "out" or "err", from an offset on, so many
----bytes at most.
----@class daytona.JobRange
----@field file "out"|"err"
----@field offset integer
+---What is to be fetched of a job's outputs: from which offsets on (nil: nothing), and how
+---many bytes of each at most.
+---@class daytona.JobWish
+---@field out? integer
+---@field err? integer
 ---@field most integer
 
--- Looks once: the job's state, and news of an output, if asked for.
-local function look(job, range, seconds, operation)
-  local out = range and range.file == "out" and range.offset or nil
-  local err_offset = range and range.file == "err" and range.offset or nil
+---What is new: of each output that was wished for its bytes, and its size by now.
+---@class daytona.JobNews
+---@field out? string
+---@field out_size? integer
+---@field err? string
+---@field err_size? integer
+
+local NOTHING = { most = 0 }
+
+-- Looks once: the job's state, and news of its outputs.
+local function look(job, wish, seconds, operation)
   local answer, err = job_calls.run(job.sandbox, operation, job.id,
-    script.poll(job.id, out, err_offset, seconds, range and range.most or 0), { seconds = seconds + 10 })
+    script.poll(job.id, wish.out, wish.err, seconds, wish.most), { seconds = seconds + 10 })
   if not answer then return nil, err end
-  local state, out_size, err_size, out_text, err_text = take_apart(answer)
+  local state, out_size, err_size, out, errors_text = take_apart(answer)
   if not state then return job_calls.strange(job.sandbox, operation, job.id, answer) end
   job.result = job_calls.outcome(state) or job.result
-  if not range then return "" end
-  local data = base64.decode(out and out_text or err_text)
-  if not data then return job_calls.strange(job.sandbox, operation, job.id, answer) end
-  return data, tonumber(out and out_size or err_size)
+  local news = {
+    out = wish.out and base64.decode(out), out_size = tonumber(out_size),
+    err = wish.err and base64.decode(errors_text), err_size = tonumber(err_size),
+  }
+  if (wish.out and not news.out) or (wish.err and not news.err) then
+    return job_calls.strange(job.sandbox, operation, job.id, answer)
+  end
+  return news
 end
 
----Looks at a job, through what may pass: notes its `result` when it has ended, and
----returns what is new of an output ("" without) and how large that is by now. nil, err.
+---Looks at a job, through what may pass: notes its `result` when it has ended, and returns
+---what is new. nil, err.
 ---@param job daytona.Job
----@param range? daytona.JobRange
+---@param wish? daytona.JobWish
 ---@param seconds integer    that there may be to wait for news
 ---@param operation string   for errors
----@return string?
----@return integer|daytona.Error|nil
-function job_calls.look(job, range, seconds, operation)
+---@return daytona.JobNews?
+---@return daytona.Error?
+function job_calls.look(job, wish, seconds, operation)
   for try = 1, FAILED_LOOKS + 1 do
-    local data, size = look(job, range, seconds, operation)
-    if data then return data, size end
-    local err = size
+    local news, err = look(job, wish or NOTHING, seconds, operation)
+    if news then return news end
     if not err.retryable or try > FAILED_LOOKS then return nil, err end
     local slept, why = loop.sleep(err.retry_after or http.backoff(try))
     if not slept then return nil, why end

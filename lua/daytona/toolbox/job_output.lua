@@ -69,18 +69,46 @@ function job_output.patience(deadline)
   return math.floor(math.min(left, LOOK))
 end
 
-function JobOutput:fill(deadline)
-  if self.over then return false end
-  local seconds = job_output.patience(deadline)
-  if not seconds then return reader.too_late(self) end
-  local range = { file = self.file, offset = self.fetched, most = self.piece }
-  local data, size = calls.look(self.job, range, seconds, "read")
-  if not data then return nil, size end
+-- Takes in what a look at the job brought.
+local function note(self, data, size)
   self.buffer:push(data)
   self.fetched = self.fetched + #data
   self.over = self.job.result ~= nil and self.fetched >= size
   self.piece = next_piece(self, size)
-  if data == "" and seconds == 0 and not self.over then return loop.sleep(0.05) end
+end
+
+-- Over there only whole seconds are waited for.
+local function nap(seconds)
+  if seconds > 0 then return true end
+  return loop.sleep(0.05)
+end
+
+function JobOutput:fill(deadline)
+  if self.over then return false end
+  local seconds = job_output.patience(deadline)
+  if not seconds then return reader.too_late(self) end
+  local news, err = calls.look(self.job, { [self.file] = self.fetched, most = self.piece }, seconds, "read")
+  if not news then return nil, err end
+  note(self, news[self.file], news[self.file .. "_size"])
+  if self.buffer.size > 0 or self.over then return true end
+  return nap(seconds)
+end
+
+---Brings more of both outputs of a job that nobody else reads; as `fill` does.
+---@param job daytona.Job
+---@param deadline? number
+---@return boolean?
+---@return daytona.Error?
+function job_output.fill_both(job, deadline)
+  local out, err = job.stdout, job.stderr
+  if out.over and err.over then return false end
+  local seconds = job_output.patience(deadline)
+  if not seconds then return reader.too_late(out) end
+  local news, problem = calls.look(job,
+    { out = out.fetched, err = err.fetched, most = math.min(out.piece, err.piece) }, seconds, "read")
+  if not news then return nil, problem end
+  note(out, news.out, news.out_size)
+  note(err, news.err, news.err_size)
   return true
 end
 

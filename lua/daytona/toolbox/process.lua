@@ -28,6 +28,7 @@ local api = calls.of_daemon {
 
 local EXEC = {
   cwd = "text", env = "variables", timeout = "seconds", check = "boolean", stdin = "string", max_bytes = "positive",
+  on_stdout = "callable", on_stderr = "callable", on_output = "callable",
 }
 
 local Result, body_of, send = exec_result.Result, exec_call.body, exec_call.send
@@ -64,9 +65,18 @@ local function prepared(command, opts)
   return body, timeout > 0 and timeout + GRACE or 0, { cwd = opts.cwd, secrets = secrets, max_bytes = opts.max_bytes }
 end
 
+local function exec_live(self, command, opts)
+  local timeout = opts.timeout or DEFAULT_TIMEOUT
+  command_line.command_text("exec", command)
+  command_line.whole_seconds("exec", timeout)
+  local _, secrets = options.environment("exec", opts.env)
+  return require "daytona.toolbox.exec_live"(self, command, opts, timeout, secrets)
+end
+
 local function exec_with(self, command, opts)
   check_self(self)
   options.check("exec", EXEC, opts)
+  if opts.on_stdout or opts.on_stderr or opts.on_output then return exec_live(self, command, opts) end
   local body, patience, about = prepared(command, opts)
   local code, output, err, request = send(self, body, patience, about)
   if code and code >= 0 and not opts.check then return exec_result.new(code, output) end
@@ -86,8 +96,14 @@ end
 ---becomes of it is not told: `popen` is for what must not be lost. A directory
 ---that does not exist is an error of kind "not_found". Bytes of the output that
 ---are not UTF-8 come back as U+FFFD: binary data goes through files.
+---
+---With `on_stdout`, `on_stderr` or `on_output` (both streams: the chunk, and which) what is
+---printed goes to these functions as it comes, byte for byte, and is not in the result; a
+---stream that no function hears is, by its name too. Such a command runs as a job, as of
+---`popen`: connections that break are taken up again, and when this call is given up, or a
+---function raises, the command is ended.
 ---@param command string|(string|number)[]
----@param opts? { cwd?: string, env?: table<string, string|number>, timeout?: number, check?: boolean, stdin?: string, max_bytes?: integer }
+---@param opts? { cwd?: string, env?: table<string, string|number>, timeout?: number, check?: boolean, stdin?: string, max_bytes?: integer, on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), on_output?: fun(chunk: string, stream: "stdout"|"stderr") }
 ---@return daytona.ExecResult?
 ---@return daytona.Error?
 function process.exec(self, command, opts)
@@ -108,7 +124,7 @@ local LANGUAGES = { python = true, javascript = true, typescript = true }
 
 local RUN = {
   language = { "python", "javascript", "typescript" }, argv = "words", env = "variables", timeout = "seconds",
-  check = "boolean", max_bytes = "positive",
+  check = "boolean", max_bytes = "positive", on_stdout = "callable", on_stderr = "callable", on_output = "callable",
 }
 
 local function quoted_all(argv)
@@ -137,11 +153,13 @@ local function is_unknown(err)
   return err.status == 404 and err.code == nil and errors.is(err, "not_found")
 end
 
--- Old daemons: the code goes to its interpreter by a command.
+-- For old daemons, and where the output is heard: the code goes to its interpreter by a
+-- command.
 local function run_by_exec(self, language, code, arguments, opts)
   local script = require "daytona.toolbox.run_script"(language, code, arguments)
   local result, err = process.exec(self, script, {
     env = opts.env, timeout = opts.timeout, check = opts.check, max_bytes = opts.max_bytes,
+    on_stdout = opts.on_stdout, on_stderr = opts.on_stderr, on_output = opts.on_output,
   })
   if not result then
     err.operation = "run"
@@ -183,9 +201,10 @@ end
 ---The language is the option, else the one the sandbox was made for, else
 ---python. `argv` arrives in the program exactly as given. Charts drawn with
 ---matplotlib are in `result.artifacts.charts` (old daemons know neither this call, for
----which `exec` stands in, nor charts). Otherwise as `exec`.
+---which `exec` stands in, nor charts; nor are there any with `on_stdout` and the like).
+---Otherwise as `exec`.
 ---@param code string
----@param opts? { language?: "python"|"javascript"|"typescript", argv?: (string|number)[], env?: table<string, string|number>, timeout?: number, check?: boolean, max_bytes?: integer }
+---@param opts? { language?: "python"|"javascript"|"typescript", argv?: (string|number)[], env?: table<string, string|number>, timeout?: number, check?: boolean, max_bytes?: integer, on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), on_output?: fun(chunk: string, stream: "stdout"|"stderr") }
 ---@return daytona.ExecResult?
 ---@return daytona.Error?
 function process.run(self, code, opts)
@@ -198,7 +217,8 @@ function process.run(self, code, opts)
   local arguments = quoted_all(opts.argv or {})
   local daemon, err = calls.daemon(self)
   if not daemon then return nil, err end
-  if daemon:knows "code_run" ~= false then
+  local is_heard = opts.on_stdout or opts.on_stderr or opts.on_output
+  if not is_heard and daemon:knows "code_run" ~= false then
     local result, problem, is_old = run_code(self, language, code, arguments, opts, env, secrets)
     if not is_old then return result, problem end
     daemon:learn("code_run", false)

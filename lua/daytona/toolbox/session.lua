@@ -40,15 +40,15 @@ end
 
 ---What a command of `exec` did.
 ---@class daytona.SessionResult: daytona.Log
----@field exit_code integer   -1 when its shell died with it and an old daemon does not tell
+---@field exit_code integer   of the command; -1 when its shell died with it and an old daemon does not tell
 ---@field result string       as `output`
 ---@field command daytona.Command
 local Result = { __name = "daytona.SessionResult" }
 Result.__index = Result
 
----"exit 0, 12 bytes"
+---"exit 0, 12 bytes: the beginning"
 function Result:__tostring()
-  return string.format("exit %d, %d bytes", self.exit_code, #self.output)
+  return exec_result.summary(self.exit_code, self.output)
 end
 
 local function result(sent, log, check)
@@ -290,10 +290,12 @@ local EXEC = { async = "boolean", timeout = "seconds", check = "boolean", echo =
 ---input to; `echo = false` keeps that input out of the log.
 ---
 ---A command is never sent twice: when an answer is lost it is looked for.
----@param command string|string[]
+---@param command string|(string|number)[]
 ---@param opts? { async?: boolean, timeout?: number, check?: boolean, echo?: boolean, max_bytes?: integer }
 ---@return daytona.SessionResult|daytona.Command|nil
 ---@return daytona.Error?
+---@overload fun(self: daytona.Session, command: string|(string|number)[]): daytona.SessionResult?, daytona.Error?
+---@overload fun(self: daytona.Session, command: string|(string|number)[], opts: { async: true }): daytona.Command?, daytona.Error?
 function Session:exec(command, opts)
   opts = options.check("exec", EXEC, opts)
   local text = command_line.command_text("exec", command)
