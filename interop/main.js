@@ -12,6 +12,7 @@ import git from './git.js'
 import interpreter from './interpreter.js'
 import lsp from './lsp.js'
 import machine from './machine.js'
+import mcp from './mcp.js'
 import processes from './process.js'
 import pty from './pty.js'
 import { serveRepository } from './repository.js'
@@ -31,6 +32,7 @@ if (sandbox) {
   await end(client, sandbox)
 }
 await strangers()
+await mcp()
 
 repository.close()
 rmSync(scratch, { recursive: true })
