@@ -230,7 +230,10 @@ end
 
 ---Makes a sandbox and waits until it is started.
 ---
----It is made once, whatever happens to the answer. When it is there but does not
+---It is made once, whatever happens to the answer, as long as nothing between here and the
+---service holds the request back: a gateway that delivers it seconds after its sender gave
+---up (3 seconds are looked for it), or deleted what came of asking again, makes another.
+---When it is there but does not
 ---start, or the caller is cancelled or interrupted meanwhile, it is deleted
 ---again, unless `keep`; the error then carries it in `err.sandbox`. While the service is
 ---still at it, it cannot be deleted: it is then told to destroy the sandbox by itself, is

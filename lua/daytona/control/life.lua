@@ -447,7 +447,7 @@ end
 -- How long the end of a scope may take to delete a sandbox; how long of it while the
 -- service is busy with another change; the longest throttle that is waited for; between
 -- tries in the background, and for how long. Seconds.
-local PATIENCE, BUSY, LONGEST_THROTTLE, PURSUIT_STEP, PURSUIT = 30, 3, 75, 5, 900
+local PATIENCE, BUSY, LONGEST_THROTTLE, PURSUIT_STEP, PURSUIT = 30, 3, 75, 5, 120
 
 -- Tells the service to destroy it by itself, which it takes in any state: when it is
 -- idle for a minute it stops, and when it has stopped it is destroyed. Whether it took that.
