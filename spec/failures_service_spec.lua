@@ -88,7 +88,7 @@ for _, operation in ipairs(trials.operations()) do
         end
         local expect = {}
         if operation.name == "download" and expected == "success" then expect.here = "down.bin\n" end
-        if failure.ran then expect.inside = operation.leaves end
+        if expected == "success" then expect.inside = operation.leaves end
         local times = trial:after(err, expect)
         if RUNS[operation.name] then assert.equal(failure.ran and 1 or 0, times) end
       end)
@@ -173,7 +173,7 @@ describe("a slip of the service that passes:", function()
         assert.is_truthy(result, tostring(err))
         assert.equal(2, trial:requests(operation))
         if operation.name == "create" then assert(trial.good:delete(result.id, { wait = true })) end
-        trial:after(nil, operation.name == "download" and { here = "down.bin\n" } or nil)
+        trial:after(nil, { here = operation.name == "download" and "down.bin\n" or nil, inside = operation.leaves })
       end)
     end
 
@@ -187,7 +187,7 @@ describe("a slip of the service that passes:", function()
           assert.equal(fault.empty and "unavailable 502" or "connection reset", described(err))
         end
         assert.equal(1, trial:requests(operation))
-        local times = trial:after(err, { inside = operation.leaves })
+        local times = trial:after(err)
         if RUNS[operation.name] then assert.equal(1, times) end
       end)
     end

@@ -39,7 +39,7 @@ Trial.SIZE = 300000
 
 -- `path` is what a fault is told; `box` is a sandbox of its own, for what changes
 -- its state; `deadline` says which option limits it ("client": the client's).
--- `says` is the name it goes by in errors, `leaves` the file it makes over there,
+-- `says` is the name it goes by in errors, `leaves` the file that a success makes over there,
 -- `secret` what is sent with it and must not be shown.
 local OPERATIONS = {
   { name = "create", method = "POST", path = "/sandbox", deadline = "timeout", secret = ENV_VALUE,
@@ -70,11 +70,11 @@ local OPERATIONS = {
     run = function(t, opts)
       return t.box:run("open('ran.log', 'a').write('ran\\n')", t.merge({ env = { SECRET = ENV_VALUE } }, opts))
     end },
-  { name = "upload", method = "POST", path = "/files/bulk-upload", inside = true, deadline = "timeout",
+  { name = "upload", method = "POST", path = "/files/bulk-upload", inside = true, safe = true, deadline = "timeout",
     leaves = "up.bin 300000\n",
     run = function(t, opts) return t.box.fs:upload(t.dir .. "/source.bin", "up.bin", opts) end },
-  { name = "write", says = "upload", method = "POST", path = "/files/bulk-upload", inside = true, deadline = "timeout",
-    leaves = "up.bin 9\n",
+  { name = "write", says = "upload", method = "POST", path = "/files/bulk-upload", inside = true, safe = true,
+    deadline = "timeout", leaves = "up.bin 9\n",
     run = function(t, opts) return t.box.fs:write("up.bin", "some data", opts) end },
   { name = "download", method = "GET", path = "/files/download", inside = true, safe = true, deadline = "timeout",
     run = function(t, opts) return t.box.fs:download("big.bin", t.dir .. "/down.bin", opts) end },

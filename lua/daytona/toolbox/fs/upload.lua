@@ -96,9 +96,9 @@ local function without_frame(on_progress, length)
   end
 end
 
-local function send_multipart(self, content, path, opts)
+local function send_multipart(self, content, path, opts, safe)
   local request = calls.transfer_fields({
-    what = path,
+    what = path, safe = safe,
     parts = {
       { name = "files[0].path", data = path },
       { name = "files[0].file", filename = "file", data = content.data, file = content.file,
@@ -119,10 +119,11 @@ end
 ---@param content daytona.Content
 ---@param path string
 ---@param opts { timeout?: number, idle_timeout?: number, on_progress?: function }
+---@param safe? boolean  sending it again, after a lost answer, is harmless
 ---@return { path: string, name: string, size: integer }?
 ---@return daytona.Error?
-function upload.send(self, content, path, opts)
-  local written, err = send_multipart(self, content, path, opts)
+function upload.send(self, content, path, opts, safe)
+  local written, err = send_multipart(self, content, path, opts, safe)
   if not written then return nil, explain_refusal(err, path) end
   if content.length and written ~= content.length then
     return failure("upload", "connection", string.format("%d of %d bytes arrived", written, content.length),
@@ -164,7 +165,8 @@ function upload.whole(self, content, path, opts)
   local clock, mark = pace.new("upload", opts.timeout or calls.TRANSFER_TIMEOUT), mark_of(content)
   local waiting = place.beside(path)
   local function go()
-    local info, err = upload.send(self, content, waiting, opts)
+    -- The name is nobody else's: what is lost on its way is sent once more.
+    local info, err = upload.send(self, content, waiting, opts, mark and true)
     if not info then return nil, about(err, waiting, path) end
     local put
     put, err = place.put(self, "upload", waiting, path, clock:left())
