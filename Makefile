@@ -82,7 +82,7 @@ $(HEADERS):
 	done
 	@touch $@
 
-.PHONY: all objects core-test fuzz host demo test fresh soak lint bench bench-peers interop install uninstall dist rock deb \
+.PHONY: all objects core-test fuzz host demo test fresh soak conformance lint bench bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -176,6 +176,15 @@ soak:
 	@$(MAKE) --no-print-directory -s LUA=luajit all
 	@scripts/soak
 
+# Recorded facts of the service against the local server in both flavours, or against
+# URL (an API's base) with KEY; FLAVOUR=legacy for an old service.
+conformance:
+	@scripts/setup build demo test
+	@$(MAKE) --no-print-directory -s LUA=$(LUA) all
+	@LUA_PATH='./?.lua;$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(HERE)/$(BUILD)/$(LUA)/?.so;;' $(LUA) spec/conformance/main.lua \
+	  $(if $(FLAVOUR),--flavour $(FLAVOUR)) $(if $(URL),'$(URL)' '$(KEY)')
+
 # WRITE=1 puts the table into bench/README.md.
 bench:
 	@scripts/setup build demo bench
@@ -232,6 +241,7 @@ help:
 	@echo 'make test          everything that is checked, on every Lua'
 	@echo 'make fresh         both commands of the README in a bare Debian (RELEASE=trixie, ...)'
 	@echo 'make soak          thousands of operations in every host; some minutes'
+	@echo 'make conformance   recorded facts of the service against the local server, or URL= KEY='
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make core-test     the C unit tests of the engine alone'
 	@echo 'make fuzz          feeds noise to the parsers, for FUZZ_SECONDS each'

@@ -266,7 +266,8 @@ local function build_info(box)
   if not info then return nil end
   local copy = {}
   for name, value in pairs(info) do copy[name] = value end
-  copy.contextHashes = info.contextHashes and json.array(info.contextHashes) or json.null
+  local hashes = info.contextHashes           -- kept as it was given, whatever it is
+  copy.contextHashes = type(hashes) == "table" and json.array(hashes) or hashes or json.null
   return copy
 end
 
