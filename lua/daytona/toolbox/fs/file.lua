@@ -6,24 +6,79 @@ local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
 local formats = require "daytona.base.formats"
 local calls = require "daytona.toolbox.fs.calls"
+local line_buffer = require "daytona.base.line_buffer"
+local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
-local numeral = require "daytona.base.numeral"
 local options = require "daytona.base.options"
+local reader = require "daytona.toolbox.reader"
 
 local file = {}
 
 -- Bytes asked for at a time: more and more, as long as reading goes on.
 local FIRST_BLOCK, LARGEST_BLOCK = 64 * 1024, 1024 * 1024
 
+--- Reading by ranges ------------------------------------------------------------------------
+
+-- A file that is only read, as a source of toolbox/reader.lua.
+---@class daytona.Ranges
+---@field package fs daytona.FileSystem
+---@field package path string
+---@field buffer daytona.LineBuffer
+---@field package fetched integer  what lies before this was fetched
+---@field package block integer
+local Ranges = {}
+Ranges.__index = Ranges
+
+local function new_ranges(fs, path)
+  return setmetatable({ fs = fs, path = path, buffer = line_buffer.new(), fetched = 0, block = FIRST_BLOCK }, Ranges)
+end
+
+function Ranges:subject()
+  return self.fs.sandbox, self.path
+end
+
+-- As much at once as `fs:read` gives.
+function Ranges:most()
+  local connection = self.fs.sandbox:toolbox()
+  return connection and connection.max_bytes or math.huge
+end
+
+function Ranges:fill(deadline)
+  local from, buffer = self.fetched, self.buffer
+  local left = deadline and deadline - loop.now()
+  if left and left <= 0 then return reader.too_late(self) end
+  local data, err = self.fs:read(self.path, { offset = from, length = self.block, timeout = left })
+  if not data then return nil, err end
+  if self.fetched ~= from or self.buffer ~= buffer then return true end -- somebody went elsewhere meanwhile
+  buffer:push(data)
+  self.fetched = from + #data
+  self.block = math.min(self.block * 2, LARGEST_BLOCK)
+  return data ~= ""
+end
+
+-- Where the next byte is read.
+function Ranges:place()
+  return self.fetched - self.buffer.size
+end
+
+function Ranges:go_to(at)
+  local ahead = at - self:place()
+  if ahead >= 0 and ahead <= self.buffer.size then
+    if ahead > 0 then self.buffer:take(ahead) end
+  else
+    self.buffer, self.fetched, self.block = line_buffer.new(), at, FIRST_BLOCK
+  end
+end
+
+--- Reading ------------------------------------------------------------------------------------
+
 ---An open file. The collector never sends what was written: close it.
 ---@class daytona.File
 ---@field package path string
 ---@field package fs daytona.FileSystem
----@field package spool? file*   of one that is written to
+---@field package ranges? daytona.Ranges  of one that is only read
+---@field package spool? file*            of one that is written to
 ---@field package dirty? boolean
----@field package buffer string  of one that is read: what was fetched from `start` on
----@field package start integer
----@field package at integer     where the next byte is read
 local File = { __name = "daytona.File" }
 File.__index = File
 
@@ -35,110 +90,12 @@ function File:__tostring()
   return self.closed and "file (closed)" or "file (" .. self.path .. ")"
 end
 
---- Reading by ranges ------------------------------------------------------------------------
-
--- What is in the buffer behind the current place.
-local function held(self)
-  return self.start + #self.buffer - self.at
-end
-
--- Fetches more. true, false at the end of the file; nil, err.
-local function fill(self)
-  local from = self.start + #self.buffer
-  local data, err = self.fs:read(self.path, { offset = from, length = self.block })
-  if not data then return nil, err end
-  if self.start + #self.buffer ~= from then return true end -- another task was faster
-  self.buffer, self.start = self.buffer:sub(self.at - self.start + 1) .. data, self.at
-  self.block = math.min(self.block * 2, LARGEST_BLOCK)
-  return data ~= ""
-end
-
-local function take(self, count)
-  local first = self.at - self.start + 1
-  local data = self.buffer:sub(first, first + count - 1)
-  self.at = self.at + #data
-  return data
-end
-
--- Brings in `count` bytes, if there are so many. nil, err.
-local function need(self, count)
-  while held(self) < count do
-    local more, err = fill(self)
-    if more == nil then return nil, err end
-    if not more then break end
-  end
-  return true
-end
-
-local function read_count(self, count)
-  local fine, err = need(self, math.max(count, 1))
-  if not fine then return nil, err end
-  if held(self) == 0 then return nil end
-  return take(self, count)
-end
-
-local function read_line(self, keep_end)
-  local from = self.at
-  while true do
-    local stop = self.buffer:find("\n", math.max(from, self.at) - self.start + 1, true)
-    if stop then
-      local line = take(self, self.start + stop - self.at)
-      return keep_end and line or line:sub(1, -2)
-    end
-    from = self.start + #self.buffer
-    local more, err = fill(self)
-    if more == nil then return nil, err end
-    if not more then
-      if held(self) == 0 then return nil end
-      return take(self, held(self))
-    end
-  end
-end
-
--- Fetches all that is left, unless it is more than `most` bytes. Pieces, or nil, err.
-local function fetch_rest(self, pieces, most)
-  local size = 0
-  while size <= most do
-    size = size + held(self)
-    pieces[#pieces + 1] = take(self, held(self))
-    local more, err = fill(self)
-    if more == nil then return nil, err end
-    if not more then return pieces end
-  end
-  return calls.failure("read", "too_large", "what is left of the file is larger than allowed", self.path, "too_large")
-end
-
--- As `fs:read`, it gives no more at once than the client allows. What was fetched in vain
--- is still to be read.
-local function read_all(self)
-  local connection, why = self.fs.sandbox:toolbox()
-  if not connection then return nil, why end
-  local from, pieces = self.at, {}
-  local whole, err = fetch_rest(self, pieces, connection.max_bytes)
-  local text = table.concat(pieces)
-  if whole then return text end
-  self.buffer, self.start, self.at = text .. self.buffer:sub(self.at - self.start + 1), from, from
-  return nil, err
-end
-
-local function read_number(self)
-  repeat
-    local fine, err = need(self, numeral.LONGEST)
-    if not fine then return nil, err end
-    local space = self.buffer:match("^%s*", self.at - self.start + 1)
-    take(self, #space)
-  until #space < numeral.LONGEST
-  local fine, err = need(self, numeral.LONGEST)
-  if not fine then return nil, err end
-  local from = self.at - self.start
-  local text = numeral.beginning(self.buffer:sub(from + 1, from + numeral.LONGEST))
-  take(self, #text)
-  return tonumber(text)
-end
-
 -- What is written to is a file of this machine. PUC Lua 5.1 knows no "*L": the line
 -- is read, and then the bytes that it took.
-local function read_spool(spool, kind)
+local function read_spool(spool, format)
+  if type(format) == "number" then return spool:read(format) end
+  local kind = formats.letter(format)
+  if not kind then errors.misuse(1, "read: the format must be \"l\", \"L\", \"n\", \"a\" or a number") end
   if kind ~= "L" then return spool:read("*" .. kind) end
   local from = spool:seek()
   if not spool:read "*l" then return nil end
@@ -147,46 +104,35 @@ local function read_spool(spool, kind)
   return spool:read(size)
 end
 
-local function read_one(self, format)
-  if type(format) == "number" then
-    if self.spool then return self.spool:read(format) end
-    return read_count(self, format)
-  end
-  local kind = formats.letter(format)
-  if not kind then errors.misuse(1, "read: the format must be \"l\", \"L\", \"n\", \"a\" or a number") end
-  if self.spool then return read_spool(self.spool, kind) end
-  if kind == "l" then return read_line(self, false) end
-  if kind == "L" then return read_line(self, true) end
-  if kind == "a" then return read_all(self) end
-  return read_number(self)
-end
-
 ---As `file:read` of Lua: "l" (a line, which is what nothing means), "L" (with its
----end), "n" (a number), "a" (all) or a number of bytes. nil at the end; nil and an
----error when it cannot be read.
----@param ... string|integer
----@return string|number|nil ...
+---end), "n" (a number), "a" (all, at most the client's `max_bytes`, else "too_large") or
+---a number of bytes. A table { timeout = seconds } may come last. nil at the end; nil and
+---an error when it cannot be read. Several tasks may read one file: each gets what the
+---others do not.
+---@param ... "l"|"L"|"n"|"a"|integer|{ timeout?: number }
+---@return string|number|nil
+---@return daytona.Error|string|number|nil ...
 function File:read(...)
   check_open(self)
+  if self.ranges then return reader.read(self.ranges, ...) end
   local n = select("#", ...)
-  if n == 0 then return self:read("l") end
-  return formats.read(read_one, self, n, ...)
+  if type((select(math.max(n, 1), ...))) == "table" then n = n - 1 end
+  if n == 0 then return read_spool(self.spool, "l") end
+  return formats.read(read_spool, self.spool, n, ...)
 end
 
 ---Iterates over what `read` gives. Raises when it cannot be read. (On PUC Lua 5.1
 ---not in a task: read in a loop there.)
----@param ... string|integer
+---@param ... "l"|"L"|"n"|integer|{ timeout?: number }
 ---@return fun(): string|number|nil ...
 function File:lines(...)
   check_open(self)
-  local given, n = { ... }, select("#", ...)
-  local function checked(value, err, ...)
-    if value == nil and err then errors.assert(nil, err) end
+  local given = compat.pack(...)
+  local function or_raise(value, err, ...)
+    if value == nil and err then errors.raise(err) end
     return value, err, ...
   end
-  return function()
-    return checked(self:read(compat.unpack(given, 1, n)))
-  end
+  return function() return or_raise(self:read(compat.unpack(given, 1, given.n))) end
 end
 
 --- Both -------------------------------------------------------------------------------------
@@ -202,7 +148,7 @@ function File:seek(whence, offset)
   if self.spool then return self.spool:seek(whence, offset) end
   local base
   if whence == "set" then base = 0
-  elseif whence == "cur" then base = self.at
+  elseif whence == "cur" then base = self.ranges:place()
   elseif whence == "end" then
     local info, err = self.fs:stat(self.path)
     if not info then return nil, err end
@@ -210,10 +156,7 @@ function File:seek(whence, offset)
   else errors.misuse(1, "seek: 'set', 'cur' or 'end'") end
   local at = base + offset
   if at < 0 then return nil, "Invalid argument" end
-  if at < self.start or at > self.start + #self.buffer then
-    self.buffer, self.start, self.block = "", at, FIRST_BLOCK
-  end
-  self.at = at
+  self.ranges:go_to(at)
   return at
 end
 
@@ -255,7 +198,7 @@ end
 function File:close()
   if self.closed then return true end
   local fine, err = self:flush()
-  self.closed, self.buffer = true, ""
+  self.closed = true
   if self.spool then self.spool:close() end
   if not fine then return nil, err end
   return true
@@ -309,9 +252,7 @@ function file.open(self, path, mode)
     return nil, err
   end
   if info.is_dir then return calls.failure("open", "invalid", "it is a directory", path) end
-  return setmetatable({
-    fs = self, path = path, buffer = "", start = 0, at = 0, block = FIRST_BLOCK,
-  }, File)
+  return setmetatable({ fs = self, path = path, ranges = new_ranges(self, path) }, File)
 end
 
 methods.guard(File, "daytona.File", "file")
