@@ -397,6 +397,32 @@ local function budgets()
   rounds = saved
 end
 
+-- An MCP server with the twelve operations, beside one on the official SDKs.
+local function mcp()
+  local function server(command) return on("lua5.4", "mcp", 500, command) end
+  local contenders = {}
+  for _, lua in ipairs(luas) do
+    contenders[#contenders + 1] = { lua[1], server("env -u LUA_PATH -u LUA_CPATH DAYTONA_LUA=" .. lua[2]
+      .. " bin/daytona-mcp") }
+  end
+  local peer = read "bench/peers/node/node_modules/@modelcontextprotocol/sdk/package.json"
+  if peer then contenders[#contenders + 1] = { "TypeScript", server "node bench/peers/node/mcp.js" } end
+  local field = compete(contenders)
+  for _, part in ipairs {
+    { "first", "start to first answer", 1e3, "%.1f ms", 20 }, { "memory", "resident memory", 1 / 1024, "%.1f MB", 8 },
+    { "each", "CPU of a call", 1e6, "%.0f µs" },
+  } do
+    local key, what, scale, form, bar = part[1], part[2], part[3], part[4], part[5]
+    local theirs = peer and field("TypeScript", key)
+    for _, lua in ipairs(luas) do
+      local ours = field(lua[1], key)
+      row(("MCP server, %s: %s"):format(what, lua[1]), form:format(ours * scale),
+        theirs and ("TypeScript " .. form):format(theirs * scale), theirs and ratio(theirs / ours),
+        bar and ("≥ %d ×"):format(bar), theirs and bar and theirs >= bar * ours)
+    end
+  end
+end
+
 local function logs()
   local text = output(("%s%s 100"):format(pinned(processors - 1), compile("demux", "src/core/demux.c")))
   for _, case in ipairs { { "1", "tiny lines" }, { "80", "lines of 80 bytes" } } do
@@ -445,6 +471,7 @@ local ok, message = xpcall(function()
   live_output()
   trees()
   budgets()
+  mcp()
   logs()
   if write then write_table() end
 end, debug.traceback)

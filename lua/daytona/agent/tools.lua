@@ -78,7 +78,7 @@ local OPTIONS = {
 local Toolset = { __name = "daytona.Toolset" }
 Toolset.__index = Toolset
 
-local SETS = { "operations", "session", "coding", "native", "computer", "daytona", "components" }
+local SETS = { "operations", "session", "coding", "native", "computer", "daytona" }
 
 ---"toolset (12 tools)"
 function Toolset:__tostring()
