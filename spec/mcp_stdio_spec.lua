@@ -179,6 +179,29 @@ describe("a tool", function()
     assert.is_true(mcp:response("bytes").result.isError)
   end)
 
+  it("of any set refuses wrong arguments by name, and its definitions are what MCP allows", function()
+    for _, set in ipairs { "session", "coding", "native", "computer", "daytona" } do
+      mcp:stop()
+      mcp = mcp_client.start(service.server, "--tools " .. set .. " --sandbox " .. box.id)
+      mcp:initialize()
+      local tools = daytona.tools(set, { client = service.client }).tools
+      local listed = mcp:ask("tools/list").result.tools
+      assert.equal(#tools, #listed)
+      for i, tool in ipairs(listed) do
+        assert.equal(tools[i].name, tool.name)
+        assert.equal("object", tool.inputSchema.type)
+        assert.equal("object", tool.outputSchema.type)
+        assert.is_boolean(tool.annotations.readOnlyHint)
+        support.wrong_arguments(tools[i], support.right(tools[i]), function(arguments, name)
+          if not pcall(function() assert(json.encode(arguments)) end) then return end
+          local result = mcp:call(tool.name, arguments)
+          assert.is_true(result.isError)
+          assert.truthy(result.content[1].text:find(name:match "%S+", 1, true), result.content[1].text)
+        end)
+      end
+    end
+  end)
+
   it("takes ten megabytes, and gives 50 KiB of them with a link to the rest", function()
     mcp:initialize()
     local text = ("0123456789abcde\n"):rep(700000)

@@ -49,6 +49,27 @@ local function with(arguments, name, value)
   return out
 end
 
+-- A value that fits a schema.
+local function right_value(node)
+  if node.enum then return node.enum[1] end
+  if node.type == "string" then return ("x"):rep(math.max(node.minLength or 1, 1)) end
+  if node.type == "boolean" then return true end
+  if node.type == "array" then
+    local list = {}
+    for i = 1, node.minItems or 1 do list[i] = right_value(node.items) end
+    return list
+  end
+  if node.type ~= "object" then return math.max(node.minimum or 1, 1) end
+  local out = {}
+  for _, name in ipairs(node.required or {}) do out[name] = right_value(node.properties[name]) end
+  return out
+end
+
+---Arguments that fit a tool: those that are required.
+function M.right(tool)
+  return right_value(tool.input or { type = "object" })
+end
+
 ---Calls fn(arguments, what) with everything that is wrong about the arguments of a
 ---tool, of which `right` are right ones: wrong types, each required field missing, one
 ---too many.
