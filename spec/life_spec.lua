@@ -209,6 +209,16 @@ describe("the end of a scope", function()
     pursued()
   end)
 
+  it("tells what it could not delete, as it returns to nobody", function()
+    local heard = {}
+    daytona.on_unhandled(function(err, what) heard[#heard + 1] = what .. ": " .. err.kind end)
+    finally(function() daytona.on_unhandled() end)
+    expect({ DELETE, answered(403, "no") }, { DELETE, is "destroying" })
+    assert.equal(5, daytona.using(made(), function() return 5 end))
+    daytona.using(made(), function() end)
+    assert.same({ "a sandbox could not be deleted at the end of its scope: forbidden" }, heard)
+  end)
+
   it("touches nothing that this program did not make", function()
     assert.is_true(box_in "started":close())
     daytona.using(box_in "started", function() end)

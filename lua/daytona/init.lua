@@ -117,10 +117,11 @@ function daytona.each(filter)
   return daytona.assert(daytona.client()):each(filter)
 end
 
----Deletes a sandbox by id.
+---Deletes a sandbox, by its id or name. kind "not_found" when there is none, unless
+---`missing_ok`.
 ---@param which string|daytona.Sandbox
----@param opts? table
----@return daytona.Sandbox?
+---@param opts? { timeout?: number, wait?: boolean, force?: boolean, missing_ok?: boolean }
+---@return true?
 ---@return daytona.Error?
 function daytona.delete(which, opts)
   local client, err = daytona.client()

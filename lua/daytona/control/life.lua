@@ -493,7 +493,8 @@ end
 ---The end of its use: deletes the sandbox if this program made it (`create`, `fork`),
 ---and leaves any other as it is. Shielded from cancellation, for at most 30 seconds; when
 ---the service throttles, as long as it asks for, up to 75. This is what `local sb <close>`
----and `daytona.using` do. Raises nothing.
+---and `daytona.using` do; what these could not delete is told as `daytona.on_unhandled`
+---says. Raises nothing.
 ---@param self daytona.Sandbox
 ---@return true?
 ---@return daytona.Error?

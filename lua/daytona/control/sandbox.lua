@@ -195,8 +195,12 @@ function Meta.__tostring(self)
   return string.format("sandbox (%s, %s)", tostring(name), tostring(self.state or "unknown"))
 end
 
+-- A scope returns nothing: what could not be deleted at its end is told where people look.
 function Meta.__close(self)
-  life.close(self)
+  local gone, err = life.close(self)
+  if not gone then
+    require("daytona.loop.unhandled").report(err, "a sandbox could not be deleted at the end of its scope")
+  end
 end
 
 -- Fields, nouns and methods, for those who look what there is.

@@ -1,6 +1,6 @@
--- Failures that nobody hears of: of tasks that raised and are then thrown away. They
+-- Failures that nobody hears of: of tasks that raised and are then thrown away, which
 -- are told when the collector finds that nobody can ask for them any more, or at the
--- end of the program.
+-- end of the program; and of the ends of scopes, which return nothing.
 
 local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
@@ -21,14 +21,15 @@ local function tell(text)
   io.stderr:write(text, "\n")
 end
 
-local function tell_failure(err)
-  tell("daytona: a task failed, and nobody waited for it: " .. tostring(err))
+local function tell_failure(err, what)
+  tell("daytona: " .. (what or "a task failed, and nobody waited for it") .. ": " .. tostring(err))
 end
 
 local listener = tell_failure
 
 ---What is called with the error of a task that failed while nobody waited for it: once,
----when the task is collected or the program ends, with no way to wait there. nil brings
+---when the task is collected or the program ends, with no way to wait there; and with the
+---error of a sandbox that the end of a scope could not delete. nil brings
 ---back what is done by default: one line where the host shows such (stderr, vim.notify,
 ---nginx's error log, LÖVE's console). What `fn` raises is lost.
 ---@param fn? fun(err: daytona.Error)
@@ -44,6 +45,13 @@ local function collected(self)
 end
 
 local WATCHED = { __gc = collected }
+
+---Tells a failure that is returned to nobody.
+---@param err daytona.Error
+---@param what string  what became of it, for people
+function unhandled.report(err, what)
+  pcall(listener, err, what)
+end
 
 -- An idle editor collects nothing: it is to look, for once, a little later.
 local function look_soon()
