@@ -110,11 +110,66 @@ describe("a container", function()
   it("is the snapshot that others are made from", function()
     assert(box.fs:write("inside", "x"))
     local snapshot = assert(box:create_snapshot "mine")
-    local made = assert(client:create { snapshot = snapshot.name })
+    local made = assert(client:create { snapshot = snapshot })
     assert.equal("x", assert(made.fs:read "inside"))
     assert.is_true(made:close())
     assert.is_true(snapshot:delete { wait = true })
     assert.equal("not_found", kind_of(client.snapshots:get "mine"))
+  end)
+end)
+
+-- How many sandboxes of that name there are, those on their way out not counted.
+local function living(name)
+  local n = 0
+  for box in client:each { name = name } do
+    if box.state ~= "destroying" and box.desired_state ~= "destroyed" then n = n + 1 end
+  end
+  return n
+end
+
+local function soon(check)
+  for _ = 1, 400 do
+    if check() then return true end
+    daytona.sleep(0.05)
+  end
+  return false
+end
+
+describe("the end of a scope", function()
+  before_each(function() assert(service.server:clear_faults()) end)
+  teardown(function() service.server:clear_faults() end)
+
+  it("leaves nothing, whatever the delete is answered, once", function()
+    for i, fault in ipairs {
+      { drop = true }, { empty = true }, { html = true, status = 502 }, { status = 500 }, { garbage = true },
+      { status = 200, invalid_json = true }, { status = 200, wrong_types = true, handled = true }, { reset = true },
+      { status = 500, handled = true }, { throttle = "sandbox-lifecycle", retry_after = 1 },
+    } do
+      local name = "scope-" .. i
+      fault.method, fault.path, fault.times = "DELETE", "/sandbox/*", 1
+      local box = assert(client:create { name = name })
+      assert(service.server:faults { fault })
+      daytona.using(box, function() end)
+      assert.is_true(soon(function() return living(name) == 0 end), name)
+      assert(service.server:clear_faults())
+    end
+  end)
+
+  it("leaves nothing of a create that was given up while the service was busy with it", function()
+    for _, state in ipairs { "creating", "building_snapshot" } do
+      local name = "busy-" .. state
+      assert(service.server:faults { { state = state, name = name } })
+      local box, err = client:create { name = name, timeout = 1, image = state ~= "creating" and "debian:12" or nil }
+      assert.is_nil(box)
+      assert.equal("timeout", err.kind)
+      assert.truthy(err.message:find("told to destroy it by itself", 1, true), err.message)
+      assert.equal(name, err.sandbox.name)
+      assert.equal(1, living(name))
+      local record = assert(client:get(name))
+      assert.equal("0 1", record.auto_delete_interval .. " " .. record.auto_stop_interval)
+      assert(service.server:clear_faults())
+      assert.is_true(soon(function() return living(name) == 0 end), name)
+    end
   end)
 end)
 
@@ -177,7 +232,7 @@ describe("volumes, secrets, warm pools", function()
     local volume = assert(client.volumes:create "shared")
     assert.equal("conflict", kind_of(client.volumes:create "shared"))
     assert.equal(volume.id, assert(client.volumes:get("shared", { create = true })).id)
-    local box = assert(client:create { volumes = { { volume_id = "shared", mount_path = "/mnt/shared" } } })
+    local box = assert(client:create { volumes = { { volume_id = volume, mount_path = "/mnt/shared" } } })
     local gone, err = volume:delete()
     assert.is_nil(gone)
     assert.equal("conflict in_use", err.kind .. " " .. err.code)

@@ -111,6 +111,15 @@ describe("a change", function()
     assert.truthy(err.message:find("no such image", 1, true))
   end)
 
+  it("of one that has failed is kind state, with the reason", function()
+    expect({ POST "start", answered(400, "Sandbox is in an errored state") }, { GET, is("error",
+      { errorReason = "disk" }) })
+    local box, err = box_in "error":start()
+    assert.is_nil(box)
+    assert.equal("state error", err.kind .. " " .. err.state)
+    assert.truthy(err.message:find("disk", 1, true))
+  end)
+
   it("that its class cannot make is kind unsupported", function()
     expect { POST "pause", answered(422, "Pausing is not supported for this sandbox") }
     assert.equal("unsupported", select(2, box_in "started":pause()).kind)

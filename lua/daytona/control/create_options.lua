@@ -8,15 +8,43 @@ local random = require "daytona.base.random"
 
 local M = {}
 
+-- Whether a value is an object of that class.
+local function is_object(value, class_name)
+  local meta = type(value) == "table" and getmetatable(value)
+  return type(meta) == "table" and meta.__name == class_name
+end
+
+-- A name or an id; also the object itself.
+local function named(class_name)
+  return function(value)
+    return type(value) == "string" and value ~= "" or is_object(value, class_name), "a name, an id or the object"
+  end
+end
+
+local function id_of(value)
+  return type(value) == "table" and value.id or value
+end
+
+local is_volume = named "daytona.Volume"
+
 local function volume_list(value)
   local expected = "a list of { volume_id =, mount_path =, subpath = }"
   if type(value) ~= "table" then return false, expected end
   for _, volume in ipairs(value) do
-    if type(volume) ~= "table" or type(volume.volume_id) ~= "string" or type(volume.mount_path) ~= "string" then
+    if type(volume) ~= "table" or not is_volume(volume.volume_id) or type(volume.mount_path) ~= "string" then
       return false, expected
     end
   end
   return true
+end
+
+-- The list as it is sent.
+local function mounts(volumes)
+  local out = {}
+  for i, volume in ipairs(volumes) do
+    out[i] = { volume_id = id_of(volume.volume_id), mount_path = volume.mount_path, subpath = volume.subpath }
+  end
+  return out
 end
 
 local function image_text(value)
@@ -24,7 +52,7 @@ local function image_text(value)
 end
 
 ---@class daytona.CreateOptions
----@field snapshot? string        name or id; the service's default without one and without image
+---@field snapshot? string|daytona.Snapshot  name or id; the service's default without one and without image
 ---@field image? string           build from this image instead, "debian:12"
 ---@field name? string            unique in the organization; chosen here when absent
 ---@field language? "python"|"javascript"|"typescript"  what `run` takes; python
@@ -47,7 +75,7 @@ end
 ---@field auto_delete_interval? integer  minutes; negative never, 0 when it stops
 ---@field ephemeral? boolean      deleted when it stops
 ---@field ttl_minutes? integer    deleted after so many minutes in any case
----@field volumes? { volume_id: string, mount_path: string, subpath?: string }[]
+---@field volumes? { volume_id: string|daytona.Volume, mount_path: string, subpath?: string }[]  by id, name or object
 ---@field secrets? table<string, string>  environment variable -> name of a secret
 ---@field network_block_all? boolean
 ---@field network_allow_list? string|string[]
@@ -61,7 +89,8 @@ end
 ---@field on_build_log? fun(line: string)  with image: gets each line of the build's log meanwhile
 ---@field keep? boolean           a sandbox that fails to start is not deleted
 local CREATE = {
-  snapshot = "text", image = image_text, name = "text", language = { "python", "javascript", "typescript" },
+  snapshot = named "daytona.Snapshot",
+  image = image_text, name = "text", language = { "python", "javascript", "typescript" },
   user = "text", env = "map", labels = "map", public = "boolean", target = "text",
   cpu = "positive", memory = "positive", disk = "positive", gpu = "count", gpu_type = "texts", spot = "boolean",
   kvm = "boolean", queue_timeout = "positive", extra = "table",
@@ -75,7 +104,7 @@ local CREATE = {
 
 -- Options that go to the service as they are.
 local AS_IS = {
-  "snapshot", "user", "public", "cpu", "memory", "disk", "gpu", "spot", "kvm", "queue_timeout", "auto_stop_interval",
+  "user", "public", "cpu", "memory", "disk", "gpu", "spot", "kvm", "queue_timeout", "auto_stop_interval",
   "auto_pause_interval", "auto_archive_interval", "auto_delete_interval", "ttl_minutes",
   "network_block_all", "outbound_proxy_url", "otel_endpoint_override", "linked_sandbox",
 }
@@ -126,12 +155,13 @@ function M.body(client, opts)
   local nonce = random.hex(8)
   if opts.name then labels[M.MARK] = nonce end
   body.name, body.labels = opts.name or "lua-" .. nonce, labels
+  body.snapshot = id_of(opts.snapshot)
   body.env = opts.env and next(opts.env) and opts.env or nil
   body.target = opts.target or client.target
   if opts.ephemeral then body.auto_delete_interval = 0 end
   if opts.image then body.build_info = { dockerfile_content = "FROM " .. opts.image .. "\n" } end
   body.gpu_type = as_list(opts.gpu_type)
-  body.volumes = opts.volumes and opts.volumes[1] and opts.volumes or nil
+  body.volumes = opts.volumes and opts.volumes[1] and mounts(opts.volumes) or nil
   if opts.secrets and next(opts.secrets) then
     body.secrets = require("daytona.control.settings").secret_list(opts.secrets)
   end

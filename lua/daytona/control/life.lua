@@ -224,6 +224,10 @@ local function judge(self, change, err)
   if change.ends[state] then return "done" end
   if change.under_way[state] then return "wait" end
   if lost then return self.desired_state == change.wants and "wait" or "odd" end
+  if FAILED[state] and err.kind == "invalid" then -- nothing is wrong with the request
+    err.kind, err.state = "state", state
+    err.message = err.message .. (self.error_reason and ": " .. self.error_reason or "")
+  end
   return err.kind == "conflict" and "busy" or nil
 end
 
