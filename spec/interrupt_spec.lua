@@ -3,6 +3,7 @@
 
 local daytona = require "daytona"
 local Child = require "spec.support.child"
+local compat = require "daytona.base.compat"
 local nap = require "spec.support.nap"
 
 local service, box
@@ -86,5 +87,133 @@ describe("Ctrl-C", function()
     child:signal "INT"
     assert.matches("interrupted!", child:rest())
     assert.is_true(eventually(function() return service:sandboxes() == before end))
+  end)
+
+  -- Deleting takes so many seconds; the server's clock is faster.
+  local function slow_deletes(seconds)
+    assert(service.server:faults { method = "DELETE", path = "/sandbox/*", hold = seconds * 20, handled = true })
+  end
+
+  -- A program that has made a sandbox and waits in it.
+  local function waiting_in(name)
+    local child = run(([[
+      daytona.using(assert(client:create { name = %q }), function(own) say "made" own:exec "sleep 74" end)
+    ]]):format(name))
+    assert.equal("made", child:line())
+    return child
+  end
+
+  it("twice says what is being deleted, and lets it be deleted", function()
+    local before = service:sandboxes()
+    slow_deletes(0.3)
+    local child = waiting_in "patient"
+    child:signal "INT"
+    os.execute "sleep 0.03"
+    child:signal "INT"
+    assert.equal("deleting sandbox patient; Ctrl-C again leaves it", child:line())
+    assert.matches("interrupted!", child:rest())
+    assert.equal(before, service:sandboxes())
+  end)
+
+  it("that takes long says so, and again ends at once and names what is left", function()
+    slow_deletes(60)
+    local child = waiting_in "left-over"
+    child:signal "INT"
+    assert.equal("deleting sandbox left-over; Ctrl-C again leaves it", child:line())
+    child:signal "INT"
+    assert.equal("left: sandbox left-over\n", child:rest())
+    assert(service.server:clear_faults())
+    service.client:delete "left-over" -- unless what was sent has done it
+  end)
+
+  it("in tasks lets all of them be deleted", function()
+    local before = service:sandboxes()
+    slow_deletes(1.5)
+    local child = run [[
+      local made = 0
+      daytona.map({ 1, 2, 3 }, function()
+        return daytona.using(assert(client:create()), function(own)
+          made = made + 1
+          if made == 3 then say "made" end
+          return own:exec "sleep 75"
+        end)
+      end)
+    ]]
+    assert.equal("made", child:line())
+    child:signal "INT"
+    assert.matches("^deleting .*; Ctrl%-C again leaves ", child:line())
+    assert.matches("interrupted!", child:rest())
+    assert.equal(before, service:sandboxes())
+  end)
+end)
+
+describe("a program", function()
+  it("with a trap ends by TERM, HUP and PIPE as by Ctrl-C", function()
+    for _, name in ipairs { "TERM", "HUP", "PIPE" } do
+      for _, where in ipairs { 'own:exec "sleep 76"', "while true do end", [[
+        daytona.map({ 1, 2 }, function() return daytona.using(assert(client:create()), function(two)
+          return two:exec "sleep 77"
+        end) end)
+      ]] } do
+        -- LuaJIT looks for hooks in interpreted code only
+        local before = service:sandboxes()
+        local child = run("if jit then jit.off() end daytona.trap() " ..
+          ("daytona.using(assert(client:create()), function(own) say 'made' %s end)"):format(where))
+        assert.equal("made", child:line())
+        child:signal(name)
+        assert.matches("ended by SIG" .. name, child:rest())
+        assert.is_true(eventually(function() return service:sandboxes() == before end))
+      end
+    end
+  end)
+
+  it("with a trap ends when nobody reads what it prints", function()
+    local before = service:sandboxes()
+    local child = run [[
+      if jit then jit.off() end
+      daytona.trap()
+      daytona.using(assert(client:create()), function()
+        say "made"
+        local pipe = io.popen("head -n 1 >/dev/null", "w")
+        pipe:setvbuf "no"
+        while true do pipe:write "a line\n" end
+      end)
+    ]]
+    assert.equal("made", child:line())
+    assert.matches("ended by SIGPIPE", child:rest())
+    assert.equal(before, service:sandboxes())
+  end)
+
+  it("without a trap ends by them as ever", function()
+    local child = run "say 'there' daytona.sleep(60)"
+    assert.equal("there", child:line())
+    child:signal "TERM"
+    assert.equal("", child:rest())
+  end)
+
+  if compat.gc_tables then it("that exits inside using, and closes its state, leaves nothing", function()
+    local before = service:sandboxes()
+    local child = run [[
+      daytona.using(assert(client:create()), function()
+        daytona.using(assert(client:create()), function()
+          say "made"
+          os.exit(3, true)
+        end)
+      end)
+    ]]
+    assert.equal("made", child:line())
+    assert.equal("", child:rest())
+    assert.equal(before, service:sandboxes())
+  end) end
+
+  it("that calls using wrongly deletes nothing", function()
+    local made = assert(service.client:create())
+    for _, wrong in ipairs { { made }, { made, 1 }, { made, {} } } do
+      local fine, message = pcall(function() return (daytona.using(wrong[1], wrong[2])) end)
+      assert.is_false(fine)
+      assert.matches("interrupt_spec.lua:%d+: using: a function expected", message)
+    end
+    assert.equal("started", assert(service.client:get(made.id)).state)
+    made:delete()
   end)
 end)

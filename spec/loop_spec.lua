@@ -508,7 +508,7 @@ describe("waiting", function()
       child:rest()
     end)
 
-    it("a second time ends the cleaning", function()
+    it("a third time ends the cleaning", function()
       local path = hold_path()
       local child = run(([[
         pcall(loop.guard, function() return fetch(%q) end, function() fetch(%q) end)
@@ -517,8 +517,34 @@ describe("waiting", function()
       peer:wait(path)
       child:signal("INT")
       peer:wait(path .. "/cleaning")
-      child:signal("INT")
+      for _ = 1, 5 do -- one, a moment after the first, is taken for the same
+        child:signal("INT")
+        os.execute "sleep 0.05"
+      end
       assert.equal("", child:rest())
+    end)
+
+    it("while things are deleted says how many, once, and names them at the end", function()
+      local child = run [[
+        local closing = require "daytona.loop.closing"
+        for _, name in ipairs { "one", "two", "three\27" } do
+          task.spawn(function()
+            loop.sleep(60)
+            closing.deleting(name, loop.shield, loop.sleep, 60)
+          end)
+        end
+        say "there"
+        loop.sleep(60)
+      ]]
+      assert.equal("there", child:line())
+      child:signal "INT"
+      assert.equal("deleting 3 sandboxes; Ctrl-C again leaves them", child:line())
+      child:signal "INT"
+      local names = child:rest():match "^left: sandboxes (.*)\n$"
+      local list = {}
+      for name in names:gmatch "[^, ]+" do list[#list + 1] = name end
+      table.sort(list)
+      assert.same({ "one", "three?", "two" }, list)
     end)
 
     -- 5.1 cannot name its main thread to a coroutine.

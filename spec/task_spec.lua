@@ -618,6 +618,7 @@ describe("tasks", function()
     -- In a function of its own, so that no register keeps a task.
     local function heard_after(fn)
       fn()
+      while loop.busy() do sleep(0.001) end
       collectgarbage()
       collectgarbage()
       return heard
@@ -659,7 +660,6 @@ describe("tasks", function()
         end)
         canceled:cancel()
         task.spawn(function() errors.raise(select(2, task.spawn(sleep, 1):wait(0.001))) end):detach()
-        sleep(0.002)
       end))
     end)
 

@@ -1,7 +1,8 @@
 /*
  * lua_binding.h - what the files of the binding share: the userdata types and
  * the reading of fields. The binding checks and converts; it never touches a
- * socket, never calls Lua, and keeps no lua_State.
+ * socket, never calls Lua, and keeps no lua_State
+ * (but for a trap of signals, see lua_signal.c).
  *
  * Each userdata is allocated, zeroed and given its metatable before anything
  * is acquired, and has one idempotent closer (close, __gc, __close). A NULL
@@ -130,6 +131,9 @@ void close_transfer(struct transfer_box *box);
 /* Whether the standalone interpreter has been told by Ctrl-C to stop its main
    thread. */
 int must_stop(lua_State *L);
+
+/* Keeps the signals that raise errors from this thread until the next poll. */
+void hold_signals(struct dt_engine *e);
 
 /* The live engine or profile at index i; a closed one raises. */
 struct dt_engine *check_engine(lua_State *L, int i);

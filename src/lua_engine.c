@@ -2,7 +2,6 @@
  * lua_engine.c - the userdata `daytona.core.Engine`: stepping, polling and
  * handing events to Lua. Starting transfers stands in lua_transfer.c.
  */
-#include <signal.h>
 #include <string.h>
 
 #include "lua_binding.h"
@@ -108,7 +107,7 @@ int must_stop(lua_State *L)
   return (lua_gethookmask(at) & stop) == stop && lua_gethookcount(at) == 1;
 }
 
-/* Ctrl-C only sets a hook, so one that came just before a wait would go
+/* Ctrl-C (and a trap) only sets a hook, so one that came just before a wait would go
    unnoticed in it: it is held back, looked for, and let in by the wait. */
 static int engine_poll(lua_State *L)
 {
@@ -116,7 +115,7 @@ static int engine_poll(lua_State *L)
   double seconds = opt_seconds(L, 2, -1);
   int rc, stop, interrupted = 0;
 
-  dt_engine_hold(e, SIGINT);
+  hold_signals(e);
   stop = must_stop(L);
   rc = dt_engine_poll(e, stop ? 0 : seconds, &interrupted);
   check_step(L, rc);

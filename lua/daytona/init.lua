@@ -24,6 +24,7 @@
 ---@field use fun(driver: string|table)      chooses the host's driver
 ---@field driver fun(): string, string       its name, and why it was chosen
 ---@field using fun(object: any, fn: function): any  calls fn(object), then closes the object
+---@field trap fun()                         makes SIGTERM, SIGHUP and SIGPIPE errors, as Ctrl-C is
 ---@field assert fun(value: any, err?: any, ...: any): any  as assert, for errors of this library
 ---@field is_error fun(e: any, kind?: string): boolean
 ---@field tools fun(sets: string|table, opts?: daytona.ToolOptions): daytona.Toolset  tools that a model can call
@@ -40,6 +41,7 @@ local ELSEWHERE = {
   map = { "daytona.loop.group", "map" },
   within = { "daytona.loop.task", "within" },
   on_unhandled = { "daytona.loop.unhandled", "on_unhandled" },
+  trap = { "daytona.loop.interrupt", "trap" },
   sleep = { "daytona.loop", "sleep" },
   update = { "daytona.loop", "update" },
   use = { "daytona.loop", "use" },

@@ -132,7 +132,8 @@ int dt_engine_poll(struct dt_engine *e, double seconds, int *interrupted);
 
 /* Keeps signal `sig` from this thread until the next dt_engine_poll, which lets
    it in only while it waits, and lifts the hold before it returns. Between the
-   two a caller can find out, without a race, whether the signal has come. */
+   two a caller can find out, without a race, whether the signal has come. To be
+   called once for each of several. */
 void dt_engine_hold(struct dt_engine *e, int sig);
 
 void dt_engine_get_stats(const struct dt_engine *e, struct dt_engine_stats *out);

@@ -432,13 +432,15 @@ static double wait_time(const struct dt_engine *e, double seconds)
 
 void dt_engine_hold(struct dt_engine *e, int sig)
 {
-  sigset_t set;
+  sigset_t set, mask;
 
-  if(e->holding)
-    return;
   sigemptyset(&set);
   sigaddset(&set, sig);
-  e->holding = !pthread_sigmask(SIG_BLOCK, &set, &e->unheld);
+  if(pthread_sigmask(SIG_BLOCK, &set, &mask))
+    return;
+  if(!e->holding)
+    e->unheld = mask;
+  e->holding = 1;
 }
 
 static void unhold(struct dt_engine *e)

@@ -8,6 +8,11 @@ local compat = {}
 ---@type string
 compat.name = rawget(_G, "jit") and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
 
+---The host that runs this Lua state, and is there from the beginning; nil for a program
+---of its own.
+---@type any
+compat.embedded = rawget(_G, "ngx") or rawget(_G, "love") or rawget(_G, "vim")
+
 ---Whether a coroutine can yield across `pcall`: everywhere but on PUC Lua 5.1.
 ---@type boolean
 compat.pcall_yields = compat.name ~= "lua5.1"
@@ -100,15 +105,5 @@ compat.yield_help = compat.pcall_yields
     .. "string.gsub, a finalizer, require): move the call out of it"
   or "on Lua 5.1 a task cannot wait inside pcall, a metamethod, an iterator or a callback of "
     .. "C: move the call out of it, or run this on LuaJIT or Lua 5.2 or later"
-
----Raises what Ctrl-C raises, if the standalone interpreter has asked its main
----thread to stop and the caller, being another coroutine, cannot notice.
-function compat.check_interrupt()
-  if compat.name == "luajit" or not compat.running() then return end
-  local main = debug.getregistry()[1]
-  if type(main) == "thread" and debug.gethook(main) == "external hook" then
-    error("interrupted!", 0)
-  end
-end
 
 return compat

@@ -3,6 +3,7 @@
 
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
+local closing = require "daytona.loop.closing"
 local errors = require "daytona.base.errors"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
@@ -70,7 +71,7 @@ local SEARCH, PATIENCE, LOOK, SEARCH_STEP = 3, 30, 10, 0.25
 
 -- Nobody waits for this creation any more, but the service may be at it: what comes to be
 -- is deleted. Called shielded. true, or nil, err; true as well where nothing came.
-local function undo(creation)
+local function find_and_delete(creation)
   local begun = loop.now()
   local raw, err
   repeat
@@ -81,6 +82,10 @@ local function undo(creation)
     local limit = begun + (missing and SEARCH or PATIENCE)
   until loop.now() >= limit or not loop.sleep(SEARCH_STEP)
   return errors.is(err, "not_found") or nil, err
+end
+
+local function undo(creation)
+  return closing.deleting(creation.body.name, find_and_delete, creation)
 end
 
 -- Adds what could not be undone to the error.

@@ -6,6 +6,7 @@
 -- always found out by a look.
 
 local calls = require "daytona.control.calls"
+local closing = require "daytona.loop.closing"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -476,13 +477,7 @@ local function after_throttle(self, err)
   return loop.sleep(delay + 1) and delete(self, { timeout = PATIENCE, busy = BUSY })
 end
 
----Deletes what nobody wants any more. When the service refuses (it is busy with another
----change, it throttles) it is told to destroy the sandbox by itself, and is asked again
----in the background, as long as this program runs its loop. To be called shielded.
----@param self daytona.Sandbox
----@return true?
----@return daytona.Error?  its message says what was left to the service
-function life.dispose(self)
+local function dispose(self)
   local gone, err = delete(self, { timeout = PATIENCE, busy = BUSY })
   if gone then return true end
   if errors.is(err, "forbidden") or errors.is(err, "auth") then return nil, err end
@@ -492,6 +487,16 @@ function life.dispose(self)
   err.message = err.message .. (left and "; the service was told to destroy it by itself, once it is idle"
     or "; it may still be there")
   return nil, err
+end
+
+---Deletes what nobody wants any more. When the service refuses (it is busy with another
+---change, it throttles) it is told to destroy the sandbox by itself, and is asked again
+---in the background, as long as this program runs its loop. To be called shielded.
+---@param self daytona.Sandbox
+---@return true?
+---@return daytona.Error?  its message says what was left to the service
+function life.dispose(self)
+  return closing.deleting(self.name or self.id, dispose, self)
 end
 
 ---The end of its use: deletes the sandbox if this program made it (`create`, `fork`),

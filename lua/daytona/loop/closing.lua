@@ -1,9 +1,87 @@
--- The end of a scope, for Lua without `<close>`.
+-- Ends: of scopes, for Lua without `<close>`; and a list of what is just being ended,
+-- for those who are impatient.
 
+local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local interrupt = require "daytona.loop.interrupt"
 local loop = require "daytona.loop"
 
 local closing = {}
+
+--- What is being ended -----------------------------------------------------------
+
+-- So many seconds of clean-up after Ctrl-C need a word.
+local QUIET = 0.5
+
+local under_way = {} -- names, in the order in which their end began; by name: how often
+local word           -- the timer of the word about them
+
+local function telling()
+  local n = #under_way
+  if n == 0 then return "" end
+  if n == 1 then return ("deleting sandbox %s; Ctrl-C again leaves it\n"):format(under_way[1]) end
+  return ("deleting %d sandboxes; Ctrl-C again leaves them\n"):format(n)
+end
+
+local function leaving()
+  if not under_way[1] then return "" end
+  local one = not under_way[2]
+  return ("left: %s %s\n"):format(one and "sandbox" or "sandboxes", table.concat(under_way, ", "))
+end
+
+-- After Ctrl-C the next one is told what is going on.
+local function announce()
+  if not interrupt.pending() then return end
+  if core.cleaning(telling(), leaving()) then core.tell() end
+  if under_way[1] and not word then
+    word = loop.timer(QUIET, core.tell)
+  elseif word and not under_way[1] then
+    loop.untimer(word)
+    word = nil
+  end
+end
+
+local function begin(name)
+  under_way[name] = (under_way[name] or 0) + 1
+  if under_way[name] > 1 then return end
+  under_way[#under_way + 1] = name
+  announce()
+end
+
+local function over(name)
+  under_way[name] = under_way[name] - 1
+  if under_way[name] > 0 then return end
+  under_way[name] = nil
+  for i = 1, #under_way do
+    if under_way[i] == name then
+      table.remove(under_way, i)
+      break
+    end
+  end
+  announce()
+end
+
+local function ended(name, ok, ...)
+  over(name)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+---Runs fn(...), which deletes a sandbox of that name. After Ctrl-C another one is held,
+---once, while such a thing goes on, and answered on stderr; a third one ends the program
+---and names what it leaves.
+---@param name string
+---@param fn function
+---@param ... any
+---@return any ...
+function closing.deleting(name, fn, ...)
+  name = errors.printable(tostring(name))
+  begin(name)
+  return ended(name, loop.pcall(fn, ...))
+end
+
+--- Scopes ------------------------------------------------------------------------
 
 -- What `<close>` calls: of a job, for example, another thing than `close`. nil
 -- where there is no such thing.
@@ -16,17 +94,56 @@ local function close(object)
   return closer(object)(object)
 end
 
+-- Objects whose scopes have not ended, by their order; closed with the Lua state
+-- (`os.exit(code, true)`), last ones first. `at_exit` is collected then, and never before.
+local open, at_exit = {}, nil
+
+local function close_all()
+  for i = #open, 1, -1 do
+    local object = open[i]
+    open[i] = nil
+    if object then pcall(close, object) end
+  end
+end
+
+-- What was made last is finalized first: the engine is to be there still. (LuaJIT runs
+-- no compiled code in a state that is being closed: it may stand still for ever there.)
+local function watch_exit()
+  loop.engine()
+  at_exit = setmetatable({}, { __gc = compat.gc_tables and close_all or nil })
+end
+
+local function enter(object)
+  if not at_exit then watch_exit() end
+  open[#open + 1] = object
+end
+
+local function leave(object)
+  for i = #open, 1, -1 do
+    if open[i] == object then return table.remove(open, i) end
+  end
+end
+
+local function close_left(object)
+  leave(object)
+  return close(object)
+end
+
 local function closed(object, ...)
-  close(object)
+  close_left(object)
   return ...
 end
 
 ---Calls `fn(object)`, then closes the object, whatever happened: what `<close>`
----does on Lua 5.4. Returns what `fn` returned; raises what it raised. Given
----`nil, err` it returns those. Raises when there is no object but a function, since
----why there is none is lost then: say `daytona.using(daytona.assert(sb:pty()), fn)`.
----@param object any   with a `close` method, or nil
----@param fn function  or the error that came with nil
+---does on Lua 5.4; also where `fn` ends the program by `os.exit(code, true)` (on Lua 5.2 and
+---later). Returns what `fn` returned; raises what it raised.
+---Given `nil, err` it returns those. Raises when there is no object but a function, since
+---why there is none is lost then: say `daytona.using(daytona.assert(sb:pty()), fn)`. A
+---wrong call raises and leaves the object alone.
+---@generic T, R
+---@param object T?   with a `close` method, or nil
+---@param fn fun(object: T): R?, ...  or the error that came with nil
+---@return R?
 ---@return any ...
 function closing.using(object, fn)
   if object == nil and type(fn) == "function" then
@@ -34,11 +151,9 @@ function closing.using(object, fn)
   end
   if object == nil then return nil, fn end
   if not closer(object) then errors.misuse(1, "using: a %s has no close method", type(object)) end
-  local function body()
-    if type(fn) ~= "function" then errors.misuse(1, "using: a function expected, got %s", type(fn)) end
-    return fn(object)
-  end
-  return closed(object, loop.guard(body, close, object))
+  if type(fn) ~= "function" then errors.misuse(1, "using: a function expected, got %s", type(fn)) end
+  enter(object)
+  return closed(object, loop.guard(fn, close_left, object))
 end
 
 return closing

@@ -2,6 +2,7 @@
 -- (daytona.loop.driver.*). What a driver is stands in doc/architecture.md. Nothing
 -- here waits.
 
+local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
 
 local loaded = package.loaded
@@ -18,13 +19,9 @@ local DRIVERS = {
   { "block", function() return true end },
 }
 
----A host that runs this Lua state is there from the beginning; nil where none does.
----@type any
-host.embedded = rawget(_G, "ngx") or rawget(_G, "love") or rawget(_G, "vim")
-
 ---Whether any library of a host is there, so that it is worth looking closer.
 function host.any()
-  return host.embedded or loaded.ngx or loaded.cqueues or loaded.luv or loaded.uv
+  return compat.embedded or loaded.ngx or loaded.cqueues or loaded.luv or loaded.uv
 end
 
 ---The driver that is certain of its host, else the first that may be right, and

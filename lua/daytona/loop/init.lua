@@ -26,7 +26,7 @@ local band, bor, running = compat.band, compat.bor, compat.running
 local pcall, resume, yield, isyieldable = pcall, coroutine.resume, coroutine.yield, compat.isyieldable
 local now = core.now
 local DONE = core.DONE
-local loaded, embedded = package.loaded, host.embedded
+local loaded, embedded = package.loaded, compat.embedded
 
 local loop = { now = now }
 
@@ -283,7 +283,7 @@ local function expire()
   local time = now()
   local waiter = heap:take(time)
   while waiter do
-    wake(waiter, "deadline")
+    if waiter.call then waiter.call() else wake(waiter, "deadline") end
     waiter = heap:take(time)
   end
   if heap[1] then engine:alarm(heap:first()) end
@@ -798,6 +798,22 @@ end
 ---@return daytona.Latch
 function loop.latch()
   return setmetatable({ is_open = false }, Latch)
+end
+
+---Calls fn, which must not wait, when so many seconds have passed and the loop does its
+---rounds. Not for work: for a word about what takes long.
+---@param seconds number
+---@param fn fun()
+---@return table  to be given to loop.untimer
+function loop.timer(seconds, fn)
+  local entry = { call = fn }
+  set_timer(entry, now() + seconds)
+  return entry
+end
+
+---@param entry table
+function loop.untimer(entry)
+  heap:remove(entry)
 end
 
 ---true; nil, err when the current task is cancelled and not shielded.

@@ -123,11 +123,37 @@ function core.input_wait(fd, seconds) end
 ---@return string? message
 function core.input_read() end
 
----Whether Ctrl-C has a handler in this process. The standalone interpreter's gives
----the signal its default action back before it raises, so that a second one ends
----the process.
+---Whether Ctrl-C has a handler in this process that raises. The standalone
+---interpreter's gives the signal its default action back before it does.
 ---@return boolean
 function core.catches_interrupts() end
+
+---Takes part in what Ctrl-C does, where it has a handler: after the interpreter's, which
+---runs first and gives the default action back, `be_patient` is done at once.
+function core.follow_interrupts() end
+
+---The program was interrupted, and cleans up: the next Ctrl-C (or signal of a trap) is
+---held, and what `cleaning` has set is told; the one after that ends the process.
+function core.be_patient() end
+
+---What is to be said on stderr when a signal is held, and when the next one ends the
+---process; "" for nothing. Whether one is held that nothing was said for.
+---@param telling string
+---@param leaving string
+---@return boolean held
+function core.cleaning(telling, leaving) end
+
+---Says now what a held signal would make it say, if it was not said.
+function core.tell() end
+
+---Makes SIGTERM, SIGHUP and SIGPIPE raise "ended by SIGTERM" in the main thread, once;
+---those that are ignored stay ignored. False in a coroutine of PUC 5.1 or LuaJIT.
+---@return boolean
+function core.trap() end
+
+---The name of the signal that the trap raised for, nil before.
+---@return string?
+function core.struck() end
 
 ---A text as a JSON string, quotes included; nil when it is not valid UTF-8.
 ---@param s string

@@ -1,7 +1,7 @@
 -- The driver for programs without an event loop of their own: a wait outside
 -- tasks blocks, and runs the tasks meanwhile. It knows no HTTP.
 
-local compat = require "daytona.base.compat"
+local interrupt = require "daytona.loop.interrupt"
 
 local block = { name = "block", blocks = true }
 
@@ -20,7 +20,7 @@ function block.detach() end
 
 local function poll_until(waiter)
   while not waiter.ready do
-    if loop.poll() then compat.check_interrupt() end
+    if loop.poll() then interrupt.check() end
   end
 end
 
