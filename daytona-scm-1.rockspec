@@ -209,6 +209,7 @@ build = {
     ["daytona.devserver.http.router"] = "lua/daytona/devserver/http/router.lua",
     ["daytona.devserver.http.server"] = "lua/daytona/devserver/http/server.lua",
     ["daytona.devserver.http.text"] = "lua/daytona/devserver/http/text.lua",
+    ["daytona.devserver.ids"] = "lua/daytona/devserver/ids.lua",
     ["daytona.devserver"] = "lua/daytona/devserver/init.lua",
     ["daytona.devserver.seal"] = "lua/daytona/devserver/seal.lua",
     ["daytona.devserver.storage"] = "lua/daytona/devserver/storage.lua",

@@ -3,22 +3,18 @@
 -- nothing to betray.
 
 local hmac = require "openssl.hmac"
-local rand = require "openssl.rand"
+local ids = require "daytona.devserver.ids"
 
 local seal = {}
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
-end
-
 local function digest(salt, secret)
-  return hex(hmac.new(salt, "sha256"):final(secret))
+  return ids.to_hex(hmac.new(salt, "sha256"):final(secret))
 end
 
 ---@param secret string
 ---@return { salt: string, digest: string }
 function seal.of(secret)
-  local salt = hex(rand.bytes(16))
+  local salt = ids.hex(16)
   return { salt = salt, digest = digest(salt, secret) }
 end
 

@@ -51,7 +51,7 @@ local psignal = require "posix.signal"
 local unistd = require "posix.unistd"
 local children = require "daytona.devserver.control.children"
 local isolation = require "daytona.devserver.control.isolation"
-local sandboxes = require "daytona.devserver.control.sandboxes"
+local ids = require "daytona.devserver.ids"
 local seal = require "daytona.devserver.seal"
 local json = require "daytona.devserver.http.json"
 
@@ -84,7 +84,7 @@ function daemon.new(options)
   local self = setmetatable({}, Daemon)
   for name, value in pairs(options) do self[name] = value end
   self.port = self.gate.port
-  self.key = sandboxes.token(24)
+  self.key = ids.hex(24)
   self.changed = condition.new()
   self.starts = 0
   cqueues.running():wrap(function() self:watch() end)

@@ -12,6 +12,7 @@
 local hmac = require "openssl.hmac"
 local util = require "http.util"
 local httpd = require "daytona.devserver.http"
+local ids = require "daytona.devserver.ids"
 local forward = require "daytona.devserver.http.forward"
 local checks = require "daytona.devserver.control.checks"
 local sandboxes = require "daytona.devserver.control.sandboxes"
@@ -112,16 +113,12 @@ local function bearer_of(req)
   return (req.headers.authorization or ""):match("^[Bb]earer%s+(.+)$")
 end
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
-end
-
 -- What a browser is given after it came with the token. Browsers send cookies to every
 -- port of a host, so what listens on another one may get to see it: it opens this one
 -- preview for an hour, and neither another port of the sandbox nor its toolbox.
 local function cookie_value(box, port, expires)
   local digest = hmac.new(box.preview_token, "sha256"):final(("preview:%s:%d:%d"):format(box.id, port, expires))
-  return ("%d.%s"):format(expires, hex(digest))
+  return ("%d.%s"):format(expires, ids.to_hex(digest))
 end
 
 local function opens(context, box, port, value)

@@ -6,6 +6,7 @@
 
 local rand = require "openssl.rand"
 local httpd = require "daytona.devserver.http"
+local ids = require "daytona.devserver.ids"
 local files = require "daytona.devserver.control.files"
 local json = require "daytona.devserver.http.json"
 
@@ -36,7 +37,7 @@ local PERSISTENT = {
 ---@param n integer
 ---@return string
 function sandboxes.token(n)
-  return (rand.bytes(n):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+  return ids.hex(n)
 end
 
 local SMALL = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -62,9 +63,7 @@ end
 
 ---@return string
 function sandboxes.uuid()
-  local h = sandboxes.token(16)
-  return ("%s-%s-4%s-a%s-%s"):format(h:sub(1, 8), h:sub(9, 12), h:sub(14, 16), h:sub(18, 20),
-    h:sub(21, 32))
+  return ids.uuid()
 end
 
 ---@param dir string

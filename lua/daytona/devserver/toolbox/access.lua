@@ -31,10 +31,10 @@ function access.has_key(req)
 end
 
 --- The signature of a file URL.
----@param key string # the sandbox's signing key
----@param method string # "GET" or "POST"
----@param path string # as the daemon gets it, not percent-encoded
----@param expires integer|string # Unix seconds; 0 never
+---@param key string  the sandbox's signing key
+---@param method string  "GET" or "POST"
+---@param path string  as the daemon gets it, not percent-encoded
+---@param expires integer|string  Unix seconds; 0 never
 ---@return string
 function access.signature(key, method, path, expires)
   local canonical = ("v1:files:%s:%s:%s"):format(method, path, expires)

@@ -22,7 +22,7 @@ local function tick()
   ticking = false
 end
 
----@param descriptor integer? # where to write; nil: nobody wants to know
+---@param descriptor integer?  where to write; nil: nobody wants to know
 ---@param time_scale number
 function activity.init(descriptor, time_scale)
   fd, interval = descriptor, INTERVAL / time_scale

@@ -27,7 +27,7 @@ local function encode(data, alphabet)
 end
 
 ---@param data string
----@return string # with padding
+---@return string  with padding
 function base64.encode(data)
   local text = encode(data, PLAIN)
   return text .. ("="):rep(-#text % 4)
@@ -45,7 +45,7 @@ for i = 1, 64 do VALUE[URL:byte(i)] = i - 1 end
 
 --- From the URL-safe alphabet, without padding.
 ---@param text string
----@return string? data # nil when something else is in it
+---@return string? data  nil when something else is in it
 function base64.decode_url(text)
   local out, bits, held = {}, 0, 0
   for i = 1, #text do

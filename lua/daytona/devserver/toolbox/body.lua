@@ -43,7 +43,7 @@ end
 --- A function that copies the next bytes of the request body: read(to, max)
 -- returns how many, 0 at the end, or nil and a message when it was cut off.
 ---@param req table
----@param timeout number? # seconds the client may be quiet, default 120
+---@param timeout number?  seconds the client may be quiet, default 120
 ---@return fun(to: ffi.cdata*, max: integer): integer?, string?
 function body.reader(req, timeout)
   timeout = timeout or 120

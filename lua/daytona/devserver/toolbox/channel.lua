@@ -22,14 +22,14 @@ local WRITE_PATIENCE = 10     -- seconds without a byte taken until it counts as
 local CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 ---@class daytona.devserver.channel
----@field gone boolean # nothing more can be sent
----@field queued integer # frames that the client has not taken
+---@field gone boolean  nothing more can be sent
+---@field queued integer  frames that the client has not taken
 local Channel = {}
 Channel.__index = Channel
 
 --- Upgrades a request. Fails as `req:websocket` does.
 ---@param req table
----@param o { protocols: string[]?, largest: integer? }? # largest message accepted, bytes
+---@param o { protocols: string[]?, largest: integer? }?  largest message accepted, bytes
 ---@return daytona.devserver.channel
 function channel.open(req, o)
   o = o or {}
@@ -153,13 +153,13 @@ end
 --- Queues a message.
 ---@param data string
 ---@param kind "text"|"binary"
----@return boolean? ok # nil when the client is gone
+---@return boolean? ok  nil when the client is gone
 function Channel:send(data, kind)
   return self:push(kind == "text" and TEXT or BINARY, data)
 end
 
 --- Waits until everything queued was taken.
----@return boolean? ok # nil when the client is gone
+---@return boolean? ok  nil when the client is gone
 function Channel:flush()
   while self.writing and not self.gone do
     self.changed:wait()
@@ -243,8 +243,8 @@ end
 
 --- Waits for the next message. Pings are answered here, so somebody should
 -- always wait.
----@return string? data # nil when the client closed or vanished
----@return string|integer|nil kind_or_code # "text" or "binary", or the close code
+---@return string? data  nil when the client closed or vanished
+---@return string|integer|nil kind_or_code  "text" or "binary", or the close code
 ---@return string? reason
 function Channel:receive()
   local pieces, kind, size = {}, nil, 0
@@ -302,7 +302,7 @@ end
 --- Sends a close frame after everything queued, waits a little for the client's
 -- own, and ends the connection.
 ---@param code integer
----@param reason string? # at most 123 bytes
+---@param reason string?  at most 123 bytes
 function Channel:close(code, reason)
   local other = self.fault.close_code
   if other then code, reason = other, self.fault.close_reason end

@@ -106,7 +106,7 @@ end
 -- marker, and a chart printed after the beginning of a line.
 ---@param output string
 ---@return string output
----@return table? charts # nil when there was none
+---@return table? charts  nil when there was none
 function code_run.extract(output)
   local kept, found, seen = {}, {}, {}
   local from, search = 1, 1

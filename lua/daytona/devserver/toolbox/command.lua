@@ -42,13 +42,13 @@ end
 
 ---@class daytona.devserver.command
 ---@field argv string[]
----@field envs table<string, string>? # added to the sandbox's
+---@field envs table<string, string>?  added to the sandbox's
 ---@field cwd string?
----@field input string? # its standard input; else it is empty
+---@field input string?  its standard input; else it is empty
 
 --- Runs a program to its end.
 ---@param o daytona.devserver.command
----@return integer? exit_code # nil when it could not start
+---@return integer? exit_code  nil when it could not start
 ---@return string stdout_or_err
 ---@return string? stderr
 function command.run(o)

@@ -152,7 +152,7 @@ function display.stop()
 end
 
 --- Starts one process anew.
----@return boolean? ok # nil also when there is none of this name
+---@return boolean? ok  nil also when there is none of this name
 ---@return string? err
 function display.restart(name)
   local each = by_name[name]
@@ -190,7 +190,7 @@ end
 --- Runs a program on the display.
 ---@param argv string[]
 ---@param input string?
----@return string? output # nil and a message when it failed
+---@return string? output  nil and a message when it failed
 ---@return string? err
 function display.run(argv, input)
   local envs = { DISPLAY = display.number, LC_ALL = "C.UTF-8" } -- xdotool reads text by the locale

@@ -52,7 +52,7 @@ end
 
 --- Ends the request because of a failed file operation.
 ---@param errno integer
----@param what string # the operation and its path, such as "open a.txt"
+---@param what string  the operation and its path, such as "open a.txt"
 function failures.file(errno, what)
   local message = what .. ": " .. sys.strerror(errno)
   if errno == sys.ENOENT then

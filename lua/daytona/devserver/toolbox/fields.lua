@@ -41,8 +41,8 @@ local CHECK = {
 }
 
 --- The fields of `body` named in `shape`.
----@param body table # decoded JSON
----@param shape table<string, string> # name → type, with "!" after it when it must be there and not empty
+---@param body table  decoded JSON
+---@param shape table<string, string>  name → type, with "!" after it when it must be there and not empty
 ---@return table<string, any>
 function fields.pick(body, shape)
   local picked = {}

@@ -24,11 +24,11 @@ function git.given(value)
 end
 
 ---@class daytona.devserver.git_options
----@field path string? # the repository
----@field username string? # credentials count only when both are there
+---@field path string?  the repository
+---@field username string?  credentials count only when both are there
 ---@field password string?
----@field insecure boolean? # no check of TLS certificates
----@field input string? # standard input
+---@field insecure boolean?  no check of TLS certificates
+---@field input string?  standard input
 ---@field envs table<string, string>?
 
 --- Runs git with these arguments. Ends the request when there is no git.

@@ -27,9 +27,9 @@ local WORDS = {
 }
 
 --- The library's words for the program's.
----@param message string # what the program complained about
+---@param message string  what the program complained about
 ---@return integer status
----@return string words # those of the program where the library's are not known
+---@return string words  those of the program where the library's are not known
 function git_library.translate(message)
   for _, row in ipairs(WORDS) do
     local captured = message:match(row[1])

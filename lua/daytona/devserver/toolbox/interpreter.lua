@@ -5,13 +5,13 @@
 local cqueues = require "cqueues"
 local ffi = require "ffi"
 local posix_signal = require "posix.signal"
+local ids = require "daytona.devserver.ids"
 local json = require "daytona.devserver.http.json"
 local environment = require "daytona.devserver.toolbox.environment"
 local spawn = require "daytona.devserver.toolbox.spawn"
 local sys = require "daytona.devserver.toolbox.sys"
 local text = require "daytona.devserver.toolbox.text"
 local worker = require "daytona.devserver.toolbox.interpreter_worker"
-local session = require "daytona.devserver.toolbox.session"
 
 local interpreter = {}
 
@@ -24,7 +24,7 @@ interpreter.grace_seconds = 2
 
 ---@class daytona.devserver.context
 ---@field id string
----@field active boolean # its worker runs
+---@field active boolean  its worker runs
 local Context = {}
 Context.__index = Context
 
@@ -35,12 +35,12 @@ local count = 0
 ---@class daytona.devserver.job
 ---@field code string
 ---@field envs table<string, string>?
----@field timeout number? # seconds, nil: none
----@field begin fun() # its turn has come
----@field emit fun(message: table) # gets each message as it comes
----@field close_code integer? # set at the end
+---@field timeout number?  seconds, nil: none
+---@field begin fun()  its turn has come
+---@field emit fun(message: table)  gets each message as it comes
+---@field close_code integer?  set at the end
 ---@field close_reason string
----@field changed any # a condition
+---@field changed any  a condition
 
 function interpreter.get(id)
   return contexts[id]
@@ -231,7 +231,7 @@ end
 
 --- Takes up a job, to be run after those before it.
 ---@param job daytona.devserver.job
----@return boolean? ok # nil when too many wait
+---@return boolean? ok  nil when too many wait
 function Context:add(job)
   if #self.waiting >= MOST_WAITING then return nil end
   self.waiting[#self.waiting + 1] = job
@@ -265,7 +265,7 @@ end
 ---@return daytona.devserver.context? context
 ---@return string? err
 function interpreter.create(cwd)
-  return new(session.random_id(), cwd)
+  return new(ids.uuid(), cwd)
 end
 
 --- The context of those who name none, made when it is first wanted.

@@ -16,7 +16,7 @@ local PATIENCE = 30            -- seconds for an answer
 local GOODBYE = 2              -- seconds to end after being asked to
 
 ---@class daytona.devserver.lsp
----@field ready boolean # it has been initialised and still runs
+---@field ready boolean  it has been initialised and still runs
 local Server = {}
 Server.__index = Server
 
@@ -48,7 +48,7 @@ function Server:notify(method, params)
 end
 
 --- Asks for something and waits for the answer.
----@return any result # nil and a message when it failed; json.null is a result
+---@return any result  nil and a message when it failed; json.null is a result
 ---@return string? err
 function Server:request(method, params)
   self.last_id = self.last_id + 1
@@ -152,7 +152,7 @@ end
 
 --- Starts a server and introduces it to its project.
 ---@param argv string[]
----@param project string # absolute
+---@param project string  absolute
 ---@return daytona.devserver.lsp? server
 ---@return string? err
 function lsp.start(argv, project)

@@ -13,7 +13,7 @@ local LONGEST_HEADER = 64 * 1024
 
 --- The boundary named by a Content-Type.
 ---@param content_type string?
----@return string? boundary # nil when it is not multipart/form-data
+---@return string? boundary  nil when it is not multipart/form-data
 function multipart.boundary(content_type)
   if not content_type or not content_type:lower():find "^multipart/form%-data%s*;" then
     return nil
@@ -137,7 +137,7 @@ end
 ---@param read fun(to: ffi.cdata*, max: integer): integer?, string?
 ---@param boundary string
 ---@param on_part fun(part: table): function?
----@return boolean? ok # once the closing boundary was seen
+---@return boolean? ok  once the closing boundary was seen
 ---@return string? err
 function multipart.parse(read, boundary, on_part)
   local reader = setmetatable({

@@ -84,7 +84,7 @@ local TURN = 500          -- entries walked before other requests get their turn
 -- their content; `info` is lstat's. Folders that cannot be read are passed by;
 -- symbolic links are not entered. Waits in the loop now and then.
 ---@param root string
----@param deepest integer? # 1: only what is in `root` itself
+---@param deepest integer?  1: only what is in `root` itself
 ---@param visit fun(path: string, depth: integer, info: table)
 function paths.walk(root, deepest, visit)
   local seen = 0

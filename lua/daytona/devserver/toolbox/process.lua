@@ -80,18 +80,18 @@ local function collect(child, fd, chunks, deadline)
 end
 
 ---@class daytona.devserver.run
----@field script string # the shell's standard input
----@field code string? # what the script may read from descriptor 3
+---@field script string  the shell's standard input
+---@field code string?  what the script may read from descriptor 3
 ---@field cwd string?
 ---@field envs table<string, string>?
----@field timeout number? # seconds
+---@field timeout number?  seconds
 
 --- Runs a shell script. Ends the request with 408 when it takes too long: its
 -- group is killed and what it had printed is lost. What has left the group and holds
 -- the output delays that, as it delays an ordinary end.
 ---@param o daytona.devserver.run
----@return integer exit_code # -1 when the shell was killed by a signal or could not start
----@return string[] chunks # what it printed, both streams in order of arrival
+---@return integer exit_code  -1 when the shell was killed by a signal or could not start
+---@return string[] chunks  what it printed, both streams in order of arrival
 function process.run(o)
   local in_read, in_write = sys.pipe()
   local out_read, out_write = sys.pipe()
@@ -147,7 +147,7 @@ end
 
 --- The answer of execute and code-run.
 ---@param exit_code integer
----@param chunks string[] # taken over
+---@param chunks string[]  taken over
 ---@param artifacts table?
 function process.answer(exit_code, chunks, artifacts)
   local head = ('{"exitCode":%d,"result":"'):format(exit_code)

@@ -22,7 +22,7 @@ local HOLD_BACK = 192          -- from here on the terminal waits a little for i
 
 ---@class daytona.devserver.pty
 ---@field id string
----@field active boolean # its shell runs
+---@field active boolean  its shell runs
 ---@field ended boolean
 local Pty = {}
 Pty.__index = Pty
@@ -207,7 +207,7 @@ function Pty:detach(channel)
 end
 
 --- Types into it.
----@return boolean? ok # nil when it has ended
+---@return boolean? ok  nil when it has ended
 function Pty:input(data)
   if not self.active then return nil end
   return sys.feed(self.master, data, function() return not self.active end, self.shell.ended)

@@ -1,6 +1,7 @@
 --- Recordings of the screen: /computeruse/recordings/..., made by ffmpeg.
 
 local posix_signal = require "posix.signal"
+local ids = require "daytona.devserver.ids"
 local json = require "daytona.devserver.http.json"
 local display = require "daytona.devserver.toolbox.display"
 local environment = require "daytona.devserver.toolbox.environment"
@@ -8,7 +9,6 @@ local failures = require "daytona.devserver.toolbox.failures"
 local files = require "daytona.devserver.toolbox.files"
 local httpd = require "daytona.devserver.http"
 local paths = require "daytona.devserver.toolbox.paths"
-local session = require "daytona.devserver.toolbox.session"
 local spawn = require "daytona.devserver.toolbox.spawn"
 local sys = require "daytona.devserver.toolbox.sys"
 local text = require "daytona.devserver.toolbox.text"
@@ -93,7 +93,7 @@ function recordings.start(req)
   local label = ok and type(body.label) == "string" and body.label ~= "" and body.label or nil
   if label then check_label(req, label) end
   check_ffmpeg(req)
-  local now, id = os.time(), session.random_id()
+  local now, id = os.time(), ids.uuid()
   files.make_dirs(folder(), 493)
   local path = ("%s/%s_%s_%s.mp4"):format(folder(), id, label or "session", os.date("%Y%m%d_%H%M%S", now))
   local process, err = spawn.start {

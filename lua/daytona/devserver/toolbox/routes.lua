@@ -211,7 +211,7 @@ for _, method in ipairs(METHODS) do
 end
 
 --- Adds every endpoint that this release of the daemon has.
----@param app table # of httpd
+---@param app table  of httpd
 ---@param config table
 function routes.install(app, config)
   for _, entry in ipairs(TABLE) do

@@ -12,6 +12,8 @@ local condition = require "cqueues.condition"
 local ffi = require "ffi"
 local posix_signal = require "posix.signal"
 local stat = require "posix.sys.stat"
+local quote = require "daytona.base.shell".quote
+local ids = require "daytona.devserver.ids"
 local environment = require "daytona.devserver.toolbox.environment"
 local files = require "daytona.devserver.toolbox.files"
 local session_log = require "daytona.devserver.toolbox.session_log"
@@ -37,27 +39,13 @@ session.legacy = false
 
 ---@class daytona.devserver.session
 ---@field id string
----@field commands table[] # in order of their start
----@field ended boolean # its shell is gone
+---@field commands table[]  in order of their start
+---@field ended boolean  its shell is gone
 ---@field deleted boolean
 local Session = {}
 Session.__index = Session
 
 local sessions = {}
-
-local function quote(path)
-  return "'" .. path:gsub("'", "'\\''") .. "'"
-end
-
-local function random_id()
-  local file = assert(io.open("/dev/urandom", "rb"))
-  local hex = file:read(16):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
-  file:close()
-  return ("%s-%s-4%s-%s%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16),
-    ("89ab"):sub(tonumber(hex:sub(17, 17), 16) % 4 + 1):sub(1, 1), hex:sub(18, 20), hex:sub(21, 32))
-end
-
-session.random_id = random_id
 
 function session.get(id)
   return sessions[id]
@@ -73,7 +61,7 @@ end
 local count = 0
 
 --- Starts a session.
----@param id string # may be a folder's name
+---@param id string  may be a folder's name
 ---@param cwd string?
 ---@return daytona.devserver.session? session
 ---@return string? err
@@ -111,9 +99,9 @@ end
 ---@class daytona.devserver.session_command
 ---@field id string
 ---@field text string
----@field exit_code integer? # once it is over
+---@field exit_code integer?  once it is over
 ---@field log daytona.devserver.log
----@field changed any # a condition
+---@field changed any  a condition
 
 local function make_pipe(path, flags)
   local ok, err = stat.mkfifo(path, 384)
@@ -131,11 +119,11 @@ end
 
 --- Takes up a command, to be run when those before it are over.
 ---@param text string
----@param o { async: boolean, echo: boolean } # echo: input appears in the log
+---@param o { async: boolean, echo: boolean }  echo: input appears in the log
 ---@return daytona.devserver.session_command
 function Session:add(text, o)
   local command = {
-    id = random_id(), text = text, echo = o.echo, changed = condition.new(),
+    id = ids.uuid(), text = text, echo = o.echo, changed = condition.new(),
   }
   command.dir = self.dir .. "/" .. command.id
   files.make_dirs(command.dir, 493)
@@ -273,7 +261,7 @@ function Session:work()
 end
 
 --- Gives a running command more input.
----@return boolean? ok # nil when it is over
+---@return boolean? ok  nil when it is over
 function Session:feed(command, data) -- luacheck: no self
   local function over() return not command.input end
   if over() or not sys.feed(command.input, data, over, command.changed) then return nil end

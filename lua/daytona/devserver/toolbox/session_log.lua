@@ -13,8 +13,8 @@ local PREFIX = { stdout = "\1\1\1", stderr = "\2\2\2" }
 local FRAME = 1024
 
 ---@class daytona.devserver.log
----@field changed any # a condition: bytes were added, or it ended
----@field ended boolean # nothing will be added any more
+---@field changed any  a condition: bytes were added, or it ended
+---@field ended boolean  nothing will be added any more
 local Log = {}
 Log.__index = Log
 
@@ -57,10 +57,10 @@ end
 
 --- Copies a pipe to the log until all its writers are gone, in the coroutine
 -- that calls it.
----@param fd integer # closed at the end
+---@param fd integer  closed at the end
 ---@param stream "stdout"|"stderr"
----@param stopped fun(): boolean # true to end before that
----@param stop any # a condition, signalled when `stopped` may have changed
+---@param stopped fun(): boolean  true to end before that
+---@param stop any  a condition, signalled when `stopped` may have changed
 function Log:copy(fd, stream, stopped, stop)
   local rest = {}
   local more = wait_for_data(fd, stopped, stop)
@@ -139,9 +139,9 @@ end
 
 --- Sends a log to a channel in frames as the service cuts them.
 ---@param channel daytona.devserver.channel
----@param log table # path, changed, ended; of a Log
----@param o { follow: boolean, prefixes: boolean, delay: number } # delay: seconds between the log's end and the answer's
----@return boolean complete # false when the client went away
+---@param log table  path, changed, ended; of a Log
+---@param o { follow: boolean, prefixes: boolean, delay: number }  delay: seconds between the log's end and the answer's
+---@return boolean complete  false when the client went away
 function session_log.follow(channel, log, o)
   local fd = sys.open(log.path, sys.O_RDONLY)
   local carry = ""

@@ -2,18 +2,14 @@
 -- was asked for, when, how long it took. No bodies, no queries.
 
 local cqueues = require "cqueues"
+local ids = require "daytona.devserver.ids"
 local json = require "daytona.devserver.http.json"
 
 local spans = {}
 
 local LIMIT = 1000
 
-local list, source = json.array {}, nil
-
-local function random_hex(bytes)
-  source = source or assert(io.open("/dev/urandom", "rb"))
-  return (source:read(bytes):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
-end
+local list = json.array {}
 
 --- Notes a request that is over. (What the control plane asks for its own purposes
 -- does not count as activity, and is not noted either.)
@@ -23,7 +19,7 @@ function spans.note(req)
   if #list >= LIMIT then table.remove(list, 1) end
   local seconds = cqueues.monotime() - req.started
   list[#list + 1] = {
-    trace_id = random_hex(16), span_id = random_hex(8), name = req.method .. " " .. req.full_path,
+    trace_id = ids.hex(16), span_id = ids.hex(8), name = req.method .. " " .. req.full_path,
     started = req.app.clock:now() - seconds * req.app.clock.scale, seconds = seconds, status = req.status or 0,
   }
 end

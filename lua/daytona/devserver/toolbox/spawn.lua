@@ -44,9 +44,9 @@ local spawn = {}
 
 ---@class daytona.devserver.process
 ---@field pid integer
----@field exit_code integer? # set when it has ended; -1 when a signal ended it
----@field signal integer? # the signal that ended it
----@field ended any # a condition, signalled at its end
+---@field exit_code integer?  set when it has ended; -1 when a signal ended it
+---@field signal integer?  the signal that ended it
+---@field ended any  a condition, signalled at its end
 local Process = {}
 Process.__index = Process
 
@@ -113,20 +113,20 @@ local function cannot_enter(dir)
 end
 
 ---@class daytona.devserver.spawn_options
----@field argv string[] # the program, searched in PATH, and its arguments
----@field env string[] # "NAME=value"
----@field cwd string? # default: the daemon's
----@field stdin integer? # descriptors; what is absent is /dev/null
+---@field argv string[]  the program, searched in PATH, and its arguments
+---@field env string[]  "NAME=value"
+---@field cwd string?  default: the daemon's
+---@field stdin integer?  descriptors; what is absent is /dev/null
 ---@field stdout integer?
----@field stderr integer|false|nil # default: stdout; false: /dev/null
----@field third integer? # becomes descriptor 3
----@field session boolean? # a session of its own instead of only a group
----@field tty string? # a terminal to be its stdin, stdout, stderr; with `session` its controlling one
+---@field stderr integer|false|nil  default: stdout; false: /dev/null
+---@field third integer?  becomes descriptor 3
+---@field session boolean?  a session of its own instead of only a group
+---@field tty string?  a terminal to be its stdin, stdout, stderr; with `session` its controlling one
 
 --- Starts a program. The caller keeps its own descriptors and closes them.
 ---@param o daytona.devserver.spawn_options
 ---@return daytona.devserver.process? process
----@return string? err # such as "chdir /nope: no such file or directory"
+---@return string? err  such as "chdir /nope: no such file or directory"
 ---@return integer? errno
 function spawn.start(o)
   if o.cwd then
@@ -155,8 +155,8 @@ function spawn.start(o)
 end
 
 --- Waits for its end.
----@param timeout number? # seconds
----@return integer? exit_code # nil when it still runs; -1 when a signal ended it
+---@param timeout number?  seconds
+---@return integer? exit_code  nil when it still runs; -1 when a signal ended it
 function Process:wait(timeout)
   local deadline = timeout and cqueues.monotime() + timeout
   while not self.exit_code do

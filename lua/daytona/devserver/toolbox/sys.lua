@@ -59,7 +59,7 @@ end
 
 --- What an errno means, in the words the service uses.
 ---@param errno integer
----@return string # such as "no such file or directory"
+---@return string  such as "no such file or directory"
 function sys.strerror(errno)
   local text = posix_errno.errno(errno) or "errno " .. tostring(errno)
   return (text:gsub("^%u", string.lower))
@@ -70,18 +70,22 @@ function sys.buffer(size)
   return ffi.new("char[?]", size)
 end
 
+-- Calls a function of the system until no signal interrupts it: its number, or nil and
+-- the errno.
+local function retry(call, ...)
+  local n
+  repeat
+    n = tonumber(call(...))
+  until n >= 0 or ffi.errno() ~= sys.EINTR
+  if n < 0 then return nil, ffi.errno() end
+  return n
+end
+
 --- Opens a file; children do not inherit it.
 ---@return integer? fd
 ---@return integer? errno
 function sys.open(path, flags, mode)
-  local fd
-  repeat
-    fd = C.open(path, bit.bor(flags, O_CLOEXEC), ffi.cast("int", mode or 438))
-  until fd >= 0 or ffi.errno() ~= sys.EINTR
-  if fd < 0 then
-    return nil, ffi.errno()
-  end
-  return fd
+  return retry(C.open, path, bit.bor(flags, O_CLOEXEC), ffi.cast("int", mode or 438))
 end
 
 function sys.close(fd)
@@ -135,28 +139,14 @@ end
 ---@return integer? count
 ---@return integer? errno
 function sys.read(fd, buf, size)
-  local n
-  repeat
-    n = tonumber(C.read(fd, buf, size))
-  until n >= 0 or ffi.errno() ~= sys.EINTR
-  if n < 0 then
-    return nil, ffi.errno()
-  end
-  return n
+  return retry(C.read, fd, buf, size)
 end
 
 --- Writes once from `data` (a string or a pointer).
 ---@return integer? count
 ---@return integer? errno
 function sys.write(fd, data, size)
-  local n
-  repeat
-    n = tonumber(C.write(fd, data, size))
-  until n >= 0 or ffi.errno() ~= sys.EINTR
-  if n < 0 then
-    return nil, ffi.errno()
-  end
-  return n
+  return retry(C.write, fd, data, size)
 end
 
 --- Writes all of `data` to a file or another descriptor that may block.
@@ -177,7 +167,7 @@ end
 
 --- Waits in the loop until `fd` is ready for `events` ("r" or "w"), or until
 -- `signal` (a condition) is signalled, or for `timeout` seconds.
----@return any # what became ready: a true value, or nil after the timeout
+---@return any  what became ready: a true value, or nil after the timeout
 function sys.wait_fd(fd, events, timeout, signal)
   local waiter = { pollfd = fd, events = events }
   local ready
@@ -196,8 +186,8 @@ end
 -- loop while it is full.
 ---@param fd integer
 ---@param text string
----@param stopped (fun(): boolean)? # true: give up, for the descriptor is closed
----@param signal any? # a condition, signalled when `stopped` may have changed
+---@param stopped (fun(): boolean)?  true: give up, for the descriptor is closed
+---@param signal any?  a condition, signalled when `stopped` may have changed
 ---@return boolean? ok
 ---@return integer? errno
 function sys.feed(fd, text, stopped, signal)
@@ -270,14 +260,7 @@ end
 ---@return integer? errno
 function sys.sendfile(to, from, offset, count)
   local at = ffi.new("long[1]", offset)
-  local n
-  repeat
-    n = tonumber(C.sendfile(to, from, at, count))
-  until n >= 0 or ffi.errno() ~= sys.EINTR
-  if n < 0 then
-    return nil, ffi.errno()
-  end
-  return n
+  return retry(C.sendfile, to, from, at, count)
 end
 
 function sys.seek(fd, offset)
@@ -346,7 +329,7 @@ function sys.become(id)
 end
 
 --- Limits this process and all that it starts.
----@param limits { processes: integer?, file_size: number? } # threads are counted, too; bytes of one file
+---@param limits { processes: integer?, file_size: number? }  threads are counted, too; bytes of one file
 function sys.limit(limits)
   local RLIMIT_FSIZE, RLIMIT_CORE, RLIMIT_NPROC = 1, 4, 6
   local function set(resource, value)

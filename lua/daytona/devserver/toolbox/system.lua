@@ -80,7 +80,7 @@ local DIAL = {
 --- The address at which a process of the sandbox, or the daemon, itself can be reached
 -- on a port. Others of the machine may listen on the same port of other addresses.
 ---@param port integer
----@return string? host # nil: none listens there
+---@return string? host  nil: none listens there
 function system.listens(port)
   local host
   each_own(function(address, number)
@@ -125,7 +125,7 @@ local limits = {}
 local last           -- { time, ticks } of the sample before
 
 --- Sets the sandbox's size, where it has one.
----@param o { cpu: number?, memory: number?, disk: number? } # memory and disk in GiB
+---@param o { cpu: number?, memory: number?, disk: number? }  memory and disk in GiB
 function system.init(o)
   limits = o
 end

@@ -52,9 +52,9 @@ end
 --- Replaces each byte that is not part of valid UTF-8 by U+FFFD. A clean text
 -- costs one scan and is returned as it is.
 ---@param s string
----@param partial boolean? # keep back a sequence cut off at the end instead of replacing it
+---@param partial boolean?  keep back a sequence cut off at the end instead of replacing it
 ---@return string valid
----@return string rest # the bytes kept back, else ""
+---@return string rest  the bytes kept back, else ""
 function text.utf8(s, partial)
   if is_ascii(s) then
     return s, ""
@@ -106,7 +106,7 @@ local KIND = { [0x4000] = "d", [0xa000] = "L", [0x6000] = "D", [0x1000] = "p",
                [0xc000] = "S", [0x2000] = "Dc" }
 
 --- A file's mode as Go prints it, such as "drwxr-xr-x".
----@param mode integer # st_mode
+---@param mode integer  st_mode
 function text.go_mode(mode)
   local kind = bit.band(mode, 0xf000)
   local prefix = KIND[kind] or ""

@@ -19,7 +19,7 @@ end
 --- The version a request names in its header or, on a WebSocket, in a
 -- subprotocol token.
 ---@return string?
----@return string? token # the subprotocol, when it was found there
+---@return string? token  the subprotocol, when it was found there
 function version.of(req)
   local header = req.headers["x-daytona-sdk-version"]
   if header and header ~= "" then return header end
