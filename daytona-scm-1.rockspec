@@ -99,6 +99,7 @@ build = {
     ["daytona.agent.git_access"] = "lua/daytona/agent/git_access.lua",
     ["daytona.agent.globs"] = "lua/daytona/agent/globs.lua",
     ["daytona.agent.keys"] = "lua/daytona/agent/keys.lua",
+    ["daytona.agent.mcp.confirm"] = "lua/daytona/agent/mcp/confirm.lua",
     ["daytona.agent.mcp.durable"] = "lua/daytona/agent/mcp/durable.lua",
     ["daytona.agent.mcp.http"] = "lua/daytona/agent/mcp/http.lua",
     ["daytona.agent.mcp.main"] = "lua/daytona/agent/mcp/main.lua",

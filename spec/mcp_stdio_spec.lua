@@ -371,6 +371,42 @@ describe("a task", function()
   end)
 end)
 
+describe("a call that destroys", function()
+  before_each(function()
+    mcp:stop()
+    mcp = mcp_client.start(service.server, "--confirm")
+  end)
+
+  it("is made when the user has said yes to it, and to nothing else", function()
+    mcp.modern, mcp.capabilities = true, { elicitation = {} }
+    local id = mcp:call("daytona_create_sandbox", { name = "confirmed" }).structuredContent.sandbox.id
+    local params = { name = "daytona_delete_sandbox", arguments = { sandboxId = id } }
+    local asked = mcp:ask("tools/call", params).result
+    assert.equal("input_required", asked.resultType)
+    assert.equal("elicitation/create", asked.inputRequests.confirm.method)
+    assert.truthy(asked.inputRequests.confirm.params.message:find(id, 1, true))
+    params.requestState = asked.requestState
+    for _, answer in ipairs { { action = "decline" }, { action = "cancel" }, {} } do
+      params.inputResponses = { confirm = answer }
+      assert.is_true(mcp:ask("tools/call", params).result.isError)
+    end
+    params.inputResponses = { confirm = { action = "accept", content = {} } }
+    params.arguments = { sandboxId = box.id }
+    assert.is_true(mcp:ask("tools/call", params).result.isError)
+    params.arguments = { sandboxId = id }
+    assert.is_false(mcp:ask("tools/call", params).result.isError)
+    assert.equal("started", service.client:get(box.id).state)
+  end)
+
+  it("is not made for a client that cannot ask; what destroys nothing is", function()
+    mcp:initialize()
+    local result = mcp:call("daytona_delete_sandbox", { sandboxId = box.id })
+    assert.is_true(result.isError)
+    assert.truthy(result.content[1].text:find "cannot ask")
+    assert.is_false(mcp:call("daytona_get_sandbox", { sandboxId = box.id }).isError)
+  end)
+end)
+
 describe("the program", function()
   local function run(arguments)
     local pipe = io.popen(("DAYTONA_LUA=%s bin/daytona-mcp %s </dev/null 2>&1; echo status $?")

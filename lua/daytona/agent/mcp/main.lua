@@ -16,6 +16,7 @@ standard input and output. The account is that of DAYTONA_API_KEY (and DAYTONA_A
   --max-bytes N       bytes of output that a result may have (default 51200)
   --task-after N      seconds after which a command becomes a task, for clients that
                       know tasks (default 5)
+  --confirm           ask the user before a tool destroys something
   --help              this text
 ]]
 
@@ -29,13 +30,13 @@ local function parse(argv)
     local name, value = argv[i]:match "^%-%-([%w-]+)=(.*)$"
     name = name or argv[i]:match "^%-%-([%w-]+)$"
     if name == "help" then return { help = true } end
-    if not TAKES_VALUE[name] then return nil, "unknown option: " .. argv[i] end
-    if not value then
+    if not TAKES_VALUE[name] and name ~= "confirm" then return nil, "unknown option: " .. argv[i] end
+    if TAKES_VALUE[name] and not value then
       i = i + 1
       value = argv[i]
     end
-    if not value or value == "" then return nil, "--" .. name .. " needs a value" end
-    given[name] = value
+    if TAKES_VALUE[name] and (not value or value == "") then return nil, "--" .. name .. " needs a value" end
+    given[name] = value or true
     i = i + 1
   end
   return given
@@ -66,7 +67,9 @@ local function make(given)
     max_bytes = bytes and math.floor(bytes),
   })
   if not fine then return nil, tostring(tools) end
-  return tools, require("daytona.agent.mcp.protocol").new(tools, { task_after = seconds })
+  return tools, require("daytona.agent.mcp.protocol").new(tools, {
+    task_after = seconds, confirm = given.confirm ~= nil,
+  })
 end
 
 local function fail(why)

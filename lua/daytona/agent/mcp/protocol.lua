@@ -3,9 +3,11 @@
 -- peer. Stateless as of revision 2026-07-28; clients of 2025-11-25 and before begin with
 -- a handshake, of which nothing but the version is kept (in the peer).
 
+local confirm = require "daytona.agent.mcp.confirm"
 local durable = require "daytona.agent.mcp.durable"
 local forms = require "daytona.agent.forms"
 local json = require "daytona.http.json"
+local options = require "daytona.base.options"
 local resources = require "daytona.agent.mcp.resources"
 local version = require "daytona.version"
 
@@ -28,6 +30,7 @@ local LIST_TTL = 3600000
 ---@class daytona.McpServer
 ---@field toolset daytona.Toolset
 ---@field task_after number   seconds after which a command becomes a task, where the client knows these
+---@field confirm boolean     the user is asked before a tool destroys something
 ---@field definitions? table  made when they are first asked for
 local Server = { __name = "daytona.McpServer" }
 Server.__index = Server
@@ -39,10 +42,13 @@ Server.__index = Server
 
 ---Makes a server of a toolset. Nothing is sent or read.
 ---@param toolset daytona.Toolset
----@param opts? { task_after?: number }
+---@param opts? { task_after?: number, confirm?: boolean }  seconds, 5; confirm: ask before a tool destroys something
 ---@return daytona.McpServer
 function protocol.new(toolset, opts)
-  return setmetatable({ toolset = toolset, task_after = opts and opts.task_after or 5 }, Server)
+  opts = options.check("server", { task_after = "seconds", confirm = "boolean" }, opts)
+  return setmetatable({
+    toolset = toolset, task_after = opts.task_after or 5, confirm = opts.confirm or false,
+  }, Server)
 end
 
 --- Errors -------------------------------------------------------------------------------
@@ -157,6 +163,10 @@ METHODS["tools/call"] = function(self, params, context)
   if not tool then return refuse(INVALID_PARAMS, "there is no tool '" .. name .. "'") end
   if arguments ~= nil and (type(arguments) ~= "table" or arguments[1] ~= nil) then
     return refuse(INVALID_PARAMS, "arguments must be an object")
+  end
+  if self.confirm and confirm.concerns(tool) then
+    local answer = confirm.ask(tool, params, context.modern and context.capabilities.elicitation ~= nil)
+    if answer ~= true then return answer end
   end
   if tool.start and can_have_tasks(context) then return durable.begin(self, tool, arguments) end
   local result = self.toolset:call(name, arguments, { on_progress = reporter(context) })
