@@ -297,11 +297,11 @@ describe("sync down", function()
     assert(fs:mkdir(remote))
     there [[
       mkdir d; ln -s /etc/passwd abs; ln -s ../../x d/out; ln -s ../in d/in; ln -s . self
-      ln -s self/../../x behind
+      mkdir d/e; ln -s ../../d/in d/e/up; ln -s up/../../x d/e/behind
     ]]
     local result = assert(fs:download_dir(remote, folder))
-    assert.same({ "abs", "behind", "d/out" }, result.skipped)
-    assert.equal("./d/in\n./self\n", sh "find . -type l | LC_ALL=C sort")
+    assert.same({ "abs", "d/e/behind", "d/out" }, result.skipped)
+    assert.equal("./d/e/up\n./d/in\n./self\n", sh "find . -type l | LC_ALL=C sort")
   end)
 
   it("does not write through a link on this side", function()
