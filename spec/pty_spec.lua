@@ -259,6 +259,22 @@ describe("a terminal", function()
     } do assert.has_error(function() sandbox:pty(bad) end) end
   end)
 
+  it("is not made twice when the answer to its opening is lost", function()
+    local patient = service:connect { max_retries = 3 }:attach(sandbox.id)
+    finally(function() assert(service.server:clear_faults()) end)
+    for _, how in ipairs { { reset = true }, { drop = true } } do
+      how.path, how.times = CREATE, 1
+      assert(service.server:clear_faults())
+      assert(service.server:faults { how })
+      local before = service:count("GET", CREATE)
+      local pty, err = patient:pty()
+      assert.is_nil(pty)
+      assert.equal("connection", err.kind)
+      assert.equal(before + 1, service:count("GET", CREATE))
+      assert.same({}, assert(sandbox:ptys()))
+    end
+  end)
+
   it("ends with the scope and with the task it was opened in", function()
     local pty = daytona.using(assert(sandbox:pty()), function(pty)
       assert(pty:write "true\n")

@@ -3,9 +3,13 @@
 
 local daytona = require "daytona"
 local failure = require "daytona.http.failure"
+local following = require "daytona.toolbox.follow"
+local haste = require "spec.support.haste"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
+local session_module = require "daytona.toolbox.session"
 local support = require "spec.support.box"
+local watch = require "daytona.toolbox.watch"
 
 local is_lua51 = _VERSION == "Lua 5.1" and not jit
 
@@ -51,7 +55,7 @@ describe("a session", function()
     assert.same({ 7, "/tmp\nf5\n", "oops\n" }, { r.exit_code, r.stdout, r.stderr })
     assert.equal(#"/tmp\nf5\noops\n", #r.output)
     assert.is_nil(r.output:find "[\1\2]")
-    assert.equal("exit 7, 13 bytes: /tmp f5 oops", tostring(r))
+    assert.truthy(tostring(r):find "^exit 7, 13 bytes: .*/tmp f5") -- the order of the streams is not certain
     assert.equal("a b;c\n", assert(session:exec { "echo", "a b;c" }).stdout)
     assert.equal("", assert(session:exec "cat").stdout)
   end)
@@ -223,7 +227,7 @@ describe("a session", function()
     assert.equal(2, times)
   end)
 
-  it("is made, asked and deleted through connections that break", function()
+  it("is made, asked and deleted through connections that break", function() haste(function()
     local function broken(how, method, path, fn)
       how.method, how.path, how.times = method, path, 1
       assert.equal(200, box.daemon:post("/__devserver/faults", how).status)
@@ -245,7 +249,7 @@ describe("a session", function()
       broken(how, "DELETE", "/process/session/*", function() return own:delete() end)
       assert.equal("not_found", select(2, sb:session("own" .. i, { create = false })).kind)
     end
-  end)
+  end) end)
 
   it("takes input from its first moment on, before the shell has made the pipe for it", function()
     local function no_pipe(times)
@@ -439,7 +443,7 @@ describe("a session", function()
       assert.equal("", assert(command:logs { exact = true }).output)
     end)
 
-    it("in memory that does not grow and in linear time, through 100 MB of tiny lines", function()
+    it("in memory that does not grow and in linear time, through 20 MB of tiny lines", function()
       local function measure(n) -- lines of 5 bytes in the log
         local command = start("yes | head -n " .. n)
         assert.equal(0, assert(command:wait(120)))
@@ -461,8 +465,8 @@ describe("a session", function()
         assert.same({ 2 * n, 0 }, { bytes, reader.exit_code })
         return most, chunks, thousands, loop.engine():stats().steps - steps
       end
-      local _, few, few_thousands = measure(2000000)
-      local most, many, many_thousands, steps = measure(20000000)
+      local _, few, few_thousands = measure(400000)
+      local most, many, many_thousands, steps = measure(4000000)
       assert.is_true(most < 4 * 1024, "memory: " .. most .. " KiB more")
       assert.is_true(many < 10.5 * few, "chunks: " .. few .. ", then " .. many)
       assert.is_true(steps <= many, "steps: " .. steps .. " for chunks: " .. many)
@@ -541,8 +545,14 @@ end)
 describe("a session of an old daemon", function()
   local box, session
 
-  setup(function() box = support.start { legacy = "0.190" } end)
-  teardown(function() box:stop() end)
+  setup(function()
+    box = support.start { legacy = "0.190" }
+    watch.first_probe, session_module.patience, following.settle = 0.4, 0.4, 0.4
+  end)
+  teardown(function()
+    watch.first_probe, session_module.patience, following.settle = 2, 2, 2
+    box:stop()
+  end)
   before_each(function() session = assert(box.sandbox:session()) end)
 
   it("that dies gives a bounded answer too", function()
@@ -574,7 +584,7 @@ describe("a session of an old daemon", function()
   end)
 
   it("is not said to be dead while it works", function()
-    local r = assert(session:exec "sleep 2.3; echo done")
+    local r = assert(session:exec "sleep 1; echo done")
     assert.same({ 0, "done\n" }, { r.exit_code, r.stdout })
     for _, command in ipairs(assert(session:commands())) do
       assert.is_nil(command.command:find("probe", 1, true))

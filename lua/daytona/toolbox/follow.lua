@@ -28,7 +28,7 @@ local FAILURES, HELD = 5, 10
 
 -- Seconds that the daemon's own end is awaited when the log's size is not known;
 -- then what is missing is fetched.
-local SETTLE = 2
+M.settle = 2
 
 local NAMES = { [0] = "stdout", "stdout", "stderr" }
 
@@ -146,7 +146,7 @@ local function ended(self)
   self.size = log_size(self)
   if self.size and self.seen >= self.size then return finish(self) end
   self.has_ended = true
-  self.settle = loop.now() + SETTLE
+  self.settle = loop.now() + M.settle
   return true
 end
 

@@ -20,10 +20,12 @@ local M = {}
 
 local ENTRYPOINT_COMMAND = "entrypoint_command"
 
--- Seconds: that a command of `exec` may take; that one request waits for it,
--- before its end is watched for; that a question for the shell may take; a deletion, for
--- which the daemon allows 5.
-local EXEC_TIMEOUT, PATIENCE, PROBE_TIMEOUT, DELETE_TIMEOUT = 600, 2, 10, 30
+-- Seconds: that a command of `exec` may take; that a question for the shell may; a
+-- deletion, for which the daemon allows 5.
+local EXEC_TIMEOUT, PROBE_TIMEOUT, DELETE_TIMEOUT = 600, 10, 30
+
+-- Seconds that one request waits for a command, before its end is watched for.
+M.patience = 2
 
 -- The mark of a command, a comment at its end (before it, where a here-document
 -- could take it in); and what asks whether a shell still lives.
@@ -268,7 +270,7 @@ end
 local function run(self, text, opts)
   local timeout, begin = opts.timeout or EXEC_TIMEOUT, loop.now()
   local deadline = timeout > 0 and begin + timeout or nil
-  local answer, err, sent = send(self, text, opts, false, deadline and math.min(PATIENCE, timeout) or PATIENCE)
+  local answer, err, sent = send(self, text, opts, false, deadline and math.min(M.patience, timeout) or M.patience)
   if answer then sent, err = sent_command(self, answer, text) end
   if not sent then return nil, err end
   if answer and sent.exit_code then return result(sent, commands.read_log(answer), opts.check) end

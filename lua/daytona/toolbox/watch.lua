@@ -18,12 +18,12 @@ local FIRST_LOOK, GROWTH, LONGEST_WAIT = 0.03, 0.25, 1
 
 -- Seconds of silence after which the shell itself is asked for, and again each
 -- time the silence has doubled.
-local FIRST_PROBE = 2
+watch.first_probe = 2
 
 -- So many looks may fail in a row.
 local FAILED_LOOKS = 5
 
--- Who follows a command hears of its end from the daemon. After FIRST_PROBE it is
+-- Who follows a command hears of its end from the daemon. After that it is
 -- looked at only for its shell's sake, and all such looks of a program fall on the
 -- same moments, so many seconds apart: in between nothing wakes it.
 local MOMENTS = 20
@@ -54,7 +54,7 @@ end
 function Watch:active()
   self.since = loop.now()
   self.next = self.since + FIRST_LOOK
-  self.probe_after = FIRST_PROBE
+  self.probe_after = watch.first_probe
 end
 
 -- What the daemon says of a command.
@@ -118,7 +118,7 @@ end
 local function next_look(self)
   local now = loop.now()
   local silence = now - self.since
-  if self.told and silence >= FIRST_PROBE then return math.ceil((now + silence) / MOMENTS) * MOMENTS end
+  if self.told and silence >= watch.first_probe then return math.ceil((now + silence) / MOMENTS) * MOMENTS end
   return now + math.min(math.max(silence * GROWTH, FIRST_LOOK), LONGEST_WAIT)
 end
 
@@ -130,7 +130,7 @@ function Watch:look()
   local command = self.command
   local has_shell = command.session.id ~= watch.ENTRYPOINT
   local silence = loop.now() - self.since
-  if not (self.told and has_shell and silence >= FIRST_PROBE) then
+  if not (self.told and has_shell and silence >= watch.first_probe) then
     local over, err = self:has_ended()
     if over ~= false then return over, err end
   end
