@@ -44,8 +44,14 @@ describe("a file", function()
     assert.are.same({ 206, "9", "bytes 9-9/10" }, { range "bytes=9-99" })
     local status, _, content_range = range "bytes=10-"
     assert.are.same({ 416, "bytes */10" }, { status, content_range })
-    assert.are.equal(416, (range "bytes=4-2"))
-    assert.are.equal(416, (range "lines=1-2"))
+    for _, nonsense in ipairs { "bytes=4-2", "lines=1-2" } do
+      local body
+      status, body, content_range = range(nonsense)
+      assert.are.same({ 416, "invalid range\n" }, { status, body })
+      assert.is_nil(content_range)
+    end
+    toolbox.write(daemon.dir .. "/empty", "")
+    assert.are.equal(200, get("empty", { Range = "bytes=0-9" }).status)
     local modified = get("r").headers["last-modified"]
     assert.are.equal(206, get("r", { Range = "bytes=1-2", ["If-Range"] = modified }).status)
     assert.are.equal(200, get("r", { Range = "bytes=1-2",
@@ -57,6 +63,7 @@ describe("a file", function()
     local modified = get("c").headers["last-modified"]
     local r = get("c", { ["If-Modified-Since"] = modified })
     assert.are.same({ 304, "" }, { r.status, r.body })
+    assert.is_nil(r.headers["accept-ranges"])
     assert.are.equal(200, get("c", { ["If-Modified-Since"] = "Thu, 01 Jan 1970 00:00:00 GMT" }).status)
     r = get("c", nil, "HEAD")
     assert.are.same({ 200, "6" }, { r.status, r.headers["content-length"] })

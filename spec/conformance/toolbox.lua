@@ -98,6 +98,10 @@ return {
   get("info, not there", "/files/info?path=nope", 404),
   get("info, no path", "/files/info", 400),
   get("download, not there", "/files/download?path=nope", 404),
+  post("an empty file", "/process/execute", 200, '{"command":"touch empty"}', { text = '"exitCode":0' }),
+  get("download, a slash too much", "/version/", 301, { text = "Moved Permanently" }),
+  get("terminal without an upgrade", "/process/pty/none/connect", 400, { only = "legacy", text = "^Bad Request" }),
+  get("interpreter without an upgrade", "/process/interpreter/execute", 400, { only = "legacy", text = "^Bad Request" }),
   get("search", "/files/search?path=.&pattern=*.txt", 200, { fields = "files=array" }),
   get("search, a NUL", "/files/search?path=.&pattern=%00*", 200, { fields = "files=array" }),
   get("find, no pattern", "/files/find?path=.", 400),
@@ -133,6 +137,7 @@ return {
   post("language server, unknown", "/lsp/stop", 400, '{"languageId":"cobol","pathToProject":"."}'),
   get("computer", "/computeruse/recordings", 200, { fields = "recordings=array" }),
   get("recording that is none", "/computeruse/recordings/none", 404),
+  get("recording that is none, old", "/computeruse/recordings/none", 404, { only = "legacy", text = '^{"error":"recording not found"}$' }),
   get("metrics", "/system/metrics", 200, { only = "new", fields = "cpuCount=number cpuUsedPct=number memTotal=number memUsed=number diskTotal=number diskUsed=number timestamp=string" }),
   get("metrics, old", "/system/metrics", 404, { only = "legacy" }),
 }

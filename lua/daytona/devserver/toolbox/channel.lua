@@ -11,6 +11,7 @@ local ffi = require "ffi"
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local psocket = require "posix.sys.socket"
+local httpd = require "daytona.devserver.http"
 local sys = require "daytona.devserver.toolbox.sys"
 
 local channel = {}
@@ -33,6 +34,10 @@ Channel.__index = Channel
 ---@return daytona.devserver.channel
 function channel.open(req, o)
   o = o or {}
+  if req.app.legacy and not req.headers.upgrade then   -- its library answers that by itself
+    httpd.fail(400, nil, "Bad Request", {
+      body = "Bad Request\n", headers = { ["content-type"] = "text/plain; charset=utf-8" } })
+  end
   local ws = req:websocket { protocols = o.protocols }
   local socket = ws.socket
   local held = socket:pending() > 0 and socket:xread(socket:pending(), "b", 0) or ""

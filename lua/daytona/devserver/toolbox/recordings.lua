@@ -66,7 +66,7 @@ local function find(req)
   for _, recording in ipairs(all()) do
     if recording.id == req.params.id then return recording end
   end
-  failures.raise(404, "recording not found: " .. req.params.id)
+  failures.raise(404, "recording not found" .. (req.app.legacy and "" or ": " .. req.params.id))
 end
 
 local function check_label(req, label)
@@ -113,7 +113,9 @@ function recordings.stop(req)
   local id = ok and type(body.id) == "string" and body.id or ""
   if id == "" then failures.raise(400, "id is required") end
   local recording = active[id]
-  if not recording then failures.raise(404, "recording is not active: " .. id) end
+  if not recording then
+    failures.raise(404, req.app.legacy and "recording not found" or "recording is not active: " .. id)
+  end
   local process = recording.process
   process:kill(posix_signal.SIGINT)
   if not process:wait(STOP_PATIENCE) then

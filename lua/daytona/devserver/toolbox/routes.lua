@@ -222,13 +222,17 @@ function routes.install(app, config)
   end
 end
 
+local ENTITY = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&#34;" }
+
 --- Answers a request for a path that is none: with the way to the one that differs by
 -- a slash at its end, where there is one. For httpd's `not_found`.
 function routes.missing(req)
   local path, query = req.target:match "^([^?]*)(.*)$"
   local other = path:match "^(.+)/$" or path .. "/"
   if req.app:has_route(req.method, other) then
-    return req.method == "GET" and 301 or 307, "", { location = other .. query }
+    if req.method ~= "GET" then return 307, "", { location = other .. query } end
+    return 301, ('<a href="%s">Moved Permanently</a>.\n\n'):format((other:gsub('[&<>"]', ENTITY))),
+      { location = other .. query, ["content-type"] = "text/html; charset=utf-8" }
   end
   return 404, "404 page not found", { ["content-type"] = "text/plain" }
 end

@@ -63,22 +63,26 @@ local function parse_http_date(given)
 end
 
 -- What part of `size` bytes is asked for: offset and count; nil when all of it;
--- false when the range cannot be satisfied.
+-- false when the range cannot be satisfied, and then whether it was one at all. Of an
+-- empty file everything is a part: some clients ask for a range always.
 local function parse_range(given, size)
   if not given then return nil end
   local first, last = given:match "^bytes=%s*(%d*)%s*%-%s*(%d*)%s*$"
   if not first then
     -- Several ranges may be answered with the whole; nonsense may not.
     if given:find "^bytes=[%d%s,-]+$" and given:find "%d" then return nil end
-    return false
+    return false, false
   end
   first, last = tonumber(first), tonumber(last)
   if not first then
-    if not last or last == 0 then return false end
+    if not last or last == 0 then return false, last ~= nil end
+    if size == 0 then return nil end
     local count = math.min(last, size)
     return size - count, count
   end
-  if first >= size or last and last < first then return false end
+  if last and last < first then return false, false end
+  if size == 0 then return nil end
+  if first >= size then return false, true end
   return first, math.min(last or size - 1, size - 1) - first + 1
 end
 
@@ -128,15 +132,16 @@ function transfer.send(req, path)
   }
   if not_modified(req, info) then
     sys.close(fd)
-    headers["content-type"] = nil
+    headers["content-type"], headers["accept-ranges"] = nil, nil
     return 304, nil, headers
   end
   local offset, count = wanted_range(req, info)
   if offset == false then
     sys.close(fd)
-    return 416, "invalid range: failed to overlap\n",
-      { ["content-type"] = "text/plain; charset=utf-8",
-        ["content-range"] = "bytes */" .. ("%d"):format(info.size) }
+    headers["content-type"], headers["content-range"] = "text/plain; charset=utf-8", nil
+    if not count then return 416, "invalid range\n", headers end
+    headers["content-range"] = "bytes */" .. ("%d"):format(info.size)
+    return 416, "invalid range: failed to overlap\n", headers
   end
   local status = offset and 206 or 200
   if offset then
