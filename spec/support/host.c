@@ -2,7 +2,9 @@
  * host.c - a bare Lua interpreter: runs the script it is given.
  *
  * Linked with ASan and UBSan, so that the module can be tested under them
- * without a preloaded library that every child process would inherit.
+ * without a preloaded library that every child process would inherit. And it can
+ * refuse memory: starve(first, count) lets so many allocations of Lua's fail, from
+ * the first-th on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,33 @@
 #include <lua.h>
 #include <lauxlib.h>
 #include <lualib.h>
+
+static lua_Integer until_first, failing;
+
+/* Not memory that is given back, or made smaller. */
+static int is_refused(size_t before, size_t after)
+{
+  if(after <= before || (until_first > 0 && --until_first > 0))
+    return 0;
+  return failing > 0 && failing--;
+}
+
+static void *allocate(void *unused, void *memory, size_t before, size_t after)
+{
+  (void)unused;
+  if(!after) {
+    free(memory);
+    return NULL;
+  }
+  return is_refused(memory ? before : 0, after) ? NULL : realloc(memory, after);
+}
+
+static int starve(lua_State *L)
+{
+  until_first = luaL_checkinteger(L, 1);
+  failing = luaL_checkinteger(L, 2);
+  return 0;
+}
 
 static void set_arg(lua_State *L, int argc, char **argv)
 {
@@ -33,10 +62,13 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: %s script [arguments]\n", argv[0]);
     return EXIT_FAILURE;
   }
-  L = luaL_newstate();
+  L = lua_newstate(allocate, NULL);
+  if(!L)
+    L = luaL_newstate(); /* a LuaJIT that wants its own */
   if(!L)
     return EXIT_FAILURE;
   luaL_openlibs(L);
+  lua_register(L, "starve", starve);
   set_arg(L, argc, argv);
   ok = luaL_loadfile(L, argv[1]) == 0;
   if(ok) {

@@ -235,13 +235,13 @@ end
 
 local function wake(waiter, why)
   if waiter.ready then return end
-  waiter.ready = why
   if hosted or not waiter.co then
+    waiter.ready = why
     if notify then notify(waiter) end
     return
   end
-  tail = tail + 1
-  ready[tail] = waiter
+  ready[tail + 1] = waiter -- without memory it raises, and nothing has happened
+  tail, waiter.ready = tail + 1, why
   if kick then kick() end
 end
 
@@ -266,9 +266,14 @@ local function note(op, what)
   op.events = op.events == 0 and what or bor(op.events, what)
 end
 
-local function dispatch(events)
-  for i = 1, #events, 2 do
-    local op, what = ops[events[i]], events[i + 1]
+-- Events that the engine has told, and the place of the next. When memory runs out on
+-- the way, or Ctrl-C strikes, the rest is for the next step: nobody else will tell.
+local told, place
+
+local function dispatch()
+  local events = told
+  while told == events and place <= #events do
+    local op, what = ops[events[place]], events[place + 1]
     if op and what >= DONE then
       if what > DONE then note(op, what - DONE) end
       finish(op)
@@ -276,6 +281,15 @@ local function dispatch(events)
       note(op, what)
       wake_all(op, what)
     end
+    place = place + 2
+  end
+  if told == events then told = nil end
+end
+
+local function take_events(events)
+  if events then
+    told, place = events, 1
+    dispatch()
   end
 end
 
@@ -429,8 +443,9 @@ end
 function loop.step(budget)
   if not engine then return run_ready() end
   local stop = budget and now() + budget
+  if told then dispatch() end
   local events = engine:step(budget)
-  if events then dispatch(events) end
+  take_events(events)
   if heap[1] then expire() end
   if head > tail then return end
   if not driver.defer then return take_turn(stop) end
@@ -472,6 +487,7 @@ end
 ---@return boolean? signal
 function loop.poll()
   local events, signal
+  if told then dispatch() end
   if head <= tail then
     events = engine:step()
   elseif heap[1] or next(ops) then
@@ -479,7 +495,7 @@ function loop.poll()
   else
     error("a wait that nothing can end: no request, timer or task is in progress", 0)
   end
-  if events then dispatch(events) end
+  take_events(events)
   if heap[1] then expire() end
   if head <= tail then run_ready() end
   return signal

@@ -1,0 +1,95 @@
+-- When Lua runs out of memory the caller gets an error, and what the engine has to
+-- tell is not lost: no event, and no byte of a stream.
+--
+-- A host of our own refuses memory where it is told to (spec/support/host.c). In the
+-- Lua whose collector tries again before it gives up: others raise in more places,
+-- and LuaJIT takes no allocator from its host.
+
+local compat = require "daytona.base.compat"
+
+if compat.name ~= "lua5.4" then return end
+
+local peer, host
+
+local function run(command)
+  local out = assert(io.popen(command .. " 2>&1"))
+  local text = out:read "*a"
+  out:close()
+  return text
+end
+
+setup(function()
+  peer = require("spec.support.peer").start()
+  run("make -s LUA=" .. compat.name .. " host")
+  host = "build/" .. compat.name .. "/host"
+end)
+
+teardown(function() peer:close() end)
+
+local PRELUDE = [[
+package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+local core, loop, task = require "daytona.base.native", require "daytona.loop", require "daytona.loop.task"
+local URL = arg[1]
+]]
+
+-- What the program prints.
+local function starved(program)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(PRELUDE, program)
+  file:close()
+  local text = run(host .. " " .. path .. " " .. peer.url)
+  os.remove(path)
+  return text
+end
+
+describe("no memory for what happened", function()
+  it("leaves what happened to the next step", function()
+    assert.equal("lost 0\n", starved [[
+      local lost = 0
+      for first = 1, 12 do
+        local engine, list, done = core.new(), {}, 0
+        for i = 1, 8 do list[i] = engine:start { url = URL .. "/ok", timeout = 20 } end
+        local limit = core.now() + 20
+        while done < 8 and core.now() < limit do
+          starve(first, 5)
+          local fine, events = pcall(engine.poll, engine, 1)
+          starve(0, 0)
+          for i = 1, fine and events and #events or 0, 2 do
+            if events[i + 1] >= core.DONE then done = done + 1 end
+          end
+          first = fine and first or first + 40 -- and it ends
+        end
+        lost = lost + 8 - done
+        engine:close()
+      end
+      print("lost " .. lost)
+    ]])
+  end)
+end)
+
+describe("no memory for a chunk", function()
+  it("leaves it to the next read", function()
+    assert.equal("300000\ttrue\n", starved [[
+      local engine = core.new()
+      local transfer = engine:start { url = URL .. "/bytes/300000", sink_queue = true, timeout = 20 }
+      local parts, raised = {}, false
+      local chunk
+      repeat
+        engine:poll(1)
+        repeat
+          starve(1, 5)
+          local fine
+          fine, chunk = pcall(transfer.read, transfer)
+          starve(0, 0)
+          raised = raised or not fine
+          if not fine then chunk = transfer:read() end
+          if chunk then parts[#parts + 1] = chunk end
+        until not chunk
+      until chunk == false
+      local text = table.concat(parts)
+      local whole = ("0123456789abcdef"):rep(300000 / 16)
+      print(#text, raised and text == whole)
+    ]])
+  end)
+end)
