@@ -87,6 +87,27 @@ describe("in Neovim #host", function()
     assert.equal("true", said.may_use_api)
   end)
 
+  it("a task that fails while nobody waits for it is told in a message, once", function()
+    local said = stage:run("neovim", [[
+      local told = 0
+      vim.notify = function(text, level)
+        told = told + 1
+        say("text", text)
+        say("level", level == vim.log.levels.ERROR)
+        vim.defer_fn(function()
+          say("times", told)
+          vim.cmd "qa!"
+        end, 100)
+      end
+      daytona.spawn(function() error("lost", 0) end)
+      vim.defer_fn(function() vim.cmd "cq" end, 20000)
+    ]])
+    assert.equal(0, said.exit, said.text)
+    assert.equal("true", said.level)
+    assert.equal(1, said.times)
+    assert.matches("a task failed, and nobody waited for it: lost", said.text)
+  end)
+
   it("cancelling a task stops its command in the sandbox", function()
     local said = stage:run("neovim", [[
       local one = daytona.spawn(function()
