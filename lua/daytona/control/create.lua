@@ -3,7 +3,6 @@
 
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
-local closing = require "daytona.loop.closing"
 local errors = require "daytona.base.errors"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
@@ -85,7 +84,7 @@ local function find_and_delete(creation)
 end
 
 local function undo(creation)
-  return closing.deleting(creation.body.name, find_and_delete, creation)
+  return require("daytona.loop.closing").deleting(creation.body.name, find_and_delete, creation)
 end
 
 -- Adds what could not be undone to the error.

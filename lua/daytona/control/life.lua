@@ -6,7 +6,6 @@
 -- always found out by a look.
 
 local calls = require "daytona.control.calls"
-local closing = require "daytona.loop.closing"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -496,7 +495,7 @@ end
 ---@return true?
 ---@return daytona.Error?  its message says what was left to the service
 function life.dispose(self)
-  return closing.deleting(self.name or self.id, dispose, self)
+  return require("daytona.loop.closing").deleting(self.name or self.id, dispose, self)
 end
 
 ---The end of its use: deletes the sandbox if this program made it (`create`, `fork`),

@@ -10,8 +10,6 @@ local failure = require "daytona.http.failure"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 local random = require "daytona.base.random"
-local redirect = require "daytona.http.redirect"
-local stream = require "daytona.http.stream"
 local url = require "daytona.http.url"
 
 local http = {
@@ -122,7 +120,8 @@ end
 
 -- Whether the body can be sent once more; its files then are where they were.
 local function can_resend(request, places)
-  if stream.source_of(request) then return request.rewind ~= nil and request.rewind() end
+  local flows = (request.body_source or request.parts) and require("daytona.http.stream").source_of(request)
+  if flows then return request.rewind ~= nil and request.rewind() end
   for _, place in ipairs(places or {}) do
     if not place[2] or not place[1]:seek("set", place[2]) then return false end
   end
@@ -157,7 +156,7 @@ end
 --- Waiting --------------------------------------------------------------------------
 
 local function wait_for(op, request, streams)
-  if streams then return stream.run(op, request) end
+  if streams then return require("daytona.http.stream").run(op, request) end
   return loop.wait(op, DONE)
 end
 
@@ -354,11 +353,13 @@ local function judge(connection, request, status, body, headers_or_code, sent, a
   return err, may_repeat(request, code, sent, answered)
 end
 
+local REDIRECT = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
 -- The call of the next try, after one that brought no answer; or nil, err.
 local function another(connection, request, tries, call, status, body, more, sent, answered)
-  if status and redirect.statuses[status] then
+  if status and REDIRECT[status] then
     tries.redirects = tries.redirects + 1
-    return redirect.follow(connection, request, call,
+    return require("daytona.http.redirect").follow(connection, request, call,
       { status = status, headers = more, count = tries.redirects },
       function() return can_resend(request, tries.places) end)
   end

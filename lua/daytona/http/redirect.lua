@@ -13,10 +13,6 @@ local MOST = 5
 
 local KEEPS_METHOD = { [307] = true, [308] = true }
 
----The statuses that are one.
----@type table<integer, true>
-redirect.statuses = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
-
 -- Why the way from one URL to another is not taken, or nil.
 local function objection(request, call, status, from, to)
   local reads = call.method == "GET" or call.method == "HEAD"
