@@ -143,7 +143,7 @@ local function authenticate(self, req)
     refuse(403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")
   end
   check_token(self, grant, req, signed)
-  local payload = req.headers["x-amz-content-sha256"] or sha256("")
+  local payload = req.headers["x-amz-content-sha256"] or sha256(req.method == "POST" and req:body() or "")
   local wanted = signature(grant, scope, time, canonical_request(req, signed, payload))
   if not wanted or not httpd.same(wanted, given) then
     refuse(403, "SignatureDoesNotMatch",

@@ -180,7 +180,7 @@ function actions.snapshot(context, box, req)
     checks.bad "Sandbox must be in started or stopped state to create a snapshot"
   end
   refuse_busy(context, box)
-  context.life:work(box, "snapshotting", function() snapshots.of_sandbox(context, box, body.name) end)
+  context.life:work(box, "snapshotting", function() return snapshots.of_sandbox(context, box, body.name) end)
 end
 
 local function fork_record(context, box, name)

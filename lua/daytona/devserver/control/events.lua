@@ -5,6 +5,7 @@
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local httpd = require "daytona.devserver.http"
+local failure = require "daytona.devserver.http.failure"
 local json = require "daytona.devserver.http.json"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 
@@ -18,7 +19,7 @@ local LONGEST_QUEUE = 10000
 ---@param clock table
 ---@param describe table<string, fun(record: table): table>  what is published of each kind
 function Events.new(clock, describe)
-  return setmetatable({ clock = clock, describe = describe, listeners = {}, count = 0 }, Events)
+  return setmetatable({ clock = clock, describe = describe, listeners = {}, count = 0, pending = {} }, Events)
 end
 
 -- What happens -----------------------------------------------------------------------------
@@ -29,16 +30,24 @@ local function send(listener, text)
   listener.wake:signal()
 end
 
+-- Sends what is due, in order, until there is nothing more.
+local function flush(self)
+  while self.pending[1] do
+    local event = table.remove(self.pending, 1)
+    local left = event.due - cqueues.monotime()
+    if left > 0 then cqueues.sleep(left) end
+    local text = "42" .. json.encode { event.name, event.make() }
+    for listener in pairs(self.listeners) do send(listener, text) end
+  end
+  self.flushing = false
+end
+
 local function tell(self, name, make)
   if self.count == 0 then return end
-  local text
-  cqueues.running():wrap(function()
-    cqueues.sleep(LAG)
-    for listener in pairs(self.listeners) do
-      text = text or "42" .. json.encode { name, make() }
-      send(listener, text)
-    end
-  end)
+  table.insert(self.pending, { name = name, make = make, due = cqueues.monotime() + LAG })
+  if self.flushing then return end
+  self.flushing = true
+  cqueues.running():wrap(flush, self)
 end
 
 ---Something of a kind ("sandbox", "snapshot", "volume") was made.
@@ -84,8 +93,8 @@ local function faulted(listener)
   return true
 end
 
--- Sends what is queued, and pings; ends with the connection.
-local function writer(self, listener)
+-- Sends what is queued, and pings, as long as the connection lasts.
+local function pump(self, listener)
   local next_ping = self.clock:now() + PING_INTERVAL
   while not listener.closed do
     local text = table.remove(listener.queue, 1)
@@ -102,6 +111,12 @@ local function writer(self, listener)
       end
     end
   end
+end
+
+-- What sends; however it ends, so does the connection.
+local function writer(self, listener)
+  local ok, err = xpcall(pump, failure.trace, self, listener)
+  if not ok and err ~= failure.hangup then io.stderr:write("daytona-devserver: events: ", tostring(err), "\n") end
   listener.closed = true
   listener.ws:close(1000, nil, 0)
 end

@@ -196,7 +196,7 @@ local function transit(self, box)
   if box.job then
     local job = box.job
     box.job = nil
-    job(box)
+    box.afterwards = job(box)
   end
   return true
 end
@@ -226,6 +226,10 @@ local function walk(self, box)
     local state = next_state(box)
     if state == "destroying" then return destroy(self, box) end
     if not state or not enter(self, box, state) then return end
+    if box.afterwards then
+      box.afterwards()
+      box.afterwards = nil
+    end
   end
 end
 
@@ -265,7 +269,8 @@ end
 
 ---Puts the sandbox into a state that a job is done in; afterwards it is as before.
 ---@param state "resizing"|"snapshotting"|"forking"
----@param job? fun(box: table)  done at the end, if that comes
+---@param job? fun(box: table): function?  done at the end, if that comes; what it returns is
+---  called when the sandbox is as before
 function Lifecycle:work(box, state, job)
   box.back_to, box.job = box.state, job
   set_state(self, box, state)

@@ -168,6 +168,7 @@ end
 ---@param context table
 ---@param box table
 ---@param name string
+---@return function? tell  to be called when the sandbox is as before
 function snapshots.of_sandbox(context, box, name)
   if context.records.snapshots.by_name[name] then return end
   local now = context.clock:now()
@@ -179,9 +180,10 @@ function snapshots.of_sandbox(context, box, name)
   local folder = context.records.snapshots:folder(snapshot)
   if not files.mkdir(folder) or not copy(context.store:folder(box) .. "/home", folder .. "/home")
     or not context.records.snapshots:keep(snapshot) then
-    return files.remove(folder)
+    files.remove(folder)
+    return nil
   end
-  context.events:created("snapshot", snapshot)
+  return function() context.events:created("snapshot", snapshot) end
 end
 
 ---Copies what a new sandbox is made from: a snapshot's files, or those of the sandbox
