@@ -401,7 +401,7 @@ describe("the local server", function()
       local answer = get("/sandbox"):lower()
       assert.truthy(answer:find("429", 1, true))
       assert.truthy(answer:find("retry-after-sandbox-create: 7", 1, true))
-      assert.truthy(answer:find("x-ratelimit-remaining-sandbox-create: 0", 1, true))
+      assert.falsy(answer:find("x-ratelimit", 1, true))     -- other answers have these
       assert.truthy(get("/sandbox"):lower():find("\r?\nretry%-after: 1"))
     end)
 

@@ -4,6 +4,7 @@
 -- The order by each field is kept until a record changes, so that walking all
 -- pages costs linear time.
 
+local base64 = require "daytona.devserver.base64"
 local checks = require "daytona.devserver.control.checks"
 local params = require "daytona.devserver.control.params"
 local json = require "daytona.devserver.http.json"
@@ -26,38 +27,6 @@ local PAGE_SORTS = {
   id = "id", name = "name", state = "state", snapshot = "snapshot", region = "target",
   updatedAt = "updated", createdAt = "created", lastActivityAt = "activity",
 }
-
--- base64 ------------------------------------------------------------------------
-
-local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-local function encode64(text)
-  local out = {}
-  for i = 1, #text, 3 do
-    local a, b, c = text:byte(i, i + 2)
-    local n = a * 65536 + (b or 0) * 256 + (c or 0)
-    for k = 3, 0, -1 do
-      local at = math.floor(n / 64 ^ k) % 64 + 1
-      out[#out + 1] = ((k == 1 and not b) or (k == 0 and not c)) and "=" or ALPHABET:sub(at, at)
-    end
-  end
-  return table.concat(out)
-end
-
-local function decode64(text)
-  local out, n, bits = {}, 0, 0
-  for c in text:gsub("=+$", ""):gmatch(".") do
-    local at = ALPHABET:find(c, 1, true)
-    if not at then return nil end
-    n, bits = n * 64 + at - 1, bits + 6
-    if bits >= 8 then
-      bits = bits - 8
-      out[#out + 1] = string.char(math.floor(n / 2 ^ bits) % 256)
-      n = n % 2 ^ bits
-    end
-  end
-  return table.concat(out)
-end
 
 -- Parameters ----------------------------------------------------------------------
 
@@ -197,7 +166,7 @@ end
 local function read_cursor(req, sort)
   local text = req.query.cursor
   if text == nil or text == "" then return nil end
-  local plain = decode64(text)
+  local plain = base64.decode(text)
   local cursor = plain and json.decode(plain)
   if type(cursor) ~= "table" then checks.bad("Invalid cursor provided: %s", text) end
   if next(cursor) == nil then return nil, true end
@@ -212,7 +181,7 @@ end
 local function write_cursor(sort, order, value, id)
   -- (%.17g: times are compared for equality)
   if type(value) == "number" then value = ("%.17g"):format(value) end
-  return encode64(json.encode { s = sort, o = order, v = value, id = id })
+  return base64.encode(json.encode { s = sort, o = order, v = value, id = id })
 end
 
 ---The answer of GET /sandbox. Fails with 400 on a bad parameter or cursor.

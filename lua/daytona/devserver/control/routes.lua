@@ -18,6 +18,8 @@ local telemetry = require "daytona.devserver.control.telemetry"
 local volumes = require "daytona.devserver.control.volumes"
 local warm_pools = require "daytona.devserver.control.warm_pools"
 
+local json = require "daytona.devserver.http.json"
+
 local routes = {}
 
 -- A handler for a sandbox given by id or name: handler(context, box, req) returns a body,
@@ -71,7 +73,7 @@ local TABLE = {
   { "POST", "/sandbox/:id/public/:value", on(settings.public, 201) },
   { "PUT", "/sandbox/:id/labels", on(settings.labels) },
   { "PUT", "/sandbox/:id/secrets", on(settings.secrets), new },
-  { "GET", "/sandbox/:id/secrets", secrets.refuse, new },
+  { "GET", "/sandbox/:id/secrets", service.not_for_users, new },
   { "POST", "/sandbox/:id/network-settings", on(settings.network) },
   { "POST", "/sandbox/:id/last-activity", on(settings.touch, 201) },
   { "GET", "/sandbox/:id/organization", on(service.organization_of) },
@@ -143,6 +145,8 @@ local TABLE = {
   { "GET", "/organizations/:id/gpu-capacity", service.gpu_capacity, new },
   { "GET", "/audit/organizations/:id", service.audit },
 
+  { "GET", "/runners", function() return 200, json.array {} end },
+  { "GET", "/jobs", service.not_for_users },
   { "GET", "/docker-registry", service.registries },
   { "POST", "/docker-registry", service.add_registry },
   { "GET", "/docker-registry/:id", service.registry },

@@ -123,9 +123,4 @@ function secrets.delete(context, req)
   return 204
 end
 
----GET /sandbox/:id/secrets is for the service's own machines.
-function secrets.refuse()
-  httpd.fail(403, nil, "Invalid authentication context")
-end
-
 return secrets

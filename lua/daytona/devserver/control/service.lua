@@ -35,6 +35,11 @@ function service.health(context)
   return 200, { status = "ok", version = context.version }
 end
 
+---What is for the service's own machines.
+function service.not_for_users()
+  httpd.fail(403, nil, "Invalid authentication context")
+end
+
 -- Keys and people ----------------------------------------------------------------------------
 
 -- The calls of people are not for keys. (A token of a user is the same text here, sent with
@@ -161,9 +166,9 @@ function service.gpu_capacity(context, req)
   return 200, { observedAt = httpd.timestamp(context.clock:now()), capacity = json.array {} }
 end
 
-function service.audit(context)
-  local page = { items = json.array {}, total = 0, page = 1, totalPages = 0 }
-  return 200, context and page
+---Nothing is written down here.
+function service.audit()
+  return 200, { items = json.array {}, total = 0, page = 1, totalPages = 0 }
 end
 
 -- Registries -------------------------------------------------------------------------------------

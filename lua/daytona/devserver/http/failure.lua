@@ -39,6 +39,7 @@ function failure.envelope(req, f)
   local source = req.source or req.app.source
   local api = source == "DAYTONA_API"
   local new = not req.app.legacy
+  -- (the old API's envelope has less than today's, and than the daemon's)
   return f.status, {
     statusCode = f.status,
     error = api and reasons[tostring(f.status)] or nil,
@@ -46,8 +47,8 @@ function failure.envelope(req, f)
     code = new and f.code or nil,
     source = new and source or nil,
     timestamp = text.timestamp(),
-    path = req.full_path,
-    method = req.method,
+    path = api and req.target or req.full_path,
+    method = (new or not api) and req.method or nil,
   }, f.headers
 end
 

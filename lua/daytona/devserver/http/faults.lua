@@ -18,7 +18,7 @@
 --   invalid_json  200, JSON that ends in the middle
 --   wrong_types   the real answer, with every field of a wrong type
 --   throttle      429; a name makes Retry-After-<name>, true a plain Retry-After
---                 (retry_after seconds, 1 by default), and X-RateLimit-* headers
+--                 (retry_after seconds, 1 by default) and X-RateLimit-* headers
 --   garbage  bytes that are no HTTP
 --   reset    true or "before": a TCP reset instead of an answer; "mid": in the
 --            middle of the body
@@ -39,8 +39,9 @@
 --            (a lost answer); by default such a request has no effect
 --
 -- One with a `state` instead meets sandboxes that enter this transitional state
--- (creating, starting, stopping, ...; `name` with "*" chooses them): they stay there
--- until the fault is removed, or fail:
+-- (creating, starting, stopping, ...; "recovering" while one that has failed recovers;
+-- "snapshot.pulling" and "snapshot.building" for snapshots; `name` with "*" chooses
+-- them): they stay there until the fault is removed, or fail:
 --
 --   becomes  "error" or "build_failed", with error_reason and recoverable
 --
@@ -185,14 +186,13 @@ local function whole(body)
   return type(value) == "table" and value or body
 end
 
+-- (A throttler tells its numbers with every answer but this one.)
 local function throttled(fault)
   local name, seconds = fault.throttle, tostring(fault.retry_after or 1)
-  local suffix = type(name) == "string" and ("-" .. name) or ""
+  if type(name) == "string" then return { ["Retry-After-" .. name] = seconds } end
   return {
-    ["Retry-After" .. suffix] = seconds,
-    ["X-RateLimit-Limit" .. suffix] = "300",
-    ["X-RateLimit-Remaining" .. suffix] = "0",
-    ["X-RateLimit-Reset" .. suffix] = seconds,
+    ["Retry-After"] = seconds, ["X-RateLimit-Limit"] = "300", ["X-RateLimit-Remaining"] = "0",
+    ["X-RateLimit-Reset"] = seconds,
   }
 end
 

@@ -4,7 +4,7 @@
 local hmac = require "openssl.hmac"
 local httpd = require "daytona.devserver.http"
 local seal = require "daytona.devserver.seal"
-local base64 = require "daytona.devserver.toolbox.base64"
+local base64 = require "daytona.devserver.base64"
 local failures = require "daytona.devserver.toolbox.failures"
 
 local access = { QUERY = "DAYTONA_SANDBOX_AUTH_KEY" }

@@ -1,7 +1,7 @@
 --- The computer use calls: /computeruse/... but for recordings.
 
 local cqueues = require "cqueues"
-local base64 = require "daytona.devserver.toolbox.base64"
+local base64 = require "daytona.devserver.base64"
 local display = require "daytona.devserver.toolbox.display"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"

@@ -1,7 +1,7 @@
 --- The terminal calls: /process/pty/...
 
 local json = require "daytona.devserver.http.json"
-local base64 = require "daytona.devserver.toolbox.base64"
+local base64 = require "daytona.devserver.base64"
 local channel = require "daytona.devserver.toolbox.channel"
 local failures = require "daytona.devserver.toolbox.failures"
 local fields = require "daytona.devserver.toolbox.fields"

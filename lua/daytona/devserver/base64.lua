@@ -43,6 +43,13 @@ end
 local VALUE = {}
 for i = 1, 64 do VALUE[URL:byte(i)] = i - 1 end
 
+--- From the plain alphabet, with padding or without.
+---@param text string
+---@return string? data # nil when something else is in it
+function base64.decode(text)
+  return base64.decode_url((text:gsub("=+$", ""):gsub("[+/]", { ["+"] = "-", ["/"] = "_" })))
+end
+
 --- From the URL-safe alphabet, without padding.
 ---@param text string
 ---@return string? data  nil when something else is in it
