@@ -351,3 +351,69 @@ describe("an account", function()
     assert.equal("unsupported gpu_capacity", described(regions:gpu_capacity()))
   end)
 end)
+
+describe("ways in", function()
+  it("by SSH are given, checked and taken away, and their tokens never shown", function()
+    local box = script.client:attach "b"
+    expect({ "^POST /sandbox/b/ssh%-access$", ok { id = "1", token = "t0ken", sshCommand = "ssh t0ken@host" } },
+      { "^GET /sandbox/ssh%-access/validate$", answered(403, "Invalid authentication context") },
+      { "^GET /sandbox/ssh%-access/validate$", ok { valid = true, sandboxId = "b" } },
+      { "^DELETE /sandbox/b/ssh%-access$", ok { id = "b" } })
+    assert.equal("ssh t0ken@host", assert(box.ssh:access { expires_in = 61 }).ssh_command)
+    assert.same({ expiresInMinutes = 2 }, script.queries[1])
+    assert.equal("forbidden validate_ssh_access", described(box.ssh:validate "t0ken"))
+    assert.same({ token = "t0ken" }, script.queries[2])
+    assert.equal("b", assert(box.ssh:validate "t0ken").sandbox_id)
+    assert.is_true(box.ssh:revoke "t0ken")
+    assert.has_error(function() box.ssh:validate "" end)
+  end)
+
+  it("by address are given, and ended", function()
+    local box = script.client:attach "b"
+    expect({ "^GET /sandbox/b/ports/3000/preview%-url$", ok { url = "http://3000-b", token = "t" } },
+      { "^GET /sandbox/b/ports/3000/signed%-preview%-url$", ok { url = "http://3000-t", token = "t" } },
+      { "^POST /sandbox/b/ports/3000/signed%-preview%-url/a%%2Fb/expire$", ok(nil, 201) })
+    assert.equal("http://3000-b", assert(box.preview:url(3000)).url)
+    assert.equal("http://3000-t", assert(box:preview_url(3000, { expires_in = 5 })).url)
+    assert.same({ expiresInSeconds = 5 }, script.queries[2])
+    assert.is_true(box.preview:expire(3000, "a/b"))
+  end)
+end)
+
+describe("objects", function()
+  it("ask anew, and forget what is no more", function()
+    local base = { id = ID, name = "x", state = "ready", errorReason = "e" }
+    for _, case in ipairs {
+      { script.client.volumes, "^GET /volumes/by%-name/x$", "^GET /volumes/" },
+      { script.client.snapshots, "^GET /snapshots/x$", "^GET /snapshots/" },
+    } do
+      expect({ case[2], ok(base) }, { case[3], ok { id = ID, name = "x", state = "gone" } }, { case[3], lost "reset" })
+      local object = assert(case[1]:get "x")
+      assert.equal("e", object.error_reason)
+      assert.equal(object, assert(object:refresh()))
+      assert.is_nil(object.error_reason)
+      assert.equal("gone", object.state)
+      assert.equal("connection reset refresh", described(object:refresh()))
+      assert.equal("gone", object.raw.state)
+    end
+  end)
+
+  it("have fields of the service that hide no method", function()
+    expect { "^GET /volumes/by%-name/x$", ok { id = ID, name = "x", state = "ready", delete = 1, client = 2, raw = 3 } }
+    local volume = assert(script.client.volumes:get "x")
+    assert.is_function(volume.delete)
+    assert.equal(script.client, volume.client)
+    assert.equal(ID, volume.raw.id)
+  end)
+
+  it("are walked one by one where there are no pages", function()
+    for noun, path in pairs { volumes = "/volumes", warm_pools = "/warm%-pools", regions = "/regions" } do
+      expect({ "^GET " .. path .. "$", ok { { id = "1" }, { id = "2" } } },
+        { "^GET " .. path .. "$", answered(500, "boom") })
+      local ids = {}
+      for object in script.client[noun]:each() do ids[#ids + 1] = object.id end
+      assert.same({ "1", "2" }, ids)
+      assert.has_error(function() script.client[noun]:each() end)
+    end
+  end)
+end)

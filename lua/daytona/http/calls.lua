@@ -197,7 +197,7 @@ local function value_of(response, request, row)
   if row[3] == "response" then return response end
   if row[3] == "text" then return response.body end
   if request.value ~= nil then return request.value end
-  if response.json ~= nil then return response.json end
+  if request.answer and response.json ~= nil then return response.json end
   return true
 end
 

@@ -32,7 +32,7 @@ local listener = tell_failure
 ---error of a sandbox that the end of a scope could not delete. nil brings
 ---back what is done by default: one line where the host shows such (stderr, vim.notify,
 ---nginx's error log, LÖVE's console). What `fn` raises is lost.
----@param fn? fun(err: daytona.Error)
+---@param fn? fun(err: daytona.Error, what?: string)  what: of which kind it is, for people, where it is no task
 function unhandled.on_unhandled(fn)
   if fn ~= nil and type(fn) ~= "function" then
     errors.misuse(1, "on_unhandled: a function expected, got %s", type(fn))
