@@ -6,13 +6,14 @@
 --   local result = tools:call(name, arguments)     -- a table, or the JSON text of a model
 --   tools:result("openai", call, result)
 
+local arguments_of = require "daytona.agent.arguments"
 local clients = require "daytona.control.client"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
-local native = require "daytona.base.native"
 local options = require "daytona.base.options"
+local outcome = require "daytona.agent.outcome"
 local output = require "daytona.agent.output"
 local schema = require "daytona.agent.schema"
 local task = require "daytona.loop.task"
@@ -92,8 +93,6 @@ local TOOL = {
   run = "callable", takes_api_key = "boolean", start = "callable", finish = "callable",
   native = "table", reply = "table",
 }
-
-local NO_ARGUMENTS = { type = "object", additionalProperties = false }
 
 local function check_tool(tool)
   options.check("add", TOOL, tool)
@@ -315,72 +314,6 @@ function Toolset:home()
   return sandbox
 end
 
---- Checking -----------------------------------------------------------------------------------
-
-local function failure(kind, message, retryable)
-  return { ok = false, text = message, images = {}, truncated = false,
-    error = { kind = kind, message = message, retryable = retryable or false } }
-end
-
-local function unknown_tool(self, name)
-  local names = {}
-  for i, tool in ipairs(self.tools) do names[i] = tool.name end
-  return failure("unknown_tool", ("there is no tool '%s'; the tools are: %s"):format(
-    output.clean(tostring(name)):sub(1, 100), table.concat(names, ", ")))
-end
-
--- Fields that are null are fields that are not given.
-local function without_nulls(value)
-  if type(value) ~= "table" then return value end
-  local is_list = value[1] ~= nil
-  local out = setmetatable({}, getmetatable(value))
-  for key, item in pairs(value) do
-    if is_list or item ~= json.null then out[key] = without_nulls(item) end
-  end
-  return out
-end
-
--- The name of a field whose text is not UTF-8, or nil.
-local function bad_text(value, path)
-  if type(value) == "string" then return not native.is_utf8(value) and path or nil end
-  if type(value) ~= "table" then return nil end
-  for key, item in pairs(value) do
-    local name = tostring(key)
-    local found = not native.is_utf8(name) and (path or "arguments")
-      or bad_text(item, path and path .. "." .. name or name)
-    if found then return found end
-  end
-end
-
-local function decode(arguments)
-  if arguments == nil or arguments == "" then return {} end
-  if type(arguments) == "string" then
-    local value, why = json.decode(arguments)
-    if value == nil then
-      return nil, "the arguments are not valid JSON (" .. output.clean(tostring(why)):sub(1, 200)
-        .. "); send one JSON object"
-    end
-    arguments = value
-  end
-  if type(arguments) ~= "table" then return nil, "the arguments must be a JSON object, not a " .. type(arguments) end
-  return without_nulls(arguments)
-end
-
--- The arguments as the tool takes them; the key that came with them, apart.
-local function check_arguments(tool, arguments)
-  local given, why = decode(arguments)
-  if not given then return nil, why end
-  local api_key
-  if tool.takes_api_key and type(given.apiKey) == "string" and given.apiKey ~= "" then
-    api_key, given.apiKey = given.apiKey, nil
-  end
-  local bad = bad_text(given)
-  if bad then return nil, bad .. " is not valid UTF-8; send bytes as base64 where the tool takes that" end
-  local fine, problems = schema.check(tool.input or NO_ARGUMENTS, given)
-  if not fine then return nil, schema.describe(problems, "the arguments") end
-  return given, api_key
-end
-
 --- Asking ---------------------------------------------------------------------------------------
 
 local ANSWERS = {
@@ -402,65 +335,13 @@ local function allowed(self, tool, arguments)
   return answer[1]
 end
 
---- Running --------------------------------------------------------------------------------------
+--- Running ---------------------------------------------------------------------------------------
 
--- What a model can do about it.
-local HINTS = {
-  auth = "The API key is missing or wrong; ask the user for it.",
-  config = "Ask the user to set DAYTONA_API_KEY.",
-  timeout = "It may have happened all the same: look before trying again.",
-  connection = "The service could not be reached; try again.",
-  rate_limited = "Wait a little and try again.",
-  unavailable = "Try again in a moment.",
-  state = "Look at the sandbox's state; it may have to be started.",
-}
-
-local function hint_for(err)
-  if err.code == "FILE_NOT_FOUND" then return "List the folder to see what is there." end
-  if err.kind == "not_found" and err.operation == "get" then return "List the sandboxes to see which there are." end
-  return HINTS[err.kind]
-end
-
--- A raised text tells a mistake in the arguments (then it has no position), or in a tool.
-local function kind_of(err)
-  if err.kind ~= "task" then return err.kind end
-  return tostring(err.message):find "^[^\n]-:%d+: " and "internal" or "invalid"
-end
-
-local function failed(err, secrets)
-  if not errors.is(err) then return failure("failed", output.hide(output.clean(tostring(err)), secrets)) end
-  local hint = hint_for(err)
-  local message = err.kind == "task" and err.message or tostring(err)
-  message = output.hide(output.clean(message), secrets)
-  return failure(kind_of(err), hint and message .. "\n" .. hint or message, err.retryable)
-end
-
-local function hidden(value, secrets)
-  if type(value) == "string" then return output.hide(value, secrets) end
-  if type(value) ~= "table" then return value end
-  for key, item in pairs(value) do value[key] = hidden(item, secrets) end
-  return value
-end
-
--- The values of fields that are `writeOnly`.
-local function secrets_in(node, value, list)
-  if type(value) == "string" and node.writeOnly then list[#list + 1] = value end
-  if type(value) ~= "table" then return end
-  for name, property in pairs(node.properties or {}) do
-    if value[name] ~= nil then secrets_in(property, value[name], list) end
-  end
-end
-
-local function succeeded(call, data, more)
-  if type(more) ~= "table" then more = {} end
-  if call.secrets[1] then hidden(data, call.secrets) end
-  local text, why = more.text and output.hide(output.clean(more.text), call.secrets), nil
-  if not text then text, why = json.stable(data) end
-  if not text then return failure("internal", "the result cannot be shown: " .. why) end
-  return {
-    ok = true, data = data, text = text, images = more.images or {},
-    truncated = more.truncated or false, read_more = more.read_more, sandbox = more.sandbox,
-  }
+local function unknown_tool(self, name)
+  local names = {}
+  for i, tool in ipairs(self.tools) do names[i] = tool.name end
+  return outcome.failure("unknown_tool", ("there is no tool '%s'; the tools are: %s"):format(
+    output.clean(tostring(name)):sub(1, 100), table.concat(names, ", ")))
 end
 
 local function new_call(self, tool, opts, api_key)
@@ -473,21 +354,21 @@ local function new_call(self, tool, opts, api_key)
 end
 
 local function concluded(call, data, more)
-  if data ~= nil then return succeeded(call, data, more) end
+  if data ~= nil then return outcome.succeeded(data, more, call.secrets) end
   call.toolset.boxes = {} -- what was known of sandboxes may be wrong now
-  return failed(more == nil and "the tool gave no result" or more, call.secrets)
+  return outcome.failed(more == nil and "the tool gave no result" or more, call.secrets)
 end
 
 local function perform(self, name, arguments, opts, how)
   local tool = self.by_name[name]
   if not tool then return unknown_tool(self, name) end
-  local given, second = check_arguments(tool, arguments)
-  if not given then return failure("invalid", second) end
+  local given, second = arguments_of.check(tool, arguments)
+  if not given then return outcome.failure("invalid", second) end
   if not allowed(self, tool, given) then
-    return failure("rejected", "the user did not allow this call; do not try it again, ask what to do instead")
+    return outcome.failure("rejected", "the user did not allow this call; do not try it again, ask what to do instead")
   end
   local call = new_call(self, tool, opts, second)
-  secrets_in(tool.input or NO_ARGUMENTS, given, call.secrets)
+  arguments_of.secrets(tool, given, call.secrets)
   return concluded(call, tool[how](given, call))
 end
 
@@ -495,7 +376,7 @@ end
 local function guarded(opts, fn, ...)
   local result, err = task.spawn(fn, ...):wait()
   if result then return result end
-  return failed(err, opts.secrets or {})
+  return outcome.failed(err, opts.secrets or {})
 end
 
 local CALL = { on_progress = "callable" }
