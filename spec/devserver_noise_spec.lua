@@ -58,6 +58,8 @@ describe("a malformed request", function()
     assert(box:exec "true")
     ports["the control plane"] = tonumber(server.api_url:match ":(%d+)")
     ports["a daemon"] = tonumber(box.toolbox_proxy_url:match ":(%d+)")
+    local store = assert(client:request("GET", "/object-storage/push-access")).json.storageUrl
+    ports["the object store"] = tonumber(store:match ":(%d+)")
   end)
 
   teardown(function()

@@ -46,8 +46,13 @@ local function check_gpus(context, body)
   end
 end
 
+local BAD_NAME = "name must not contain HTML tags, URLs, or control characters"
+
+-- (The service says of a name that is no text that it is a bad one, too.)
 local function check_name(name)
   if type(name) == "string" then checks.name(name) end
+  if name == nil or name == json.null or type(name) == "string" then return end
+  checks.bad("%s, name must be a string", BAD_NAME)
 end
 
 local function read(context, req)

@@ -44,6 +44,7 @@ local open, new = "open", "new"
 local TABLE = {
   { "GET", "/config", service.config, open },
   { "GET", "/health", service.health, open },
+  { "GET", "/health/ready", service.health },
   { "GET", "/socket.io", function(context, req) return context.events:serve(req) end, open },
 
   { "POST", "/sandbox", create.sandbox },
