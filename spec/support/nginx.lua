@@ -312,7 +312,10 @@ local function start(opts)
   local prefix, more = dir, ""
   if opts.config then
     prefix = opts.prefix and ROOT .. "/" .. opts.prefix
-    if output "id -u" == "0" and not nobody_reads() then more = '-g "user root;"' end
+    -- Some modules make nginx clear its environment before Lua looks where its files are.
+    local global = "env LUA_PATH; env LUA_CPATH;"
+    if output "id -u" == "0" and not nobody_reads() then global = global .. " user root;" end
+    more = '-g "' .. global .. '"'
   end
   local command = ("env -u LUA_INIT %s sh -c 'echo $$; exec %s nginx %s %s -e %s/error.log -c %s/nginx.conf'")
     :format(given, SANITIZE and sanitized(dir) or "", prefix and "-p " .. prefix or "", more, dir, dir)
