@@ -238,6 +238,7 @@ describe("the local server answers as the service does:", function()
     assert.equal("http://p.example.com", plane:must("GET", "/regions/mine").proxyUrl)
     assert.is_string(plane:must("POST", "/regions/" .. region.id .. "/regenerate-proxy-api-key").apiKey)
     assert.equal(204, select(2, plane:must("DELETE", "/regions/" .. region.id)))
+    plane:refuses(400, "name must contain only", "POST", "/regions", { name = "../../outside" })
     local at = "/docker-registry"
     local made
     made, status = plane:must("POST", at, { name = "r", url = "https://r.example.com", username = "u",

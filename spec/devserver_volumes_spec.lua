@@ -74,6 +74,7 @@ describe("volumes on the local server", function()
     refuses(400, "Invalid mount path / (cannot mount to the root directory)", id, "/")
     refuses(400, "Invalid mount path /etc (cannot mount to system directory)", id, "/etc")
     refuses(400, "Invalid mount path /a/../etc (cannot contain relative path components)", id, "/a/../etc")
+    refuses(400, "cannot contain control characters", id, "/a\0b")
     refuses(400, "Invalid volume subpath", id, "/x", "../../sandboxes")
   end)
 

@@ -221,6 +221,7 @@ end
 ---@param path string
 function checks.mount_path(path)
   local function refuse(why) checks.bad("Invalid mount path %s (%s)", path, why) end
+  if path:find("%c") then refuse "cannot contain control characters" end
   if path:sub(1, 1) ~= "/" then refuse "must be absolute" end
   if (path .. "/"):find("/%.%.?/") then refuse "cannot contain relative path components" end
   if not path:find("[^/]") then refuse "cannot mount to the root directory" end

@@ -65,6 +65,9 @@ end
 function regions.create(context, req)
   local body = checks.fields(req, req:json(), FIELDS)
   if not body.name then checks.bad "name must be a string" end
+  if not body.name:find("^[%w_%-]+$") then   -- (it becomes a part of the id, and that the name of a folder)
+    checks.bad "name must contain only letters, digits, underscores and dashes"
+  end
   if context.records.regions:find(body.name) then
     httpd.fail(409, nil, ("Region with name %s already exists"):format(body.name))
   end
