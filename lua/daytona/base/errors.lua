@@ -4,7 +4,6 @@
 -- is raised as a string at the line of the caller. What an answer or a broken
 -- transfer means is said in http/failure.lua.
 
-local redact = require "daytona.base.redact"
 
 local errors = {}
 
@@ -108,6 +107,7 @@ local TRANSIENT = {
 ---@param fields table
 ---@return daytona.Error
 function errors.new(fields)
+  local redact = require "daytona.base.redact" -- loaded with the first error
   local secrets = fields.secrets
   fields.secrets = nil
   fields.message = errors.printable(redact(fields.message or fields.kind, secrets), "[\r\n\t]")

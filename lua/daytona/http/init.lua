@@ -6,11 +6,15 @@
 local core = require "daytona.base.native"
 local connections = require "daytona.http.connection"
 local errors = require "daytona.base.errors"
-local failure = require "daytona.http.failure"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 local random = require "daytona.base.random"
 local url = require "daytona.http.url"
+
+-- Loaded with the first thing that goes wrong: a program that starts has other work.
+local function failures()
+  return require "daytona.http.failure"
+end
 
 local http = {
   connection = connections.new, rebase = connections.rebase, context_of = connections.context_of,
@@ -278,7 +282,7 @@ local function try_once(connection, request, op, streams)
       abandon(request, sent, err)
       return nil, err
     end
-    local err = failure.from_transport(body, message, errno, context_of(connection, request))
+    local err = failures().from_transport(body, message, errno, context_of(connection, request))
     return nil, note_sent(err, request, sent), body, sent, answered
   end
   local headers
@@ -343,7 +347,7 @@ local answer = http.answer
 -- What a try that failed means: the error, and whether another may follow.
 local function judge(connection, request, status, body, headers_or_code, sent, answered)
   if status then
-    local err = failure.from_response({ status = status, body = body, headers = headers_or_code },
+    local err = failures().from_response({ status = status, body = body, headers = headers_or_code },
       context_of(connection, request))
     return err, may_repeat_answer(request, err)
   end
