@@ -1,7 +1,7 @@
 -- The rules of .gitignore files; what is expected stands in gitignore(5), and git
 -- itself is asked where it is installed.
 
-local gitignore = require "daytona.toolbox.fs.gitignore"
+local gitignore = require "daytona.base.gitignore"
 
 -- "dir/" at the end of a path says that it is a directory.
 local function ignored(rules, path)

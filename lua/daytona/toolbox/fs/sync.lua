@@ -3,7 +3,7 @@
 
 local calls = require "daytona.toolbox.fs.calls"
 local errors = require "daytona.base.errors"
-local gitignore = require "daytona.toolbox.fs.gitignore"
+local gitignore = require "daytona.base.gitignore"
 local localtree = require "daytona.toolbox.fs.localtree"
 local options = require "daytona.base.options"
 local pace = require "daytona.toolbox.fs.pace"

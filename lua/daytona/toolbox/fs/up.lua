@@ -10,7 +10,7 @@ local place = require "daytona.toolbox.fs.place"
 local plan = require "daytona.toolbox.fs.plan"
 local random = require "daytona.base.random"
 local remotetree = require "daytona.toolbox.fs.remotetree"
-local tar = require "daytona.toolbox.fs.tar"
+local tar = require "daytona.base.tar"
 local upload = require "daytona.toolbox.fs.upload"
 
 local up = {}

@@ -4,7 +4,7 @@
 
 local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.fs.calls"
-local gitignore = require "daytona.toolbox.fs.gitignore"
+local gitignore = require "daytona.base.gitignore"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local pace = require "daytona.toolbox.fs.pace"
