@@ -293,3 +293,26 @@ describe("an old release of the service, on the local server,", function()
       { name = "m", includeMemory = true })
   end)
 end)
+
+describe("the local server over HTTP/2", function()
+  it("outlives clients that hang up in the middle of an answer", function()
+    local server = assert(require("daytona.devserver").start { tls = true })
+    local client = daytona.new { api_url = server.api_url, api_key = server.api_key, ca_file = server.certificate }
+    local function hang_up(fault, arguments)
+      fault.path, fault.times = "/sandbox", 1
+      assert(server:faults(fault))
+      os.execute(("curl -s --cacert %s --http2 -m 0.1 -o /dev/null -H 'Authorization: Bearer %s' %s %s/sandbox"):format(
+        server.certificate, server.api_key, arguments, server.api_url))
+    end
+    for _, arguments in ipairs { "", "-d '{}'" } do
+      hang_up({ hold = 0.2 }, arguments)
+      hang_up({ delay = 0.2 }, arguments)
+      hang_up({ slow = 200 }, arguments)
+      hang_up({ hold = 0.2, status = 500, body = ("x"):rep(300000) }, arguments)
+    end
+    repeat until assert(server:stats()).active == 1 -- this question
+    assert(client:config())
+    client:close()
+    server:stop()
+  end)
+end)

@@ -2,6 +2,7 @@
 
 local daytona = require "daytona"
 local loop = require "daytona.loop"
+local http = require "daytona.http"
 local scripted = require "spec.support.scripted_daemon"
 
 local CONNECTED = { "text", '{"type":"control","status":"connected"}' }
@@ -488,6 +489,21 @@ describe("a terminal whose daemon misbehaves", function()
       ["/process/pty"] = { { "status", 409, '{"error":"PTY session with ID \'x\' already exists"}' } } })
     _, err = sandbox:pty { id = "x" }
     assert.equal("conflict", err.kind)
+  end)
+
+  it("that was made in two steps goes again when the second fails", function()
+    local made = { ["/process/pty"] = { { "status", 201, '{"sessionId":"x"}' } }, [CREATE] = { { "status", 404, "" } },
+      ["/process/pty/x/connect"] = { { "status", 500, "" } }, ["/process/pty/x"] = { { "status", 200, "{}" } } }
+    local sandbox, deleted = peer:sandbox(made), 0
+    local request = http.request
+    http.request = function(connection, what, ...)
+      if what.method == "DELETE" then deleted = deleted + 1 end
+      return request(connection, what, ...)
+    end
+    local _, err = sandbox:pty { id = "x" }
+    http.request = request
+    assert.equal("server", err.kind)
+    assert.equal(1, deleted)
   end)
 
   it("does not stop the program when it prints and prints", function()

@@ -188,7 +188,9 @@ describe("a session", function()
         local response, err = real(connection, request)
         if request.operation ~= "session exec" or not response then return response, err end
         lost = lost + 1
-        return nil, failure.from_transport "reset"
+        local lost_it = failure.from_transport "reset"
+        lost_it.sent = true
+        return nil, lost_it
       end, function()
         local done = assert(session:exec("echo run >>count; cat count", { async = async }))
         if async then
@@ -204,14 +206,21 @@ describe("a session", function()
   end)
 
   it("does not claim to have run what never arrived", function()
-    with_requests(function(real, connection, request)
-      if request.operation == "session exec" then return nil, failure.from_transport "reset" end
-      return real(connection, request)
-    end, function()
-      local r, err = session:exec "echo never"
-      assert.is_nil(r)
-      assert.same({ "connection", "reset" }, { err.kind, err.code })
-    end)
+    for _, sent in ipairs { true, false } do
+      local looks = 0
+      with_requests(function(real, connection, request)
+        if request.operation == "session get" then looks = looks + 1 end
+        if request.operation ~= "session exec" then return real(connection, request) end
+        local err = failure.from_transport "reset"
+        err.sent = sent
+        return nil, err
+      end, function()
+        local r, err = session:exec "echo never"
+        assert.is_nil(r)
+        assert.same({ "connection", "reset" }, { err.kind, err.code })
+      end)
+      assert.equal(sent, looks > 0) -- nobody looks for what never left
+    end
     assert.same({}, session:commands())
   end)
 

@@ -42,7 +42,11 @@ end
 
 ---No answer.
 function M.lost(code)
-  return function() return nil, failure.from_transport(code) end
+  return function()
+    local err = failure.from_transport(code)
+    err.sent = code ~= "connect" and code ~= "resolve"
+    return nil, err
+  end
 end
 
 local function step(connection, request)

@@ -75,7 +75,7 @@ local LOST = {
 ---@return boolean
 function watch.is_lost(err)
   if err.status == 504 then return true end
-  return LOST[err.kind] and err.code ~= "connect" and err.code ~= "resolve" or false
+  return LOST[err.kind] and err.sent ~= false or false
 end
 
 return watch

@@ -368,6 +368,8 @@ local function another(connection, request, tries, call, status, body, more, sen
       function() return can_resend(request, tries.places) end)
   end
   local err, again = judge(connection, request, status, body, more, sent, answered)
+  tries.sent = tries.sent or sent
+  if tries.sent and not status then err.sent = true end -- if not in this try
   if not again or tries.n > connection.max_retries or not can_resend(request, tries.places) then return nil, err end
   local slept, why = pause(err.retry_after or backoff(tries.n), tries.deadline)
   if slept == nil then return nil, explain(why, request) end
@@ -382,7 +384,7 @@ end
 ---left this machine is tried again for every method; resets without a byte of an
 ---answer and 502, 503, 504 only where repeating is harmless, 429 always, after the
 ---delay the service names; never beyond the deadline. Without an answer `err.sent`
----says whether the request left. `on_abandon` is called,
+---says whether the request left, in any try. `on_abandon` is called,
 ---shielded from cancellation, when a part of the request left and no answer came
 ---because of a deadline, a cancel or Ctrl-C. Raises when what is to be sent
 ---cannot be JSON.

@@ -123,6 +123,7 @@ local function try(connection, request, context)
   -- It may have been opened and closed again already: that is for `receive`.
   if happened and op.transfer:status() == 101 then return op end
   if not happened then
+    why.sent = op.transfer:trace()
     loop.close(op)
     return nil, explained(why, context)
   end

@@ -138,11 +138,11 @@ function M.open(self, which)
   pty.cols, pty.rows, pty.ours, pty.ping_interval = opts.cols or 80, opts.rows or 24, true, opts.ping_interval
   options.environment("pty", opts.env)
   local function go() return create.make(pty, opts, opts.timeout or CONNECT_TIMEOUT) end
-  local function abandon() if not opts.id then undo(pty) end end
+  -- An id of the caller's may belong to a terminal that was there before.
+  local function abandon() if pty.made or not opts.id then undo(pty) end end
   local fine, err = loop.guard(go, abandon)
   if fine then return fine end
-  -- An id of the caller's may belong to a terminal that was there before.
-  if UNCERTAIN[err.kind] and err.code ~= "connect" and err.code ~= "resolve" then loop.shield(abandon) end
+  if pty.made or UNCERTAIN[err.kind] and err.sent ~= false then loop.shield(abandon) end
   return nil, err
 end
 

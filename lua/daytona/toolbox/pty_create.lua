@@ -47,6 +47,7 @@ local function create_first(self, opts, env, secrets, timeout)
     id = self.id, cols = self.cols, rows = self.rows, cwd = opts.cwd, envs = env, lazy_start = opts.lazy,
   }, { secrets = secrets, timeout = timeout })
   if not raw then return nil, err.status == 500 and explain(self, err, opts.cwd) or err end
+  self.made = true
   if opts.lazy then return self end
   return link.attach(self, timeout)
 end

@@ -203,11 +203,13 @@ function Session:is_alive()
   return nil, err
 end
 
--- The answer did not come, or not the command's own: perhaps it runs.
+-- Answers that are not the command's own.
+local NOT_ITS_OWN = { unavailable = true, timeout = true, server = true, protocol = true }
+
+-- Perhaps it runs: it left and no answer came, or not its own.
 local function may_have_arrived(err)
-  local code = err.code
-  if code == "idle_timeout" or code == "timeout" or code == "reset" or code == "truncated" then return true end
-  return err.status ~= nil and (err.kind == "unavailable" or err.kind == "timeout" or err.kind == "server")
+  if err.sent ~= nil then return err.sent end
+  return err.status ~= nil and NOT_ITS_OWN[err.kind] or false
 end
 
 -- The listing may be a little behind the lost request.

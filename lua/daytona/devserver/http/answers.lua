@@ -84,6 +84,21 @@ end
 local H2 = {}
 H2.__index = H2
 
+-- lua-http raises where the client has reset the stream or is gone.
+local function is_gone(stream)
+  local socket = stream.connection.socket
+  if stream.state == "closed" or not socket then return true end
+  local open, ended = pcall(socket.eof, socket, "w") -- (raises on one that was closed)
+  return not open or ended
+end
+
+local function tell(stream, method, ...)
+  if is_gone(stream) then return nil end
+  local ok, done = pcall(stream[method], stream, ...)
+  if not ok and not is_gone(stream) then error(done, 0) end
+  return ok and done or nil
+end
+
 function H2:head(status, headers, length)
   local h = new_headers()
   h:append(":status", tostring(status))
@@ -94,12 +109,12 @@ function H2:head(status, headers, length)
   end
   if length and not bodiless(status) then h:append("content-length", tostring(length)) end
   self.ended = self.head_only or length == 0
-  return self.stream:write_headers(h, self.ended)
+  return tell(self.stream, "write_headers", h, self.ended)
 end
 
 function H2:write(data)
   if self.ended then return true end
-  return self.stream:write_chunk(data, false)
+  return tell(self.stream, "write_chunk", data, false)
 end
 
 function H2.flush() return true end
@@ -107,7 +122,7 @@ function H2.flush() return true end
 function H2:finish()
   if self.ended then return true end
   self.ended = true
-  return self.stream:write_chunk("", true)
+  return tell(self.stream, "write_chunk", "", true)
 end
 
 -- Either ---------------------------------------------------------------------------

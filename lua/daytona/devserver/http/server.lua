@@ -160,7 +160,10 @@ end
 -- the socket away first ends it at once.)
 local function abandon(stream, last_words)
   local conn = stream.connection
-  if conn.version == 2 then return stream:shutdown() end
+  if conn.version == 2 then
+    pcall(stream.shutdown, stream) -- raises when the connection is gone
+    return
+  end
   local socket = conn:take_socket()
   if not socket then return end
   socket:onerror(quiet)
@@ -248,13 +251,19 @@ local function serve_h1(app, conn)
   end
 end
 
+local function serve_stream(app, stream)
+  local headers = stream:get_headers(HEADER_TIMEOUT)
+  if headers then handle(app, stream, headers) else abandon(stream) end
+end
+
+-- What a stream raises must not end the program.
 local function serve_h2(app, conn)
   while not app.stopped do
     local stream = conn:get_next_incoming_stream(IDLE_TIMEOUT)
     if not stream then break end
     app.cq:wrap(function()
-      local headers = stream:get_headers(HEADER_TIMEOUT)
-      if headers then handle(app, stream, headers) else stream:shutdown() end
+      local ok, err = xpcall(serve_stream, failure.trace, app, stream)
+      if not ok then io.stderr:write("daytona-devserver: stream: ", tostring(err), "\n") end
     end)
   end
 end
