@@ -112,6 +112,40 @@ function devserver.start(opts)
   return server
 end
 
+local function is_set(variable)
+  return (os.getenv(variable) or "") ~= ""
+end
+
+local function tell(server)
+  io.stderr:write("no DAYTONA_API_KEY is set: using a local server at ", server.api_url, "\n")
+  if server.isolated then return end
+  io.stderr:write("(bubblewrap is missing or not allowed here: its sandboxes are NOT isolated from this machine)\n")
+end
+
+---A client for trying things out: of the service that the environment names a key for, else
+---of a local server that is started for this program and ends with it (one line on standard
+---error says so, unless `quiet`). That server is the client's `server`. nil and an error
+---where the environment says too little or the server cannot start.
+---@param opts? { quiet?: boolean }
+---@return daytona.Client? client
+---@return daytona.Error? err
+function devserver.client(opts)
+  opts = options.check("devserver.client", { quiet = "boolean" }, opts)
+  local new = require("daytona.control.client").new
+  if is_set "DAYTONA_API_KEY" or is_set "DAYTONA_JWT_TOKEN" then return new() end
+  local server, err = devserver.start()
+  if not server then return nil, err end
+  if not opts.quiet then tell(server) end
+  local client
+  client, err = new { api_url = server.api_url, api_key = server.api_key }
+  if not client then
+    server:stop()
+    return nil, err
+  end
+  client.server = server -- as long as the client is there
+  return client
+end
+
 ---Ends the server and its sandboxes' processes; returns when they are gone.
 function Server:stop()
   if self.client then
