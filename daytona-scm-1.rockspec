@@ -161,6 +161,7 @@ build = {
     ["daytona.control.life"] = "lua/daytona/control/life.lua",
     ["daytona.control.list"] = "lua/daytona/control/list.lua",
     ["daytona.control.preview"] = "lua/daytona/control/preview.lua",
+    ["daytona.control.raw"] = "lua/daytona/control/raw.lua",
     ["daytona.control.record"] = "lua/daytona/control/record.lua",
     ["daytona.control.resource"] = "lua/daytona/control/resource.lua",
     ["daytona.control.sandbox"] = "lua/daytona/control/sandbox.lua",

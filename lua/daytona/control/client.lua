@@ -23,6 +23,7 @@ local version = require "daytona.version"
 ---@field warm_pools daytona.WarmPools
 ---@field regions daytona.Regions
 ---@field create fun(self: daytona.Client, opts?: daytona.CreateOptions): daytona.Sandbox?, daytona.Error?
+---@field request fun(self: daytona.Client, method: string, path: string, opts?: daytona.RequestOptions): daytona.Response?, daytona.Error?
 local Client = {}
 Client.__index = Client
 Client.__name = "daytona.Client"
@@ -272,36 +273,7 @@ function Client:config()
   return api.config(self)
 end
 
-local REQUEST = {
-  query = "table", json = "any", body = "string", headers = "map", timeout = "seconds", safe = "boolean",
-  max_bytes = "positive",
-}
-
----Any call of the service's API: `client:request("GET", "/regions")`. Returns a
----response with `status`, `headers`, `body` and, when the body is JSON, `json`
----as it came, in camelCase.
----@param method string
----@param path string   below api_url, already escaped, beginning with "/"
----@param opts? { query?: table, json?: any, body?: string, headers?: table<string, string>, timeout?: number, safe?: boolean, max_bytes?: integer }
----@return daytona.Response?
----@return daytona.Error?
-function Client:request(method, path, opts)
-  options.argument("request: the method", "text", method)
-  options.argument("request: the path", "text", path)
-  if path:sub(1, 1) ~= "/" then errors.misuse(1, "request: the path must begin with '/'") end
-  opts = options.check("request", REQUEST, opts)
-  local response, err = http.request(self:connection_of("request"), {
-    method = method:upper(), path = path, query = opts.query, json = opts.json, body = opts.body,
-    headers = opts.headers, timeout = opts.timeout, safe = opts.safe, max_bytes = opts.max_bytes,
-    with_headers = true, operation = "request", what = method .. " " .. path,
-  })
-  if not response then return nil, calls.explain(err) end
-  local kind = response.headers["content-type"] or ""
-  if response.body ~= "" and kind:find("json", 1, true) then
-    response.json = require("daytona.http.json").decode(response.body)
-  end
-  return response
-end
+Client.request = later("daytona.control.raw", "of_client")
 
 methods.guard(Client, "daytona.Client", "client")
 
