@@ -197,6 +197,13 @@ static void read_profile(struct builder *b, int t)
   lua_pop(L, 1);
 }
 
+static void read_signature(struct builder *b, int t)
+{
+  b->r.sigv4 = text_field(b, t, "sigv4");
+  b->r.user = text_field(b, t, "user");
+  b->r.password = text_field(b, t, "password");
+}
+
 /* How many files the request at t may bring: one in its body and one in its
    sink, or one a part. */
 static int count_files(lua_State *L, int t)
@@ -243,6 +250,7 @@ static void read_request(struct builder *b, const char **headers, int n)
   if(bad)
     b->refused = "header";
   read_profile(b, 2);
+  read_signature(b, 2);
   read_body(b, 2);
   read_sink(b, 2);
   read_limits(b, 2);

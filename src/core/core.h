@@ -213,6 +213,12 @@ struct dt_request {
   double timeout;             /* total, counted from dt_transfer_start */
   double idle_timeout;
   int progress;               /* 1: report DT_EVENT_PROGRESS */
+  const char *sigv4;          /* NULL, or "aws:amz:REGION:SERVICE": libcurl signs
+                                 the request as AWS has it (version 4), with all
+                                 of `headers`, of which the body's type must be
+                                 one (libcurl 7.88 or newer) */
+  const char *user;           /* then: the key's id, without ":" */
+  const char *password;       /* and the secret key */
 };
 
 /* Starts a transfer; *out must later be freed. Redirects are not followed.
@@ -224,7 +230,7 @@ struct dt_request {
    DT_CONNECT_TIMEOUT always mean that nothing of the request has left.
    Everything in `r` is copied, except descriptors, which must stay open until
    the transfer is done. CR, LF, NUL or other control characters in the
-   method, the URL or a header are DT_BAD_ARGUMENT (`what`, if not NULL, is set
+   method, the URL, a header or a credential are DT_BAD_ARGUMENT (`what`, if not NULL, is set
    to a static text that names the culprit). DT_OK, DT_NOMEM, DT_BAD_ARGUMENT
    or DT_FORKED. */
 int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,

@@ -169,6 +169,8 @@ struct dt_order {
   int head;       /* the answer has no body */
   int repeatable; /* sending it twice is harmless */
   int progress;
+  const char *sigv4;        /* NULL: not signed */
+  const char *user, *password;
   uint64_t max_bytes;       /* 0: no cap */
   double connect_timeout;   /* 0: none */
   double timeout;           /* 0: none */

@@ -73,6 +73,16 @@ static const char *check_body(const struct dt_request *r)
   return queues > 1 ? "parts" : NULL;
 }
 
+static const char *check_signature(const struct dt_request *r)
+{
+  if(!r->sigv4)
+    return NULL;
+  if(!r->user || !r->password || !dt_text_is_clean(r->user) ||
+     strchr(r->user, ':') || !dt_text_is_clean(r->password))
+    return "credentials";
+  return dt_text_is_clean(r->sigv4) ? NULL : "signature";
+}
+
 /* What is wrong with the request's texts; NULL: nothing. */
 static const char *check_texts(const struct dt_request *r,
                                struct dt_span *origin)
@@ -88,7 +98,7 @@ static const char *check_texts(const struct dt_request *r,
     if(!dt_text_is_header(*line))
       return "header";
   }
-  return NULL;
+  return check_signature(r);
 }
 
 /* What is wrong with the rest of it. */
@@ -198,6 +208,13 @@ static int wants_no_type(const struct dt_request *r, const struct dt_profile *p)
          !names(r->headers, "Content-Type:");
 }
 
+/* Lines that only keep a header of libcurl's out. Where it signs, it would sign
+   them. */
+static int may_exclude(const struct dt_request *r)
+{
+  return !r->sigv4;
+}
+
 /* Where libcurl would ask for leave with "Expect: 100-continue" (from 1 MiB on)
    and wait for it. */
 static int is_large(const struct dt_request *r)
@@ -219,9 +236,9 @@ static struct curl_slist *pack_headers(struct packer *p,
 
   for(line = r->headers; line && *line; line++)
     add_node(p, &list, pack_header(p, *line));
-  if(wants_no_type(r, profile))
+  if(may_exclude(r) && wants_no_type(r, profile))
     add_node(p, &list, pack_text(p, "Content-Type:"));
-  if(is_large(r) && !names(r->headers, "Expect:"))
+  if(may_exclude(r) && is_large(r) && !names(r->headers, "Expect:"))
     add_node(p, &list, pack_text(p, "Expect:"));
   if(overrides(r, profile)) {
     for(l = profile->headers; l; l = l->next) {
@@ -323,6 +340,9 @@ static void pack_order(struct packer *p, struct dt_order *o,
   o->nlines = count_lines(r->headers);
   o->body = r->body;
   pack_body(p, o, r);
+  o->sigv4 = pack_text(p, r->sigv4);
+  o->user = pack_text(p, r->sigv4 ? r->user : NULL);
+  o->password = pack_text(p, r->sigv4 ? r->password : NULL);
   o->head = !strcmp(method, "HEAD");
   o->repeatable = is_repeatable(method);
   take_limits(o, r);
@@ -455,7 +475,7 @@ static int is_like(const struct dt_transfer *t, const struct dt_request *r,
   const struct dt_order *o = &t->order;
 
   return r->body == DT_BODY_MEMORY && o->body == DT_BODY_MEMORY &&
-         profile == t->profile && r->method && r->url &&
+         profile == t->profile && r->method && r->url && !r->sigv4 && !o->sigv4 &&
          (size_t)(o->sources->data - (const char *)t) + r->size <= t->size &&
          !strcmp(o->url, r->url) && !strcmp(o->method, r->method) &&
          same_lines(o, r->headers);

@@ -10,6 +10,7 @@
 #define BUFFER_MEMORY  (16 * 1024L) /* receive buffer: small answers */
 #define BUFFER_STREAM  (256 * 1024L)
 #define BUFFER_UPLOAD  (512 * 1024L)
+#define EXPECT_MS      200L /* that a server may take to welcome a large body */
 
 static CURLcode set_connect_time(struct dt_handle *h, long ms)
 {
@@ -169,6 +170,22 @@ static CURLcode set_body(struct dt_transfer *t)
   }
 }
 
+/* Signed over the lines of `headers`; where these bring the body's hash, it is
+   that which is signed. */
+static CURLcode set_signature(struct dt_handle *h, const struct dt_order *o)
+{
+  CURLcode rc;
+
+  if(!o->sigv4)
+    return CURLE_OK;
+  h->dirty = 1;
+  curl_easy_setopt(h->easy, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_MS);
+  rc = curl_easy_setopt(h->easy, CURLOPT_AWS_SIGV4, o->sigv4);
+  if(!rc)
+    rc = curl_easy_setopt(h->easy, CURLOPT_USERNAME, o->user);
+  return rc ? rc : curl_easy_setopt(h->easy, CURLOPT_PASSWORD, o->password);
+}
+
 /* libcurl's own default is five minutes, which 0 would choose. */
 static long connect_ms(const struct dt_order *o)
 {
@@ -191,6 +208,8 @@ int dt_request_apply(struct dt_transfer *t)
     rc = set_connect_time(h, connect_ms(&t->order));
   if(!rc)
     rc = set_body(t);
+  if(!rc)
+    rc = set_signature(h, &t->order);
   set_buffer_size(h, t->order.sink == DT_SINK_MEMORY ? BUFFER_MEMORY
                                                      : BUFFER_STREAM);
   if(rc == CURLE_OUT_OF_MEMORY)

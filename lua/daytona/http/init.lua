@@ -56,6 +56,7 @@ local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 ---@field endpoint? { number: string, text: string }  as of http.call: an answer of just these needs no `json`
 ---@field flaw? fun(value: any): string?, daytona.Error?  what that JSON is instead of what it should be, or nil; an error when it was not looked at to its end
 ---@field with_headers? boolean     response.headers is wanted
+---@field sign? { scope: string, id: string, secret: string }  signed as AWS has it: "aws:amz:REGION:SERVICE", and the key
 ---@field operation? string         for errors
 ---@field what? string              for errors: the path or name in question
 ---@field sandbox? any              for errors
@@ -154,6 +155,8 @@ local function prepare(connection, request)
   if request.sink_file then call.sink_file, call.max_bytes = request.sink_file, request.max_bytes end
   if request.sink then call.sink_queue, call.max_bytes = true, request.max_bytes end
   if request.on_progress then call.progress = true end
+  local key = request.sign
+  if key then call.sigv4, call.user, call.password = key.scope, key.id, key.secret end
   return call
 end
 

@@ -30,7 +30,7 @@ local function redirected(way, call, from, to)
   local copy = {}
   for name, value in pairs(call) do copy[name] = value end
   copy.url = url.text(to)
-  if url.origin(from) ~= url.origin(to) then copy.profile, copy.headers = way.bare(), nil end
+  if url.origin(from) ~= url.origin(to) then copy.profile, copy.headers, copy.sigv4 = way.bare(), nil, nil end
   return copy
 end
 

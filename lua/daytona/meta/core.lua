@@ -478,6 +478,9 @@ function Doorbell:close() end
 ---@field timeout? number              total, from now
 ---@field idle_timeout? number
 ---@field progress? boolean            report PROGRESS events
+---@field sigv4? string                "aws:amz:REGION:SERVICE": signed as AWS has it, over all of `headers`, with
+---@field user? string                 the key's id and
+---@field password? string             the secret key
 
 ---Starts a transfer. Returns it and its id. Raises on a malformed request;
 ---returns nil and a message that names the culprit when the URL (which holds no

@@ -11,6 +11,7 @@
 
 void test_parts(void);
 void test_request(void);
+void test_sigv4(void);
 void test_body(void);
 void test_sink(void);
 void test_failure(void);
@@ -31,6 +32,7 @@ static const struct {
 } tests[] = {
   { "parts", test_parts },
   { "request", test_request },
+  { "sigv4", test_sigv4 },
   { "body", test_body },
   { "sink", test_sink },
   { "failure", test_failure },
