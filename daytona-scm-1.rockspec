@@ -197,6 +197,7 @@ build = {
     ["daytona.devserver.control.main"] = "lua/daytona/devserver/control/main.lua",
     ["daytona.devserver.control.params"] = "lua/daytona/devserver/control/params.lua",
     ["daytona.devserver.control.previews"] = "lua/daytona/devserver/control/previews.lua",
+    ["daytona.devserver.control.program"] = "lua/daytona/devserver/control/program.lua",
     ["daytona.devserver.control.records"] = "lua/daytona/devserver/control/records.lua",
     ["daytona.devserver.control.regions"] = "lua/daytona/devserver/control/regions.lua",
     ["daytona.devserver.control.routes"] = "lua/daytona/devserver/control/routes.lua",

@@ -10,6 +10,7 @@ local cqueues = require "cqueues"
 local signal = require "cqueues.signal"
 local ffi = require "ffi"
 local dirent = require "posix.dirent"
+local errno = require "posix.errno"
 local fcntl = require "posix.fcntl"
 local psignal = require "posix.signal"
 local unistd = require "posix.unistd"
@@ -47,16 +48,35 @@ local function rearrange(fds)
   end
 end
 
+-- To run in a forked child: it is as a program expects it, and the given program.
+local function execute(path, argv)
+  signal.default(signal.SIGPIPE)
+  signal.unblock(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+  local _, message, code = unistd.execp(path, argv)
+  io.stderr:write("daytona-devserver: cannot run ", path, ": ", tostring(message), "\n")
+  unistd._exit(code == errno.ENOENT and 127 or 126)
+end
+
 local function become(path, argv, fds, at_our_end)
   ffi.C.setsid()
   ffi.C.prctl(PR_SET_PDEATHSIG, at_our_end or psignal.SIGKILL, 0, 0, 0)
   if unistd.getppid() == 1 then unistd._exit(1) end
-  signal.default(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
-  signal.unblock(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+  signal.default(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
   rearrange(fds)
-  local _, message = unistd.execp(path, argv)
-  io.stderr:write("daytona-devserver: cannot run ", path, ": ", tostring(message), "\n")
-  unistd._exit(127)
+  execute(path, argv)
+end
+
+-- A child that does so and never returns.
+local function fork(fn, ...)
+  local pid, message = unistd.fork()
+  if not pid then return nil, message end
+  if pid == 0 then
+    pcall(fn, ...)
+    unistd._exit(127)
+  end
+  local child = setmetatable({ pid = pid, ended = condition.new() }, Child)
+  living[pid] = child
+  return child
 end
 
 ---Starts a program (its own session and process group).
@@ -66,15 +86,22 @@ end
 ---@param at_our_end? integer  the signal it gets when the control plane is gone (SIGKILL)
 ---@return daytona.devserver.Child? child, string? message
 function children.spawn(path, argv, fds, at_our_end)
-  local pid, message = unistd.fork()
-  if not pid then return nil, message end
-  if pid == 0 then
-    pcall(become, path, argv, fds, at_our_end)
-    unistd._exit(127)
-  end
-  local child = setmetatable({ pid = pid, ended = condition.new() }, Child)
-  living[pid] = child
-  return child
+  return fork(become, path, argv, fds, at_our_end)
+end
+
+---Starts the program that the server was started for: at the same terminal, in the same
+---process group, with the same files but for what it reads, which is descriptor `input`.
+---@param argv string[]   the program first, found as a shell finds it
+---@param input integer
+---@param prepare fun()   called in the child
+---@return daytona.devserver.Child? child, string? message
+function children.run(argv, input, prepare)
+  return fork(function()
+    prepare()
+    unistd.dup2(input, 0)
+    unistd.close(input)
+    execute(argv[1], { unpack(argv, 2) })
+  end)
 end
 
 local function reap(child, flags)

@@ -26,6 +26,7 @@ local daemon = require "daytona.devserver.control.daemon"
 local files = require "daytona.devserver.control.files"
 local gate = require "daytona.devserver.control.gate"
 local isolation = require "daytona.devserver.control.isolation"
+local program = require "daytona.devserver.control.program"
 local Records = require "daytona.devserver.control.records"
 local routes = require "daytona.devserver.control.routes"
 local sandboxes = require "daytona.devserver.control.sandboxes"
@@ -37,11 +38,13 @@ local tls = require "daytona.devserver.control.tls"
 
 local main = {}
 
-local USAGE = [[
-usage: daytona-devserver [options]
+local USAGE = [=[
+usage: daytona-devserver [options] [-- program [argument...]]
 
 A small Daytona service on this machine: listens on 127.0.0.1 only and prints the
 lines to export, so that programs use it. Ctrl-C ends it and its sandboxes' processes.
+With a program it prints nothing, runs the program with the variables set, ends with
+it, and hands on its exit status.
 
   --port N         port to listen on (default: any free one)
   --dir DIR        keep sandboxes and the key in DIR (default: a temporary folder,
@@ -58,7 +61,7 @@ lines to export, so that programs use it. Ctrl-C ends it and its sandboxes' proc
   --tls            HTTPS with a certificate that nobody trusts
   --child          for programs: print one line of JSON, end when nobody reads it
   --help           this text
-]]
+]=]
 
 -- Options -----------------------------------------------------------------------
 
@@ -71,6 +74,10 @@ local FLAGS = { tls = true, child = true, help = true, strict = true, lag = true
 local function parse(argv)
   local options, i = {}, 1
   while argv[i] do
+    if argv[i] == "--" then
+      options.program = { unpack(argv, i + 1) }
+      return options
+    end
     local name, value = argv[i]:match("^%-%-([%w%-]+)=(.*)$")
     name = name or argv[i]:match("^%-%-([%w%-]+)$")
     if not name or not (TAKES_VALUE[name] or FLAGS[name]) then
@@ -101,6 +108,8 @@ local function check(options)
   local scale = tonumber(options["time-scale"] or 1)
   if not scale or scale <= 0 then return nil, "--time-scale takes a positive number" end
   options.scale = scale
+  if options.program and not options.program[1] then return nil, "a program must follow --" end
+  if options.program and options.child then return nil, "--child starts no program" end
   if options.legacy and options.legacy ~= "0.190" then return nil, "--legacy knows 0.190 only" end
   for _, name in ipairs { "limits", "throttle" } do
     if options[name] then
@@ -308,7 +317,9 @@ end
 -- Running ------------------------------------------------------------------------------
 
 local function announce(context)
-  if context.options.child then
+  if context.options.program then
+    program.start(context)
+  elseif context.options.child then
     io.stdout:write(json.encode {
       api_url = context.api_url, api_key = context.key, dir = context.dir, pid = unistd.getpid(),
       isolated = context.isolated,
@@ -343,7 +354,11 @@ end
 
 local function watch_signals(context)
   local listener = signal.listen(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-  listener:wait()
+  local number = listener:wait()
+  while context.program do
+    program.signal(context, number)
+    number = listener:wait()
+  end
   context.why = "signal"
   context.quit:signal()
 end
@@ -374,6 +389,7 @@ local function serve(context)
   local also = gate.beside(context.port)
   if also then also:enter(context.app) end
   announce(context)
+  if context.program then cq:wrap(program.watch, context) end
   while not context.why do context.quit:wait() end
   context.app:stop()
   context.storage:stop()
@@ -381,6 +397,7 @@ local function serve(context)
   context.life:shut_down()
 end
 
+-- The exit status: that of the program, where there is one.
 local function loop(context)
   local cq, status, done = cqueues.new(), 0, false
   cq:wrap(function()
@@ -399,7 +416,7 @@ local function loop(context)
       context.quit:signal()
     end
   end
-  return status
+  return status ~= 0 and status or context.status or 0
 end
 
 local function raise_limits()
@@ -423,6 +440,7 @@ function main.run(argv)
     io.stderr:write("daytona-devserver: ", message, " (see --help)\n")
     return 2
   end
+  if options.program then program.take_environment() end
   if options.child then ffi.C.setsid() end   -- the terminal's Ctrl-C is our parent's affair
   signal.block(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
   signal.ignore(signal.SIGPIPE)
