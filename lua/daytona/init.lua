@@ -28,10 +28,11 @@
 ---@field assert fun(value: any, err?: any, ...: any): any  as assert, for errors of this library
 ---@field is_error fun(e: any, kind?: string): boolean
 ---@field tools fun(sets: string|table, opts?: daytona.ToolOptions): daytona.Toolset  tools that a model can call
+---@field workflow { run: fun(steps: daytona.WorkflowStep[]|string, opts?: table): daytona.WorkflowRun?, daytona.Error? }  steps that follow each other
 ---@field array fun(list?: table): table     an array also when it is empty, for sending
 local daytona = {}
 
--- Name -> module it is in, and its name there.
+-- Name -> module it is in, and its name there (without one it is the module).
 local ELSEWHERE = {
   new = { "daytona.control.client", "new" },
   client = { "daytona.control.client", "default" },
@@ -53,17 +54,19 @@ local ELSEWHERE = {
   null = { "daytona.http.json", "null" },
   tools = { "daytona.agent.tools", "new" },
   version = { "daytona.version", "library" },
+  workflow = { "daytona.agent.workflow" },
 }
 
 local function found(name)
   local place = ELSEWHERE[name]
-  local value = require(place[1])[place[2]]
+  local value = require(place[1])
+  if place[2] then value = value[place[2]] end
   daytona[name] = value
   return value
 end
 
 -- No functions: there is nothing to stand for them until they are needed.
-local VALUES = { null = true, version = true }
+local VALUES = { null = true, version = true, workflow = true }
 
 -- Whoever looks what there is, at a prompt, finds the others by their names.
 for name in pairs(ELSEWHERE) do

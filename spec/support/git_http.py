@@ -33,7 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                    CONTENT_TYPE=self.headers.get("Content-Type") or "",
                    HTTP_CONTENT_ENCODING=self.headers.get("Content-Encoding") or "",
                    GIT_PROTOCOL=self.headers.get("Git-Protocol") or "")
-        out = subprocess.run(["git", "http-backend"], input=body, stdout=subprocess.PIPE, env=env).stdout
+        out = subprocess.run(["git", "http-backend"], input=body, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env).stdout
         head, _, rest = out.partition(b"\r\n\r\n")
         status, fields = 200, []
         for line in head.decode().split("\r\n"):

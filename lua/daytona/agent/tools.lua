@@ -62,14 +62,26 @@ local M = {}
 ---@field max_bytes? integer        51200
 ---@field session? string           id, for the set "session"
 ---@field store? table|string       where sessions are kept, see daytona.agent.store
----@field secrets? table<string, string>  of the session: DAYTONA_API_KEY, GITHUB_TOKEN; no result shows them
+---@field secrets? table<string, string|table<string, string>>  by name, those of several values by key: the session's DAYTONA_API_KEY and GITHUB_TOKEN, and what components name; no result shows them
 ---@field checkout? string          local git checkout that the set "coding" can sync with
 ---@field storage? string           local folder that the set "session" downloads into
+
+local function is_secrets(value)
+  local expected = "a table of texts, or of tables of texts, by name"
+  if type(value) ~= "table" then return false, expected end
+  for name, secret in pairs(value) do
+    if type(name) ~= "string" then return false, expected end
+    for _, text in pairs(type(secret) == "table" and secret or { secret }) do
+      if type(text) ~= "string" then return false, expected end
+    end
+  end
+  return true
+end
 
 local OPTIONS = {
   client = "table", api_key = "text", api_url = "text", sandbox = "any", create = "table", ask = "callable",
   show_api_key = "boolean", max_lines = "positive", max_bytes = "positive", session = "text", store = "any",
-  storage = "text", secrets = "map", checkout = "text",
+  storage = "text", secrets = is_secrets, checkout = "text",
 }
 
 ---@class daytona.Toolset
@@ -79,7 +91,7 @@ local OPTIONS = {
 local Toolset = { __name = "daytona.Toolset" }
 Toolset.__index = Toolset
 
-local SETS = { "operations", "session", "coding", "native", "computer", "daytona" }
+local SETS = { "operations", "components", "session", "coding", "native", "computer", "daytona" }
 
 ---"toolset (12 tools)"
 function Toolset:__tostring()
@@ -140,7 +152,7 @@ local function add_set(self, name)
   end
 end
 
----Makes a toolset of sets by name ("operations", "session", "coding", "native",
+---Makes a toolset of sets by name ("operations", "components", "session", "coding", "native",
 ---"computer", "daytona") and of tools of the program's own. No request is made. Of two
 ---tools of one name in different sets the first is taken. Raises on an unknown name.
 ---@param sets string|(string|daytona.Tool)[]
@@ -153,7 +165,9 @@ function M.new(sets, opts)
   local self = setmetatable({
     tools = {}, by_name = {}, options = opts, always = {}, boxes = {}, clients = {}, closers = {}, secrets = {},
   }, Toolset)
-  for _, secret in pairs(opts.secrets or {}) do self:keep_secret(secret) end
+  for _, secret in pairs(opts.secrets or {}) do
+    for _, text in pairs(type(secret) == "table" and secret or { secret }) do self:keep_secret(text) end
+  end
   for _, set in ipairs(sets) do
     if type(set) == "table" then self:add(set) else add_set(self, set) end
   end

@@ -8,7 +8,8 @@ usage: daytona-mcp [options]
 Gives tools for Daytona sandboxes to a program that speaks the Model Context Protocol on
 standard input and output. The account is that of DAYTONA_API_KEY (and DAYTONA_API_URL).
 
-  --tools SET[,SET]   operations (default), session, coding, native, computer, daytona
+  --tools SET[,SET]   operations (default), components, session, coding, native, computer,
+                      daytona
   --sandbox ID        the sandbox that coding, native and computer work in (id or name);
                       without, one is made when it is needed, and deleted at the end
   --session ID        whose sandboxes the set session shows (default: one for this program)

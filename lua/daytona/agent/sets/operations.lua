@@ -405,6 +405,6 @@ function M.tools()
   return { create, list, get, start, stop, delete, execute, run_code, upload, download, files, clone }
 end
 
-M.FIELDS, M.shown, M.captured, M.charts_of = FIELDS, shown, capture_in, charts_of
+M.FIELDS, M.shown, M.captured, M.charts_of, M.keep = FIELDS, shown, capture_in, charts_of, keep
 
 return M
