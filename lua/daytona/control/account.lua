@@ -5,6 +5,7 @@ local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local options = require "daytona.base.options"
 local resource = require "daytona.control.resource"
+local walk = require "daytona.control.walk"
 
 local account = {}
 
@@ -53,11 +54,7 @@ end
 ---@param opts? { shared?: boolean }
 ---@return fun(): daytona.Region?
 function Regions:each(opts)
-  local list, at = errors.assert(self:list(opts)), 0
-  return function()
-    at = at + 1
-    return list[at]
-  end
+  return walk.of(function() return self:list(opts) end)
 end
 
 ---The region of that id or name. kind "not_found" when there is none.

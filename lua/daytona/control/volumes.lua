@@ -7,6 +7,7 @@ local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local resource = require "daytona.control.resource"
 local watch = require "daytona.control.watch"
+local walk = require "daytona.control.walk"
 
 ---A volume. Its fields are the service's, as of the last answer about it.
 ---@class daytona.Volume
@@ -123,11 +124,7 @@ end
 ---@param opts? { include_deleted?: boolean }
 ---@return fun(): daytona.Volume?
 function Volumes:each(opts)
-  local list, at = errors.assert(self:list(opts)), 0
-  return function()
-    at = at + 1
-    return list[at]
-  end
+  return walk.of(function() return self:list(opts) end)
 end
 
 local GET = { create = "boolean" }

@@ -41,4 +41,14 @@ function M.over(fetch, from)
   return walk, nil, nil, walk
 end
 
+---The same over a list that comes whole.
+---@param list fun(): any[]?, daytona.Error?
+---@return table walk, nil, nil, table walk
+function M.of(list)
+  return M.over(function()
+    local items, err = list()
+    return items and { items = items }, err
+  end)
+end
+
 return M

@@ -6,6 +6,7 @@ local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local options = require "daytona.base.options"
 local resource = require "daytona.control.resource"
+local walk = require "daytona.control.walk"
 
 ---A warm pool. Its fields are the service's, as of the last answer about it.
 ---@class daytona.WarmPool
@@ -82,11 +83,7 @@ end
 ---All warm pools, one by one. Raises when they cannot be had.
 ---@return fun(): daytona.WarmPool?
 function WarmPools:each()
-  local list, at = errors.assert(self:list()), 0
-  return function()
-    at = at + 1
-    return list[at]
-  end
+  return walk.of(function() return self:list() end)
 end
 
 ---The warm pool of that id, or the only one of that snapshot. kind "not_found" when there

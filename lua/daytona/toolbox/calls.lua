@@ -4,10 +4,8 @@
 
 local daemons = require "daytona.toolbox.daemon"
 local errors = require "daytona.base.errors"
-local http = require "daytona.http"
 local http_calls = require "daytona.http.calls"
 local loop = require "daytona.loop"
-local url = require "daytona.http.url"
 
 local calls = {}
 
@@ -64,47 +62,6 @@ calls.method, calls.path = http_calls.method, http_calls.path
 ---What is known of the sandbox's daemon; see toolbox/daemon.lua.
 calls.daemon = daemons.of
 
---- The way of before: `call(sandbox, "name", request, id ...)` -----------------------------
-
----One call of the daemon, by the name that errors give it: method, path (`{}`
----stands for an id), what comes back (see daytona.Request; nothing of interest
----without), and whether repeating it is harmless where the method does not say so.
----@class daytona.DaemonCall
----@field [1] string
----@field [2] string
----@field [3]? "object"|"list"|"string"|"any"
----@field safe? boolean
----@field flaw? fun(raw: any): string?  what the decoded answer is instead
-
----A function that makes the calls of a table: of the sandbox, the call's name,
----further fields of the request (`what`, for errors, is the first id unless it is
----among them) and the ids in the path. It returns the decoded
----answer (the response where none is expected), or nil and an error, which `refine`
----may have changed.
----@param endpoints table<string, daytona.DaemonCall>
----@param refine? fun(err: daytona.Error): daytona.Error
----@return fun(sandbox: daytona.Sandbox, name: string, request?: table, ...): any, daytona.Error?
-function calls.caller(endpoints, refine)
-  http_calls.tables[#http_calls.tables + 1] = endpoints
-  return function(sandbox, name, request, ...)
-    local connection, err = sandbox:toolbox()
-    if not connection then return nil, err end
-    local spec = endpoints[name]
-    request = request or {}
-    request.method, request.path = spec[1], url.path(spec[2], ...)
-    request.answer, request.safe, request.flaw = spec[3], spec.safe, spec.flaw
-    request.operation, request.what = request.operation or name, request.what or (...)
-    request.sandbox = sandbox
-    local response
-    response, err = http.request(connection, request)
-    if not response then
-      err = calls.explain(err)
-      return nil, refine and refine(err) or err
-    end
-    return spec[3] and response.json or response
-  end
-end
-
 --- Helpers --------------------------------------------------------------------------------
 
 -- Seconds between looks for what nobody waits for any more.
@@ -113,22 +70,12 @@ local LOOKS = { 0.05, 0.2, 0.5 }
 ---Ends what was asked for and given up. The request that makes it may still be on its
 ---way, so that what is not there is looked for again, a few times.
 ---@param attempt fun(): any, daytona.Error?  ends it
-function calls.undo_with(attempt)
+function calls.undo(attempt)
   for i = 0, #LOOKS do
     if i > 0 then loop.sleep(LOOKS[i]) end
     local done, err = attempt()
     if done or not errors.is(err, "not_found") then return end
   end
-end
-
----The same with a function that `caller` made.
----@param call function
----@param sandbox daytona.Sandbox
----@param name string       the call that ends it
----@param timeout number    seconds that each may take
----@param id string
-function calls.undo(call, sandbox, name, timeout, id)
-  calls.undo_with(function() return call(sandbox, name, { timeout = timeout }, id) end)
 end
 
 ---The error for a call that an old daemon does not know: it answers 404 without

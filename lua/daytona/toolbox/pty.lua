@@ -108,7 +108,7 @@ local UNCERTAIN = { timeout = true, canceled = true, connection = true }
 -- Ends what may have come to be. Called shielded.
 local function undo(self)
   link.hang_up(self)
-  calls.undo_with(function() return api.kill(self, nil, { timeout = CLOSE_TIMEOUT }) end)
+  calls.undo(function() return api.kill(self, nil, { timeout = CLOSE_TIMEOUT }) end)
 end
 
 local OPEN = {

@@ -90,7 +90,7 @@ end
 
 -- Ends what was asked for and given up.
 local function undo(session)
-  calls.undo_with(function() return api.delete(session, nil, { timeout = DELETE_TIMEOUT }) end)
+  calls.undo(function() return api.delete(session, nil, { timeout = DELETE_TIMEOUT }) end)
 end
 
 ---The session of that name, which is made unless it is there (with `create` false
