@@ -1,0 +1,102 @@
+-- The small bugs that scripts/mutate makes: in one token each, of code, never of
+-- comments and texts. Every one is still a Lua program.
+
+local mutations = {}
+
+local SWAPS = {
+  ["=="] = "~=", ["~="] = "==", ["<"] = "<=", ["<="] = "<", [">"] = ">=", [">="] = ">", ["+"] = "-", ["-"] = "+",
+  ["and"] = "or", ["or"] = "and", ["true"] = "false", ["false"] = "true", ["not"] = "", ["break"] = "",
+}
+
+-- Where a token ends that begins at `i`, and its kind.
+local function token(text, i)
+  local long = text:match("^%[(=*)%[", i)
+  if long then return select(2, text:find("]" .. long .. "]", i, true)), "text" end
+  local quote = text:match("^[\"']", i)
+  if quote then
+    local at = i + 1
+    while text:sub(at, at) ~= quote do at = at + (text:sub(at, at) == "\\" and 2 or 1) end
+    return at, "text"
+  end
+  local last = select(2, text:find("^[%a_][%w_]*", i))
+  if last then return last, "word" end
+  last = select(2, text:find("^0[xX]%x+", i)) or select(2, text:find("^%d+%.?%d*[eE]?%d*", i))
+  if last then return last, "number" end
+  last = select(2, text:find("^%.%.%.?", i)) or select(2, text:find("^[=~<>]=", i))
+  return last or i, "operator"
+end
+
+-- Calls fn(first, last, kind) for every token of the program.
+local function scan(text, fn)
+  local i = 1
+  while true do
+    i = text:find("%S", i)
+    if not i then return end
+    local long = text:match("^%-%-%[(=*)%[", i)
+    if long then
+      i = select(2, text:find("]" .. long .. "]", i, true)) + 1
+    elseif text:find("^%-%-", i) or (i == 1 and text:find "^#") then
+      i = text:find("\n", i, true) or #text + 1
+    else
+      local last, kind = token(text, i)
+      fn(i, last, kind)
+      i = last + 1
+    end
+  end
+end
+
+local function line_at(text, i)
+  local line, begin = 1, 1
+  for at in text:gmatch "()\n" do
+    if at >= i then break end
+    line, begin = line + 1, at + 1
+  end
+  return line, text:match("^%s*([^\n]*)", begin)
+end
+
+local function is_program(text)
+  return load(text, "=", "t", {}) ~= nil
+end
+
+-- What takes the place of a token, and how that is called; nil: nothing does.
+local function instead(word, kind)
+  if kind == "number" and tonumber(word) then return tostring(tonumber(word) + 1), word .. " is one more" end
+  if kind == "text" then return nil end
+  local other = SWAPS[word]
+  return other, other and (other == "" and "no " .. word or word .. " is " .. other)
+end
+
+local function replaced(first, last, by)
+  return function(text) return text:sub(1, first - 1) .. by .. text:sub(last + 1) end
+end
+
+-- Statements of one line that are calls: left out.
+local function lost_calls(text, add)
+  for first, line, last in text:gmatch "()([^\n]*)()" do
+    local statement = line:match "^%s+([%a_][%w_%.:]*%b())$"
+    if statement and not statement:find("^function") then
+      add(first, last - 1, (line:gsub("%S.*", "do end")), "left out")
+    end
+  end
+end
+
+---All bugs of a program: { line, name, text, apply }, in its order.
+---@param text string
+---@return { line: integer, name: string, text: string, apply: fun(text: string): string }[]
+function mutations.of(text)
+  local list = {}
+  local function add(first, last, by, name)
+    local apply = replaced(first, last, by)
+    if not is_program(apply(text)) then return end
+    local line, shown = line_at(text, first)
+    list[#list + 1] = { line = line, name = name, text = shown, apply = apply }
+  end
+  scan(text, function(first, last, kind)
+    local by, name = instead(text:sub(first, last), kind)
+    if by then add(first, last, by, name) end
+  end)
+  lost_calls(text, add)
+  return list
+end
+
+return mutations

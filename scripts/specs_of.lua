@@ -1,0 +1,84 @@
+-- Which specs are about a file of the client, the quickest first: for scripts/mutate.
+
+-- By the beginning of its path behind lua/daytona/; the longest that fits counts.
+local SPECS = {
+  ["init.lua"] = "smoke exec",
+  ["health.lua"] = "",
+  ["base/compat.lua"] = "native task loop",
+  ["base/errors.lua"] = "errors http",
+  ["base/formats.lua"] = "options tools_schema",
+  ["base/gitignore.lua"] = "gitignore",
+  ["base/line_buffer.lua"] = "stream reader job",
+  ["base/methods.lua"] = "bad_input calls",
+  ["base/native.lua"] = "native",
+  ["base/numeral.lua"] = "numeral",
+  ["base/options.lua"] = "options bad_input",
+  ["base/redact.lua"] = "errors",
+  ["base/sdk_names.lua"] = "sdk_names",
+  ["base/shell.lua"] = "options shell",
+  ["base/tar.lua"] = "fs_plan fs_sync fs_sync_failures",
+  ["base/"] = "options errors exec",
+  ["loop/"] = "loop task callback",
+  ["loop/closing.lua"] = "task lifecycle bad_input interrupt",
+  ["loop/driver/"] = "loop",
+  ["http/url.lua"] = "url options paths",
+  ["http/json.lua"] = "json http",
+  ["http/names.lua"] = "options json lifecycle",
+  ["http/websocket.lua"] = "websocket pty",
+  ["http/stream.lua"] = "http stream",
+  ["http/failure.lua"] = "errors http failures_service",
+  ["http/calls.lua"] = "calls odd_answers services",
+  ["http/"] = "http sent_once failures_service",
+  ["control/config.lua"] = "config",
+  ["control/build_log.lua"] = "build_log",
+  ["control/create.lua"] = "create lifecycle",
+  ["control/create_options.lua"] = "create bad_input",
+  ["control/list.lua"] = "list services",
+  ["control/walk.lua"] = "list services",
+  ["control/preview.lua"] = "machine preview services",
+  ["control/telemetry.lua"] = "telemetry machine",
+  ["control/life.lua"] = "life lifecycle create",
+  ["control/family.lua"] = "life services control_plane",
+  ["control/"] = "create life services lifecycle control_plane",
+  ["toolbox/fs/"] = "fs fs_content fs_whole fs_many fs_plan fs_sync fs_sync_failures fs_watch failures_file",
+  ["toolbox/fs/gitignore.lua"] = "gitignore fs_sync",
+  ["toolbox/fs/watch.lua"] = "fs_watch",
+  ["toolbox/computer/"] = "computer odd_answers",
+  ["toolbox/git.lua"] = "git odd_answers",
+  ["toolbox/job"] = "job small_shells",
+  ["toolbox/interact.lua"] = "prompt",
+  ["toolbox/interpreter.lua"] = "interpreter broken_streams",
+  ["toolbox/lsp.lua"] = "lsp odd_answers",
+  ["toolbox/machine.lua"] = "machine legacy",
+  ["toolbox/pty"] = "pty broken_streams",
+  ["toolbox/reader.lua"] = "reader pty job",
+  ["toolbox/session.lua"] = "session sent_once legacy",
+  ["toolbox/follow.lua"] = "session quiet",
+  ["toolbox/command.lua"] = "session quiet legacy",
+  ["toolbox/watch.lua"] = "session quiet legacy",
+  ["toolbox/exec"] = "exec run sent_once",
+  ["toolbox/process.lua"] = "exec run",
+  ["toolbox/"] = "exec run session job odd_answers",
+  ["agent/mcp/"] = "mcp_stdio mcp_http",
+  ["agent/"] = "tools_schema tools_call tools_coding tools_session tools_native tools_operations",
+}
+
+---@param file string  "lua/daytona/..."
+---@return string[]  spec files
+return function(file)
+  local name = file:match "lua/daytona/(.*)$" or file
+  local longest = ""
+  for prefix in pairs(SPECS) do
+    if #prefix > #longest and name:sub(1, #prefix) == prefix then longest = prefix end
+  end
+  local list = {}
+  for spec in (SPECS[longest] or ""):gmatch "%S+" do
+    local path = "spec/" .. spec .. "_spec.lua"
+    local there = io.open(path)
+    if there then
+      there:close()
+      list[#list + 1] = path
+    end
+  end
+  return list
+end
