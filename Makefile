@@ -246,7 +246,7 @@ help:
 	@echo 'make core-test     the C unit tests of the engine alone'
 	@echo 'make fuzz          feeds noise to the parsers, for FUZZ_SECONDS each'
 	@echo 'make bench         benchmarks; bench-peers installs what to compare with'
-	@echo 'make interop       the official TypeScript SDK and MCP clients against what is here'
+	@echo 'make interop       the official TypeScript and Python SDKs and MCP clients against what is here'
 	@echo 'make install       into PREFIX (/usr/local), for LUA; DESTDIR is honoured'
 	@echo 'make uninstall     takes away what make install put there'
 	@echo 'make dist          a source archive in build/dist; rock and deb: of LuaRocks and Debian'

@@ -1,6 +1,6 @@
-// The official TypeScript SDK does its daily work against the local server:
+// The official TypeScript SDK, and the Python one, do their daily work against the local server:
 // DAYTONA_API_URL and DAYTONA_API_KEY say where. Whatever it complains about is
-// a defect of the server. One file a noun; all of it happens in one sandbox.
+// a defect of the server. One file a noun; what TypeScript does happens in one sandbox.
 // Ends with the line "N passed, N failed[, N skipped]".
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,7 @@ import machine from './machine.js'
 import mcp from './mcp.js'
 import processes from './process.js'
 import pty from './pty.js'
+import pythonSdk from './python.js'
 import { serveRepository } from './repository.js'
 import { begin, end, strangers } from './sandbox.js'
 import session from './session.js'
@@ -32,6 +33,7 @@ if (sandbox) {
   await end(client, sandbox)
 }
 await strangers()
+await pythonSdk()
 await mcp()
 
 repository.close()

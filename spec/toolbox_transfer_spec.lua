@@ -7,6 +7,14 @@ describe("a file", function()
   setup(function() daemon = toolbox.start { signing_key = "testsigningkey1234567890abcdefgh" } end)
   teardown(function() daemon:stop() end)
 
+  it("comes in bulk over a connection that ends with it, too", function()
+    toolbox.write(daemon.dir .. "/b", "abc")
+    local r = daemon:request("POST", "/files/bulk-download",
+      { body = '{"paths":["b"]}', headers = { Connection = "close", ["Content-Type"] = "application/json" } })
+    assert.is_nil(r.headers["transfer-encoding"])
+    assert.matches("\r\n\r\nabc\r\n%-%-", r.body)
+  end)
+
   local function get(path, headers, method)
     return daemon:request(method or "GET", "/files/download",
       { query = { path = path }, headers = headers })

@@ -121,14 +121,15 @@ local function send_chunks(socket, fd, offset, count)
 end
 
 --- Sends part of a file as (part of) an answer's body; for a handler's streamed
--- body. `chunked` says that the answer has no content-length.
+-- body. `chunked` says that the answer has no content-length: it comes in chunks then,
+-- unless the connection ends with it.
 ---@return boolean? ok
 ---@return string? err
 function body.send_file(req, write, fd, offset, count, chunked)
   local socket = plain_socket(req)
   if not socket then
     return send_copied(write, fd, offset, count)
-  elseif chunked then
+  elseif chunked and not req.last then
     return send_chunks(socket, fd, offset, count)
   end
   return send_range(socket, fd, offset, count)
