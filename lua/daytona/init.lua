@@ -29,6 +29,7 @@
 ---@field is_error fun(e: any, kind?: string): boolean
 ---@field tools fun(sets: string|table, opts?: daytona.ToolOptions): daytona.Toolset  tools that a model can call
 ---@field workflow { run: fun(steps: daytona.WorkflowStep[]|string, opts?: table): daytona.WorkflowRun?, daytona.Error? }  steps that follow each other
+---@field agent fun(opts?: daytona.AgentOptions): daytona.Agent?, daytona.Error?  a model that works with tools until it is done
 ---@field array fun(list?: table): table     an array also when it is empty, for sending
 local daytona = {}
 
@@ -53,6 +54,7 @@ local ELSEWHERE = {
   array = { "daytona.http.json", "array" },
   null = { "daytona.http.json", "null" },
   tools = { "daytona.agent.tools", "new" },
+  agent = { "daytona.agent.loop", "new" },
   version = { "daytona.version", "library" },
   workflow = { "daytona.agent.workflow" },
 }

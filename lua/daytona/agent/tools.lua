@@ -307,9 +307,13 @@ local function make_home(self)
   local client, err = self:client()
   if not client then return nil, err end
   if type(o.sandbox) == "string" then return client:get(o.sandbox) end
-  local sandbox
-  sandbox, err = client:create(options.copy(o.create))
-  if not sandbox then return nil, err end
+  local sandbox, kept
+  if self.finder then
+    sandbox, err, kept = self.finder(client)
+  else
+    sandbox, err = client:create(options.copy(o.create))
+  end
+  if not sandbox or kept then return sandbox, err end
   self.closers[#self.closers + 1] = function() sandbox:close() end
   return sandbox
 end
@@ -326,6 +330,13 @@ function Toolset:home()
   if not sandbox then return nil, err end
   self.home_sandbox = sandbox
   return sandbox
+end
+
+---How the toolset comes to its sandbox when its options name none: fn(client) returns it,
+---or nil, err; a third value says that `close` leaves it.
+---@param fn fun(client: daytona.Client): daytona.Sandbox?, daytona.Error?, boolean?
+function Toolset:find_home(fn)
+  self.finder = fn
 end
 
 --- Asking ---------------------------------------------------------------------------------------

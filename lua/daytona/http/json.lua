@@ -135,6 +135,16 @@ function json.array(list)
   return setmetatable(list or {}, Array)
 end
 
+local Verbatim = { __name = "daytona.verbatim" }
+
+---A JSON text that is written as it is, in place of the value it stands for: what was
+---received then goes out again byte for byte. Whoever calls this has checked it.
+---@param text string
+---@return table
+function json.verbatim(text)
+  return setmetatable({ text }, Verbatim)
+end
+
 local function encode_number(number)
   if number ~= number then return nil, "NaN cannot be sent" end
   if number == math.huge or number == -math.huge then return nil, "infinity cannot be sent" end
@@ -229,7 +239,12 @@ function append(out, n, value, depth, lists)
   local kind = type(value)
   if kind == "table" then
     if depth == 0 then return nil, "nested too deeply" end
-    if getmetatable(value) == Array or value[1] ~= nil then return append_list(out, n, value, depth - 1, lists) end
+    local meta = getmetatable(value)
+    if meta == Verbatim then
+      out[n + 1] = value[1]
+      return n + 1
+    end
+    if meta == Array or value[1] ~= nil then return append_list(out, n, value, depth - 1, lists) end
     return append_object(out, n, value, depth - 1, lists)
   end
   local text, problem
