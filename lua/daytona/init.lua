@@ -54,7 +54,7 @@ local ELSEWHERE = {
   array = { "daytona.http.json", "array" },
   null = { "daytona.http.json", "null" },
   tools = { "daytona.agent.tools", "new" },
-  agent = { "daytona.agent.loop", "new" },
+  agent = { "daytona.agent", "new" },
   version = { "daytona.version", "library" },
   workflow = { "daytona.agent.workflow" },
 }
