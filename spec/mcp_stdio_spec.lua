@@ -180,7 +180,7 @@ describe("a tool", function()
   end)
 
   it("of any set refuses wrong arguments by name, and its definitions are what MCP allows", function()
-    for _, set in ipairs { "session", "coding", "native", "computer", "daytona" } do
+    for _, set in ipairs { "components", "session", "coding", "native", "computer", "daytona" } do
       mcp:stop()
       mcp = mcp_client.start(service.server, "--tools " .. set .. " --sandbox " .. box.id)
       mcp:initialize()
