@@ -4,6 +4,7 @@
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local patch = require "daytona.agent.patch"
+local paths = require "daytona.agent.paths"
 
 local patches = {}
 
@@ -51,14 +52,26 @@ local function why_not(operation, err)
   return ("%s: %s"):format(operation.path, errors.is(err) and err.message or tostring(err))
 end
 
----Carries out the operations of `patch.parse`.
+-- The same, of files below a folder.
+local function placed(operation, folder)
+  local out = {}
+  for name, value in pairs(operation) do out[name] = value end
+  out.path = paths.below(folder, operation.path)
+  out.move_to = operation.move_to and paths.below(folder, operation.move_to)
+  return out
+end
+
+---Carries out the operations of `patch.parse`, whose paths start from a folder (nil: the
+---working directory).
 ---@param sandbox daytona.Sandbox
 ---@param operations table[]
+---@param folder? string
 ---@return table? data  { files = { { path, change }, ... } }
 ---@return any more
-function patches.apply(sandbox, operations)
+function patches.apply(sandbox, operations, folder)
   local steps, seen = {}, {}
-  for i, operation in ipairs(operations) do
+  for i, written in ipairs(operations) do
+    local operation = placed(written, folder)
     if seen[operation.path] then return nil, operation.path .. " is in the patch twice; nothing was changed" end
     seen[operation.path] = true
     local step, err = PLAN[operation.kind](sandbox, operation)

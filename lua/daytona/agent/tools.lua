@@ -63,6 +63,7 @@ local M = {}
 ---@field session? string           id, for the set "session"
 ---@field store? table|string       where sessions are kept, see daytona.agent.store
 ---@field secrets? table<string, string|table<string, string>>  by name, those of several values by key: the session's DAYTONA_API_KEY and GITHUB_TOKEN, and what components name; no result shows them
+---@field folder? string            of the sandbox: where relative paths and commands of the set "coding" start
 ---@field checkout? string          local git checkout that the set "coding" can sync with
 ---@field storage? string           local folder that the set "session" downloads into
 
@@ -81,7 +82,7 @@ end
 local OPTIONS = {
   client = "table", api_key = "text", api_url = "text", sandbox = "any", create = "table", ask = "callable",
   show_api_key = "boolean", max_lines = "positive", max_bytes = "positive", session = "text", store = "any",
-  storage = "text", secrets = is_secrets, checkout = "text",
+  storage = "text", secrets = is_secrets, checkout = "text", folder = "text",
 }
 
 ---@class daytona.Toolset

@@ -1,5 +1,5 @@
 -- The set "coding": what a model needs to work on a program in one sandbox. Relative
--- paths start from its working directory.
+-- paths start from the toolset's `folder`, without one from the working directory.
 
 local base64 = require "daytona.base.base64"
 local capture = require "daytona.agent.capture"
@@ -9,6 +9,7 @@ local json = require "daytona.http.json"
 local mime = require "daytona.agent.mime"
 local output = require "daytona.agent.output"
 local patch = require "daytona.agent.patch"
+local paths = require "daytona.agent.paths"
 local shape = require "daytona.agent.shape"
 local shell = require "daytona.base.shell"
 
@@ -21,13 +22,24 @@ local RUN = { readOnlyHint = false, destructiveHint = true, idempotentHint = fal
 
 local PATH = { "path", string("Path of the file.", { minLength = 1 }) }
 
+-- Paths of a call start from the toolset's folder, where it has one.
+local function in_folder(properties, args, folder)
+  local out = {}
+  for name, value in pairs(args) do out[name] = value end
+  for _, name in ipairs { "path", "cwd" } do
+    if properties[name] then out[name] = paths.below(folder, args[name]) end
+  end
+  return out
+end
+
 -- A tool whose function is given the sandbox, too.
 local function tool(fields)
-  local run = fields.run
+  local run, properties = fields.run, fields.input.properties
   function fields.run(args, call)
     local sandbox, err = call:home()
     if not sandbox then return nil, err end
-    return run(args, call, sandbox)
+    local folder = call.toolset.options.folder
+    return run(folder and in_folder(properties, args, folder) or args, call, sandbox)
   end
   return fields
 end
@@ -82,7 +94,9 @@ function bash.start(args, call)
   local sandbox, err = call:home()
   if not sandbox then return nil, err end
   local job
-  job, err = sandbox:popen(args.command, { cwd = args.cwd, timeout = args.timeout or 120, stderr = "stdout" })
+  job, err = sandbox:popen(args.command, {
+    cwd = paths.below(call.toolset.options.folder, args.cwd), timeout = args.timeout or 120, stderr = "stdout",
+  })
   if not job then return nil, err end
   return { sandbox = sandbox.id, job = job.id }
 end
@@ -226,10 +240,10 @@ local apply_patch = tool {
     .. "*** Delete File: path\n*** End Patch\nAll of it, or nothing.",
   input = object { { "patch", string("The patch.", { minLength = 1 }) } },
   output = object { { "files", shape.list(object { { "path", string() }, { "change", string() } }) } },
-  run = function(args, _, sandbox)
+  run = function(args, call, sandbox)
     local operations, why = patch.parse(args.patch)
     if not operations then return nil, why end
-    return patches.apply(sandbox, operations)
+    return patches.apply(sandbox, operations, call.toolset.options.folder)
   end,
 }
 
@@ -276,10 +290,10 @@ local FIND = "cd -- %s || exit 2; find . %s -type f -print | LC_ALL=C sort | hea
 local SKIPPED = "\\( -name .git -o -name node_modules -o -name __pycache__ -o -name .venv \\) -prune -o"
 
 -- Of paths that were found, those that fit.
-local function matching(call, paths, pattern)
+local function matching(call, listing, pattern)
   local fits, files, most = globs.matcher(pattern), json.array(), call.toolset:limits().lines - 10
   local count = 0
-  for path in paths:gmatch "%./([^\n]+)" do
+  for path in listing:gmatch "%./([^\n]+)" do
     if fits(path) then
       count = count + 1
       if count <= most then files[count] = output.clean(path) end
