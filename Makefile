@@ -155,7 +155,7 @@ $(BUILD)/$(LUA)/host: spec/support/host.c
 demo:
 	@scripts/setup build demo
 	@$(MAKE) --no-print-directory -s LUA=$(LUA) all
-	@$(ENV) $(LUA) examples/quickstart.lua
+	@env -u DAYTONA_API_KEY -u DAYTONA_JWT_TOKEN $(ENV) $(LUA) examples/quickstart.lua
 
 # ALSO=interop adds that part.
 test:

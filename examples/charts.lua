@@ -3,10 +3,9 @@
 --
 --   lua5.4 examples/charts.lua [FOLDER]
 
-local here = arg[0]:match "^.*/" or "./"
 local daytona = require "daytona"
-local client = dofile(here .. "connect.lua")
 local check = daytona.assert
+local client = check(require("daytona.devserver").client())
 local folder = arg[1] or "."
 
 local CODE = [[

@@ -3,11 +3,10 @@
 --
 --   lua5.4 examples/cqueues.lua
 
-local here = arg[0]:match "^.*/" or "./"
 local cqueues = require "cqueues"
 local daytona = require "daytona"
-local client = dofile(here .. "connect.lua")
 local check = daytona.assert
+local client = check(require("daytona.devserver").client())
 
 local controller = cqueues.new()
 local sb = check(client:create { ephemeral = true }) -- outside threads a call blocks

@@ -3,10 +3,9 @@
 --
 --   lua5.4 examples/files.lua
 
-local here = arg[0]:match "^.*/" or "./"
 local daytona = require "daytona"
-local client = dofile(here .. "connect.lua")
 local check = daytona.assert
+local client = check(require("daytona.devserver").client())
 
 daytona.using(check(client:create()), function(sb)
   -- A function as source: nothing is ever whole in memory.

@@ -3,11 +3,10 @@
 --
 --   lua5.4 examples/luv.lua
 
-local here = arg[0]:match "^.*/" or "./"
 local uv = require "luv"
 local daytona = require "daytona"
-local client = dofile(here .. "connect.lua")
 local check = daytona.assert
+local client = check(require("daytona.devserver").client())
 
 local ticks, timer = 0, uv.new_timer()
 timer:start(50, 50, function() ticks = ticks + 1 end)

@@ -2,10 +2,9 @@
 --
 --   lua5.4 examples/quickstart.lua
 
-local here = arg[0]:match "^.*/" or "./"
 local daytona = require "daytona"
-local client = dofile(here .. "connect.lua")
 local check = daytona.assert
+local client = check(require("daytona.devserver").client())
 
 -- `using` deletes the sandbox at the end, whatever happens. On Lua 5.4 this does
 -- the same: local sb <close> = check(client:create { ... })

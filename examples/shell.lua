@@ -4,10 +4,9 @@
 --   lua5.4 examples/shell.lua              in a new sandbox, deleted at the end
 --   lua5.4 examples/shell.lua my-sandbox   in one that is there
 
-local here = arg[0]:match "^.*/" or "./"
 local daytona = require "daytona"
-local client = dofile(here .. "connect.lua")
 local check = daytona.assert
+local client = check(require("daytona.devserver").client())
 
 local function shell(sandbox)
   return daytona.using(check(sandbox:pty { env = { TERM = os.getenv "TERM" or "xterm-256color" } }), function(pty)
