@@ -2,27 +2,47 @@
 -- it goes on. Enter runs the line, F2 uploads 32 MB with a progress bar, Escape
 -- cancels what runs.
 --
---   love examples/love                 from the checkout, after make LUA=luajit
+--   love examples/love                 in the checkout, after make LUA=luajit
 --   love examples/love --demo shot.png plays by itself, keeps a picture, and ends
 
-local root = love.filesystem.getSource():match "^(.*)/examples/love/?$"
+local root = love.filesystem.getSource() .. "/../.."
 package.path = root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;" .. package.path
 
 local daytona = require "daytona"
+local utf8 = require "utf8"
 
 -- Seconds of each frame that the sandbox may take.
 local BUDGET = 0.002
 
 local UPLOAD_SIZE = 32 * 1024 * 1024
 local KEPT_LINES = 18
+local TEXT_WIDTH = 600 -- the animation is to the right of it
+local LONGEST = 2000   -- bytes of a line that are shown
+
+local KEYS = "Enter runs the line    F2 uploads 32 MB    Escape cancels what runs"
 
 local lines, input = {}, ""
 local client, sandbox, running
 local progress          -- of the last upload, 0 to 1
 local time, worst = 0, 0
 
+-- A program may print any bytes; LÖVE draws UTF-8 and nothing else.
+local function drawable(line)
+  line = line:sub(1, LONGEST):gsub("%c", " ")
+  local whole, at = utf8.len(line)
+  while not whole do
+    line = line:sub(1, at - 1) .. "?" .. line:sub(at + 1)
+    whole, at = utf8.len(line, at)
+  end
+  return line
+end
+
 local function say(text)
-  for line in (text:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = line end
+  local font = love.graphics.getFont()
+  for line in (text:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
+    local _, parts = font:getWrap(drawable(line), TEXT_WIDTH)
+    for _, part in ipairs(parts[1] and parts or { "" }) do lines[#lines + 1] = part end
+  end
   while #lines > KEPT_LINES do table.remove(lines, 1) end
 end
 
@@ -122,7 +142,7 @@ end
 function love.load(arguments)
   love.keyboard.setKeyRepeat(true)
   love.graphics.setFont(love.graphics.newFont(14))
-  client = dofile(root .. "/examples/connect.lua")
+  client = daytona.assert(require("daytona.devserver").client())
   if arguments[1] == "--demo" then plan_demo(arguments[2]) end
   start(create)
 end
@@ -141,8 +161,8 @@ end
 
 function love.keypressed(key)
   if key == "backspace" then
-    input = input:sub(1, -2)
-  elseif key == "return" and input ~= "" and sandbox then
+    input = input:sub(1, (utf8.offset(input, -1) or 1) - 1)
+  elseif (key == "return" or key == "kpenter") and input ~= "" and sandbox then
     submit(input)
     input = ""
   elseif key == "f2" and sandbox then
@@ -176,14 +196,22 @@ local function draw_progress()
   love.graphics.rectangle("fill", 20, 440, 760 * progress, 20, 4)
 end
 
+-- The end of what is typed, where it is long.
+local function prompt()
+  local font, text = love.graphics.getFont(), input
+  while font:getWidth(text) > 740 do text = text:sub(utf8.offset(text, 2)) end
+  return "$ " .. text .. (time % 1 < 0.5 and "_" or "")
+end
+
 function love.draw()
   love.graphics.clear(0.08, 0.09, 0.12)
   draw_animation()
   love.graphics.setColor(0.85, 0.9, 0.85)
   for i, line in ipairs(lines) do love.graphics.print(line, 20, 10 + i * 20) end
   love.graphics.setColor(1, 1, 1)
-  love.graphics.print("$ " .. input .. (time % 1 < 0.5 and "_" or ""), 20, 410)
+  love.graphics.print(prompt(), 20, 410)
   love.graphics.setColor(0.5, 0.5, 0.5)
-  love.graphics.print(("%d fps, longest update %.2f ms"):format(love.timer.getFPS(), worst * 1e3), 560, 180)
+  love.graphics.print(("%d fps\nlongest update\n%.2f ms"):format(love.timer.getFPS(), worst * 1e3), 630, 180)
+  love.graphics.print(KEYS, 20, 466)
   draw_progress()
 end
