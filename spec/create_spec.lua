@@ -82,7 +82,8 @@ describe("create", function()
     assert.truthy(mark:find "^%x+$")
     assert.same({
       snapshot = "s", name = "n", user = "u", env = { A = "1" }, public = true, target = "eu",
-      labels = { team = "a", ["code-toolbox-language"] = "typescript", ["daytona-lua-create"] = mark },
+      labels = { team = "a", ["code-toolbox-language"] = "typescript", ["daytona-lua-create"] = mark,
+        ["daytona-lua"] = "1", ["daytona-lua-owner"] = created.labels["daytona-lua-owner"] },
       autoStopInterval = 5, autoArchiveInterval = 0, autoDeleteInterval = -1, ttlMinutes = 3,
       volumes = { { volumeId = "v", mountPath = "/data" } }, secrets = { { A = "a" }, { B = "b" } },
       networkAllowList = "10.0.0.0/8,1.2.3.4/32", kvm = true, queueTimeout = 4, brandNew = { "x" },
@@ -94,7 +95,8 @@ describe("create", function()
     expect { POST, ok() }
     assert(client:create())
     assert.truthy(created.name:find "^lua%-%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x$")
-    assert.same({ name = created.name, labels = { ["code-toolbox-language"] = "python" } }, created)
+    assert.same({ name = created.name, labels = { ["code-toolbox-language"] = "python", ["daytona-lua"] = "1",
+      ["daytona-lua-owner"] = created.labels["daytona-lua-owner"] } }, created)
   end)
 
   it("builds from an image, with resources", function()

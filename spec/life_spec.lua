@@ -383,8 +383,11 @@ end)
 describe("fork", function()
   local function child(state, name) return ok { id = "c", name = name or "try", state = state, labels = {} } end
 
+  -- It has the labels of its parent, and gets those of who made it.
+  local CLAIM = { "^PUT /sandbox/c/labels$", function(request) return ok(request.json)() end }
+
   it("is another sandbox, that the end of a scope deletes", function()
-    expect({ POST "fork", child "creating" }, { "^GET /sandbox/c$", child "creating" },
+    expect({ POST "fork", child "creating" }, CLAIM, { "^GET /sandbox/c$", child "creating" },
       { "^GET /sandbox/c$", child "started" })
     local fork = assert(box_in "started":fork { name = "try" })
     assert.equal("c", fork.id)
@@ -395,7 +398,7 @@ describe("fork", function()
 
   it("whose answer is lost is found by its name, if it is one of this sandbox", function()
     expect({ POST "fork", lost "reset" }, { "^GET /sandbox/try/parent$", is "started" },
-      { "^GET /sandbox/try$", child "started" })
+      { "^GET /sandbox/try$", child "started" }, CLAIM)
     assert.equal("c", assert(box_in "started":fork { name = "try" }).id)
     expect({ POST "fork", lost "reset" }, { "^GET /sandbox/try/parent$", answered(404, "Parent sandbox not found") },
       { POST "fork", answered(409, "Sandbox with this name already exists") },
@@ -404,7 +407,7 @@ describe("fork", function()
   end)
 
   it("that does not come up is deleted, and is in the error", function()
-    expect({ POST "fork", child "creating" }, { "^GET /sandbox/c$", child "error" },
+    expect({ POST "fork", child "creating" }, CLAIM, { "^GET /sandbox/c$", child "error" },
       { "^DELETE /sandbox/c$", child "destroying" })
     local fork, err = box_in "started":fork()
     assert.is_nil(fork)

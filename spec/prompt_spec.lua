@@ -55,7 +55,7 @@ describe("at a prompt", function()
     local box = client:attach "b"
     for _, object in ipairs { client, box, box.settings, box.preview, box.telemetry, box.ssh, box.family } do
       local _, methods = shown(object)
-      assert.is_true(methods <= 33, tostring(object) .. " shows " .. methods)
+      assert.is_true(methods <= 35, tostring(object) .. " shows " .. methods)
     end
     local nouns = 0
     for _, value in next, box do

@@ -54,7 +54,7 @@ function Conversation:create(client, title, image)
   if not fine then return nil, err end
   local sandbox
   sandbox, err = client:create { name = name, image = image, labels = { [LABEL] = self.id },
-    auto_stop_interval = IDLE }
+    auto_stop_interval = IDLE, owned = false }
   if not sandbox then
     self.store:remove(self.id, name)
     return nil, err
@@ -62,7 +62,7 @@ function Conversation:create(client, title, image)
   record.id = sandbox.id
   fine, err = put(self, record)
   if fine then return sandbox end
-  sandbox:close()
+  sandbox:delete()
   return nil, err
 end
 

@@ -2,6 +2,7 @@
 -- listing them in list.lua, what a sandbox does in sandbox.lua, the wire in http/.
 
 local calls = require "daytona.control.calls"
+local core = require "daytona.base.native"
 local config = require "daytona.control.config"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
@@ -87,6 +88,12 @@ local function bare_profile(settings)
   end
 end
 
+-- What tells accounts at one service apart, of whoever the key is, and tells nothing of it.
+local function account_of(settings)
+  local text = settings.jwt_token and settings.organization_id or settings.api_key
+  return core.hex(core.sha256("account " .. text)):sub(1, 12)
+end
+
 ---Makes a client of options, the environment and defaults (see daytona.Config).
 ---No request is made. nil and an error of kind "config" when a credential is
 ---missing or the address is unusable; raises on an unknown option.
@@ -107,6 +114,7 @@ function M.new(opts)
     uses_jwt = settings.jwt_token ~= nil, insecure_http = settings.insecure_http,
     organization_id = settings.jwt_token and settings.organization_id or nil,
   }, Client)
+  self.ledger, self.account = settings.ledger, account_of(settings)
   methods.nouns(self, NOUNS, "client")
   return self
 end
@@ -182,6 +190,8 @@ local api = calls.of_service {
 Client.create = later("daytona.control.create", "create")
 Client.list = later("daytona.control.list", "list")
 Client.each = later("daytona.control.list", "each")
+Client.leftovers = later("daytona.control.leftovers", "leftovers")
+Client.reap = later("daytona.control.leftovers", "reap")
 Client.key = later("daytona.control.account", "key")
 Client.usage = later("daytona.control.account", "usage")
 

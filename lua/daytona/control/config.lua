@@ -41,6 +41,7 @@ end
 ---@field max_retries? integer    further tries where repeating is safe; 3
 ---@field max_connections? integer to one host; 256. The first client that says it sets it for the whole program
 ---@field user_agent? string      added to ours
+---@field ledger? string|false    folder of the notes of what was made, for `reap` after a crash: ~/.local/state/daytona/ledger
 local SPEC = {
   api_key = "string", jwt_token = "string", organization_id = "string",
   api_url = "string", server_url = "string", target = "string",
@@ -49,6 +50,7 @@ local SPEC = {
   client_cert = "text", client_key = "text", insecure = "boolean", insecure_http = "boolean",
   connect_timeout = "seconds", timeout = "seconds", max_bytes = "positive",
   max_retries = "count", max_connections = "positive", user_agent = is_line,
+  ledger = function(v) return v == false or type(v) == "string" and v:sub(1, 1) == "/", "false or an absolute path" end,
 }
 
 local DEFAULTS = {

@@ -4,6 +4,7 @@
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
+local ledger = require "daytona.control.ledger"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local record = require "daytona.control.record"
@@ -29,6 +30,8 @@ local api = calls.of_service {
 ---@field log? daytona.BuildLog      while it is followed
 ---@field sandbox? daytona.Sandbox  once the service has made it
 ---@field undone? boolean  what could be done to undo it was done
+---@field abandoned? boolean  its request was given up under way
+---@field gone? boolean    there is none, as was found out afterwards
 ---@field unsure? boolean the service may have made it: nobody has looked, or could look, since
 
 local function values_of(map)
@@ -58,8 +61,10 @@ local function find_ours(creation, timeout)
 end
 
 local function take(creation, raw)
-  creation.sandbox = life.adopt(sandbox.new(creation.client, raw))
-  return creation.sandbox
+  local box = sandbox.new(creation.client, raw)
+  creation.sandbox = creation.opts.owned ~= false and life.adopt(box) or box
+  ledger.made(creation.client, creation.body.name, box.id)
+  return box
 end
 
 --- Undoing it ------------------------------------------------------------------------------------
@@ -84,7 +89,9 @@ local function find_and_delete(creation)
 end
 
 local function undo(creation)
-  return require("daytona.loop.closing").deleting(creation.body.name, find_and_delete, creation)
+  local gone, err = require("daytona.loop.closing").deleting(creation.body.name, find_and_delete, creation)
+  creation.gone = gone
+  return gone, err
 end
 
 -- Adds what could not be undone to the error.
@@ -97,6 +104,7 @@ end
 -- on_abandon of the request.
 local function undo_abandoned(err, request)
   local creation = request.creation
+  creation.abandoned = true
   if not creation.keep then
     tell(err, undo(creation))
     creation.undone = true
@@ -104,16 +112,25 @@ local function undo_abandoned(err, request)
   err.sandbox = creation.sandbox
 end
 
+-- What the ledger is to hold of a creation that brought no sandbox.
+local function note_end(creation)
+  if creation.sandbox then return end -- life.lua tells of its end
+  local unknown = (creation.unsure or creation.abandoned) and not creation.gone
+  ledger[unknown and "leave" or "over"](creation.client, creation.body.name)
+end
+
 -- The sandbox is there, or may be, and could not be used: it is deleted unless it
 -- is to be kept. Called shielded.
 local function dispose(creation, err)
   if creation.log then creation.log:stop() end
-  if creation.keep or creation.undone then return end
-  if creation.sandbox then
-    tell(err, life.dispose(creation.sandbox))
-  elseif creation.unsure then
-    tell(err, undo(creation))
+  if not creation.keep and not creation.undone then
+    if creation.sandbox then
+      tell(err, life.dispose(creation.sandbox))
+    elseif creation.unsure then
+      tell(err, undo(creation))
+    end
   end
+  note_end(creation)
 end
 
 -- nil, and the error of a creation that came to nothing.
@@ -221,6 +238,7 @@ end
 local function make(creation)
   local fine, err = knows_secrets(creation)
   if not fine then return nil, err end
+  if creation.opts.owned ~= false then ledger.begin(creation.client, creation.body.name, creation.nonce) end
   fine, err = allocate(creation)
   if not fine then return given_up(creation, err) end
   fine, err = was_heard(creation)

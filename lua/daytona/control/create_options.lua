@@ -2,6 +2,7 @@
 -- create.lua.
 
 local errors = require "daytona.base.errors"
+local lease = require "daytona.control.lease"
 local options = require "daytona.base.options"
 local process = require "daytona.toolbox.process"
 local random = require "daytona.base.random"
@@ -83,6 +84,9 @@ end
 ---@field outbound_proxy_url? string
 ---@field otel_endpoint_override? string
 ---@field linked_sandbox? string
+---@field lease? number           seconds, 60 or more, that it may be left unused: then any program's `reap` deletes it
+---@field owned? boolean          false: it is meant to outlive this program; no `reap` deletes it (see `disown`)
+---@field budget? daytona.Budget  that it must fit in; that of the client
 ---@field extra? table           merged into the request as it is, under the service's names: for fields that this library does not know yet
 ---@field timeout? number         seconds until it must be started; 60, 0 for none. What then must be cleaned up may take some seconds more
 ---@field wait? boolean           until it is started; true
@@ -100,6 +104,7 @@ local CREATE = {
   network_allow_list = "texts", domain_allow_list = "texts",
   outbound_proxy_url = "text", otel_endpoint_override = "text", linked_sandbox = "text",
   timeout = "seconds", wait = "boolean", keep = "boolean", on_build_log = "callable",
+  lease = lease.seconds, owned = "boolean",
 }
 
 -- Options that go to the service as they are.
@@ -154,6 +159,7 @@ function M.body(client, opts)
   labels[process.LANGUAGE_LABEL] = opts.language or labels[process.LANGUAGE_LABEL] or "python"
   local nonce = random.hex(8)
   if opts.name then labels[M.MARK] = nonce end
+  lease.mark(labels, opts)
   body.name, body.labels = opts.name or "lua-" .. nonce, labels
   body.snapshot = id_of(opts.snapshot)
   body.env = opts.env and next(opts.env) and opts.env or nil

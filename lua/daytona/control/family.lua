@@ -1,9 +1,11 @@
 -- What becomes of a sandbox beside its own life: another size, copies of it that run on
--- (forks), snapshots to make others from. Methods of sandboxes; who comes from whom is
+-- (forks), snapshots to make others from, other hands. Methods of sandboxes; who comes from whom is
 -- asked of `sb.family`.
 
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
+local lease = require "daytona.control.lease"
+local ledger = require "daytona.control.ledger"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
@@ -138,6 +140,29 @@ function family.resize(self, size)
   return self
 end
 
+--- Hands ---------------------------------------------------------------------------------------
+
+local function relabel(self, labels)
+  if not labels then return self end
+  return require("daytona.control.settings").put_labels(self, labels)
+end
+
+---Gives it away, to programs that know its id or name: neither the end of a scope nor a
+---`reap` after the end of this program deletes it any more. A lease stays with it.
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function Family:disown()
+  local sandbox = self.sandbox
+  local fine, err = sandbox:refresh()
+  if fine then fine, err = relabel(sandbox, lease.disowned(sandbox.raw)) end
+  if not fine then
+    err.operation = "disown"
+    return nil, err
+  end
+  life.abandon(sandbox)
+  return sandbox
+end
+
 --- Forks --------------------------------------------------------------------------------------
 
 local FORK = { name = "text", timeout = "seconds", wait = "boolean", keep = "boolean" }
@@ -191,9 +216,16 @@ end
 function family.fork(self, opts)
   opts = options.check("fork", FORK, opts)
   local deadline = watch.deadline_after(opts.timeout or 60)
-  local child, err = allocate(self, opts.name or "lua-" .. random.hex(8), opts.timeout)
-  if not child then return nil, err end
+  local name = opts.name or "lua-" .. random.hex(8)
+  ledger.begin(self.client, name)
+  local child, err = allocate(self, name, opts.timeout)
+  if not child then
+    ledger[watch.is_lost(err) and "leave" or "over"](self.client, name)
+    return nil, err
+  end
+  ledger.made(self.client, name, child.id)
   life.adopt(child)
+  relabel(child, lease.claimed(child.raw)) -- where that fails, `reap` goes by who made its parent
   if opts.wait == false then return child end
   return loop.guard(come_up, discard, { child = child, deadline = deadline, keep = opts.keep })
 end

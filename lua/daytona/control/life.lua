@@ -188,6 +188,22 @@ function life.wait(self, states, opts)
   return self
 end
 
+--- Who wants to know -------------------------------------------------------------------------
+
+local listeners = {}
+
+---Calls `fn(sandbox, gone, left)` after each change that was made here: those who keep
+---count. `left`: it could not be deleted, and nobody holds it any more.
+---@param fn fun(sandbox: daytona.Sandbox, gone: boolean?, left: boolean?)
+function life.on_change(fn)
+  listeners[#listeners + 1] = fn
+end
+
+local function changed(self, gone, left)
+  for i = 1, #listeners do listeners[i](self, gone, left) end
+  return self
+end
+
 --- Asking for a change ---------------------------------------------------------------------
 
 -- What each change is: where it must end; what is on the way there; what the service
@@ -263,11 +279,12 @@ local function change_state(self, operation, values, opts)
   local busy_until = opts.busy and loop.now() + opts.busy or deadline
   local verdict, err = ask(self, operation, values, deadline, busy_until)
   if not verdict then return nil, err end
-  if verdict == "done" or opts.wait == false then return self end
-  local fine
-  fine, err = wait_until(self, operation, change.ends, deadline, before, change.gone_is_fine)
-  if not fine then return nil, err end
-  return self
+  if verdict == "wait" and opts.wait ~= false then
+    local fine
+    fine, err = wait_until(self, operation, change.ends, deadline, before, change.gone_is_fine)
+    if not fine then return nil, err end
+  end
+  return changed(self, operation == "delete" or GONE[self.state])
 end
 
 --- The changes -----------------------------------------------------------------------------
@@ -448,6 +465,13 @@ function life.adopt(self)
   return self
 end
 
+---Makes it none of them any more.
+---@param self daytona.Sandbox
+function life.abandon(self)
+  ours[self] = nil
+  changed(self, true)
+end
+
 -- How long the end of a scope may take to delete a sandbox; how long of it while the
 -- service is busy with another change; the longest throttle that is waited for; between
 -- tries in the background, and for how long. Seconds.
@@ -480,6 +504,7 @@ local function dispose(self)
   local gone, err = delete(self, { timeout = PATIENCE, busy = BUSY })
   if gone then return true end
   if errors.is(err, "forbidden") or errors.is(err, "auth") then return nil, err end
+  changed(self, false, true)
   local left = leave_to_service(self)
   if after_throttle(self, err) then return true end
   require("daytona.loop.task").background(pursue, self)

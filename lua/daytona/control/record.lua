@@ -17,6 +17,19 @@ local TEXTS = { name = true, state = true, error_reason = true, toolbox_proxy_ur
 -- The user's maps, name -> text. The service takes anything in them.
 local MAPS = { labels = true, env = true }
 
+-- Labels that are this library's own (lease.lua).
+local OUR_LABELS = {
+  ["daytona-lua"] = true, ["daytona-lua-owner"] = true, ["daytona-lua-lease"] = true, ["daytona-lua-create"] = true,
+}
+
+local function users_labels(labels)
+  local out = {}
+  for name, value in pairs(labels) do
+    if not OUR_LABELS[name] then out[name] = value end
+  end
+  return out
+end
+
 -- A map as it should be: numbers and booleans as texts, without what is neither.
 local function texts_of(map)
   local odd = type(map) ~= "table"
@@ -39,11 +52,21 @@ end
 ---@param value any
 ---@return any
 function record.value(field, value)
+  if field == "labels" then return users_labels(texts_of(value)) end
   if MAPS[field] then return texts_of(value) end
   if TEXTS[field] and type(value) ~= "string" then return nil end
   -- What is being deleted has given its name up.
   if field == "name" then return value:match("^DESTROYED_(.*)_%d+$") or value end
   return names.to_lua(value)
+end
+
+---The labels of a record that its user does not see: they stay when the others change.
+---@param raw? table
+---@return table<string, string>
+function record.our_labels(raw)
+  local labels, out = raw and raw.labels, {}
+  for name in pairs(type(labels) == "table" and OUR_LABELS or {}) do out[name] = labels[name] end
+  return out
 end
 
 ---Takes an answer over. Fields that it does not have are no more. Returns the object.

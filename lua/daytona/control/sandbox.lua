@@ -86,6 +86,7 @@ local way = require "daytona.control.way"
 ---@field set_public fun(self: daytona.Sandbox, public: boolean): daytona.Sandbox?, daytona.Error?
 ---@field set_network fun(self: daytona.Sandbox, limits: { block_all?: boolean, allow?: string|string[], domains?: string|string[] }): daytona.Sandbox?, daytona.Error?
 ---@field set_secrets fun(self: daytona.Sandbox, secrets: table<string, string>): daytona.Sandbox?, daytona.Error?
+---@field disown fun(self: daytona.Sandbox): daytona.Sandbox?, daytona.Error?
 ---@field set_env fun(self: daytona.Sandbox, changes: { set?: table<string, string>, unset?: string[] }): true?, daytona.Error?
 ---@field metrics fun(self: daytona.Sandbox, opts?: { from?: number|string, to?: number|string }): daytona.Metrics[]?, daytona.Error?
 ---@field metrics_latest fun(self: daytona.Sandbox): daytona.Metrics?, daytona.Error?
@@ -155,7 +156,7 @@ local ALIASES = {
   ssh_access = { "ssh", "access" }, revoke_ssh_access = { "ssh", "revoke" },
 }
 for noun, list in pairs {
-  family = { "forks", "parent", "ancestors" },
+  family = { "forks", "parent", "ancestors", "disown" },
   preview = { "download_url", "upload_url", "rotate_signing_key" },
   telemetry = { "metrics", "metrics_latest", "logs", "traces", "trace", "build_logs" },
   settings = {

@@ -57,7 +57,12 @@ local function held(self)
   return type(labels) == "table" and labels[1] == nil and labels or self.labels or {}
 end
 
-local function put(self, labels)
+---Puts all labels, those that users do not see as well.
+---@param self daytona.Sandbox
+---@param labels table<string, string>
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function M.put_labels(self, labels)
   local raw, err = api.set_labels(self, { labels = labels })
   if not raw then return nil, err end
   if raw.id then
@@ -68,6 +73,8 @@ local function put(self, labels)
   end
   return self
 end
+
+local put = M.put_labels
 
 ---Replaces all labels. The one that says which language `run` takes is kept
 ---unless `labels` has it.
@@ -82,6 +89,7 @@ function Settings:set_labels(labels)
     if not fine then return nil, why end
   end
   if all[LANGUAGE_LABEL] == nil then all[LANGUAGE_LABEL] = (sandbox.labels or {})[LANGUAGE_LABEL] end
+  for name, value in pairs(record.our_labels(sandbox.raw)) do all[name] = value end
   return put(sandbox, all)
 end
 

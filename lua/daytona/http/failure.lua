@@ -154,17 +154,31 @@ local MONTHS = {
   Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,
 }
 
--- Seconds since 1970 of "Sun, 06 Nov 1994 08:49:37 GMT", or nil.
-local function http_date(text)
-  local day, month, year, h, m, s = text:match("(%d+)[ -](%a%a%a)[ -](%d%d%d%d) (%d+):(%d+):(%d+)")
-  month = MONTHS[month]
-  if not month then return nil end
-  day, year = tonumber(day), tonumber(year)
+---Seconds since 1970 of a moment of UTC.
+---@param year number|string
+---@param month number|string
+---@param day number|string
+---@param h number|string
+---@param m number|string
+---@param s number|string
+---@return number
+function failure.utc(year, month, day, h, m, s)
+  year, month, day = tonumber(year), tonumber(month), tonumber(day)
   if month <= 2 then year, month = year - 1, month + 12 end
   local days = 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
     + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
   return days * 86400 + tonumber(h) * 3600 + tonumber(m) * 60 + tonumber(s)
 end
+
+---Seconds since 1970 of "Sun, 06 Nov 1994 08:49:37 GMT", or nil.
+---@param text string
+---@return number?
+function failure.http_date(text)
+  local day, month, year, h, m, s = text:match("(%d+)[ -](%a%a%a)[ -](%d%d%d%d) (%d+):(%d+):(%d+)")
+  return MONTHS[month] and failure.utc(year, MONTHS[month], day, h, m, s)
+end
+
+local http_date = failure.http_date
 
 local function delay_in(value, headers)
   local seconds = tonumber(value)

@@ -70,7 +70,7 @@ function create.run(args, call)
     sandbox, err = client:get(args.id)
     if sandbox then sandbox, err = sandbox:ensure_started() end
   else
-    local opts = {}
+    local opts = { owned = false } -- whoever calls decides on its end, perhaps days later
     for name, value in pairs(args) do
       opts[names.snake_name(name)] = name == "volumes" and names.to_lua(value) or value
     end

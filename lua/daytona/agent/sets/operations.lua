@@ -74,7 +74,7 @@ local create = {
 function create.run(args, call)
   local client, err = call:client()
   if not client then return nil, err end
-  local opts = {}
+  local opts = { owned = false } -- whoever calls decides on its end, perhaps days later
   for name, value in pairs(args) do opts[names.snake_name(name)] = value end
   return one(client:create(opts))
 end

@@ -145,6 +145,7 @@ end
 local function fields_of(req, headers)
   local fields = {}
   if req.app.version then fields["x-daytona-api-version"] = req.app.version end
+  if req.app.clock then fields.date = os.date("!%a, %d %b %Y %H:%M:%S GMT", math.floor(req.app.clock:now())) end
   for _, list in ipairs { req.extra or {}, headers or {} } do
     for name, value in pairs(list) do fields[name:lower()] = value end
   end
