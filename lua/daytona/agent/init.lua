@@ -23,19 +23,17 @@ local transcript = require "daytona.agent.transcript"
 
 local M = {}
 
----What a run tells, as it happens. `type` is
----  "text"        `text`: a piece of what the model says (no other event has `text`)
----  "thinking"    `thinking`: a piece of what it thinks, where it shows that
----  "call_begin"  `id`, `name`: it begins to ask for a tool
----  "call_delta"  `id`, `name`, `delta`: a piece of the arguments
----  "call"        `id`, `name`, `arguments` (JSON text): the tool is called now
----  "progress"    `id`, `name`, `message`: what the tool tells meanwhile
----  "result"      `id`, `name`, `result`: what came of it
----  "retry"       `error`, `seconds`: the reply failed, and is asked for again after that time;
----                the text of it that was told is void
----  "shortened"   old output was left out of the conversation
----  "done"        `reason`, `answer` (the last reply's text), `usage`, `steps`, `money`, and of
----                the reason "limit" which `limit`
+---What a run tells, as it happens, by `type`:
+---
+---- "text": a piece of what the model says is in `text`, which no other event has
+---- "thinking": a piece of what it thinks, where it shows that
+---- "call_begin": it begins to ask for a tool; "call_delta": a piece of the arguments
+---- "call": the tool is called now, with `arguments`, a JSON text
+---- "progress": what the tool tells meanwhile; "result": what came of it
+---- "retry": the reply failed with `error`, what was told of it is void, and it is asked for
+---  again after `seconds`
+---- "shortened": old output was left out of the conversation
+---- "done": the end, with its `reason`; of "limit" also which `limit`
 ---@class daytona.AgentEvent
 ---@field type string
 ---@field text? string
@@ -44,14 +42,14 @@ local M = {}
 ---@field name? string
 ---@field delta? string
 ---@field arguments? string
----@field message? string
+---@field message? string    of "progress"
 ---@field result? daytona.ToolResult
 ---@field error? daytona.Error
 ---@field seconds? number
 ---@field reason? "end"|"length"|"refusal"|"overflow"|"limit"
 ---@field limit? "steps"|"seconds"|"tokens"|"money"
----@field answer? string
----@field usage? daytona.Usage
+---@field answer? string     the last reply's text
+---@field usage? daytona.Usage tokens of the run
 ---@field steps? integer      replies of the model
 ---@field money? number       with `prices`
 
