@@ -168,6 +168,7 @@ build = {
     ["daytona.base.shell"] = "lua/daytona/base/shell.lua",
     ["daytona.base.tar"] = "lua/daytona/base/tar.lua",
     ["daytona.control.account"] = "lua/daytona/control/account.lua",
+    ["daytona.control.budget"] = "lua/daytona/control/budget.lua",
     ["daytona.control.build_log"] = "lua/daytona/control/build_log.lua",
     ["daytona.control.calls"] = "lua/daytona/control/calls.lua",
     ["daytona.control.client"] = "lua/daytona/control/client.lua",

@@ -26,6 +26,7 @@
 ---@field using fun(object: any, fn: function): any  calls fn(object), then closes the object
 ---@field trap fun()                         makes SIGTERM, SIGHUP and SIGPIPE errors, as Ctrl-C is
 ---@field assert fun(value: any, err?: any, ...: any): any  as assert, for errors of this library
+---@field budget fun(limits: daytona.BudgetLimits): daytona.Budget  what new sandboxes must fit in
 ---@field is_error fun(e: any, kind?: string): boolean
 ---@field tools fun(sets: string|table, opts?: daytona.ToolOptions): daytona.Toolset  tools that a model can call
 ---@field workflow { run: fun(steps: daytona.WorkflowStep[]|string, opts?: table): daytona.WorkflowRun?, daytona.Error? }  steps that follow each other
@@ -53,6 +54,7 @@ local ELSEWHERE = {
   is_error = { "daytona.base.errors", "is" },
   array = { "daytona.http.json", "array" },
   null = { "daytona.http.json", "null" },
+  budget = { "daytona.control.budget", "new" },
   tools = { "daytona.agent.tools", "new" },
   agent = { "daytona.agent", "new" },
   version = { "daytona.version", "library" },

@@ -114,7 +114,7 @@ function M.new(opts)
     uses_jwt = settings.jwt_token ~= nil, insecure_http = settings.insecure_http,
     organization_id = settings.jwt_token and settings.organization_id or nil,
   }, Client)
-  self.ledger, self.account = settings.ledger, account_of(settings)
+  self.ledger, self.budget, self.account = settings.ledger, settings.budget, account_of(settings)
   methods.nouns(self, NOUNS, "client")
   return self
 end

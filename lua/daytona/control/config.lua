@@ -41,6 +41,7 @@ end
 ---@field max_retries? integer    further tries where repeating is safe; 3
 ---@field max_connections? integer to one host; 256. The first client that says it sets it for the whole program
 ---@field user_agent? string      added to ours
+---@field budget? daytona.Budget  that what it makes must fit in
 ---@field ledger? string|false    folder of the notes of what was made, for `reap` after a crash: ~/.local/state/daytona/ledger
 local SPEC = {
   api_key = "string", jwt_token = "string", organization_id = "string",
@@ -50,6 +51,10 @@ local SPEC = {
   client_cert = "text", client_key = "text", insecure = "boolean", insecure_http = "boolean",
   connect_timeout = "seconds", timeout = "seconds", max_bytes = "positive",
   max_retries = "count", max_connections = "positive", user_agent = is_line,
+  budget = function(v)
+    local meta = type(v) == "table" and getmetatable(v)
+    return type(meta) == "table" and meta.__name == "daytona.Budget", "a budget (daytona.budget)"
+  end,
   ledger = function(v) return v == false or type(v) == "string" and v:sub(1, 1) == "/", "false or an absolute path" end,
 }
 

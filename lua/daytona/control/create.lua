@@ -29,6 +29,7 @@ local api = calls.of_service {
 ---@field on_build_log? fun(line: string)
 ---@field log? daytona.BuildLog      while it is followed
 ---@field sandbox? daytona.Sandbox  once the service has made it
+---@field share? daytona.Share   of a budget
 ---@field undone? boolean  what could be done to undo it was done
 ---@field abandoned? boolean  its request was given up under way
 ---@field gone? boolean    there is none, as was found out afterwards
@@ -64,6 +65,7 @@ local function take(creation, raw)
   local box = sandbox.new(creation.client, raw)
   creation.sandbox = creation.opts.owned ~= false and life.adopt(box) or box
   ledger.made(creation.client, creation.body.name, box.id)
+  if creation.share then creation.share:took(box) end
   return box
 end
 
@@ -117,6 +119,7 @@ local function note_end(creation)
   if creation.sandbox then return end -- life.lua tells of its end
   local unknown = (creation.unsure or creation.abandoned) and not creation.gone
   ledger[unknown and "leave" or "over"](creation.client, creation.body.name)
+  if creation.share then creation.share:release() end
 end
 
 -- The sandbox is there, or may be, and could not be used: it is deleted unless it
@@ -235,8 +238,18 @@ local function come_up(creation)
   return fine, err
 end
 
+-- A share of the budget, if there is one. true, or nil, err.
+local function afford(creation)
+  local budget = creation.opts.budget or rawget(creation.client, "budget")
+  if not budget then return true end
+  local err
+  creation.share, err = require("daytona.control.budget").reserve(budget, "create", creation.opts.cpu)
+  return creation.share and true, err
+end
+
 local function make(creation)
   local fine, err = knows_secrets(creation)
+  if fine then fine, err = afford(creation) end
   if not fine then return nil, err end
   if creation.opts.owned ~= false then ledger.begin(creation.client, creation.body.name, creation.nonce) end
   fine, err = allocate(creation)

@@ -26,6 +26,14 @@ local function id_of(value)
   return type(value) == "table" and value.id or value
 end
 
+---Whether a value is a budget; for options.
+---@param value any
+---@return boolean
+---@return string
+function M.is_budget(value)
+  return is_object(value, "daytona.Budget"), "a budget (daytona.budget)"
+end
+
 local is_volume = named "daytona.Volume"
 
 local function volume_list(value)
@@ -104,7 +112,7 @@ local CREATE = {
   network_allow_list = "texts", domain_allow_list = "texts",
   outbound_proxy_url = "text", otel_endpoint_override = "text", linked_sandbox = "text",
   timeout = "seconds", wait = "boolean", keep = "boolean", on_build_log = "callable",
-  lease = lease.seconds, owned = "boolean",
+  lease = lease.seconds, owned = "boolean", budget = M.is_budget,
 }
 
 -- Options that go to the service as they are.

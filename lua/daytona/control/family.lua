@@ -191,6 +191,31 @@ local function allocate(self, name, timeout)
   return nil, err
 end
 
+-- A share of the budget that the sandbox was made with, if there is one: or nil, err.
+local function afford(self)
+  local budgets = package.loaded["daytona.control.budget"]
+  local budget = budgets and (budgets.of(self) or rawget(self.client, "budget"))
+  if not budget then return nil end
+  return budgets.reserve(budget, "fork", tonumber(self.cpu))
+end
+
+-- Forks once, and lets those know who keep count.
+local function counted(self, name, timeout)
+  local share, err = afford(self)
+  if err then return nil, err end
+  ledger.begin(self.client, name)
+  local child
+  child, err = allocate(self, name, timeout)
+  if child then
+    ledger.made(self.client, name, child.id)
+    if share then share:took(child) end
+    return child
+  end
+  ledger[watch.is_lost(err) and "leave" or "over"](self.client, name)
+  if share then share:release() end
+  return nil, err
+end
+
 local function discard(fork)
   if fork.child and not fork.keep then return life.dispose(fork.child) end
 end
@@ -217,13 +242,8 @@ function family.fork(self, opts)
   opts = options.check("fork", FORK, opts)
   local deadline = watch.deadline_after(opts.timeout or 60)
   local name = opts.name or "lua-" .. random.hex(8)
-  ledger.begin(self.client, name)
-  local child, err = allocate(self, name, opts.timeout)
-  if not child then
-    ledger[watch.is_lost(err) and "leave" or "over"](self.client, name)
-    return nil, err
-  end
-  ledger.made(self.client, name, child.id)
+  local child, err = counted(self, name, opts.timeout)
+  if not child then return nil, err end
   life.adopt(child)
   relabel(child, lease.claimed(child.raw)) -- where that fails, `reap` goes by who made its parent
   if opts.wait == false then return child end
