@@ -32,6 +32,7 @@
 ---@field workflow { run: fun(steps: daytona.WorkflowStep[]|string, opts?: table): daytona.WorkflowRun?, daytona.Error? }  steps that follow each other
 ---@field agent fun(opts?: daytona.AgentOptions): daytona.Agent?, daytona.Error?  a model that works with tools until it is done
 ---@field array fun(list?: table): table     an array also when it is empty, for sending
+---@field image daytona.Images               begins images that are built: see doc/images.md
 local daytona = {}
 
 -- Name -> module it is in, and its name there (without one it is the module).
@@ -59,6 +60,7 @@ local ELSEWHERE = {
   agent = { "daytona.agent", "new" },
   version = { "daytona.version", "library" },
   workflow = { "daytona.agent.workflow" },
+  image = { "daytona.image" },
 }
 
 local function found(name)
@@ -70,7 +72,7 @@ local function found(name)
 end
 
 -- No functions: there is nothing to stand for them until they are needed.
-local VALUES = { null = true, version = true, workflow = true }
+local VALUES = { null = true, version = true, workflow = true, image = true }
 
 -- Whoever looks what there is, at a prompt, finds the others by their names.
 for name in pairs(ELSEWHERE) do

@@ -247,8 +247,18 @@ local function afford(creation)
   return creation.share and true, err
 end
 
+-- What an image value copies is handed over before anything is asked for. true, or nil, err.
+local function hand_over(creation)
+  local image = creation.opts.image
+  if type(image) ~= "table" then return true end
+  local info, err = require("daytona.control.build").info(creation.client, image, creation.deadline)
+  creation.body.build_info = info
+  return info and true, err
+end
+
 local function make(creation)
   local fine, err = knows_secrets(creation)
+  if fine then fine, err = hand_over(creation) end
   if fine then fine, err = afford(creation) end
   if not fine then return nil, err end
   if creation.opts.owned ~= false then ledger.begin(creation.client, creation.body.name, creation.nonce) end

@@ -56,13 +56,17 @@ local function mounts(volumes)
   return out
 end
 
-local function image_text(value)
-  return type(value) == "string" and value:find("^[^%s%c]+$") ~= nil, "the name of an image, without white space"
+local function is_image(value)
+  if is_object(value, "daytona.Image") then return true end
+  return type(value) == "string" and value:find("^[^%s%c]+$") ~= nil,
+    "the name of an image, without white space, or an image (daytona.image)"
 end
+
+M.is_image = is_image
 
 ---@class daytona.CreateOptions
 ---@field snapshot? string|daytona.Snapshot  name or id; the service's default without one and without image
----@field image? string           build from this image instead, "debian:12"
+---@field image? string|daytona.Image  build from this image instead: "debian:12", or a value of daytona.image
 ---@field name? string            unique in the organization; chosen here when absent
 ---@field language? "python"|"javascript"|"typescript"  what `run` takes; python
 ---@field user? string
@@ -102,7 +106,7 @@ end
 ---@field keep? boolean           a sandbox that fails to start is not deleted
 local CREATE = {
   snapshot = named "daytona.Snapshot",
-  image = image_text, name = "text", language = { "python", "javascript", "typescript" },
+  image = is_image, name = "text", language = { "python", "javascript", "typescript" },
   user = "text", env = "map", labels = "map", public = "boolean", target = "text",
   cpu = "positive", memory = "positive", disk = "positive", gpu = "count", gpu_type = "texts", spot = "boolean",
   kvm = "boolean", queue_timeout = "positive", extra = "table",
@@ -173,7 +177,7 @@ function M.body(client, opts)
   body.env = opts.env and next(opts.env) and opts.env or nil
   body.target = opts.target or client.target
   if opts.ephemeral then body.auto_delete_interval = 0 end
-  if opts.image then body.build_info = { dockerfile_content = "FROM " .. opts.image .. "\n" } end
+  if type(opts.image) == "string" then body.build_info = { dockerfile_content = "FROM " .. opts.image .. "\n" } end
   body.gpu_type = as_list(opts.gpu_type)
   body.volumes = opts.volumes and opts.volumes[1] and mounts(opts.volumes) or nil
   if opts.secrets and next(opts.secrets) then

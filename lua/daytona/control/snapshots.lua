@@ -1,6 +1,7 @@
 -- Snapshots: what sandboxes are made from. `client.snapshots`.
 
 local calls = require "daytona.control.calls"
+local asked = require "daytona.control.create_options"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -227,13 +228,9 @@ end
 
 --- Making one ---------------------------------------------------------------------------------
 
-local function image_text(value)
-  return type(value) == "string" and value:find("^[^%s%c]+$") ~= nil, "the name of an image, without white space"
-end
-
 ---@class daytona.SnapshotOptions
 ---@field name string
----@field image? string           of a registry, with a tag that is not "latest", or a digest: "debian:12"
+---@field image? string|daytona.Image  of a registry, with a tag that is not "latest", or a digest: "debian:12"; or a value of daytona.image, which is built
 ---@field dockerfile? string      built of this text instead
 ---@field context_hashes? string[] of what the Dockerfile copies, uploaded before
 ---@field entrypoint? string[]    with image
@@ -246,11 +243,11 @@ end
 ---@field sandbox_class? string   "container", "linux-vm"
 ---@field timeout? number         seconds until it can be used; 600, 0 for none
 ---@field wait? boolean           until then; true
----@field on_build_log? fun(line: string)  with dockerfile: gets each line of the build's log meanwhile
+---@field on_build_log? fun(line: string)  with what is built: gets each line of the build's log meanwhile
 ---@field keep? boolean           one that failed is not deleted
 ---@field extra? table            merged into the request as it is
 local CREATE = {
-  name = "text", image = image_text, dockerfile = "text", context_hashes = "list", entrypoint = "list",
+  name = "text", image = asked.is_image, dockerfile = "text", context_hashes = "list", entrypoint = "list",
   cpu = "positive", memory = "positive", disk = "positive", gpu = "count", gpu_type = "texts", region = "text",
   sandbox_class = "text", timeout = "seconds", wait = "boolean", on_build_log = "callable", keep = "boolean",
   extra = "table",
@@ -263,7 +260,21 @@ local function refuse_contradictions(opts)
     errors.misuse(1, "create: the entrypoint of what is built stands in its Dockerfile")
   end
   if opts.context_hashes and not opts.dockerfile then errors.misuse(1, "create: context_hashes go with dockerfile") end
-  if opts.on_build_log and not opts.dockerfile then errors.misuse(1, "create: on_build_log goes with dockerfile") end
+  if opts.on_build_log and type(opts.image) == "string" then
+    errors.misuse(1, "create: on_build_log goes with what is built, a dockerfile or a value of daytona.image")
+  end
+end
+
+-- The options with an image value made into what is sent of it, its files handed over.
+local function built(self, opts, deadline)
+  if type(opts.image) ~= "table" then return opts end
+  local image = opts.entrypoint and opts.image:entrypoint(opts.entrypoint) or opts.image
+  local info, err = require("daytona.control.build").info(self.client, image, deadline)
+  if not info then return nil, err end
+  opts = options.copy(opts)
+  opts.image, opts.entrypoint = nil, nil
+  opts.dockerfile, opts.context_hashes = info.dockerfile_content, info.context_hashes
+  return opts
 end
 
 local function values_of(self, opts)
@@ -330,7 +341,10 @@ function Snapshots:create(opts)
   opts = options.check("create", CREATE, opts)
   refuse_contradictions(opts)
   local deadline = watch.deadline_after(opts.timeout or 600)
-  local snapshot, err = allocate(self, opts, deadline)
+  local snapshot, err
+  opts, err = built(self, opts, deadline)
+  if not opts then return nil, err end
+  snapshot, err = allocate(self, opts, deadline)
   if not snapshot then return nil, err end
   if opts.wait == false then return snapshot end
   return loop.guard(make, interrupted, { snapshot = snapshot, opts = opts, deadline = deadline })
