@@ -36,7 +36,9 @@ local function grown(self, text, contexts, problem)
     for _, other in ipairs(all) do known = known or other == one end
     if not known then all[#all + 1] = one end
   end
-  return setmetatable({ text = self.text .. (text or ""), contexts = all, problem = self.problem or problem }, Image)
+  local before, more = self.text, text or ""
+  if more ~= "" and before:find "[^\n]$" then before = before .. "\n" end
+  return setmetatable({ text = before .. more, contexts = all, problem = self.problem or problem }, Image)
 end
 
 local EMPTY = { text = "", contexts = {} }

@@ -60,7 +60,7 @@ function pip.read(path, what)
   local kind = core.stat(path)
   if not kind then return nil, context.error("not_found", path, ("%s %s does not exist"):format(what, path)) end
   if kind ~= "file" then
-    return nil, context.error("invalid", path, ("%s %s exists but is not a file"):format(what, path))
+    return nil, context.error("invalid", path, ("%s path %s exists but is not a file"):format(what:match "^%S+", path))
   end
   local file, why = io.open(path, "rb")
   local text = file and file:read "*a"
