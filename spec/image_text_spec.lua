@@ -31,7 +31,8 @@ describe("the text of an image", function()
       for f in a.txt b1.txt b2.txt 'sp ace.txt' c/d.txt; do echo "$f" >"d/$f"; done
       ln -s /etc d/out; ln -s /etc d3/out
       printf '%s\n' 'FROM alpine:3.20' 'COPY a.txt /a.txt' 'COPY --chown=1:1 --link b*.txt /b/' \
-        'COPY --from=build /x /y' 'COPY ["sp ace.txt", "/s p/"]' 'COPY a.txt \' '  c/d.txt \' '  /dst/' '# COPY nope /n' >d/Dockerfile
+        'COPY --from=build /x /y' 'COPY ["sp ace.txt", "/s p/"]' 'COPY a.txt \' '  c/d.txt \' '  /dst/' \
+        '# COPY nope /n' >d/Dockerfile
       printf 'RUN echo 1' >>d/Dockerfile
       printf 'FROM alpine:3.20\nCOPY ../app/main.py /m\n' >d2/Dockerfile
       printf 'FROM alpine:3.20\nCOPY out/hostname /h\n' >d3/Dockerfile
@@ -285,8 +286,8 @@ ENV Q='it'"'"'s "x"'
 
   it("is a value: what is made of it leaves it as it was", function()
     check("FROM python:3.12.10-slim-bookworm\n" .. DEB .. "RUN python -m pip install requests\nENV K=v\n"
-      .. 'WORKDIR /w\nRUN ls\nENTRYPOINT ["python"]\nCMD ["-V"]\n', image.debian_slim("3.12"):pip_install("requests"):env({ K = "v" })
-      :workdir("/w"):run_commands("ls"):entrypoint({ "python" }):cmd { "-V" })
+      .. 'WORKDIR /w\nRUN ls\nENTRYPOINT ["python"]\nCMD ["-V"]\n',
+      image.debian_slim("3.12"):pip_install("requests"):env({ K = "v" }):workdir("/w"):run_commands("ls"):entrypoint({ "python" }):cmd { "-V" })
     local b = base()
     local x, y = b:run_commands "one", b:run_commands "two":add_local_dir(at "app", "/a")
     check(B, b)
