@@ -287,7 +287,8 @@ ENV Q='it'"'"'s "x"'
   it("is a value: what is made of it leaves it as it was", function()
     check("FROM python:3.12.10-slim-bookworm\n" .. DEB .. "RUN python -m pip install requests\nENV K=v\n"
       .. 'WORKDIR /w\nRUN ls\nENTRYPOINT ["python"]\nCMD ["-V"]\n',
-      image.debian_slim("3.12"):pip_install("requests"):env({ K = "v" }):workdir("/w"):run_commands("ls"):entrypoint({ "python" }):cmd { "-V" })
+      image.debian_slim("3.12"):pip_install("requests"):env({ K = "v" }):workdir("/w")
+        :run_commands("ls"):entrypoint({ "python" }):cmd { "-V" })
     local b = base()
     local x, y = b:run_commands "one", b:run_commands "two":add_local_dir(at "app", "/a")
     check(B, b)
