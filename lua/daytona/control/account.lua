@@ -31,7 +31,6 @@ local api = calls.of_service {
   list   = resource.lists(Region, "/regions"),
   shared = resource.lists(Region, "/shared-regions"),
   key    = { "GET", "/api-keys/current", "object" },
-  push   = { "GET", "/object-storage/push-access", "object", operation = "usage" },
   usage  = { "GET", "/organizations/{organization}/usage", "object", what = "none" },
   gpus   = { "GET", "/organizations/{organization}/gpu-capacity", "object", operation = "gpu_capacity",
     what = "none" },
@@ -88,7 +87,7 @@ local function organization_of(self)
   local key = api.key(self, nil, { operation = "usage" })
   local id = key and key.organization_id
   if not id then
-    local access, err = api.push(self)
+    local access, err = require("daytona.control.build").push_access(self, nil, { operation = "usage" })
     if not access then return nil, err end
     id = access.organization_id
   end

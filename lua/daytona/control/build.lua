@@ -12,6 +12,9 @@ local api = calls.of_service {
   push_access = { "GET", "/object-storage/push-access", "object", operation = "image upload" },
 }
 
+---The right to store files, for an hour: a key, and where.
+M.push_access = api.push_access
+
 local function refused(address)
   return nil, errors.new {
     kind = "protocol", operation = "image upload",
