@@ -82,7 +82,7 @@ $(HEADERS):
 	done
 	@touch $@
 
-.PHONY: all objects core-test fuzz host demo test fresh soak conformance lint bench bench-peers interop install uninstall dist rock deb \
+.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak conformance lint bench bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -156,6 +156,12 @@ demo:
 	@scripts/setup build demo
 	@$(MAKE) --no-print-directory -s LUA=$(LUA) all
 	@env -u DAYTONA_API_KEY -u DAYTONA_JWT_TOKEN $(ENV) $(LUA) examples/quickstart.lua
+
+# TASK="what to do", for a model that has a key.
+demo-agent:
+	@scripts/setup build demo
+	@$(MAKE) --no-print-directory -s LUA=$(LUA) all
+	@$(ENV) LUA=$(LUA) scripts/demo-agent $(TASK)
 
 # ALSO=interop adds that part.
 test:
@@ -238,6 +244,7 @@ env:
 help:
 	@echo 'make               build the C module for Lua 5.4 (LUA=luajit, lua5.1, ...)'
 	@echo 'make demo          a first sandbox, on the local server; no account needed'
+	@echo 'make demo-agent    an agent in a sandbox; without a key a scripted model'
 	@echo 'make test          everything that is checked, on every Lua'
 	@echo 'make fresh         both commands of the README in a bare Debian (RELEASE=trixie, ...)'
 	@echo 'make soak          thousands of operations in every host; some minutes'

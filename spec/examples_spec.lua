@@ -76,4 +76,17 @@ describe("the example", function()
     os.execute("rm -rf " .. folder)
     assert.truthy(picture or text:find("No module named 'matplotlib'", 1, true), text)
   end)
+
+  it("agent solves a task with a scripted model", function()
+    local service_env = ("DAYTONA_API_URL='%s' DAYTONA_API_KEY='%s'"):format(service.server.api_url,
+      service.server.api_key)
+    local pipe = io.popen(("env -u OPENAI_API_KEY -u ANTHROPIC_API_KEY %s PAUSE=0 LUA=%s LUA_PATH='./lua/?.lua;"
+      .. "./lua/?/init.lua;;' LUA_CPATH='./build/%s/?.so;;' scripts/demo-agent 2>&1"):format(service_env, name, name))
+    local text = pipe:read "*a"
+    pipe:close()
+    for _, line in ipairs { "AssertionError: [2, 3, 4]", "changed 1 place", "> bash", "It works. It printed:\n"
+      .. "primes below 30: 2 3 5 7 11 13 17 19 23 29\n", "[end: 5 steps, 150 tokens written]" } do
+      assert.truthy(text:find(line, 1, true), text)
+    end
+  end)
 end)
