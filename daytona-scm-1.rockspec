@@ -90,8 +90,14 @@ build = {
       incdirs = { "src", "$(CURL_INCDIR)", "$(WSLAY_INCDIR)", "$(CRYPTO_INCDIR)" },
       libdirs = { "$(CURL_LIBDIR)", "$(WSLAY_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
+    ["daytona.agent.acp.main"] = "lua/daytona/agent/acp/main.lua",
     ["daytona.agent.acp.project"] = "lua/daytona/agent/acp/project.lua",
+    ["daytona.agent.acp.protocol"] = "lua/daytona/agent/acp/protocol.lua",
+    ["daytona.agent.acp.serve"] = "lua/daytona/agent/acp/serve.lua",
+    ["daytona.agent.acp.session"] = "lua/daytona/agent/acp/session.lua",
+    ["daytona.agent.acp.updates"] = "lua/daytona/agent/acp/updates.lua",
     ["daytona.agent.arguments"] = "lua/daytona/agent/arguments.lua",
+    ["daytona.agent.argv"] = "lua/daytona/agent/argv.lua",
     ["daytona.agent.capture"] = "lua/daytona/agent/capture.lua",
     ["daytona.agent.checkout"] = "lua/daytona/agent/checkout.lua",
     ["daytona.agent.context"] = "lua/daytona/agent/context.lua",
@@ -382,7 +388,7 @@ build = {
     ["daytona.toolbox.watch"] = "lua/daytona/toolbox/watch.lua",
     ["daytona.version"] = "lua/daytona/version.lua",
   },
-  install = { bin = { "bin/daytona-devserver", "bin/daytona-mcp" } },
+  install = { bin = { "bin/daytona-acp", "bin/daytona-devserver", "bin/daytona-mcp" } },
 }
 
 test = {

@@ -91,12 +91,14 @@ function Client:kill()
   self:stop()
 end
 
-local function start(server, arguments)
+-- `program` and `env` are of others that speak JSON-RPC line by line.
+local function start(server, arguments, program, env)
   local folder = os.tmpname()
   os.remove(folder)
   os.execute("mkdir " .. folder .. " && mkfifo " .. folder .. "/in")
   local command = ("echo $$ >%s/pid; exec env DAYTONA_LUA=%s DAYTONA_API_URL=%s DAYTONA_API_KEY=%s "
-    .. "bin/daytona-mcp %s <%s/in"):format(folder, compat.name, server.api_url, server.api_key, arguments or "", folder)
+    .. "%s %s %s <%s/in"):format(folder, compat.name, server.api_url, server.api_key, env or "",
+    program or "bin/daytona-mcp", arguments or "", folder)
   local self = setmetatable({ folder = folder, last = 0, heard = {} }, Client)
   self.output = assert(io.popen(command))
   self.input = assert(io.open(folder .. "/in", "w"))

@@ -1,5 +1,7 @@
 -- The MCP server as a program: what bin/daytona-mcp runs. `run` returns the exit status.
 
+local argv_of = require "daytona.agent.argv"
+
 local main = {}
 
 local USAGE = [[
@@ -21,27 +23,10 @@ standard input and output. The account is that of DAYTONA_API_KEY (and DAYTONA_A
   --help              this text
 ]]
 
-local TAKES_VALUE = {
-  tools = true, sandbox = true, session = true, storage = true, ["max-bytes"] = true, ["task-after"] = true,
+local OPTIONS = {
+  tools = "value", sandbox = "value", session = "value", storage = "value", ["max-bytes"] = "value",
+  ["task-after"] = "value", confirm = "flag",
 }
-
-local function parse(argv)
-  local given, i = {}, 1
-  while argv[i] do
-    local name, value = argv[i]:match "^%-%-([%w-]+)=(.*)$"
-    name = name or argv[i]:match "^%-%-([%w-]+)$"
-    if name == "help" then return { help = true } end
-    if not TAKES_VALUE[name] and name ~= "confirm" then return nil, "unknown option: " .. argv[i] end
-    if TAKES_VALUE[name] and not value then
-      i = i + 1
-      value = argv[i]
-    end
-    if TAKES_VALUE[name] and (not value or value == "") then return nil, "--" .. name .. " needs a value" end
-    given[name] = value or true
-    i = i + 1
-  end
-  return given
-end
 
 local function number(given, name)
   local value = given[name]
@@ -51,19 +36,13 @@ local function number(given, name)
   return n
 end
 
-local function sets_of(given)
-  local sets = {}
-  for name in (given.tools or "operations"):gmatch "[^,%s]+" do sets[#sets + 1] = name end
-  return sets
-end
-
 local function make(given)
   local bytes, why = number(given, "max-bytes")
   if why then return nil, why end
   local seconds
   seconds, why = number(given, "task-after")
   if why then return nil, why end
-  local fine, tools = pcall(require("daytona.agent.tools").new, sets_of(given), {
+  local fine, tools = pcall(require("daytona.agent.tools").new, argv_of.words(given.tools or "operations"), {
     sandbox = given.sandbox, session = given.session, storage = given.storage,
     max_bytes = bytes and math.floor(bytes),
   })
@@ -82,7 +61,7 @@ end
 ---@param argv string[]
 ---@return integer status
 function main.run(argv)
-  local given, why = parse(argv)
+  local given, why = argv_of.parse(argv, OPTIONS)
   if not given then return fail(why .. "\n\n" .. USAGE) end
   if given.help then
     io.stdout:write(USAGE)

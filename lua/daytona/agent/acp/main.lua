@@ -1,0 +1,72 @@
+-- The ACP agent as a program: what bin/daytona-acp runs. `run` returns the exit status.
+
+local argv_of = require "daytona.agent.argv"
+
+local main = {}
+
+local USAGE = [[
+usage: daytona-acp [options]
+
+An agent for editors that speak the Agent Client Protocol, on standard input and output.
+It works in a Daytona sandbox on a copy of the project's folder, which is kept alike on
+both sides. The account is that of DAYTONA_API_KEY (and DAYTONA_API_URL), the model that of
+OPENAI_API_KEY or ANTHROPIC_API_KEY and OPENAI_MODEL or ANTHROPIC_MODEL.
+
+  --model NAME        the model
+  --api NAME          how it is spoken to: responses, messages or chat
+  --tools SET[,SET]   what it can use (default coding)
+  --sandbox ID        where it works (id or name); without, a sandbox is made for each
+                      session and deleted at the end
+  --snapshot NAME     what such a sandbox is made from
+  --steps N           replies of the model in one turn (default 50)
+  --yes               do not ask before it changes, runs or deletes something
+  --help              this text
+]]
+
+local OPTIONS = {
+  model = "value", api = "value", tools = "value", sandbox = "value", snapshot = "value", steps = "value", yes = "flag",
+}
+
+local function make(given)
+  local steps = tonumber(given.steps)
+  if given.steps and (not steps or steps < 1 or steps % 1 ~= 0) then
+    return nil, "--steps must be a whole number above 0"
+  end
+  local fine, server = pcall(require("daytona.agent.acp.protocol").new, {
+    model = given.model, api = given.api, tools = argv_of.words(given.tools), sandbox = given.sandbox,
+    create = given.snapshot and { snapshot = given.snapshot }, steps = steps, yes = given.yes,
+  })
+  if fine then return server end
+  return nil, tostring(server)
+end
+
+local function fail(why)
+  io.stderr:write("daytona-acp: ", why, "\n")
+  return 2
+end
+
+---Serves on standard input and output until the editor closes it, or ends it.
+---@param argv string[]
+---@return integer status
+function main.run(argv)
+  local given, why = argv_of.parse(argv, OPTIONS)
+  if not given then return fail(why .. "\n\n" .. USAGE) end
+  if given.help then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  -- Standard output is for messages; what a tool of the program's own prints is none.
+  print = function(...) io.stderr:write(table.concat({ ... }, "\t"), "\n") end -- luacheck: ignore
+  local server
+  server, why = make(given)
+  if not server then return fail(why) end
+  local interrupt = require "daytona.loop.interrupt"
+  interrupt.trap()
+  local fine, err = pcall(require("daytona.agent.mcp.stdio").run, server)
+  server:close()
+  if fine or interrupt.is(err) then return 0 end
+  io.stderr:write("daytona-acp: ", tostring(err), "\n")
+  return 1
+end
+
+return main
