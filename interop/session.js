@@ -68,9 +68,9 @@ export default async function (sandbox) {
     assert.equal(got.out.replaceAll('\x01\x01\x01', ''), Array.from({ length: 100000 }, (_, i) => `${i + 1}\n`).join(''))
   })
 
-  await step('a sandbox without an entry point says so', async () => {
-    await assert.rejects(process.getEntrypointSession(), DaytonaNotFoundError)
-    await assert.rejects(process.getEntrypointLogs(), DaytonaNotFoundError)
+  await step('the entry point is a session of its own', async () => {
+    assert.equal((await process.getEntrypointSession()).sessionId, 'entrypoint')
+    await process.getEntrypointLogs()
   })
 
   await step('delete a session, with what runs in it', async () => {
