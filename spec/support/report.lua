@@ -1,6 +1,7 @@
--- Output handler for busted: says what failed, where and why, what was skipped,
--- and ends with the line "N passed, N failed" that scripts/test adds up. For it
--- the files in which something failed are listed as well.
+-- Output handler for busted: says what failed, where and why, as it happens, what was
+-- skipped, and ends with the line "N passed, N failed" that scripts/test adds up. For it
+-- the files in which something failed are listed as well, and the numbers up to now
+-- are kept in a file, should it not come to the end.
 
 local function describe(kind, entry)
   local at = entry.trace or entry.element.trace or {}
@@ -35,10 +36,28 @@ return function(options)
   local handler = require "busted.outputHandlers.base"()
   local slow = tonumber(os.getenv("SPEC_SLOW") or "")
 
+  local shown = {}
+  local mark = os.getenv "DAYTONA_TEST_RUN"
+
+  -- What has been added to a list since it was last shown.
   local function show(list, kind)
-    for _, entry in ipairs(list) do
-      io.stdout:write(describe(kind, entry), "\n")
+    for i = (shown[list] or 0) + 1, #list do
+      io.stdout:write(describe(kind, list[i]), "\n")
     end
+    shown[list] = #list
+  end
+
+  local function numbers()
+    local line = ("%d passed, %d failed"):format(handler.successesCount,
+      handler.failuresCount + handler.errorsCount)
+    if handler.pendingsCount == 0 then return line end
+    return ("%s, %d skipped"):format(line, handler.pendingsCount)
+  end
+
+  local function beat()
+    local file = assert(io.open(mark .. ".beat", "w"))
+    file:write(numbers(), "\n")
+    file:close()
   end
 
   function handler.testEnd(element, _, _, _)
@@ -46,6 +65,10 @@ return function(options)
       io.stdout:write(("%7.3f s  %s\n"):format(element.duration,
         handler.getFullName(element)))
     end
+    show(handler.failures, "failed")
+    show(handler.errors, "error")
+    io.stdout:flush()
+    if mark then beat() end
     return nil, true
   end
 
@@ -55,14 +78,8 @@ return function(options)
     end
     show(handler.failures, "failed")
     show(handler.errors, "error")
-    local mark = os.getenv "DAYTONA_TEST_RUN"
     if mark then list_files(mark, handler.failures, handler.errors) end
-    local line = ("%d passed, %d failed"):format(handler.successesCount,
-      handler.failuresCount + handler.errorsCount)
-    if handler.pendingsCount > 0 then
-      line = ("%s, %d skipped"):format(line, handler.pendingsCount)
-    end
-    io.stdout:write(line, "\n")
+    io.stdout:write(numbers(), "\n")
     io.stdout:flush()
     return nil, true
   end
