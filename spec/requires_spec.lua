@@ -7,7 +7,7 @@
 -- Two rooms of one height do not need each other.
 local HEIGHTS = {
   version = 0, base = 1, loop = 2, http = 3, toolbox = 4, image = 4, control = 5, agent = 6,
-  init = 7, health = 8, devserver = 8,
+  init = 7, health = 8, devserver = 8, cli = 8,
 }
 
 -- Circles that are known, by two of their files. One that is no more must go

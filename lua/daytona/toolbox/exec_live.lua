@@ -90,7 +90,7 @@ end
 ---Runs a command and hands out what it prints as it comes.
 ---@param sandbox daytona.Sandbox
 ---@param command string|(string|number)[]
----@param opts table        of `exec`
+---@param opts table        of `exec`; `stdin = true` and `on_job`, which is called with the job, for input that comes later
 ---@param timeout number    seconds, 0 for none
 ---@param secrets? string[]  what errors must not show
 ---@return daytona.ExecResult?
@@ -107,6 +107,7 @@ return function(sandbox, command, opts, timeout, secrets)
   local run = {
     job = there, opts = opts, kept = {}, apart = { stdout = {}, stderr = {} }, size = 0, tail = "", secrets = secrets,
   }
+  if opts.on_job then opts.on_job(there) end
   local fine
   fine, err = loop.guard(listen, stop, run)
   if not fine then

@@ -1,0 +1,3 @@
+-- The script that bin/daytona-lua gives to an interpreter.
+
+os.exit(require("daytona.cli").run(arg), true)
