@@ -204,6 +204,7 @@ build = {
     ["daytona.control.life"] = "lua/daytona/control/life.lua",
     ["daytona.control.list"] = "lua/daytona/control/list.lua",
     ["daytona.control.owner"] = "lua/daytona/control/owner.lua",
+    ["daytona.control.pool"] = "lua/daytona/control/pool.lua",
     ["daytona.control.preview"] = "lua/daytona/control/preview.lua",
     ["daytona.control.raw"] = "lua/daytona/control/raw.lua",
     ["daytona.control.record"] = "lua/daytona/control/record.lua",

@@ -190,6 +190,7 @@ local api = calls.of_service {
 Client.create = later("daytona.control.create", "create")
 Client.list = later("daytona.control.list", "list")
 Client.each = later("daytona.control.list", "each")
+Client.pool = later("daytona.control.pool", "new")
 Client.leftovers = later("daytona.control.leftovers", "leftovers")
 Client.reap = later("daytona.control.leftovers", "reap")
 Client.key = later("daytona.control.account", "key")
