@@ -90,6 +90,18 @@ describe("createSandbox and deleteSandbox", function()
     assert.truthy(sandbox:refresh() == nil or sandbox.state:find "^destroy")
   end)
 
+  it("are nobody's: no program but the caller's deletes them", function()
+    local first = call("createSandbox", "daytona.sandbox", {}).id
+    local second = call("createRepositorySandbox", "daytona.repository.sandbox",
+      { repository = git.url, username = "me", password = { secret = "git", key = "token" } }).sandboxId
+    local made = { first, second }
+    for _, one in ipairs(made) do
+      local labels = assert(service.client:get(one)).raw.labels or {}
+      assert.is_nil(labels["daytona-lua-owner"])
+      call("deleteSandbox", "daytona.delete.response", { sandbox = one })
+    end
+  end)
+
   it("fail without leaving anything", function()
     local before = service:sandboxes()
     assert(service.server:faults { method = "POST", path = "/sandbox", status = 403 })

@@ -289,3 +289,54 @@ describe("what is no workflow", function()
     assert.same({ results = {}, channels = {}, skipped = {} }, assert(run {}))
   end)
 end)
+
+describe("a program that is killed", function()
+  -- A program with a workflow, killed as soon as it says that this step has ended, or, with
+  -- none, that the sandbox's bootstrap runs.
+  local function killed(steps, step)
+    local child = require("spec.support.child").start(([[
+      local daytona = require "daytona"
+      local client = assert(daytona.new { api_url = %q, api_key = %q })
+      local steps = assert(require("daytona.http.json").decode(ARG))
+      task.spawn(function()
+        daytona.workflow.run(steps, { client = client, on_step = say, secrets = { git = { password = %q } } })
+        say "ended"
+      end)
+      while true do
+        for box in client:each() do
+          if box.state == "started" and box:exec("pgrep -f 'sleep 100[0]'").exit_code == 0 then say "sleeps" end
+        end
+        loop.sleep(0.1)
+      end
+    ]]):format(service.server.api_url, service.server.api_key, git.password), json.encode(steps))
+    local line
+    repeat line = assert(child:line()) until line:find("^" .. step)
+    child:signal "KILL"
+    child:rest()
+  end
+
+  local function reaped()
+    local names = {}
+    for i, item in ipairs(assert(service.client:reap())) do names[i] = item.why end
+    assert.equal(0, service:sandboxes())
+    return names
+  end
+
+  it("in the middle of a repository's bootstrap leaves what reap deletes", function()
+    killed(repository("test", { bootstrap = { from = "inline", script = "sleep 1000" } }), "sleeps")
+    assert.equal(1, service:sandboxes())
+    assert.same({ "owner_gone" }, reaped())
+  end)
+
+  it("between steps does, too", function()
+    killed({ box(), command("a", "sleep 1000") }, "sleeps")
+    assert.same({ "owner_gone" }, reaped())
+  end)
+
+  it("when its workflow has ended well leaves the sandboxes that are to stay", function()
+    killed({ box() }, "ended")
+    assert.same({}, assert(service.client:reap()))
+    assert.equal(1, service:sandboxes())
+    for one in service.client:each() do service.client:delete(one.id) end
+  end)
+end)

@@ -203,10 +203,13 @@ local function bootstrap(self)
   return in_session(self, table.concat(lines, "\n"))
 end
 
--- What is left of the way there.
+-- What is left of the way there. Until now it was this program's, and `reap` would have
+-- found it.
 local function tidy(self)
   if self.exports then self.sandbox:exec({ "rm", "-f", self.exports }, { timeout = 60 }) end
-  return self.session:close()
+  local fine, err = self.session:close()
+  if not fine or self.call.toolset.made then return fine, err end
+  return self.sandbox:disown()
 end
 
 local STAGES = {
@@ -242,7 +245,7 @@ end
 -- As others in this toolset find it.
 local function keep(self)
   local toolset, id = self.call.toolset, self.sandbox.id
-  toolset.made[id] = self.sandbox
+  if toolset.made then toolset.made[id] = self.sandbox end
   toolset.secret_variables = toolset.secret_variables or {}
   toolset.secret_variables[id] = next(self.variables) and self.variables or nil
 end

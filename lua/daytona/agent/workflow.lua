@@ -184,23 +184,34 @@ local function skipped(self, steps)
   return list
 end
 
+-- What the run made and is to stay is nobody's from now on.
+local function let_go(self)
+  for id, sandbox in pairs(self.tools.made) do
+    local fine, err = sandbox:disown()
+    if not fine and not errors.is(err, "not_found") then return nil, err end
+    self.tools.made[id] = nil
+  end
+  return true
+end
+
+-- What was made for a run that came to nothing.
+local function clean_up(self)
+  if self.keep then let_go(self) end
+  for id, sandbox in pairs(self.tools.made) do
+    if not self.keep then sandbox:close() end
+    self.tools.made[id] = nil
+  end
+  self.tools:close()
+end
+
 local function run_all(self)
   local jobs = {}
   for i, step in ipairs(self.steps) do
     jobs[i] = function() return run_step(self, step) end
   end
-  return group.gather(jobs)
-end
-
--- What was made for a run that came to nothing.
-local function clean_up(self)
-  if not self.keep then
-    for id, sandbox in pairs(self.tools.made) do
-      sandbox:close()
-      self.tools.made[id] = nil
-    end
-  end
-  self.tools:close()
+  local fine, err = group.gather(jobs)
+  if not fine then return nil, err end
+  return let_go(self)
 end
 
 local function given_up(self, err)
@@ -238,8 +249,8 @@ end
 ---none of whose channels comes is skipped. A command that fails is a channel; any other
 ---failure ends the run: nil and the error, which says which step it was (`what`) and has
 ---the `results` until then. The sandboxes that the run made are deleted then, also when
----it is cancelled or interrupted, unless `keep`. A run that ends well leaves those that it
----did not delete.
+---it is cancelled or interrupted, unless `keep`; what a program that was killed made,
+---`client:reap` finds. A run that ends well leaves those that it did not delete.
 ---
 ---Raises when a table is no workflow; JSON text that is none is an error of kind "invalid".
 ---Nothing is done in either case.
@@ -253,6 +264,7 @@ function workflow.run(steps, opts)
     client = opts.client, api_key = opts.api_key, api_url = opts.api_url, secrets = opts.secrets,
     max_bytes = MOST_BYTES, max_lines = MOST_LINES,
   })
+  tools.made = {}
   local list, err = checked(steps, tools)
   if not list then return nil, err end
   local self = {

@@ -82,13 +82,17 @@ local create = component("createSandbox", "Create a sandbox", "daytona.sandbox",
   "Creates a sandbox, an isolated Linux computer, and waits until it has started.", NEW,
   { { "id", string() }, { "state", string() } })
 
+-- In a workflow it is the run's until that ends; else whoever calls decides on its end,
+-- perhaps days later.
 function create.run(args, call)
   local client, err = call:client()
   if not client then return nil, err end
+  local opts, made = wanted(args), call.toolset.made
+  if not made then opts.owned = false end
   local sandbox
-  sandbox, err = client:create(wanted(args))
+  sandbox, err = client:create(opts)
   if not sandbox then return nil, err end
-  call.toolset.made[sandbox.id] = sandbox
+  if made then made[sandbox.id] = sandbox end
   return wrapped(create, { id = sandbox.id, state = sandbox.state })
 end
 
@@ -150,7 +154,8 @@ function delete.run(args, call)
   local fine
   fine, err = sandbox:delete { force = args.force }
   if not fine then return nil, err end
-  call.toolset.made[sandbox.id], call.toolset.boxes = nil, {}
+  if call.toolset.made then call.toolset.made[sandbox.id] = nil end
+  call.toolset.boxes = {}
   return wrapped(delete, { deleted = true, id = sandbox.id })
 end
 
@@ -260,11 +265,10 @@ function M.channel_of(result)
   return result.data.exitCode == 0 and "success" or "failed"
 end
 
----@param toolset daytona.Toolset
+---A toolset whose `made` is a table notes there the sandboxes that it made and has not
+---deleted, by id.
 ---@return daytona.Tool[]
-function M.tools(toolset)
-  -- Sandboxes that its components made and have not deleted, by id.
-  toolset.made = toolset.made or {}
+function M.tools()
   return { create, create_repository, code, command, delete, preview }
 end
 
