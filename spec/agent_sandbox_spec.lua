@@ -140,6 +140,52 @@ describe("the sandbox of an agent", function()
   end)
 end)
 
+describe("tools that models bring along", function()
+  local box
+
+  setup(function() box = assert(service.client:create {}) end)
+  teardown(function() box:delete() end)
+
+  -- A reply of Responses with one item.
+  local function item(value)
+    local done = { type = "response.output_item.done", output_index = 0, item = value }
+    return { body = "data: " .. assert(json.encode(done)) .. "\n\n"
+      .. 'data: {"type":"response.completed","response":{}}' .. "\n\n" }
+  end
+
+  it("work on Responses, also after a transcript", function()
+    local path = os.tmpname()
+    server:script(models.entries("responses", {
+      item { type = "shell_call", call_id = "s1", status = "completed",
+        action = { commands = { "echo out; echo err >&2", "exit 3" }, timeout_ms = 5000 } },
+      item { type = "apply_patch_call", call_id = "p1", status = "completed",
+        operation = { type = "create_file", path = "made.txt", diff = "+made\n" } },
+      { text = "ok" }, { text = "again" },
+    }))
+    local function agent()
+      return agent_of { driver = "responses", tools = "native", sandbox = box, transcript = path }
+    end
+    assert.equal("ok", (agent():send "go"))
+    assert.equal("made\n", box.fs:read "made.txt")
+    assert.equal("again", (agent():send "and?"))
+    local input = server:requests()[4].json.input
+    local shell, patch = input[3], input[5]
+    assert.equal("shell_call", input[2].type)
+    assert.same({ "shell_call_output", "s1" }, { shell.type, shell.call_id })
+    assert.same({ { stdout = "out\n", stderr = "err\n", outcome = { type = "exit", exit_code = 0 } },
+      { stdout = "", stderr = "", outcome = { type = "exit", exit_code = 3 } } }, shell.output)
+    assert.same({ "apply_patch_call_output", "p1", "completed" }, { patch.type, patch.call_id, patch.status })
+    os.remove(path)
+  end)
+
+  it("work on Messages", function()
+    script { bash "cd /tmp", bash "pwd", { text = "ok" } }
+    local agent = agent_of { tools = "native", sandbox = box }
+    assert.same({ "(no output)", "/tmp" }, printed(agent))
+    assert.equal("bash_20250124", server:requests()[1].json.tools[1].type)
+  end)
+end)
+
 describe("secrets", function()
   it("of the model and of Daytona are in no result of a command", function()
     local box = assert(service.client:create {})

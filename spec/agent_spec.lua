@@ -466,6 +466,57 @@ describe("pictures", function()
   end)
 end)
 
+describe("the model's key", function()
+  -- Calls fn with these variables set in the environment, as this library sees it.
+  local function with(variables, fn)
+    local real = os.getenv
+    os.getenv = function(name) -- luacheck: ignore
+      if name:find "^OPENAI" or name:find "^ANTHROPIC" then return variables[name] end
+      return real(name)
+    end
+    local fine, err = pcall(fn)
+    os.getenv = real -- luacheck: ignore
+    assert(fine, err)
+  end
+
+  it("of the environment goes to the environment's address alone", function()
+    with({ OPENAI_API_KEY = "sk-env-1", OPENAI_MODEL = "m" }, function()
+      server:script(models.entries("chat", { { text = "hi" } }))
+      assert(assert(daytona.agent { driver = "chat", base_url = server.url, tools = tools_of_spec() }):send "go")
+      assert.is_nil(server:requests()[1].headers.authorization)
+      local agent, err = daytona.agent { driver = "chat", base_url = "https://elsewhere.example/v1" }
+      assert.is_nil(agent)
+      assert.is_true(daytona.is_error(err, "config"))
+    end)
+    with({ OPENAI_API_KEY = "sk-env-1", OPENAI_MODEL = "m", OPENAI_BASE_URL = server.url }, function()
+      assert(assert(daytona.agent { tools = tools_of_spec(), driver = "chat" }):send "go")
+      assert.equal("Bearer sk-env-1", server:requests()[2].headers.authorization)
+      assert.equal("m", server:requests()[2].json.model)
+    end)
+  end)
+
+  it("chooses the API when nothing else does", function()
+    with({ ANTHROPIC_API_KEY = "a", ANTHROPIC_MODEL = "m" }, function()
+      assert.equal("messages", assert(daytona.agent()).endpoint.driver)
+    end)
+    with({ ANTHROPIC_API_KEY = "a", OPENAI_API_KEY = "o", OPENAI_MODEL = "m" }, function()
+      assert.equal("responses", assert(daytona.agent()).endpoint.driver)
+      assert.equal("messages", assert(daytona.agent { model = "claude-new" }).endpoint.driver)
+    end)
+  end)
+
+  it("does not follow a redirect to another host", function()
+    for _, status in ipairs { 302, 307, 308 } do
+      server:script { { status = status, headers = { Location = (server.url:gsub("127.0.0.1", "localhost")) .. "/x" },
+        body = "" } }
+      local text, err = agent_of("responses", { retries = 0 }):send "go"
+      assert.is_nil(text)
+      assert.equal("redirect", err.code)
+      assert.equal(1, #server:requests())
+    end
+  end)
+end)
+
 describe("an agent's options", function()
   local function refused(opts)
     local agent, err = daytona.agent(opts)
