@@ -15,6 +15,7 @@ read_globals = {
 files["lua/daytona/meta"] = { ignore = { "212", "241" } }  -- declarations only
 files["lua/daytona/base/compat.lua"] = { std = "max" }
 files["lua/daytona/devserver"] = { std = "luajit" }
+files["lua/daytona/init.lua"] = { ignore = { "511" } } -- for editors only
 files["lua/daytona/health.lua"] = { std = "luajit" } -- Neovim's
 files["lua/daytona/devserver/init.lua"] = { std = "min" }
 files["spec"] = { std = "max+busted" }

@@ -11,27 +11,6 @@
 ---@class daytona
 ---@field version string                     of this library
 ---@field null any                           an explicit null, for sending
----@field new fun(opts?: daytona.Config): daytona.Client?, daytona.Error?
----@field client fun(): daytona.Client?, daytona.Error?  the one that create, get, list, each and delete use
----@field spawn fun(fn: function, ...: any): daytona.Task
----@field within fun(seconds: number, fn: function, ...: any): any, any...  gives fn(...) so many seconds
----@field on_unhandled fun(fn?: fun(err: daytona.Error))  hears of tasks that failed while nobody waited
----@field callback fun(fn: function): fun(...): daytona.Task  fn with a callback as its last argument
----@field gather fun(fns: function[], opts?: daytona.GroupOptions): table?, daytona.Error?
----@field map fun(list: any[], fn: (fun(item: any, index: integer): any), opts?: daytona.GroupOptions): table?, daytona.Error?
----@field sleep fun(seconds: number): boolean?, daytona.Error?
----@field update fun(budget?: number)        once a frame, for hosts with a frame loop
----@field use fun(driver: string|table)      chooses the host's driver
----@field driver fun(): string, string       its name, and why it was chosen
----@field using fun(object: any, fn: function): any  calls fn(object), then closes the object
----@field trap fun()                         makes SIGTERM, SIGHUP and SIGPIPE errors, as Ctrl-C is
----@field assert fun(value: any, err?: any, ...: any): any  as assert, for errors of this library
----@field budget fun(limits: daytona.BudgetLimits): daytona.Budget  what new sandboxes must fit in
----@field is_error fun(e: any, kind?: string): boolean
----@field tools fun(sets: string|table, opts?: daytona.ToolOptions): daytona.Toolset  tools that a model can call
----@field workflow { run: fun(steps: daytona.WorkflowStep[]|string, opts?: table): daytona.WorkflowRun?, daytona.Error? }  steps that follow each other
----@field agent fun(opts?: daytona.AgentOptions): daytona.Agent?, daytona.Error?  a model that works with tools until it is done
----@field array fun(list?: table): table     an array also when it is empty, for sending
 ---@field image daytona.Images               begins images that are built: see doc/images.md
 local daytona = {}
 
@@ -62,6 +41,31 @@ local ELSEWHERE = {
   workflow = { "daytona.agent.workflow" },
   image = { "daytona.image" },
 }
+
+-- Never run: tells editors and type checkers what the names stand for.
+if false then
+  daytona.new = require("daytona.control.client").new
+  daytona.client = require("daytona.control.client").default
+  daytona.spawn = require("daytona.loop.task").spawn
+  daytona.callback = require("daytona.loop.task").callback
+  daytona.within = require("daytona.loop.task").within
+  daytona.gather = require("daytona.loop.group").gather
+  daytona.map = require("daytona.loop.group").map
+  daytona.on_unhandled = require("daytona.loop.unhandled").on_unhandled
+  daytona.trap = require("daytona.loop.interrupt").trap
+  daytona.sleep = require("daytona.loop").sleep
+  daytona.update = require("daytona.loop").update
+  daytona.use = require("daytona.loop").use
+  daytona.driver = require("daytona.loop").driver_info
+  daytona.using = require("daytona.loop.closing").using
+  daytona.assert = assert -- only of this one do they know that what it returns is not nil
+  daytona.is_error = require("daytona.base.errors").is
+  daytona.array = require("daytona.http.json").array
+  daytona.tools = require("daytona.agent.tools").new
+  daytona.agent = require("daytona.agent").new
+  daytona.budget = require("daytona.control.budget").new
+  daytona.workflow = require("daytona.agent.workflow")
+end
 
 local function found(name)
   local place = ELSEWHERE[name]

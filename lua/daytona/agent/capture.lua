@@ -95,7 +95,7 @@ end
 ---@field exit_code integer   -1 when the time was over
 ---@field timed_out boolean
 ---@field text string         what it printed, or the ends of that
----@field file? string        in the sandbox: all of it, when the text is but the ends
+---@field file? string        where in the sandbox: all of it, when the text is but the ends
 
 ---Runs a command (shell text) and waits for its end. nil, err as `sandbox:exec`; a
 ---cancelled command is ended over there. What it leaves running in the background is

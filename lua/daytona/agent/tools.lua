@@ -86,7 +86,7 @@ local OPTIONS = {
 }
 
 ---@class daytona.Toolset
----@field tools daytona.Tool[]       in the order of their definitions
+---@field tools daytona.Tool[]       as their definitions are ordered
 ---@field by_name table<string, daytona.Tool>
 ---@field options daytona.ToolOptions
 local Toolset = { __name = "daytona.Toolset" }

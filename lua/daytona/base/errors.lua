@@ -197,7 +197,7 @@ end
 ---Like `assert`, for errors of this library: raises `err` itself, or a string
 ---on PUC Lua 5.1, which cannot show anything else.
 ---@generic T
----@param value T
+---@param value? T
 ---@param err? any
 ---@param ... any
 ---@return T

@@ -18,6 +18,7 @@ local version = require "daytona.version"
 ---@field api_url string
 ---@field target? string   the region of new sandboxes
 ---@field closed boolean
+---@field server? daytona.devserver.Server  the local server that `daytona.devserver.client` started for it
 ---@field snapshots daytona.Snapshots
 ---@field volumes daytona.Volumes
 ---@field secrets daytona.Secrets

@@ -48,7 +48,7 @@ local function texts_of(map)
 end
 
 ---The value of a field, in Lua's names, of the service's; nil where that is of no use.
----@param field string  in snake_case
+---@param field string  its name, in snake_case
 ---@param value any
 ---@return any
 function record.value(field, value)

@@ -41,7 +41,7 @@ local way = require "daytona.control.way"
 ---@field auto_delete_interval? integer   minutes; negative: never
 ---@field auto_destroy_at? string  when its `ttl_minutes` are over
 ---@field error_reason? string
----@field recoverable? boolean  in state "error": whether `recover` may help
+---@field recoverable? boolean  of state "error": whether `recover` may help
 ---@field created_at? string
 ---@field updated_at? string
 ---@field last_activity_at? string

@@ -142,7 +142,7 @@ end
 ---wrong call raises and leaves the object alone.
 ---@generic T, R
 ---@param object T?   with a `close` method, or nil
----@param fn fun(object: T): R?, ...  or the error that came with nil
+---@param fn fun(object: T): R, ...  or the error that came with nil
 ---@return R?
 ---@return any ...
 function closing.using(object, fn)

@@ -100,10 +100,11 @@ end
 ---With `settle` none is cancelled, and each item of the list is `{ value, err }`.
 ---`on_result(index, value, err)` is called when one has ended.
 ---@generic T
----@param fns (fun(): T?, ...)[]
+---@param fns (fun(): T, any)[]
 ---@param opts? daytona.GroupOptions
 ---@return T[]?
 ---@return daytona.Error?
+---@overload fun(fns: function[], opts: { settle: true, concurrency?: integer, on_result?: function }): { [1]: any, [2]: daytona.Error? }[]?, daytona.Error?
 function M.gather(fns, opts)
   if type(fns) ~= "table" then errors.misuse(2, "gather: a list of functions expected") end
   for i = 1, #fns do
@@ -116,10 +117,11 @@ end
 ---Results, failures and options as with `gather`.
 ---@generic T, R
 ---@param list T[]
----@param fn fun(item: T, index: integer): R?, ...
+---@param fn fun(item: T, index: integer): R, any
 ---@param opts? daytona.GroupOptions
 ---@return R[]?
 ---@return daytona.Error?
+---@overload fun(list: any[], fn: function, opts: { settle: true, concurrency?: integer, on_result?: function }): { [1]: any, [2]: daytona.Error? }[]?, daytona.Error?
 function M.map(list, fn, opts)
   if type(list) ~= "table" then errors.misuse(2, "map: a list expected, got %s", type(list)) end
   if type(fn) ~= "function" then errors.misuse(2, "map: a function expected, got %s", type(fn)) end

@@ -12,7 +12,10 @@ local exec_result = {}
 ---@field timed_out boolean   it was ended because its time was over
 ---@field stdout? string      where the daemon keeps the streams apart
 ---@field stderr? string
----@field artifacts? { stdout: string, charts: daytona.Chart[] }  of `run`
+
+---What code did.
+---@class daytona.RunResult: daytona.ExecResult
+---@field artifacts { stdout: string, charts: daytona.Chart[] }  charts: what matplotlib drew
 local Result = { __name = "daytona.ExecResult" }
 
 -- What was printed is also called `output`, as in other results.

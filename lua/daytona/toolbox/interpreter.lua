@@ -152,7 +152,7 @@ function Result:__tostring()
 end
 
 -- What a run has come to so far.
----@class daytona.Run
+---@class daytona.InterpreterRun
 ---@field opts table
 ---@field socket daytona.Socket
 ---@field out table<string, string[]>

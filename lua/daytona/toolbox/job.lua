@@ -80,6 +80,7 @@ end
 ---@param ... "l"|"L"|"n"|"a"|integer|{ timeout?: number }
 ---@return string|number|nil
 ---@return daytona.Error|string|number|nil ...
+---@overload fun(self: daytona.Job, format?: "l"|"L"|"a"|integer): string?, daytona.Error?
 function Job:read(...)
   open_job(self, "read")
   return reader.read(self.stdout, ...)

@@ -92,7 +92,7 @@ end
 ---Whether something listens on a port inside.
 ---@param self daytona.Sandbox
 ---@param port integer
----@return boolean?  nil, err when that could not be found out
+---@return boolean?  or nil and an error, when that could not be found out
 ---@return daytona.Error?
 function machine.port_in_use(self, port)
   options.argument("port_in_use: the port", PORT, port)

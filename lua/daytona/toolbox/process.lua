@@ -205,7 +205,7 @@ end
 ---Otherwise as `exec`.
 ---@param code string
 ---@param opts? { language?: "python"|"javascript"|"typescript", argv?: (string|number)[], env?: table<string, string|number>, timeout?: number, check?: boolean, max_bytes?: integer, on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), on_output?: fun(chunk: string, stream: "stdout"|"stderr") }
----@return daytona.ExecResult?
+---@return daytona.RunResult?
 ---@return daytona.Error?
 function process.run(self, code, opts)
   options.argument("run: code", "text", code)

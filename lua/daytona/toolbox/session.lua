@@ -295,11 +295,10 @@ local EXEC = { async = "boolean", timeout = "seconds", check = "boolean", echo =
 ---
 ---A command is never sent twice: when an answer is lost it is looked for.
 ---@param command string|(string|number)[]
----@param opts? { async?: boolean, timeout?: number, check?: boolean, echo?: boolean, max_bytes?: integer }
----@return daytona.SessionResult|daytona.Command|nil
+---@param opts { async: true, echo?: boolean, timeout?: number }
+---@return daytona.Command?
 ---@return daytona.Error?
----@overload fun(self: daytona.Session, command: string|(string|number)[]): daytona.SessionResult?, daytona.Error?
----@overload fun(self: daytona.Session, command: string|(string|number)[], opts: { async: true }): daytona.Command?, daytona.Error?
+---@overload fun(self: daytona.Session, command: string|(string|number)[], opts?: { async?: false, timeout?: number, check?: boolean, max_bytes?: integer }): daytona.SessionResult?, daytona.Error?
 function Session:exec(command, opts)
   opts = options.check("exec", EXEC, opts)
   local text = command_line.command_text("exec", command)

@@ -20,7 +20,7 @@ local PATIENCE, SHOWN = 600, 1024 * 1024
 ---@class daytona.Project
 ---@field sandbox daytona.Sandbox
 ---@field folder string   here
----@field remote string   in the sandbox
+---@field remote string   that of the sandbox
 ---@field base? table<string, daytona.TreeEntry>  what was here when both were alike
 ---@field busy? daytona.Latch
 local Project = {}

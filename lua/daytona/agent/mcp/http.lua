@@ -26,7 +26,7 @@ local NAMED = { ["tools/call"] = "name", ["prompts/get"] = "name", ["resources/r
 ---@field status integer
 ---@field headers table<string, string>
 ---@field body? string
----@field stream? fun(send: fun(text: string))  in place of a body: sends it as it comes
+---@field stream? fun(send: fun(text: string))  instead of a body: sends it as it comes
 
 local function plain(status, text, headers)
   headers = headers or {}

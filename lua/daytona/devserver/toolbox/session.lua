@@ -39,7 +39,7 @@ session.legacy = false
 
 ---@class daytona.devserver.session
 ---@field id string
----@field commands table[]  in order of their start
+---@field commands table[]  by order of their start
 ---@field ended boolean  its shell is gone
 ---@field deleted boolean
 local Session = {}

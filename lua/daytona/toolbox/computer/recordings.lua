@@ -46,7 +46,7 @@ local api = calls.of_daemon {
 ---@class daytona.Recording
 ---@field id string
 ---@field file_name string
----@field file_path string        in the sandbox
+---@field file_path string        where in the sandbox
 ---@field status "recording"|"completed"|"failed"
 ---@field start_time string
 ---@field end_time? string

@@ -8,7 +8,7 @@ local results = {}
 
 ---What became of one file.
 ---@class daytona.FileResult
----@field path string          in the sandbox
+---@field path string          that of the sandbox
 ---@field size? integer        bytes that were moved
 ---@field data? string         of a download without a target
 ---@field saved_as? string     of a download to a local path

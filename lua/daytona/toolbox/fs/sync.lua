@@ -162,7 +162,7 @@ local function way_of(name) return require("daytona.toolbox.fs." .. name) end
 ---"too_large". On the way up the sandbox needs tar, stat and base64 (coreutils or
 ---busybox), on the way down all but tar.
 ---@param folder string  on this machine
----@param remote string  in the sandbox
+---@param remote string  that of the sandbox
 ---@param opts? { direction?: "up"|"down", delete?: boolean, exclude?: string[], gitignore?: boolean, checksum?: boolean, on_progress?: fun(done: integer, total?: integer), timeout?: number }
 ---@return daytona.SyncResult?
 ---@return daytona.Error?

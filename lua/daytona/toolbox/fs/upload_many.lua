@@ -175,7 +175,7 @@ local MANY = { timeout = "seconds", idle_timeout = "seconds", on_progress = "cal
 ---
 ---Returns what became of each, in order. When any failed: nil and an error whose
 ---`results` are that list, in which those that failed have an `error`.
----@param list { [1]: string|file*|{ data: string }|fun(): string?, any, [2]: string }[]
+---@param list { [1]: string|file*|{ data: string }|(fun(): string?, any), [2]: string }[]
 ---@param opts? { on_progress?: fun(done: integer, total?: integer), timeout?: number, idle_timeout?: number }
 ---@return daytona.FileResult[]?
 ---@return daytona.Error?
