@@ -36,21 +36,21 @@ local M = {}
 ---- "done": the end, with its `reason`; of "limit" also which `limit`
 ---@class daytona.AgentEvent
 ---@field type string
----@field text? string
+---@field text string
 ---@field thinking? string
 ---@field id? string
----@field name? string
+---@field name string
 ---@field delta? string
----@field arguments? string
----@field message? string    of "progress"
----@field result? daytona.ToolResult
+---@field arguments string
+---@field message string    of "progress"
+---@field result daytona.ToolResult
 ---@field error? daytona.Error
 ---@field seconds? number
----@field reason? "end"|"length"|"refusal"|"overflow"|"limit"
+---@field reason "end"|"length"|"refusal"|"overflow"|"limit"
 ---@field limit? "steps"|"seconds"|"tokens"|"money"
 ---@field answer? string     the last reply's text
----@field usage? daytona.Usage tokens of the run
----@field steps? integer      replies of the model
+---@field usage daytona.Usage  tokens of the run
+---@field steps integer      replies of the model
 ---@field money? number       with `prices`
 
 ---@class daytona.AgentOptions

@@ -9,7 +9,7 @@ local ignore = require "daytona.image.ignore"
 
 ---@class daytona.ImageContext
 ---@field source string      on this machine
----@field path string        in the build, where COPY finds it; "" for its root
+---@field path string        inside the build, where COPY finds it; "" for its root
 ---@field boundary? string   the folder, without links, that what is copied must lie in
 ---@field rules daytona.ImageIgnore
 ---@field prefix string      where the rules see the source: "" or a path

@@ -221,7 +221,7 @@ end
 
 ---Copies a file of this machine, as it is when the image is built.
 ---@param path string
----@param target string  in the image; with "/" at its end the name is added
+---@param target string  inside the image; with "/" at its end the name is added
 ---@param opts? { max_bytes?: integer }
 ---@return daytona.Image
 function Image:add_local_file(path, target, opts)
@@ -238,7 +238,7 @@ end
 ---out of the folder is refused, unless strict_context is false. More than `max_bytes`
 ---(2 GiB) is kind "too_large".
 ---@param path string
----@param target string  in the image
+---@param target string  inside the image
 ---@param opts? { ignore?: string[], max_bytes?: integer, strict_context?: boolean }  ignore: patterns, as lines of a .dockerignore
 ---@return daytona.Image
 function Image:add_local_dir(path, target, opts)

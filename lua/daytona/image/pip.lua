@@ -53,7 +53,7 @@ end
 
 ---The text of a file; nil, err (kind "not_found", "invalid", "io").
 ---@param path string
----@param what string  in the message
+---@param what string  inside the message
 ---@return string?
 ---@return daytona.Error?
 function pip.read(path, what)

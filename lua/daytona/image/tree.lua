@@ -9,7 +9,7 @@ local loop = require "daytona.loop"
 local tree = {}
 
 ---@class daytona.ImageEntry
----@field path string   in the archive
+---@field path string   inside the archive
 ---@field place string  on this machine
 ---@field type "file"|"directory"
 ---@field size integer
