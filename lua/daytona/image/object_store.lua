@@ -192,7 +192,7 @@ local function encoded(text)
 end
 
 local function part_size(size)
-  return math.max(M.PART, math.ceil(size / MOST_PARTS / 1048576) * 1048576)
+  return math.max(M.PART, math.ceil(size / MOST_PARTS))
 end
 
 -- Sends all parts, several at once; their tags in order.
