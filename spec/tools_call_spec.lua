@@ -69,6 +69,20 @@ describe("definitions", function()
     assert.equal(2, #heard)
   end)
 
+  it("for CodeCompanion give the chat what came of it, in either way that its versions have", function()
+    local tool = one():definitions("codecompanion")[1]
+    tool.function_call = { id = "call_1" }
+    local heard = {}
+    local function hear(which, text) heard[#heard + 1] = which.function_call.id .. text end
+    local old = { add_tool_output = function(_, which, text) hear(which, text) end }
+    local new = { add_tool_output = function(_, given) hear(given.tool, given.for_llm) end }
+    for _, chat in ipairs { old, new } do
+      tool.output.success(tool, { "first", "last" }, { tools = { chat = chat } })
+      tool.output.error(tool, { "wrong" }, { tools = { chat = chat } })
+    end
+    assert.same({ "call_1last", "call_1wrong", "call_1last", "call_1wrong" }, heard)
+  end)
+
   it("for avante list fields, and complete with a result or an error", function()
     local tool = one():definitions("avante")[1]
     assert.same({ name = "text", type = "string", description = "What to say." }, tool.param.fields[1])

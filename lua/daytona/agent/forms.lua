@@ -113,10 +113,18 @@ local function in_background(toolset, name, arguments, opts, on_result)
   task.spawn(function() on_result(toolset:call(name, arguments, opts)) end)
 end
 
+-- Hands a text to a chat of CodeCompanion. Its method takes the tool and the text, or, as
+-- of newer versions, one table with both: this is either.
+local function add_to_chat(self, list, meta)
+  local text = list and list[#list] or ""
+  local both = setmetatable({ tool = self, for_llm = text }, { __index = self })
+  meta.tools.chat:add_tool_output(both, text)
+end
+
 function DEFINE.codecompanion(toolset, tool, opts)
   local schema = DEFINE.openai_chat(toolset, tool, opts)
   return {
-    name = tool.name, schema = schema,
+    name = tool.name, schema = schema, output = { success = add_to_chat, error = add_to_chat },
     cmds = { function(_, arguments, given)
       in_background(toolset, tool.name, arguments, nil, function(result)
         given.output_cb { status = result.ok and "success" or "error", data = result.text }
