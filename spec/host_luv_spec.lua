@@ -139,5 +139,26 @@ for _, host in ipairs { "luv", "luv-luajit" } do
         assert.equal(0, said.exit, ending .. said.text)
       end
     end)
+
+    it("what listens to events lets uv.run end, and sleeps meanwhile", function()
+      local slow = hosts.stage { time_scale = 0.1 } -- waits are long enough to listen
+      local said = slow:run(host, [[
+        local client = assert(daytona.client())
+        local over
+        daytona.spawn(function()
+          local sb = assert(client:create())
+          assert(sb:stop())
+          assert(sb:delete())
+          say("live", client._stream.live)
+          over = loop.now()
+        end)
+        uv.run()
+        say("after", loop.now() - over)
+      ]])
+      slow:close()
+      assert.equal(0, said.exit, said.text)
+      assert.equal("true", said.live, said.text)
+      assert.is_true(said.after < 2, said.text)
+    end)
   end)
 end

@@ -211,7 +211,8 @@ describe("waiting", function()
   end)
 
   it("ends at a refusal", function()
-    local box = made()
+    local looking = service:connect { events = false }
+    local box = assert(looking:create())
     assert(service.server:faults { { method = "GET", path = "/sandbox/*", status = 401, message = "revoked" } })
     local stopped, err = box:stop()
     assert.is_nil(stopped)

@@ -10,6 +10,7 @@
 
 ---@class daytona
 ---@field version string                     of this library
+---@field webhook { parse: fun(body: string, headers: table<string, string|string[]>, opts: table): daytona.Event?, daytona.Error? }  what the service posts to you
 ---@field null any                           an explicit null, for sending
 ---@field image daytona.Images               begins images that are built: see doc/images.md
 local daytona = {}
@@ -38,6 +39,7 @@ local ELSEWHERE = {
   tools = { "daytona.agent.tools", "new" },
   agent = { "daytona.agent", "new" },
   version = { "daytona.version", "library" },
+  webhook = { "daytona.control.webhook" },
   workflow = { "daytona.agent.workflow" },
   image = { "daytona.image" },
 }
@@ -76,7 +78,7 @@ local function found(name)
 end
 
 -- No functions: there is nothing to stand for them until they are needed.
-local VALUES = { null = true, version = true, workflow = true, image = true }
+local VALUES = { null = true, version = true, webhook = true, workflow = true, image = true }
 
 -- Whoever looks what there is, at a prompt, finds the others by their names.
 for name in pairs(ELSEWHERE) do

@@ -19,12 +19,14 @@ local version = require "daytona.version"
 ---@field target? string   the region of new sandboxes
 ---@field closed boolean
 ---@field server? daytona.devserver.Server  the local server that `daytona.devserver.client` started for it
+---@field listens boolean  waits listen to the service's events
 ---@field snapshots daytona.Snapshots
 ---@field volumes daytona.Volumes
 ---@field secrets daytona.Secrets
 ---@field warm_pools daytona.WarmPools
 ---@field regions daytona.Regions
 ---@field create fun(self: daytona.Client, opts?: daytona.CreateOptions): daytona.Sandbox?, daytona.Error?
+---@field events fun(self: daytona.Client, opts?: { kinds?: string[], timeout?: number }): daytona.Events?, daytona.Error?
 ---@field request fun(self: daytona.Client, method: string, path: string, opts?: daytona.RequestOptions): daytona.Response?, daytona.Error?
 local Client = {}
 Client.__index = Client
@@ -113,7 +115,7 @@ function M.new(opts)
   local self = setmetatable({
     api_url = settings.api_url, target = settings.target, closed = false, connection = connection,
     uses_jwt = settings.jwt_token ~= nil, insecure_http = settings.insecure_http,
-    organization_id = settings.jwt_token and settings.organization_id or nil,
+    organization_id = settings.jwt_token and settings.organization_id or nil, listens = settings.events,
   }, Client)
   self.ledger, self.budget, self.account = settings.ledger, settings.budget, account_of(settings)
   methods.nouns(self, NOUNS, "client")
@@ -143,6 +145,8 @@ end
 ---Idempotent.
 function Client:close()
   self.closed = true
+  local stream = rawget(self, "_stream")
+  if stream then stream:stop() end
 end
 
 Client.__close = Client.close
@@ -285,6 +289,7 @@ function Client:config()
   return api.config(self)
 end
 
+Client.events = later("daytona.control.events", "events")
 Client.request = later("daytona.control.raw", "of_client")
 
 methods.guard(Client, "daytona.Client", "client")

@@ -43,6 +43,8 @@ end
 ---@field user_agent? string      added to ours
 ---@field budget? daytona.Budget  that what it makes must fit in
 ---@field ledger? string|false    folder of the notes of what was made, for `reap` after a crash: ~/.local/state/daytona/ledger
+---@field events? boolean         waits listen to the service's events where they can; true, and false where
+---DAYTONA_USE_DEPRECATED_POLLING is "true"
 local SPEC = {
   api_key = "string", jwt_token = "string", organization_id = "string",
   api_url = "string", server_url = "string", target = "string",
@@ -56,6 +58,7 @@ local SPEC = {
     return type(meta) == "table" and meta.__name == "daytona.Budget", "a budget (daytona.budget)"
   end,
   ledger = function(v) return v == false or type(v) == "string" and v:sub(1, 1) == "/", "false or an absolute path" end,
+  events = "boolean",
 }
 
 local DEFAULTS = {
@@ -205,6 +208,9 @@ function config.resolve(opts, env)
   end
   for name in pairs(VARIABLES) do resolved[name] = values[name] end
   resolved.server_url, resolved.env_file = nil, nil
+  if resolved.events == nil then
+    resolved.events = ((env or os.getenv) "DAYTONA_USE_DEPRECATED_POLLING" or ""):lower() ~= "true"
+  end
   resolved.api_url, err = check_url(values.api_url or config.DEFAULT_API_URL, opts.insecure_http)
   if not resolved.api_url then return nil, err end
   return resolved

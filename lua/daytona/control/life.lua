@@ -121,11 +121,16 @@ end
 ---@param judge fun(): boolean|nil, daytona.Error?  true; or nil, nil to go on; or nil, err
 ---@param deadline? number
 ---@param gone_is_fine? boolean  404 is the state "destroyed"
+---@param at_once? boolean       what is known of it is not to be believed
 ---@return true?
 ---@return daytona.Error?
-function life.watch(self, operation, judge, deadline, gone_is_fine)
+function life.watch(self, operation, judge, deadline, gone_is_fine, at_once)
   return watch.over {
-    judge = judge, deadline = deadline,
+    judge = judge, deadline = deadline, at_once = at_once, client = self.client, key = "sandbox " .. self.id,
+    hear = function(news)
+      local all = watch.merged(rawget(self, "raw"), news)
+      return all and record.apply(self, all) and true or false
+    end,
     look = function(timeout) return look(self, gone_is_fine, timeout) end,
     failed = function(err) return failed_on_the_way(self, operation, err) end,
     late = function()
@@ -133,6 +138,16 @@ function life.watch(self, operation, judge, deadline, gone_is_fine)
         tostring(self.state)), { kind = "timeout", code = "wait" })
     end,
   }
+end
+
+-- Whether it is in one of the states. A failed state counts only when it was seen to come.
+local function judge_of(self, operation, targets, before)
+  local changed = false
+  return function()
+    changed = changed or self.state ~= before
+    if targets[self.state] then return true end
+    return nil, dead_end(self, operation, targets, changed)
+  end
 end
 
 ---Waits until the state is one of `targets`. A failed state counts only when it was seen
@@ -146,12 +161,7 @@ end
 ---@return true?
 ---@return daytona.Error?
 function life.wait_until(self, operation, targets, deadline, before, gone_is_fine)
-  local changed = false
-  local function judge()
-    changed = changed or self.state ~= before
-    if targets[self.state] then return true end
-    return nil, dead_end(self, operation, targets, changed)
-  end
+  local judge = judge_of(self, operation, targets, before)
   local over, err = judge()
   if over or err then return over, err end
   return life.watch(self, operation, judge, deadline, gone_is_fine)
@@ -179,11 +189,8 @@ function life.wait(self, states, opts)
   local targets = {}
   for _, state in ipairs(states) do targets[state] = true end
   -- Who waits for the end waits through an error that was there before.
-  local before = targets.destroyed and self.state or nil
-  local state, err = look(self, targets.destroyed, LOOK_TIMEOUT)
-  if not state and not err.retryable then return nil, err end
-  local fine
-  fine, err = wait_until(self, "wait", targets, deadline_after(opts.timeout or 60), before, targets.destroyed)
+  local judge = judge_of(self, "wait", targets, targets.destroyed and self.state or nil)
+  local fine, err = life.watch(self, "wait", judge, deadline_after(opts.timeout or 60), targets.destroyed, true)
   if not fine then return nil, err end
   return self
 end

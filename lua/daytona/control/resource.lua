@@ -68,6 +68,13 @@ function resource.new(class, subject, raw)
   return resource.apply(setmetatable({ client = rawget(subject, "client") or subject }, class), raw)
 end
 
+---A function that makes objects of the class of what an event tells.
+---@param class table
+---@return fun(client: daytona.Client, raw: table): table
+function resource.maker(class)
+  return function(client, raw) return resource.new(class, client, raw) end
+end
+
 ---Whether a value is of the class.
 function resource.is(class, value)
   return getmetatable(value) == class
@@ -198,7 +205,11 @@ function resource.wait(self, of)
   local over, err = judge()
   if over or err then return over, err end
   return watch.over {
-    judge = judge, deadline = of.deadline,
+    judge = judge, deadline = of.deadline, client = self.client, key = word .. " " .. self.id,
+    hear = function(news)
+      local all = watch.merged(self.raw, news)
+      return all and resource.apply(self, all) and true or false
+    end,
     look = function(timeout)
       local fine, why = of.refresh(self, nil, { timeout = timeout })
       gone = not fine and of.gone_is_fine and errors.is(why, "not_found") or false

@@ -353,4 +353,4 @@ end
 resource.guard(Snapshot, "daytona.Snapshot", "snapshot")
 resource.guard(Snapshots, "daytona.Snapshots", "client.snapshots")
 
-return { new = new }
+return { new = new, object = resource.maker(Snapshot) }

@@ -183,4 +183,4 @@ end
 resource.guard(Volume, "daytona.Volume", "volume")
 resource.guard(Volumes, "daytona.Volumes", "client.volumes")
 
-return { new = new }
+return { new = new, object = resource.maker(Volume) }

@@ -40,6 +40,14 @@ function connection.rebase(way, base)
   return connection.new(copy, secrets_of[way])
 end
 
+---The credential that the requests of a connection carry, for those who must say it
+---otherwise than in a header.
+---@param way daytona.Connection
+---@return string
+function connection.credential_of(way)
+  return secrets_of[way][1]
+end
+
 local function all_secrets(way, request)
   local known, more = secrets_of[way], request.secrets
   if not more then return known end

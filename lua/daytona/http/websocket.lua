@@ -103,6 +103,15 @@ local function ending(op, context)
   return failure.from_transport(code or "canceled", message, errno, context)
 end
 
+---Begins to open a WebSocket and waits for nothing: for who is called when something
+---happens to it (`loop.on`). It is tried once. nil where that cannot even be begun.
+---@param connection daytona.Connection
+---@param request daytona.SocketRequest
+---@return daytona.Op?
+function websocket.begin(connection, request)
+  return (loop.open(core_options(connection, request)))
+end
+
 local function explained(err, context)
   err.operation, err.what, err.sandbox = err.operation or context.operation, err.what or context.what,
     err.sandbox or context.sandbox

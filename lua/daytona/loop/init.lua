@@ -186,6 +186,7 @@ loop.profile, loop.call = core.profile, core.call
 ---@field on_lost? fun(op: daytona.Op)  called, in a thread of its own, when the host
 ---has ended the thread that waited for the op; without it the op is cancelled
 ---@field waiter? table
+---@field resting? boolean  see loop.rest
 
 -- The op of a transfer, which is in flight unless it is done already.
 local function register(id, transfer, done)
@@ -251,7 +252,9 @@ local function wake_all(source, what)
   local waiter = source.waiter
   while waiter do
     local after = waiter.next
-    if what >= DONE or band(waiter.mask, what) ~= 0 then wake(waiter, "event") end
+    if what >= DONE or band(waiter.mask, what) ~= 0 then
+      if waiter.call then waiter.call() else wake(waiter, "event") end
+    end
     waiter = after
   end
 end
@@ -417,10 +420,18 @@ end
 
 --- Stepping ------------------------------------------------------------------------
 
+-- Is there a transfer that somebody waits for?
+local function in_flight()
+  for _, op in pairs(ops) do
+    if not op.resting then return true end
+  end
+  return false
+end
+
 ---Is anything in flight, any timer set, any task ready?
 ---@return boolean
 function loop.busy()
-  return head <= tail or heap[1] ~= nil or next(ops) ~= nil
+  return head <= tail or heap[1] ~= nil or in_flight()
 end
 
 ---Would `loop.step` resume a task at once?
@@ -490,7 +501,7 @@ function loop.poll()
   if told then dispatch() end
   if head <= tail then
     events = engine:step()
-  elseif heap[1] or next(ops) then
+  elseif heap[1] or in_flight() then
     events, signal = engine:poll()
   else
     error("a wait that nothing can end: no request, timer or task is in progress", 0)
@@ -755,6 +766,26 @@ function loop.wait(op, mask, deadline)
   if why == "deadline" then return nil, too_late() end
   if why == "lost" then return nil, lost() end
   return abandoned(op)
+end
+
+---Calls fn, which must not wait, whenever one of the mask's events has happened to the op,
+---and once more when it is done: for what runs by itself, in the rounds of the loop.
+---@param op daytona.Op
+---@param mask integer
+---@param fn fun()
+function loop.on(op, mask, fn)
+  link(op, { call = fn }, mask)
+end
+
+---Says that nobody waits for an op, for now, or that somebody does again. What only rests
+---keeps no host awake, and no loop from its end; it goes on whenever the loop does its
+---rounds for something else.
+---@param op daytona.Op
+---@param resting boolean
+function loop.rest(op, resting)
+  if op.done or (op.resting or false) == resting then return end
+  op.resting = resting
+  if kick then kick() end
 end
 
 ---For drivers: the host has ended the thread that this waiter stood for; it will
