@@ -156,7 +156,8 @@ describe("the documents", function()
   -- A name in a command that is one of ours, and is not there; nil when all are.
   local function missing(text)
     for target in text:gmatch "%f[%w]make +([%a-]+)%f[%s]" do
-      if os.execute(("make -n %s >/dev/null 2>&1"):format(target)) ~= (is_newest or 0) then return "make " .. target end
+      local ok = os.execute(("make -n %s >/dev/null 2>&1"):format(target))
+      if ok ~= true and ok ~= 0 then return "make " .. target end
     end
     for path in text:gmatch "%f[%w]([%a]+/[%w_./-]*[%w_])" do
       if path:find "^bin/" or path:find "^examples/" or path:find "^scripts/" or path:find "^spec/" then
