@@ -7,6 +7,7 @@ local scripted = require "spec.support.scripted_daemon"
 
 local CONNECTED = { "text", '{"type":"control","status":"connected"}' }
 local CREATE = "/process/pty/create-connect"
+local unpack = unpack or table.unpack -- luacheck: ignore 143
 
 describe("a terminal", function()
   local service, sandbox
@@ -404,7 +405,7 @@ describe("a terminal whose daemon misbehaves", function()
           { "drop" } }, 130, "Ctrl+C" },
       { { { "text", '{"type":"control","status":"exited","exitCode":0}' }, { "close", 1006 } }, 0 },
     } do
-      local pty, err = ending(unpack and unpack(case[1]) or table.unpack(case[1]))
+      local pty, err = ending(unpack(case[1]))
       assert.is_nil(err)
       assert.same({ case[2], case[3] }, { pty:wait() })
     end
