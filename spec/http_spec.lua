@@ -219,6 +219,10 @@ describe("a redirect", function()
   it("on the same host is followed with the key", function()
     local text = assert(client:request("GET", "/redirect", { query = { to = "/echo?x=1" } })).body
     assert.truthy(text:find("sk-very-secret", 1, true))
+    for _, status in ipairs { 301, 302, 303, 307, 308 } do
+      assert.equal(200, assert(client:request("GET", "/redirect", { query = { to = "/ok", status = status } })).status)
+    end
+    assert.equal(300, select(2, client:request("GET", "/redirect", { query = { to = "/ok", status = 300 } })).status)
   end)
 
   it("to another host takes no key and none of our headers along", function()

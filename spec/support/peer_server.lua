@@ -267,9 +267,9 @@ function behaviour.close(sock)
   return "close"
 end
 
--- /redirect?to=URL
+-- /redirect?to=URL&status=302
 function behaviour.redirect(sock, request)
-  reply(sock, 302, "", { "Location: " .. (request.query.to or "/ok") })
+  reply(sock, tonumber(request.query.status) or 302, "", { "Location: " .. (request.query.to or "/ok") })
 end
 
 -- /sequence/NAME/502,reset-before,200: the first request gets the first of
