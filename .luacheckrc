@@ -21,6 +21,7 @@ files["lua/daytona/devserver/init.lua"] = { std = "min" }
 files["spec"] = { std = "max+busted" }
 files["examples"] = { std = "lua54" }
 files["examples/love"] = { std = "luajit+love", globals = { "love" } }
+files["examples/love_agent"] = { std = "luajit+love", globals = { "love" } }
 files["examples/neovim"] = { std = "luajit", globals = { "vim" } }
 files["examples/openresty"] = { std = "ngx_lua", globals = { "ngx" } }
 files["bench"] = { std = "max" }

@@ -119,6 +119,16 @@ describe("the agent examples #host", function()
     wait_for_none()
   end)
 
+  it("for LÖVE asks before each call, plays by itself, and leaves nothing", function()
+    server:script(models.entries("responses", STEPS))
+    local said = hosts.command("xvfb-run -a love examples/love_agent --demo", stage:env(env))
+    assert.equal(0, said.exit, said.text)
+    assert.truthy(said.text:find("> bash {", 1, true), said.text)
+    assert.truthy(said.text:find("9 16 25", 1, true), said.text)
+    assert.truthy(said.text:find("[end, 4 steps]", 1, true), said.text)
+    wait_for_none()
+  end)
+
   describe("for OpenResty", function()
     local web
     setup(function()
