@@ -89,4 +89,50 @@ describe("the example", function()
       assert.truthy(text:find(line, 1, true), text)
     end
   end)
+
+  it("repository_check ends as the tests of the repository do", function()
+    local text = run "repository_check"
+    assert.truthy(text:find("checking %x+ sample\n1..2\nok 1\nok 2\npassed %(exit code 0%)\n"), text)
+  end)
+
+  it("data_analysis prints numbers, and keeps charts where they can be drawn", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    os.execute("mkdir " .. folder)
+    local text = run("data_analysis", "'' " .. folder)
+    local picture = io.open(folder .. "/analysis-1.png", "rb")
+    if picture then picture:close() end
+    os.execute("rm -rf " .. folder)
+    assert.truthy(text:find("6 rows, mean 56.8, deviation 18.8\nmost: Jun\n", 1, true), text)
+    assert.truthy(picture or text:find("no matplotlib here", 1, true), text)
+  end)
+
+  it("long_task is begun by one program and seen to its end by another", function()
+    local id = run("long_task", "begin"):match "^(%S+)\n"
+    assert.equal(1, service:sandboxes())
+    local text = run("long_task", "watch " .. id)
+    local log = {}
+    for i = 1, 5 do log[i] = ("step %d of 5\n"):format(i) end
+    assert.truthy(text:find(table.concat(log) .. "ended: exit 0\nresult 42\n", 1, true), text)
+  end)
+
+  it("preview shows a page at an address for browsers", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    -- Enter comes when the page was seen.
+    local fetch = ("sh -c 'mkfifo %s; cat %s | \"$@\" | { read -r open url; echo $open; curl -s $url/index.html; "
+      .. "echo >%s; cat; }; rm %s' sh "):format(folder, folder, folder, folder)
+    local server = service.server
+    local pipe = io.popen(LUA:format(("DAYTONA_API_URL='%s' DAYTONA_API_KEY='%s' %s"):format(server.api_url,
+      server.api_key, fetch), "preview", ""))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.truthy(text:find("open\n<h1>hello from a sandbox</h1>\n", 1, true), text)
+  end)
+
+  it("evaluate judges many programs at once", function()
+    local text = run("evaluate", "10 2")
+    assert.truthy(text:find("10 of 10", 1, true), text)
+    assert.truthy(text:find("5 right, 3 wrong, 2 failed", 1, true), text)
+  end)
 end)
