@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Daytona } from '@daytona/sdk'
 import access from './access.js'
+import acp from './acp.js'
 import files from './files.js'
 import git from './git.js'
 import interpreter from './interpreter.js'
@@ -35,6 +36,7 @@ if (sandbox) {
 await strangers()
 await pythonSdk()
 await mcp()
+await acp(scratch)
 
 repository.close()
 rmSync(scratch, { recursive: true })
