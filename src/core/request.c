@@ -171,7 +171,8 @@ static CURLcode set_body(struct dt_transfer *t)
 }
 
 /* Signed over the lines of `headers`; where these bring the body's hash, it is
-   that which is signed. */
+   that which is signed. From 8.14 on libcurl signs no path as it is; the handle
+   is reset before it is used again. */
 static CURLcode set_signature(struct dt_handle *h, const struct dt_order *o)
 {
   CURLcode rc;
@@ -180,6 +181,7 @@ static CURLcode set_signature(struct dt_handle *h, const struct dt_order *o)
     return CURLE_OK;
   h->dirty = 1;
   curl_easy_setopt(h->easy, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_MS);
+  curl_easy_setopt(h->easy, CURLOPT_PATH_AS_IS, 0L);
   rc = curl_easy_setopt(h->easy, CURLOPT_AWS_SIGV4, o->sigv4);
   if(!rc)
     rc = curl_easy_setopt(h->easy, CURLOPT_USERNAME, o->user);
