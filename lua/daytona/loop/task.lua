@@ -154,7 +154,7 @@ end
 ---returned, or nil and an error as from `task:wait`. An error that the callback
 ---raises is the host's, like that of any callback.
 ---
----    local exec = nio.wrap(daytona.callback(sb.exec), 3)   -- sb, command, callback
+---    local exec = nio.wrap(daytona.callback(sb.exec), 3)  -- sb, command, done
 ---@param fn function
 ---@return fun(...): daytona.Task
 function task.callback(fn)

@@ -14,6 +14,7 @@ local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local url = require "daytona.http.url"
 
+---Git in a sandbox: `sb.git`. Paths are those of repositories over there.
 ---@class daytona.Git
 local Git = {}
 Git.__index = Git

@@ -32,6 +32,7 @@ local LONGEST_TIMEOUT = 2147483647
 -- Bytes of output that are collected.
 local MAX_OUTPUT = 64 * 1024 * 1024
 
+---The Python interpreter of a sandbox, whose variables stay: `sb.interpreter`.
 ---@class daytona.Interpreter
 local Interpreter = {}
 Interpreter.__index = Interpreter

@@ -13,6 +13,8 @@ local options = require "daytona.base.options"
 local api, method = calls.api, daemon_calls.method
 local check_path, failure = calls.check_path, calls.failure
 
+---The files of a sandbox: `sb.fs`. Paths are relative to its working directory; "~" is not
+---expanded.
 ---@class daytona.FileSystem
 local FileSystem = {}
 FileSystem.__index = FileSystem
