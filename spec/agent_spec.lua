@@ -380,6 +380,27 @@ describe("an agent's run", function()
   end)
 end)
 
+describe("the Responses API", function()
+  it("is sent back what it said and thought, without ids of what it does not keep", function()
+    local function done(item)
+      return "data: " .. json.encode { type = "response.output_item.done", output_index = 0, item = item } .. "\n\n"
+    end
+    local first = done { type = "reasoning", id = "rs_1", summary = json.array(), encrypted_content = "opaque" }
+      .. done { type = "reasoning", id = "rs_2", summary = json.array() }
+      .. models.stream("responses", { text = "Hm.", calls = { ADD } })
+    play("responses", { { body = first }, { text = "3" } })
+    local request = server:requests()[2]
+    local input = request.json.input
+    assert.same({ "reasoning", "message", "function_call", "function_call_output" },
+      { input[2].type, input[3].type, input[4].type, input[5].type })
+    assert.equal("opaque", input[2].encrypted_content)
+    assert.truthy(request.body:find('"summary":[]', 1, true))
+    for _, item in ipairs(input) do assert.is_nil(item.id) end
+    assert.is_false(request.json.store)
+    assert.truthy(request.json.prompt_cache_key:find "^lua%-")
+  end)
+end)
+
 describe("the Messages API", function()
   it("is sent back what it thought, as it was, and goes on after a pause", function()
     local text = play("messages", { { thinking = "let me see", text = "Well", stop = "pause" },
@@ -454,6 +475,51 @@ describe("the token count", function()
     local count, err = agent_of("chat"):count()
     assert.is_nil(count)
     assert.is_true(daytona.is_error(err, "unsupported"))
+  end)
+end)
+
+describe("a transcript", function()
+  it("may be a function, which is given each entry", function()
+    local kinds = {}
+    play("chat", { { calls = { ADD } }, { text = "3" } },
+      { transcript = function(entry) kinds[#kinds + 1] = entry.type end })
+    assert.same({ "conversation", "user", "assistant", "results", "assistant", "done" }, kinds)
+  end)
+
+  it("that cannot be written or is none is an error at once", function()
+    local agent, err = daytona.agent { driver = "chat", model = "m", base_url = server.url,
+      transcript = "/nowhere/at/all.jsonl" }
+    assert.is_nil(agent)
+    assert.is_true(daytona.is_error(err, "io"))
+    local path = os.tmpname()
+    local file = assert(io.open(path, "wb"))
+    file:write "these are\nsome notes\n"
+    file:close()
+    agent, err = daytona.agent { driver = "chat", model = "m", base_url = server.url, transcript = path }
+    assert.is_nil(agent)
+    assert.truthy(tostring(err):find "line 1 is no entry")
+    assert.is_nil((transcript.read "/nowhere/at/all.jsonl"))
+    os.remove(path)
+  end)
+end)
+
+describe("a function that hears of events", function()
+  it("may raise: the program gets that, and the agent stays usable", function()
+    for _, kind in ipairs { "text", "call", "result" } do
+      server:script(models.entries("messages", { { text = "one", calls = { ADD } }, { text = "two" } }))
+      local agent = agent_of "messages"
+      local fine, value, err = pcall(agent.send, agent, "go", { on_event = function(event)
+        if event.type == kind then error("boom in " .. kind, 0) end
+      end })
+      local why = fine and tostring(err) or tostring(value)
+      assert.is_true(not fine or value == nil, kind)
+      assert.truthy(why:find("boom in " .. kind, 1, true), why)
+      assert.is_false(loop.busy())
+      server:script(models.entries("messages", { { text = "again" } }))
+      assert.equal("again", (agent:send "and?"))
+      local last = server:requests()[1].json.messages
+      for i, message in ipairs(last) do assert.equal(i % 2 == 1 and "user" or "assistant", message.role) end
+    end
   end)
 end)
 

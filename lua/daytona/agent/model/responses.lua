@@ -1,15 +1,25 @@
 -- The Responses API (OpenAI): a conversation as its request, its stream as a reply.
 
 local json = require "daytona.http.json"
+local options = require "daytona.base.options"
 local reply = require "daytona.agent.model.reply"
 
 local responses = { maker = "openai", form = "openai", path = "/responses", count_path = "/responses/input_tokens" }
 
 --- Requests --------------------------------------------------------------------------------
 
+-- An item as it is sent back. Nothing is stored over there (`store`), so ids name nothing, and
+-- what was thought counts only where it came along.
+local function returned(item)
+  if item.type == "reasoning" and not item.encrypted_content then return nil end
+  local copy = options.copy(item)
+  copy.id = nil
+  return copy
+end
+
 local function add_assistant(input, entry)
   if entry.driver == "responses" and entry.raw then
-    for _, item in ipairs(entry.raw) do input[#input + 1] = item end
+    for _, item in ipairs(entry.raw) do input[#input + 1] = returned(item) end
     return
   end
   if entry.text ~= "" then input[#input + 1] = { role = "assistant", content = entry.text } end
