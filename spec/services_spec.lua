@@ -356,13 +356,14 @@ describe("ways in", function()
   it("by SSH are given, checked and taken away, and their tokens never shown", function()
     local box = script.client:attach "b"
     expect({ "^POST /sandbox/b/ssh%-access$", ok { id = "1", token = "t0ken", sshCommand = "ssh t0ken@host" } },
+      { "^GET /config$", ok {} },
       { "^GET /sandbox/ssh%-access/validate$", answered(403, "Invalid authentication context") },
       { "^GET /sandbox/ssh%-access/validate$", ok { valid = true, sandboxId = "b" } },
       { "^DELETE /sandbox/b/ssh%-access$", ok { id = "b" } })
     assert.equal("ssh t0ken@host", assert(box.ssh:access { expires_in = 61 }).ssh_command)
     assert.same({ expiresInMinutes = 2 }, script.queries[1])
     assert.equal("forbidden validate_ssh_access", described(box.ssh:validate "t0ken"))
-    assert.same({ token = "t0ken" }, script.queries[2])
+    assert.same({ token = "t0ken" }, script.queries[3])
     assert.equal("b", assert(box.ssh:validate "t0ken").sandbox_id)
     assert.is_true(box.ssh:revoke "t0ken")
     assert.has_error(function() box.ssh:validate "" end)

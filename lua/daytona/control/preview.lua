@@ -70,6 +70,24 @@ function Preview:expire(port, token)
   return api.expire_preview_url(self.sandbox, { port = port, token = token })
 end
 
+---An HTTP request to a program that listens on a port inside, through the preview: no key
+---goes there, only the preview's token. Any answer of the program is a response, whatever
+---its status; redirects are handed back. While nothing listens on the port it is asked
+---again, until `timeout` (30 seconds, 0 for none) is over: kind "unavailable". A body or a
+---sink that is a function or a file is used once.
+---@param port integer
+---@param method string
+---@param path string   already escaped, beginning with "/"
+---@param opts? daytona.RequestOptions
+---@return daytona.Response?
+---@return daytona.Error?
+function Preview:request(port, method, path, opts)
+  options.argument("request: port", options.range(1, 65535), port)
+  local raw = require "daytona.control.raw"
+  opts = raw.checked(method, path, raw.OPTIONS, opts)
+  return require("daytona.control.preview_request").send(self, port, raw.request_of(method, path, opts))
+end
+
 --- Files ---------------------------------------------------------------------------------
 
 -- How long a key is used without asking for it again, seconds.

@@ -41,7 +41,15 @@ local OPTIONS = {
 ---@field safe? boolean          repeating it is harmless, which is else believed of GET, HEAD, PUT, DELETE
 ---@field on_progress? fun(done: integer, total?: integer)
 
-local function request_of(method, path, opts)
+---The options that all of them have, by type.
+raw.OPTIONS = OPTIONS
+
+---A request of them, checked.
+---@param method string
+---@param path string
+---@param opts table
+---@return daytona.Request
+function raw.request_of(method, path, opts)
   local request = {
     method = method:upper(), path = path, query = opts.query, json = opts.json, headers = opts.headers,
     timeout = opts.timeout, idle_timeout = opts.idle_timeout, max_bytes = opts.max_bytes, safe = opts.safe,
@@ -53,7 +61,12 @@ local function request_of(method, path, opts)
   return request
 end
 
-local function checked(method, path, spec, opts)
+---@param method string
+---@param path string
+---@param spec table<string, any>
+---@param opts? table
+---@return table opts
+function raw.checked(method, path, spec, opts)
   options.argument("request: the method", "text", method)
   options.argument("request: the path", "text", path)
   if path:sub(1, 1) ~= "/" then errors.misuse(1, "request: the path must begin with '/'") end
@@ -62,14 +75,20 @@ local function checked(method, path, spec, opts)
   return opts
 end
 
--- Sends it; of JSON in the answer, `json` is made.
-local function send(connection, request)
+---Sends it; of JSON in the answer, `json` is made.
+---@param connection daytona.Connection
+---@param request daytona.Request
+---@return daytona.Response?
+---@return daytona.Error?
+function raw.send(connection, request)
   local response, err = http.request(connection, request)
   if not response then return nil, err end
   local kind = response.headers["content-type"] or ""
   if response.body ~= "" and kind:find("json", 1, true) then response.json = json.decode(response.body) end
   return response
 end
+
+local checked, request_of, send = raw.checked, raw.request_of, raw.send
 
 local OF_CLIENT = { service = { "analytics" } }
 for name, kind in pairs(OPTIONS) do OF_CLIENT[name] = kind end

@@ -28,17 +28,47 @@ local api = calls.of_service {
   validate_ssh_access = { "GET", "/sandbox/ssh-access/validate", "object", secret = { "token" } },
 }
 
+-- Client -> the lines of ~/.ssh/known_hosts for its gateway; false where it tells none.
+local known_hosts = setmetatable({}, { __mode = "k" })
+
+local function lines_of(config)
+  local host, keys = config.ssh_gateway_host, config.ssh_gateway_host_keys
+  local port = tonumber(config.ssh_gateway_port) or 22
+  if type(host) ~= "string" or host == "" or type(keys) ~= "table" then return false end
+  local name = port == 22 and host or ("[%s]:%d"):format(host, port)
+  local lines = {}
+  for _, key in ipairs(keys) do
+    if type(key) == "string" and key:find "^[%w@.-]+ [%w+/=]+$" then lines[#lines + 1] = name .. " " .. key end
+  end
+  return lines[1] and table.concat(lines, "\n") .. "\n" or false
+end
+
+-- Asked once a client; that it cannot be had is no reason to let nobody in.
+local function known_hosts_of(client)
+  if known_hosts[client] == nil then
+    local config = client:config()
+    if not config then return nil end
+    known_hosts[client] = lines_of(config)
+  end
+  return known_hosts[client] or nil
+end
+
 local ACCESS = { expires_in = "seconds" }
 
 ---Lets in by SSH who has the token, for `expires_in` seconds (3600; the service
 ---counts minutes, so this is rounded up). A token given out before is good no more.
+---`ssh_command` is ready to be run; `known_hosts` are lines for that file, so that the gateway
+---is known from the first time on (nil where an older service does not tell its keys).
 ---@param opts? { expires_in?: number }
----@return { id: string, token: string, ssh_command: string, expires_at: string, sandbox_id: string }?
+---@return { id: string, token: string, ssh_command: string, known_hosts?: string, expires_at: string, sandbox_id: string }?
 ---@return daytona.Error?
 function Ssh:access(opts)
   opts = options.check("ssh_access", ACCESS, opts)
   local minutes = math.max(1, math.ceil((opts.expires_in or 3600) / 60))
-  return api.ssh_access(self.sandbox, { expires_in_minutes = minutes })
+  local access, err = api.ssh_access(self.sandbox, { expires_in_minutes = minutes })
+  if not access then return nil, err end
+  access.known_hosts = known_hosts_of(self.sandbox.client)
+  return access
 end
 
 ---Takes SSH access away: of one token, or of all.

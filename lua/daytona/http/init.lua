@@ -48,7 +48,8 @@ local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 ---@field sink_file? file*          where the body goes, or
 ---@field sink? fun(chunk: string): any, any  false, reason to give up
 ---@field on_headers? fun(transfer: daytona.core.Transfer)  called before the first chunk of the sink
----@field accept? integer           a further status that is an answer, not a failure; its body is not checked
+---@field accept? integer|fun(status: integer, headers?: table<string, string>): any  a further status that is an answer,
+---not a failure; its body is not checked
 ---@field max_bytes? integer
 ---@field on_progress? fun(done: integer, total?: integer)
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
@@ -381,6 +382,10 @@ local function another(connection, request, tries, call, status, body, more, sen
   return call
 end
 
+local function is_accepted(accept, status, headers)
+  return accept == status or type(accept) == "function" and accept(status, headers)
+end
+
 ---Sends a request and waits for its answer.
 ---
 ---Returns a response for a status of 2xx; else nil and an error. What cannot have
@@ -409,7 +414,9 @@ function http.request(connection, request, op)
     if not op then op, refusal, errno = loop.start(call) end
     if not op then return refused(connection, request, unstarted(refusal, errno)) end
     local status, body, more, sent, answered = try_once(connection, request, op, streams)
-    if status and status == request.accept then return { status = status, body = body, headers = more } end
+    if status and request.accept and is_accepted(request.accept, status, more) then
+      return { status = status, body = body, headers = more }
+    end
     if status and status >= 200 and status < 300 then
       return answer(connection, request, status, body, more)
     end
