@@ -202,6 +202,14 @@ function Server:stats()
   return call(self, "GET", "stats")
 end
 
+---The address of a page for a browser on this machine that shows what goes on in the
+---server. It is good once.
+---@return string? url, daytona.Error? err
+function Server:page()
+  local answer, err = call(self, "GET", "page")
+  return answer and answer.url, err
+end
+
 ---Moves the server's clock forward by `seconds`.
 ---@param seconds number
 ---@return table? clock, daytona.Error? err

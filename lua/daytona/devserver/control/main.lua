@@ -26,6 +26,7 @@ local daemon = require "daytona.devserver.control.daemon"
 local files = require "daytona.devserver.control.files"
 local gate = require "daytona.devserver.control.gate"
 local isolation = require "daytona.devserver.control.isolation"
+local page = require "daytona.devserver.control.page"
 local program = require "daytona.devserver.control.program"
 local Records = require "daytona.devserver.control.records"
 local routes = require "daytona.devserver.control.routes"
@@ -326,8 +327,8 @@ local function announce(context)
       certificate = context.certificate and context.dir .. "/certificate.pem" or nil,
     }, "\n")
   else
-    io.stdout:write(("export DAYTONA_API_URL=%s\nexport DAYTONA_API_KEY=%s\n"):format(
-      context.api_url, context.key))
+    io.stdout:write(("export DAYTONA_API_URL=%s\nexport DAYTONA_API_KEY=%s\n# what goes on: %s\n"):format(
+      context.api_url, context.key, page.address(context)))
   end
   io.stdout:flush()
   if context.isolation and not context.isolated then
@@ -380,6 +381,7 @@ local function serve(context)
   if context.options.child then cq:wrap(watch_reader, context) end
   routes.add(context)
   admin.add(context)
+  page.add(context)
   for _, box in ipairs(context.store:load()) do context.life:resume(box) end
   snapshots.resume(context)
   volumes.resume(context)
