@@ -114,7 +114,8 @@ describe("the page 'Embedding' #host", function()
 
   it("the example for LÖVE plays by itself and keeps a picture", function()
     local picture = stage.dir .. "/shot.png"
-    local said = hosts.command("xvfb-run -a love examples/love --demo " .. shell.quote(picture), env)
+    -- In its own folder, as people start it, too.
+    local said = hosts.command("sh -c 'cd examples/love && exec xvfb-run -a love ./ --demo " .. picture .. "'", env)
     assert.equal(0, said.exit, said.text)
     local file = assert(io.open(picture, "rb"), said.text)
     assert.equal("\137PNG", file:read(4))
@@ -170,6 +171,33 @@ describe("the page 'Embedding' #host", function()
       assert.equal("early", said.output)
       assert.equal("sandbox: running", said.status)
       assert.equal("early|late|[exit 0]", said.after)
+    end)
+
+    it("follows the output where the cursor is at its end, and opens it again", function()
+      local said = edit("e.py", "for i in range(40): print(i)\n", [[
+        vim.bo.filetype = "python"
+        vim.cmd "SandboxRun"
+        wait_for(function() return plugin.status():find "exit" end)
+        local window = vim.fn.bufwinid(vim.fn.bufnr "sandbox://output")
+        say("at", vim.api.nvim_win_get_cursor(window)[1])
+        vim.api.nvim_win_set_cursor(window, { 3, 0 })
+        vim.cmd "SandboxRun"
+        wait_for(function() return plugin.status():find "running" end)
+        wait_for(function() return plugin.status():find "exit" end)
+        say("again", vim.api.nvim_win_get_cursor(window)[1])
+        vim.api.nvim_win_close(window, true)
+        vim.cmd "SandboxOpen"
+        say("windows", vim.fn.winnr "$")
+        vim.cmd "helptags examples/neovim/doc"
+        vim.cmd "help :SandboxOpen"
+        say("help", vim.fn.expand "%:t")
+        vim.cmd "qa!"
+      ]])
+      assert.equal(0, said.exit, said.text)
+      assert.equal(41, said.at)
+      assert.equal(41, said.again)
+      assert.equal(2, said.windows)
+      assert.equal("sandbox_run.txt", said.help)
     end)
 
     it("runs a range, and one key cancels what runs", function()

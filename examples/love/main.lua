@@ -117,6 +117,12 @@ end
 local function plan_demo(path)
   demo = {
     function() submit "uname -sr && nproc" end,
+    function() submit "printf 'no UTF-8: \\351\\377\\n'" end,
+    function()
+      input = "é"
+      love.keypressed "backspace"
+      assert(input == "")
+    end,
     function() submit "for i in 1 2 3; do echo line $i; sleep 0.2; done" end,
     function() submit "sleep 100" end,
     function() running:cancel() end,

@@ -35,7 +35,8 @@ local function new_buffer()
   return buffer
 end
 
-local function open_output()
+-- Shows the split; the cursor stays where it is.
+local function show_output()
   if not output or not vim.api.nvim_buf_is_valid(output) then output = new_buffer() end
   if vim.fn.bufwinid(output) == -1 then
     local window = vim.api.nvim_get_current_win()
@@ -43,7 +44,18 @@ local function open_output()
     vim.api.nvim_win_set_buf(0, output)
     vim.api.nvim_set_current_win(window)
   end
+end
+
+local function open_output()
+  show_output()
   vim.api.nvim_buf_set_lines(output, 0, -1, false, {})
+end
+
+-- Windows of the output whose cursor is at its end: they are to stay there.
+local function followers(last)
+  return vim.tbl_filter(function(window)
+    return vim.api.nvim_win_get_cursor(window)[1] >= last
+  end, vim.fn.win_findbuf(output))
 end
 
 local function show(text)
@@ -51,7 +63,10 @@ local function show(text)
   local lines = vim.split(text:gsub("\n$", ""), "\n")
   local last = vim.api.nvim_buf_line_count(output)
   local empty = last == 1 and vim.api.nvim_buf_get_lines(output, 0, 1, false)[1] == ""
+  local windows = followers(last)
   vim.api.nvim_buf_set_lines(output, empty and 0 or last, -1, false, lines)
+  last = vim.api.nvim_buf_line_count(output)
+  for _, window in ipairs(windows) do vim.api.nvim_win_set_cursor(window, { last, 0 }) end
 end
 
 --- Running -----------------------------------------------------------------------------
@@ -61,6 +76,7 @@ end
 local function get_sandbox()
   if sandbox then return sandbox end
   set_status "sandbox: starting"
+  vim.notify "starting a sandbox ..."
   local err
   sandbox, err = daytona.create { ephemeral = true, auto_stop_interval = 15 }
   return sandbox, err
@@ -119,6 +135,11 @@ function M.run(first, last)
   open_output()
   local task = daytona.callback(execute)(interpreter, text, vim.schedule_wrap(finish))
   if not task:done() then running = task end
+end
+
+---Shows the output again.
+function M.open()
+  show_output()
 end
 
 ---Ends what runs, in the sandbox too.
