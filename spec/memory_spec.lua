@@ -93,3 +93,26 @@ describe("no memory for a chunk", function()
     ]])
   end)
 end)
+
+describe("no memory for a task", function()
+  it("ends it all the same, with what it got to or an error", function()
+    assert.equal("true\tstuck 0\n", starved [[
+      local stuck, failed = 0, 0
+      for first = 1, 200 do
+        local list = {}
+        for i = 1, 4 do
+          list[i] = task.spawn(function() loop.sleep(0.001) return i end):detach()
+        end
+        starve(first, 2)
+        pcall(loop.sleep, 0.005)
+        starve(0, 0)
+        local limit = core.now() + 0.5
+        for i, one in ipairs(list) do
+          while not one:done() and core.now() < limit do pcall(loop.sleep, 0.001) end
+          if not one:done() then stuck = stuck + 1 elseif one:wait() ~= i then failed = failed + 1 end
+        end
+      end
+      print(failed > 0, "stuck " .. stuck)
+    ]])
+  end)
+end)

@@ -259,10 +259,11 @@ local function wake_all(source, what)
   end
 end
 
+-- (Without memory it raises, and is called once more.)
 local function finish(op)
   op.done = true
-  ops[op.id] = nil
   wake_all(op, DONE)
+  ops[op.id] = nil
 end
 
 local function note(op, what)
@@ -296,11 +297,20 @@ local function take_events(events)
   end
 end
 
+-- Without memory its time comes once more: there is room where it just was.
+local function wake_late(waiter)
+  local when = now()
+  local fine, why = pcall(wake, waiter, "deadline")
+  if fine then return end
+  heap:add(waiter, when)
+  error(why, 0)
+end
+
 local function expire()
   local time = now()
   local waiter = heap:take(time)
   while waiter do
-    if waiter.call then waiter.call() else wake(waiter, "deadline") end
+    if waiter.call then waiter.call() else wake_late(waiter) end
     waiter = heap:take(time)
   end
   if heap[1] then engine:alarm(heap:first()) end

@@ -38,6 +38,16 @@ local function as_error(self, e)
   return err
 end
 
+-- A task ends also where there is no memory to say how: with this.
+local NO_MEMORY = errors.new { kind = "task", message = "not enough memory" }
+
+-- What fn(...) returns; nil when it found no memory.
+local function tried(fn, ...)
+  local fine, result = pcall(fn, ...)
+  if fine then return result end
+  if result ~= NO_MEMORY.message then error(result, 0) end
+end
+
 -- All of them, or those that were not spawned in a shield.
 local function cancel_children(self, but_shielded)
   if not self.children then return end
@@ -79,13 +89,12 @@ end
 ---For the loop: the coroutine is dead; it returned or, with ok false, raised.
 ---@private
 function Task:ended(ok, ...)
-  if ok then
-    self.results = compat.pack(...)
-  else
-    self.failure = as_error(self, (...))
-    cancel_children(self)
-    if self.group then self.group:fail(self.failure) end
-    if not is_heard(self) then self.watch = unhandled.watch(self.failure) end
+  if ok then self.results = tried(compat.pack, ...) end
+  if not self.results then
+    self.failure = not ok and tried(as_error, self, (...)) or NO_MEMORY
+    tried(cancel_children, self)
+    if self.group then tried(self.group.fail, self.group, self.failure) end
+    if not is_heard(self) then self.watch = tried(unhandled.watch, self.failure) end
   end
   if self.children and next(self.children) then
     self.draining = true

@@ -42,9 +42,10 @@ end
 ---@param when number
 ---@return boolean
 function Timers:add(entry, when)
-  entry.when = when
-  self.n = self.n + 1
-  rise(self, entry, self.n)
+  local slot = self.n + 1
+  self[slot] = entry -- without memory it raises, and nothing has happened
+  entry.when, self.n = when, slot
+  rise(self, entry, slot)
   return entry.slot == 1
 end
 
