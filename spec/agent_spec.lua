@@ -172,11 +172,7 @@ for _, api in ipairs(APIS) do
       assert.same({ "limit", "money", 3 }, { event.reason, event.limit, event.steps })
     end)
 
-    it("stops what runs when the seconds are over", function()
-      local _, event, list = play(api, { { calls = { { name = "wait", arguments = '{"seconds":60}' } } } },
-        { limits = { seconds = 0.5 } })
-      assert.same({ "limit", "seconds" }, { event.reason, event.limit })
-      assert.is_false(of_type(list, "result")[1].result.ok)
+    it("waits for no reply when the seconds are over", function()
       local _, silent = play(api, { { body = "", hold = true } }, { limits = { seconds = 0.3 } })
       assert.same({ "limit", "seconds" }, { silent.reason, silent.limit })
     end)
@@ -309,16 +305,20 @@ for _, api in ipairs(APIS) do
       server:script(models.entries(api, {
         { text = "one", calls = { { name = "wait", arguments = '{"seconds":60}' } } }, { text = "two" } }))
       local agent = agent_of(api)
-      local working = daytona.spawn(function() return agent:send "go" end)
-      while #server:requests() == 0 do daytona.sleep(0.01) end
-      daytona.sleep(0.05)
+      local called = loop.latch()
+      local working = daytona.spawn(function()
+        return agent:send("go", { on_event = function(event)
+          if event.type == "call" then called:open() end
+        end })
+      end)
+      assert(loop.join(called))
       working:cancel()
       local text, err = working:wait()
       assert.is_nil(text)
       assert.is_true(daytona.is_error(err, "canceled"))
       assert.is_false(loop.busy())
       assert.equal("two", (agent:send "again"))
-      assert.is_true(#answers(api, server:requests()[2]) <= 1)
+      assert.equal(1, #answers(api, server:requests()[2]))
     end)
 
     it("sends the same bytes for the same conversation", function()
@@ -475,6 +475,15 @@ describe("the token count", function()
     local count, err = agent_of("chat"):count()
     assert.is_nil(count)
     assert.is_true(daytona.is_error(err, "unsupported"))
+  end)
+end)
+
+describe("a tool that runs when the seconds are over", function()
+  it("is stopped, and has a result", function()
+    local _, event, list = play("messages", { { calls = { { name = "wait", arguments = '{"seconds":60}' } } } },
+      { limits = { seconds = 2 } })
+    assert.same({ "limit", "seconds" }, { event.reason, event.limit })
+    assert.is_false(of_type(list, "result")[1].result.ok)
   end)
 end)
 

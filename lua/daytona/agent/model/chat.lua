@@ -56,13 +56,18 @@ end
 ---@param history table[]
 ---@return table
 function chat.request(agent, history)
-  local tools = agent:definitions "openai_chat"
-  return {
+  local tools, most = agent:definitions "openai_chat", agent.options.max_tokens
+  local body = {
     model = agent.endpoint.model, messages = messages_of(agent, history), tools = tools[1] and tools or nil,
-    stream = true, stream_options = { include_usage = true }, max_tokens = agent.options.max_tokens,
-    -- Other servers refuse what they do not know.
-    prompt_cache_key = agent.endpoint.address:find "^https://api%.openai%.com/" and agent.conversation or nil,
+    stream = true, stream_options = { include_usage = true },
   }
+  -- Other servers refuse what they do not know.
+  if agent.endpoint.address:find "^https://api%.openai%.com/" then
+    body.prompt_cache_key, body.max_completion_tokens = agent.conversation, most
+  else
+    body.max_tokens = most
+  end
+  return body
 end
 
 --- The stream ------------------------------------------------------------------------------------
