@@ -135,4 +135,18 @@ describe("the example", function()
     assert.truthy(text:find("10 of 10", 1, true), text)
     assert.truthy(text:find("5 right, 3 wrong, 2 failed", 1, true), text)
   end)
+
+  it("desktop keeps pictures, or says that there is no desktop", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    os.execute("mkdir " .. folder)
+    local text = run("desktop", folder)
+    local picture = io.open(folder .. "/after.png", "rb")
+    if picture then
+      assert.equal("\137PNG", picture:read(4))
+      picture:close()
+    end
+    os.execute("rm -rf " .. folder)
+    assert.truthy(picture or text:find("no desktop here", 1, true), text)
+  end)
 end)
