@@ -183,6 +183,7 @@ static void read_limits(struct builder *b, int t)
   b->r.timeout = seconds_field(b->L, t, "timeout");
   b->r.idle_timeout = seconds_field(b->L, t, "idle_timeout");
   b->r.progress = flag_field(b->L, t, "progress");
+  b->r.timing = flag_field(b->L, t, "timing");
 }
 
 /* The profile's impl; the transfer will hold a reference of its own. */
@@ -395,6 +396,20 @@ static int transfer_trace(lua_State *L)
   return 4;
 }
 
+static int transfer_timing(lua_State *L)
+{
+  struct dt_timing timing;
+
+  if(!dt_transfer_timing(check_transfer(L), &timing))
+    return 0;
+  lua_pushnumber(L, (lua_Number)timing.dns);
+  lua_pushnumber(L, (lua_Number)timing.connect);
+  lua_pushnumber(L, (lua_Number)timing.tls);
+  lua_pushnumber(L, (lua_Number)timing.first_byte);
+  lua_pushnumber(L, (lua_Number)timing.total);
+  return 5;
+}
+
 /* --- streaming and ending -------------------------------------------------- */
 
 static int transfer_read(lua_State *L)
@@ -484,6 +499,7 @@ static const luaL_Reg methods[] = {
   { "result", transfer_result },
   { "status", transfer_status },
   { "trace", transfer_trace },
+  { "timing", transfer_timing },
   { "write", transfer_write },
   { NULL, NULL }
 };

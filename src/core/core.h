@@ -213,6 +213,7 @@ struct dt_request {
   double timeout;             /* total, counted from dt_transfer_start */
   double idle_timeout;
   int progress;               /* 1: report DT_EVENT_PROGRESS */
+  int timing;                 /* 1: dt_transfer_timing knows, after the end */
   const char *sigv4;          /* NULL, or "aws:amz:REGION:SERVICE": libcurl signs
                                  the request as AWS has it (version 4), with all
                                  of `headers`, of which the body's type must be
@@ -314,6 +315,15 @@ struct dt_result {
   int reused;             /* an existing connection was used */
   double seconds;         /* from start to end */
 };
+
+/* When what happened to the last request of a transfer, seconds from its start: 0 for
+   what did not (an existing connection was used, there was no answer). Of a transfer that
+   asked for `timing`, after its end; whether it did. */
+struct dt_timing {
+  double dns, connect, tls, first_byte, total;
+};
+
+int dt_transfer_timing(const struct dt_transfer *t, struct dt_timing *timing);
 
 /* Fills *r with what is known so far; pointers live as long as the transfer. */
 void dt_transfer_result(const struct dt_transfer *t, struct dt_result *r);

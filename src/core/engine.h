@@ -169,6 +169,7 @@ struct dt_order {
   int head;       /* the answer has no body */
   int repeatable; /* sending it twice is harmless */
   int progress;
+  int timing;
   const char *sigv4;        /* NULL: not signed */
   const char *user, *password;
   uint64_t max_bytes;       /* 0: no cap */
@@ -220,6 +221,7 @@ struct dt_transfer {
   int request_sent; /* libcurl was about to send it, over whatever connection: for
                        all that can be known it has left */
   int reused;
+  struct dt_timing timing;
   uint64_t sent;
   int64_t sent_total;
   char message[CURL_ERROR_SIZE]; /* the last field: only its first byte counts

@@ -321,6 +321,7 @@ static void take_limits(struct dt_order *o, const struct dt_request *r)
   o->sink = r->sink;
   o->sink_fd = r->sink_fd;
   o->progress = r->progress;
+  o->timing = r->timing;
   o->max_bytes = r->max_bytes;
   o->connect_timeout = r->connect_timeout;
   o->timeout = r->timeout;

@@ -182,6 +182,22 @@ static long info_long(const struct dt_transfer *t, CURLINFO info)
   return n;
 }
 
+static double info_seconds(const struct dt_transfer *t, CURLINFO info)
+{
+  int64_t microseconds = info_offset(t, info);
+
+  return (double)microseconds / 1e6;
+}
+
+static void copy_timing(struct dt_transfer *t)
+{
+  t->timing.dns = info_seconds(t, CURLINFO_NAMELOOKUP_TIME_T);
+  t->timing.connect = info_seconds(t, CURLINFO_CONNECT_TIME_T);
+  t->timing.tls = info_seconds(t, CURLINFO_APPCONNECT_TIME_T);
+  t->timing.first_byte = info_seconds(t, CURLINFO_STARTTRANSFER_TIME_T);
+  t->timing.total = info_seconds(t, CURLINFO_TOTAL_TIME_T);
+}
+
 /* Takes from the handle what only it knows. */
 static void copy_facts(struct dt_transfer *t)
 {
@@ -193,6 +209,8 @@ static void copy_facts(struct dt_transfer *t)
   t->reused = t->request_sent && !connects;
   t->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
   t->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
+  if(t->order.timing)
+    copy_timing(t);
   if(connects > 0)
     t->flow.engine->stats.connects += (uint64_t)connects;
 }
@@ -485,6 +503,12 @@ static void live_result(const struct dt_transfer *t, struct dt_result *r)
   r->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
   r->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
   r->reused = t->request_sent && !info_long(t, CURLINFO_NUM_CONNECTS);
+}
+
+int dt_transfer_timing(const struct dt_transfer *t, struct dt_timing *timing)
+{
+  *timing = t->timing;
+  return t->order.timing && t->state == DT_DONE;
 }
 
 void dt_transfer_result(const struct dt_transfer *t, struct dt_result *r)

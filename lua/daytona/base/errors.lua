@@ -38,6 +38,7 @@ local errors = {}
 ---@field result? string          kind "exit": what it printed
 ---@field results? table[]        of a call about many: what became of each
 ---@field traceback? string       kind "task": where the function raised
+---@field trace? daytona.Trace    with `trace`: how it came to this
 local Error = {}
 Error.__index = Error
 Error.__name = "daytona.Error"

@@ -112,6 +112,9 @@ function M.new(opts)
     bare = bare_profile(settings), connect_timeout = settings.connect_timeout, timeout = settings.timeout,
     max_bytes = settings.max_bytes, max_retries = settings.max_retries,
   }, secrets_in(settings))
+  if settings.on_request or settings.on_response or settings.on_retry or settings.traceparent or settings.trace then
+    connection.hooks = require("daytona.http.hooks").new(settings)
+  end
   local self = setmetatable({
     api_url = settings.api_url, target = settings.target, closed = false, connection = connection,
     uses_jwt = settings.jwt_token ~= nil, insecure_http = settings.insecure_http,

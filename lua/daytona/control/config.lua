@@ -43,6 +43,12 @@ end
 ---@field user_agent? string      added to ours
 ---@field budget? daytona.Budget  that what it makes must fit in
 ---@field ledger? string|false    folder of the notes of what was made, for `reap` after a crash: ~/.local/state/daytona/ledger
+---@field on_request? fun(info: daytona.RequestInfo)   called before each try of a request; must not wait
+---@field on_response? fun(info: daytona.RequestInfo)  called with what came of it: `status` or `err`, and `trace`
+---@field on_retry? fun(info: daytona.RequestInfo)     called before another try: `err`, and `delay`, seconds
+---@field traceparent? boolean|string|fun(): string?   a W3C trace context for each request: true: a new trace each; a text,
+---or what a function returns: a child of that
+---@field trace? boolean          responses and errors say in `trace` how they came
 ---@field events? boolean         waits listen to the service's events where they can; true, and false where
 ---DAYTONA_USE_DEPRECATED_POLLING is "true"
 local SPEC = {
@@ -58,7 +64,11 @@ local SPEC = {
     return type(meta) == "table" and meta.__name == "daytona.Budget", "a budget (daytona.budget)"
   end,
   ledger = function(v) return v == false or type(v) == "string" and v:sub(1, 1) == "/", "false or an absolute path" end,
-  events = "boolean",
+  events = "boolean", on_request = "callable", on_response = "callable", on_retry = "callable", trace = "boolean",
+  traceparent = function(v)
+    if type(v) == "string" then return v:find "^%x%x%-%x+%-%x+%-%x%x$" ~= nil, "a W3C traceparent" end
+    return type(v) == "boolean" or type(v) == "function", "true, a W3C traceparent, or a function that returns one"
+  end,
 }
 
 local DEFAULTS = {

@@ -23,7 +23,7 @@ end
 local OPTIONS = {
   query = "table", json = "any", body = body, body_length = "count", headers = "map", sink = sink,
   timeout = "seconds", idle_timeout = "seconds", max_bytes = "positive", safe = "boolean",
-  on_progress = "callable",
+  on_progress = "callable", trace = "boolean",
 }
 
 -- What both ways have in common.
@@ -40,6 +40,7 @@ local OPTIONS = {
 ---@field max_bytes? integer     of an answer that is kept in memory
 ---@field safe? boolean          repeating it is harmless, which is else believed of GET, HEAD, PUT, DELETE
 ---@field on_progress? fun(done: integer, total?: integer)
+---@field trace? boolean         the response, or the error, says in `trace` how it came (daytona.Trace)
 
 ---The options that all of them have, by type.
 raw.OPTIONS = OPTIONS
@@ -53,7 +54,8 @@ function raw.request_of(method, path, opts)
   local request = {
     method = method:upper(), path = path, query = opts.query, json = opts.json, headers = opts.headers,
     timeout = opts.timeout, idle_timeout = opts.idle_timeout, max_bytes = opts.max_bytes, safe = opts.safe,
-    on_progress = opts.on_progress, with_headers = true, operation = "request", body_length = opts.body_length,
+    on_progress = opts.on_progress, trace = opts.trace,
+    with_headers = true, operation = "request", body_length = opts.body_length,
   }
   local given = opts.body
   request[type(given) == "function" and "body_source" or io.type(given) and "body_file" or "body"] = given

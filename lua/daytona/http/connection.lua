@@ -14,6 +14,7 @@ local connection = {}
 ---@field max_bytes integer
 ---@field max_retries integer
 ---@field calls table<table, daytona.core.Call>  see http.call
+---@field hooks? daytona.Hooks    who is told of each request
 
 -- Connection -> texts that must never be shown. Beside the object, so that
 -- whoever prints a connection does not print them.
@@ -57,6 +58,9 @@ local function all_secrets(way, request)
   end
   return all
 end
+
+---The texts that must not be shown of a request.
+connection.secrets_in = all_secrets
 
 ---What errors about a request are to say.
 ---@param way daytona.Connection

@@ -62,6 +62,7 @@ local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 ---@field what? string              for errors: the path or name in question
 ---@field sandbox? any              for errors
 ---@field secrets? string[]         more texts that errors must not show
+---@field trace? boolean             the response, or the error, gets a `trace`: see http/hooks.lua
 ---@field on_abandon? fun(err: daytona.Error, request: daytona.Request)  see http.request
 
 ---@class daytona.Response
@@ -156,6 +157,7 @@ local function prepare(connection, request)
   if request.sink_file then call.sink_file, call.max_bytes = request.sink_file, request.max_bytes end
   if request.sink then call.sink_queue, call.max_bytes = true, request.max_bytes end
   if request.on_progress then call.progress = true end
+  if request.observer then request.observer:prepare(call) end
   local key = request.sign
   if key then call.sigv4, call.user, call.password = key.scope, key.id, key.secret end
   return call
@@ -255,8 +257,9 @@ end
 ---goes on with its op (if there is one) and the same request.
 ---@param connection daytona.Connection
 ---@param endpoint { path: string, number: string, text: string }  always the same table
----@return daytona.core.Call?  nil: `http.request` says what is wrong
+---@return daytona.core.Call?  nil: it is for `http.request`, which also says what is wrong
 function http.call(connection, endpoint)
+  if connection.hooks then return nil end -- an exchange tells nobody of itself
   local call = loop.call(connection.profile, "POST", connection.base .. endpoint.path, JSON_HEADER,
     connection.connect_timeout, endpoint.number, endpoint.text)
   connection.calls[endpoint] = call
@@ -280,6 +283,7 @@ local function try_once(connection, request, op, streams)
   local status, body, message, errno = transfer:result()
   if not waited or not status then
     local sent, answered = transfer:trace()
+    if request.observer then request.observer:tried(transfer) end
     loop.close(op)
     if not waited then
       local err = note_sent(explain(why, request), request, sent)
@@ -289,6 +293,7 @@ local function try_once(connection, request, op, streams)
     local err = failures().from_transport(body, message, errno, context_of(connection, request))
     return nil, note_sent(err, request, sent), body, sent, answered
   end
+  if request.observer then request.observer:tried(transfer) end
   local headers
   if request.with_headers or status < 200 or status > 299 then headers = transfer:headers() end
   loop.close(op)
@@ -375,7 +380,9 @@ local function another(connection, request, tries, call, status, body, more, sen
   tries.sent = tries.sent or sent
   if tries.sent and not status then err.sent = true end -- if not in this try
   if not again or tries.n > connection.max_retries or not can_resend(request, tries.places) then return nil, err end
-  local slept, why = pause(err.retry_after or backoff(tries.n), tries.deadline)
+  local delay = err.retry_after or backoff(tries.n)
+  if request.observer then request.observer:repeats(err, delay, tries) end
+  local slept, why = pause(delay, tries.deadline)
   if slept == nil then return nil, explain(why, request) end
   if not slept then return nil, err end
   tries.n = tries.n + 1
@@ -402,6 +409,9 @@ end
 ---@return daytona.Response?
 ---@return daytona.Error?
 function http.request(connection, request, op)
+  if (connection.hooks or request.trace) and not request.observer then
+    return require("daytona.http.hooks").observed(connection, request, http.request)
+  end
   local call = not op and prepare(connection, request)
   local streams = request.sink or request.on_progress or request.body_source or request.parts
   local timeout = request.timeout or connection.timeout
@@ -411,6 +421,7 @@ function http.request(connection, request, op)
   }
   while true do
     local refusal, errno
+    if request.observer then request.observer:begins(call) end
     if not op then op, refusal, errno = loop.start(call) end
     if not op then return refused(connection, request, unstarted(refusal, errno)) end
     local status, body, more, sent, answered = try_once(connection, request, op, streams)

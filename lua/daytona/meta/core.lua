@@ -478,6 +478,7 @@ function Doorbell:close() end
 ---@field timeout? number              total, from now
 ---@field idle_timeout? number
 ---@field progress? boolean            report PROGRESS events
+---@field timing? boolean              `Transfer:timing` is wanted
 ---@field sigv4? string                "aws:amz:REGION:SERVICE": signed as AWS has it, over all of `headers`, with
 ---@field user? string                 the key's id and
 ---@field password? string             the secret key
@@ -657,6 +658,12 @@ function Transfer:progress() end
 ---seconds from start to end (or to now).
 ---@return boolean sent, boolean answered, boolean reused, number seconds
 function Transfer:trace() end
+
+---Of a transfer that asked for `timing`, after DONE: the seconds from the start of its last
+---request to the name's address, the connection, the end of TLS, the first byte of the
+---answer and the end; 0 for what did not happen. Nothing otherwise.
+---@return number? dns, number? connect, number? tls, number? first_byte, number? total
+function Transfer:timing() end
 
 ---Ends the transfer with code "canceled" unless it is over. Never blocks.
 function Transfer:cancel() end
