@@ -24,6 +24,9 @@ local event_stream = {}
 local LINGER, FIRST_DELAY, LONGEST_DELAY, SILENCE = 30, 1, 30, 60
 local LARGEST = 4 * 1024 * 1024
 
+-- So many events are remembered, without what they were about.
+local REMEMBERED = 200
+
 -- Answers that may be others a little later. What else is no WebSocket says that there
 -- are no events, or none for us.
 local PASSING = { [408] = true, [429] = true, [500] = true, [502] = true, [503] = true, [504] = true }
@@ -40,6 +43,7 @@ local PASSING = { [408] = true, [429] = true, [500] = true, [502] = true, [503] 
 ---@field next_try number       not before
 ---@field timer? table          of the next try
 ---@field left_at number        when the last listener went
+---@field recent { at: integer, name: string, id: string, old?: string, new?: string }[]  the last of all events
 ---@field leaving? daytona.Op   a connection that is being closed
 ---@field listeners table<daytona.Listener, true>  weak, as those by key: who forgets one hears no more
 ---@field by_key table<string, table<daytona.Listener, true>>
@@ -102,9 +106,19 @@ function event_stream.subject(name, payload)
   return kind, object
 end
 
+local function remember(self, name, object, payload)
+  local recent = self.recent
+  if #recent >= REMEMBERED then table.remove(recent, 1) end
+  recent[#recent + 1] = {
+    at = os.time(), name = name, id = object.id, old = payload.oldState or payload.oldDesiredState,
+    new = payload.newState or payload.newDesiredState,
+  }
+end
+
 local function tell(self, name, payload)
   local kind, object = event_stream.subject(name, payload)
   if not kind then return end
+  remember(self, name, object, payload)
   for listener in pairs(self.by_key[kind .. " " .. object.id] or {}) do
     listener.news, listener.look = object, listener.look or name:find "%.removed$" ~= nil
     wake(listener)
@@ -254,7 +268,7 @@ local function stream_of(client)
   if stream then return stream end
   stream = setmetatable({
     client = client, live = false, proven = false, heard = 0, failures = 0, next_try = 0, left_at = 0,
-    listeners = setmetatable({}, WEAK), by_key = {},
+    listeners = setmetatable({}, WEAK), by_key = {}, recent = {},
   }, Stream)
   rawset(client, "_stream", stream)
   return stream
@@ -326,6 +340,19 @@ function Listener:close()
   self.closed = true
   wake(self)
   if not is_wanted(stream) then let_rest(stream) end
+end
+
+---What has been told of an object lately, the oldest first: what was heard while somebody
+---listened, no more.
+---@param client daytona.Client
+---@param id string
+---@return { at: integer, name: string, old?: string, new?: string }[]
+function event_stream.recent(client, id)
+  local stream, list = rawget(client, "_stream"), {}
+  for _, event in ipairs(stream and stream.recent or {}) do
+    if event.id == id then list[#list + 1] = event end
+  end
+  return list
 end
 
 ---Ends the connection, with the client's.

@@ -93,6 +93,7 @@ local way = require "daytona.control.way"
 ---@field logs fun(self: daytona.Sandbox, opts?: table): daytona.TelemetryPage?, daytona.Error?
 ---@field traces fun(self: daytona.Sandbox, opts?: table): daytona.TelemetryPage?, daytona.Error?
 ---@field trace fun(self: daytona.Sandbox, trace_id: string): table[]?, daytona.Error?
+---@field explain fun(self: daytona.Sandbox): daytona.Report?, daytona.Error?
 ---@field wait_for fun(self: daytona.Sandbox, what: daytona.WaitFor): daytona.Sandbox?, daytona.Error?
 ---@field request fun(self: daytona.Sandbox, method: string, path: string, opts?: daytona.RequestOptions): daytona.Response?, daytona.Error?
 ---@field build_logs fun(self: daytona.Sandbox, opts?: { timeout?: number, max_bytes?: integer }): string?, daytona.Error?
@@ -134,6 +135,7 @@ Sandbox.ports = later("daytona.toolbox.machine", "ports")
 Sandbox.port_in_use = later("daytona.toolbox.machine", "port_in_use")
 Sandbox.wait_for_port = later("daytona.toolbox.machine", "wait_for_port")
 Sandbox.keep_alive = later("daytona.toolbox.machine", "keep_alive")
+Sandbox.explain = later("daytona.control.explain", "explain")
 Sandbox.wait_for = later("daytona.control.wait_for", "wait_for")
 Sandbox.request = later("daytona.control.raw", "of_sandbox")
 Sandbox.touch = later("daytona.control.family", "touch")
