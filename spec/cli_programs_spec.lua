@@ -154,7 +154,10 @@ describe("ssh", function()
   end)
 
   it("prints the way in for another client", function()
-    assert.truthy(cli:must("ssh --print --expires 60 box") ~= "\n")
+    assert.truthy(cli:must("ssh --print --expires 60 box"):find "%S")
+    local access = require("daytona.http.json").decode(cli:must "ssh --json box")
+    assert.is_string(access.token)
+    assert.is_string(access.ssh_command)
   end)
 
   it("needs a terminal", function()

@@ -102,6 +102,25 @@ describe("sandboxes", function()
     cli:must "delete built"
   end)
 
+  it("are built of a Dockerfile with what it copies", function()
+    os.execute(([[mkdir %s/context && cd %s/context && echo hello >greeting &&
+      printf 'FROM debian:12\nCOPY greeting /srv/\n' >Dockerfile]]):format(cli.dir, cli.dir))
+    local out, err, status = cli:run("create --name filed --dockerfile " .. cli.dir .. "/context/Dockerfile")
+    assert.equal(0, status, err)
+    assert.equal("filed\n", out)
+    assert.truthy(err:find("COPY", 1, true), err)
+    cli:must "delete filed"
+    os.execute("rm " .. cli.dir .. "/context/greeting")
+    out, err, status = cli:run("create --name filed --dockerfile " .. cli.dir .. "/context/Dockerfile")
+    assert.equal("", out)
+    assert.truthy(err:find "^daytona%-lua: [^\n]*greeting[^\n]*\n$", err)
+    assert.equal(1, status)
+    out, err, status = cli:run "create --image x --dockerfile y"
+    assert.equal("", out)
+    assert.truthy(err:find("either --image or --dockerfile", 1, true), err)
+    assert.equal(2, status)
+  end)
+
   it("keep no secret of the account in what fails", function()
     assert(cli.service.server:faults { { method = "POST", path = "/sandbox", status = 500, times = 1,
       body = { message = "broken " .. cli.service.server.api_key } } })

@@ -90,14 +90,14 @@ end
 local function print_access(box, given)
   local access, err = box.ssh:access { expires_in = given.expires }
   if not access then return nil, err end
-  output.write(access.ssh_command .. "\n")
+  if given.json then output.json(access) else output.write(access.ssh_command .. "\n") end
 end
 
 ---@param call daytona.cli.Call
 function programs.ssh(call)
   local box, err = call:box()
   if not box then return nil, err end
-  if call.options.print then return print_access(box, call.options) end
+  if call.options.print or call.options.json then return print_access(box, call.options) end
   if not output.is_terminal(0) then
     error("ssh: standard input is no terminal; exec passes it on", 0)
   end

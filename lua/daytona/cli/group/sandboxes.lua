@@ -15,16 +15,23 @@ local function print_log(line)
   io.stderr:write(line, "\n")
 end
 
+-- What is to be built: the name of an image, or what a Dockerfile says.
+local function image_of(given)
+  if not given.dockerfile then return given.image end
+  if given.image then error("create: either --image or --dockerfile", 0) end
+  return require("daytona.image").from_dockerfile(given.dockerfile)
+end
+
 local function create_options(given)
-  local waits = not given.no_wait
+  local waits, image = not given.no_wait, image_of(given)
   return {
-    name = given.name, snapshot = given.snapshot, image = given.image, language = given.language, env = given.env,
+    name = given.name, snapshot = given.snapshot, image = image, language = given.language, env = given.env,
     labels = given.label, volumes = mounts(given.volume), secrets = given.secret, cpu = given.cpu,
     memory = given.memory, disk = given.disk, target = given.target, public = given.public,
     ephemeral = given.ephemeral, auto_stop_interval = given.auto_stop, auto_delete_interval = given.auto_delete,
     ttl_minutes = given.ttl, lease = given.lease, owned = false, network_block_all = given.block_network,
     timeout = given.timeout, wait = waits,
-    on_build_log = given.image and waits and print_log or nil,
+    on_build_log = image and waits and print_log or nil,
   }
 end
 
@@ -146,6 +153,6 @@ function sandboxes.delete(call)
   end)
 end
 
-sandboxes.each = each
+sandboxes.each, sandboxes.image_of, sandboxes.print_log = each, image_of, print_log
 
 return sandboxes

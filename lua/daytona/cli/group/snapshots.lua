@@ -25,30 +25,11 @@ function snapshots.ls(call)
   output.table({ "NAME", "STATE", "AGE", "CPU", "GIB", "DISK", "IMAGE" }, rows)
 end
 
-local function read_file(path)
-  local file, why = io.open(path, "rb")
-  local text
-  if file then
-    text, why = file:read "*a"
-    file:close()
-  end
-  if text then return text end
-  return nil, require("daytona.base.errors").new { kind = "io", operation = "snapshot create", message = tostring(why) }
-end
-
-local function print_log(line)
-  io.stderr:write(line, "\n")
-end
-
 local function build(client, name, given)
-  local text, err
-  if given.dockerfile then
-    text, err = read_file(given.dockerfile)
-    if not text then return nil, err end
-  end
+  local image = sandboxes.image_of(given)
   return client.snapshots:create {
-    name = name, image = given.image, dockerfile = text, cpu = given.cpu, memory = given.memory, disk = given.disk,
-    timeout = given.timeout, on_build_log = text and print_log or nil,
+    name = name, image = image, cpu = given.cpu, memory = given.memory, disk = given.disk, timeout = given.timeout,
+    on_build_log = given.dockerfile and sandboxes.print_log or nil,
   }
 end
 
