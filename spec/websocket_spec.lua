@@ -296,3 +296,37 @@ describe("a WebSocket", function()
     assert.is_false(loop.busy())
   end)
 end)
+
+describe("the opening of a WebSocket that was reset", function()
+  local client = assert(require("daytona").new { api_key = "k", api_url = "http://127.0.0.1:1", max_retries = 2 })
+  local real = {}
+  setup(function()
+    for _, name in ipairs { "open", "wait", "close", "sleep" } do real[name] = loop[name] end
+  end)
+  teardown(function()
+    for name, fn in pairs(real) do loop[name] = fn end
+    client:close()
+  end)
+
+  -- How often it is tried where none succeeds.
+  local function tries(safe, sent)
+    local n = 0
+    loop.open = function()
+      n = n + 1
+      return { transfer = {
+        is_open = function() return false end, status = function() return nil end,
+        trace = function() return sent end, result = function() return nil, "reset", "", 0 end,
+      } }
+    end
+    loop.wait, loop.close, loop.sleep = function() return true end, function() end, function() return true end
+    local socket, err = require("daytona.http.websocket").open(client.connection,
+      { path = "/x", operation = "x", safe = safe })
+    assert.is_nil(socket)
+    assert.same({ "reset", sent }, { err.code, err.sent })
+    return n
+  end
+
+  it("is tried again only where it did not leave, or twice does no harm", function()
+    assert.same({ 3, 1, 3, 3 }, { tries(false, false), tries(false, true), tries(true, false), tries(true, true) })
+  end)
+end)
