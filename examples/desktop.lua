@@ -21,11 +21,12 @@ daytona.using(check(client:create { labels = { example = "desktop" } }), functio
     return
   end
   -- Any program with a window will do; this one is nearly everywhere.
-  local window = check(sb:popen("xmessage -geometry 300x100+40+40 -buttons hello:0", { stderr = "stdout" }))
+  local window = check(sb:popen("xmessage -geometry 300x100+40+40 'hello from Lua'", { stderr = "stdout" }))
   daytona.sleep(1)
   keep(sb, "before")
-  check(sb.computer.mouse:move(60, 110))
-  daytona.sleep(0.2)
+  -- Its button: a click closes the window.
+  check(sb.computer.mouse:click(62, 128))
+  daytona.sleep(0.5)
   keep(sb, "after")
   window:kill()
 end)
