@@ -229,6 +229,19 @@ describe("a pool", function()
     assert.equal(0, service:sandboxes())
   end)
 
+  it("can let those finish that have one", function()
+    new { size = 2 }
+    local box = assert(pool:take())
+    shows { idle = 1 }
+    local closing = daytona.spawn(function() return pool:close { drain = true } end)
+    until_true(function() return service:sandboxes() == 1 end)
+    assert.equal("fine\n", assert(box:exec("echo fine")).result)
+    assert.is_false(closing:done())
+    pool:give(box)
+    assert.is_true(closing:wait(20))
+    assert.equal(0, service:sandboxes())
+  end)
+
   it("fits in a budget", function()
     local budget = daytona.budget { sandboxes = 2 }
     new { size = 1, max = 3, create = { budget = budget } }

@@ -115,7 +115,7 @@ end
 
 -- For `close`, which waits until nothing is under way.
 local function settled(self)
-  if self.quiet and self.making + self.ending == 0 then self.quiet:open() end
+  if self.quiet and self.making + self.ending == 0 and not next(self.taken) then self.quiet:open() end
 end
 
 --- Waiting --------------------------------------------------------------------------------------
@@ -402,28 +402,37 @@ local function closed_error()
   return errors.new { kind = "canceled", code = "closed", operation = "take", message = "the pool was closed" }
 end
 
-local function end_all(self)
-  for _, one in ipairs(self.idle) do discard(self, one.box) end
+local function end_all(self, drain)
+  local idle, taken = self.idle, {}
   self.idle = {}
-  for box in pairs(self.taken) do discard(self, box) end
+  for box in pairs(self.taken) do taken[#taken + 1] = box end
+  for _, one in ipairs(idle) do discard(self, one.box) end
+  for _, box in ipairs(drain and {} or taken) do discard(self, box) end
   self.quiet = self.quiet or loop.latch()
   settled(self)
   return loop.join(self.quiet)
 end
 
+local CLOSE = { drain = "boolean" }
+
 ---Deletes all sandboxes of the pool, those that are taken and those that are being made as
----well, and waits until that is done. Those who wait for one get kind "canceled", code
----"closed". What could not be deleted is told as `daytona.on_unhandled` says. Idempotent.
+---well, and waits until that is done. With `drain` those that are taken are deleted when
+---they are given back. Those who wait for one get kind "canceled", code "closed". What could
+---not be deleted is told as `daytona.on_unhandled` says. Idempotent.
+---@param opts? { drain?: boolean }
 ---@return true?
 ---@return daytona.Error?
-function Pool:close()
+function Pool:close(opts)
+  opts = options.check("close", CLOSE, opts)
   if self.process ~= core.pid() then return true end
   self.closed = true
   refuse_all(self, closed_error())
-  return loop.shield(end_all, self)
+  return loop.shield(end_all, self, opts.drain)
 end
 
-Pool.__close = Pool.close
+function Pool:__close()
+  self:close()
+end
 
 methods.guard(Pool, "daytona.Pool", "pool")
 

@@ -329,8 +329,14 @@ function _M.spawn(fn, ...)
   threads[threads.n] = thread
 end
 
----Calls fn(...) in a light thread that belongs to no request: loop.lose, which the
----pump calls, asks for it, so it is one of the pump's.
-_M.background = _M.spawn
+local function in_timer(_, fn, ...)
+  return fn(...)
+end
+
+---Calls fn(...) in a light thread that belongs to no request, as none is to wait for it or
+---end it: in a timer of its own; where nginx refuses that, in one of the caller's.
+function _M.background(fn, ...)
+  if not timer_at(0, in_timer, fn, ...) then _M.spawn(fn, ...) end
+end
 
 return _M
