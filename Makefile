@@ -82,7 +82,7 @@ $(HEADERS):
 	done
 	@touch $@
 
-.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak conformance lint bench bench-peers interop install uninstall dist rock deb \
+.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm conformance lint bench bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -182,6 +182,13 @@ soak:
 	@$(MAKE) --no-print-directory -s LUA=luajit all
 	@scripts/soak
 
+# Sandboxes made, used and deleted in a storm of faults and kills; TASKS, SEED.
+TASKS = 200
+storm:
+	@scripts/setup build demo test
+	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
+	@eval "$$($(MAKE) --no-print-directory -s env)" && scripts/storm $(TASKS) $(SEED)
+
 # Recorded facts of the service against the local server in both flavours, or against
 # URL (an API's base) with KEY; FLAVOUR=legacy for an old service.
 conformance:
@@ -248,6 +255,7 @@ help:
 	@echo 'make test          everything that is checked, on every Lua'
 	@echo 'make fresh         both commands of the README in a bare Debian (RELEASE=trixie, ...)'
 	@echo 'make soak          thousands of operations in every host; some minutes'
+	@echo 'make storm         sandboxes in a storm of faults and kills: none lost, none doubled, none left'
 	@echo 'make conformance   recorded facts of the service against the local server, or URL= KEY='
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make core-test     the C unit tests of the engine alone'

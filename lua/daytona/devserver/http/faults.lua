@@ -8,6 +8,7 @@
 --   path     as the routes see it (without /api or /toolbox/<id>), "*" stands for
 --            any text: "/sandbox/*/start"; nil: any
 --   times    how often it strikes, nil: always;  after: requests it lets pass first
+--   chance   how likely it strikes each of them, 0 to 1; nil: 1
 --
 --   delay    seconds before anything happens   } on the service's clock
 --   hold     seconds the answer is held back   }
@@ -66,7 +67,7 @@ local Faults = {}
 Faults.__index = Faults
 
 local known = {}
-for name in ([[method path times after delay hold headers status body code message empty
+for name in ([[method path times after chance delay hold headers status body code message empty
   html invalid_json wrong_types throttle retry_after garbage reset drop cut_after slow
   handled messages close_code close_reason
   state name becomes error_reason recoverable]]):gmatch("%S+") do known[name] = true end
@@ -129,6 +130,7 @@ local function due(fault)
   fault.seen = fault.seen + 1
   if fault.seen <= (fault.after or 0) then return false end
   if fault.times and fault.hits >= fault.times then return false end
+  if fault.chance and math.random() >= fault.chance then return false end
   fault.hits = fault.hits + 1
   return true
 end
