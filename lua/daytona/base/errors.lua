@@ -11,7 +11,7 @@ local errors = {}
 ---| "timeout" | "canceled" | "connection" | "tls" | "protocol" | "too_large"
 ---| "io" | "auth" | "forbidden" | "not_found" | "conflict" | "gone" | "invalid"
 ---| "rate_limited" | "unavailable" | "server" | "process_timeout" | "exit"
----| "state" | "unsupported" | "task" | "config" | "internal"
+---| "state" | "unsupported" | "task" | "config" | "budget" | "internal"
 
 ---What every failing call returns as its second value.
 ---@class daytona.Error
