@@ -4,7 +4,9 @@
 --
 --   local report = require("spec.support.storm").run { tasks = 24, workers = 3, seed = 1 }
 --   report.made used failed kills vanished struck reaped   how much there was of it
---   report.doubled   creations of which there were two sandboxes
+--   report.doubled   creations of which there were two sandboxes at once
+--   report.late      creations of which there was another one after the first was deleted: its
+--                    request had been held back (doc/cleaning-up.md says where exactly-once ends)
 --   report.lost      sandboxes that were gone under a program that used them
 --   report.wrong     commands whose result was another's
 --   report.unfinished  tasks that did not come to an end
@@ -91,11 +93,13 @@ end
 -- The server's books: which sandboxes there are of each creation.
 local function look(self)
   local page = self.client:list { labels = { storm = tostring(self.seed) }, limit = 200 }
+  local now = {}
   for _, box in ipairs(page and page.items or {}) do
-    local attempt = box.labels.attempt
-    local ids = self.ids[attempt] or {}
-    self.ids[attempt] = ids
-    ids[box.id] = true
+    local attempt, is_there = box.labels.attempt, box.desired_state ~= "destroyed"
+    self.ids[attempt] = self.ids[attempt] or {}
+    self.ids[attempt][box.id] = true
+    if is_there and now[attempt] then self.twice[attempt] = true end
+    now[attempt] = now[attempt] or is_there
   end
 end
 
@@ -171,10 +175,11 @@ local function count(self)
       report[word] = report[word] + (said[word] or 0)
     end
   end
-  for _, ids in pairs(self.ids) do
+  for attempt, ids in pairs(self.ids) do
     local n = 0
     for _ in pairs(ids) do n = n + 1 end
-    if n > 1 then report.doubled = report.doubled + 1 end
+    local kind = self.twice[attempt] and "doubled" or n > 1 and "late"
+    if kind then report[kind] = report[kind] + 1 end
   end
 end
 
@@ -186,9 +191,10 @@ local function run(opts)
   local origin, path = service.server.api_url:match "^(http://[^/]+)(.*)$"
   local self = setmetatable({
     tasks = opts.tasks, workers = opts.workers or 4, seed = opts.seed, folder = folder, server = service.server,
-    relay = vanishing.start(tonumber(origin:match ":(%d+)$")), path = path, slots = {}, ids = {},
+    relay = vanishing.start(tonumber(origin:match ":(%d+)$")), path = path, slots = {}, ids = {}, twice = {},
     client = service:connect { ledger = folder .. "/ledger" },
-    report = { made = 0, used = 0, failed = 0, broken = 0, lost = 0, wrong = 0, undeleted = 0, doubled = 0, kills = 0,
+    report = { made = 0, used = 0, failed = 0, broken = 0, lost = 0, wrong = 0, undeleted = 0, doubled = 0, late = 0,
+    kills = 0,
       vanished = 0, reaped = 0, struck = 0, unfinished = 0 },
   }, Storm)
   os.execute("mkdir -p " .. folder)
