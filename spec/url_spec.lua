@@ -38,3 +38,24 @@ describe("a reference", function()
     end
   end)
 end)
+
+describe("a URL", function()
+  it("has a port that there is, or its scheme's", function()
+    assert.equal(65535, url.parse("http://a:65535/").port)
+    for _, port in ipairs { "0", "65536", "x" } do assert.is_nil(url.parse("http://a:" .. port .. "/"), port) end
+    assert.equal(443, url.parse("https://a").port)
+  end)
+
+  it("is this machine's for names that mean it, and no others", function()
+    for _, host in ipairs { "localhost", "[::1]", "127.0.0.1", "127.9.9.9", "x.localhost" } do
+      assert.is_true(url.is_loopback(host), host)
+    end
+    for _, host in ipairs { "localhost.org", "[::2]", "127.0.0.1.org", "1127.0.0.1", "xlocalhost" } do
+      assert.is_false(url.is_loopback(host), host)
+    end
+  end)
+
+  it("has the names of a map in order", function()
+    assert.equal("?a=1&b=2&c=3&d=4", url.query { d = 4, b = 2, a = 1, c = 3 })
+  end)
+end)
