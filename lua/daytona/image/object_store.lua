@@ -129,7 +129,8 @@ local function send(self, request)
   request.url = address(grant, request.key, request.query)
   request.query = nil
   request.headers = {
-    ["x-amz-content-sha256"] = request.hash or NOTHING, ["x-amz-security-token"] = grant.session_token,
+    ["x-amz-content-sha256"] = request.hash or NOTHING,
+    ["x-amz-security-token"] = grant.session_token ~= "" and grant.session_token or nil,
     ["Content-Type"] = request.method ~= "HEAD" and request.method ~= "DELETE" and "application/x-tar" or nil,
   }
   request.sign = {
