@@ -1,0 +1,55 @@
+-- Requests per create and per change of state, with the service's events and without,
+-- against the local server, whose states last so long as `lag` has them at the service.
+--
+--   lua5.4 bench/requests.lua        after make; run from the top of the checkout
+
+package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+package.cpath = "./build/" .. (jit and "luajit" or "lua" .. _VERSION:match "%d.%d") .. "/?.so;" .. package.cpath
+
+local daytona = require "daytona"
+local devserver = require "daytona.devserver"
+local loop = require "daytona.loop"
+
+local ROUNDS = 5
+
+local server = assert(devserver.start { lag = true })
+
+-- How many requests fn makes about sandboxes, and how long it takes.
+local function measure(fn)
+  assert(server:forget_requests())
+  local begun = loop.now()
+  fn()
+  local seconds, n = loop.now() - begun, 0
+  for _, request in ipairs(assert(server:requests())) do
+    if request.path:find "^/sandbox" then n = n + 1 end
+  end
+  return n, seconds
+end
+
+-- Each step's requests and seconds, the mean of some rounds after a first one.
+local function run(events)
+  local client = assert(daytona.new { api_url = server.api_url, api_key = server.api_key, events = events })
+  local sums = {}
+  for round = 0, ROUNDS do
+    local sb
+    for i, step in ipairs {
+      function() sb = assert(client:create()) end, function() assert(sb:stop()) end,
+      function() assert(sb:start()) end, function() assert(sb:delete { wait = true }) end,
+    } do
+      local n, seconds = measure(step)
+      sums[i] = sums[i] or { 0, 0 }
+      if round > 0 then sums[i][1], sums[i][2] = sums[i][1] + n / ROUNDS, sums[i][2] + seconds / ROUNDS end
+    end
+  end
+  client:close()
+  return sums
+end
+
+local looking, listening = run(false), run(true)
+print "| | requests, looking | with events | seconds, looking | with events |"
+print "| --- | --- | --- | --- | --- |"
+for i, name in ipairs { "create", "stop", "start", "delete, waiting" } do
+  local a, b = looking[i], listening[i]
+  print(("| %s | %.1f | %.1f | %.2f | %.2f |"):format(name, a[1], b[1], a[2], b[2]))
+end
+server:stop()
