@@ -17,7 +17,7 @@ git add -A && git commit -qm sample && pwd
 ]]
 
 local code = daytona.using(check(client:create { labels = { example = "repository_check" } }), function(sb)
-  if not url then url = check(sb:exec(SAMPLE, { check = true })).result:match "[^\n]+" end
+  if not url then url = check(sb:exec(SAMPLE, { check = true })).result:gsub("\n$", "") end
   check(sb.git:clone(url, "work", { username = os.getenv "GIT_USERNAME", password = os.getenv "GIT_TOKEN" }))
   local commit = check(sb:exec("git log -1 --format='%h %s'", { cwd = "work" }))
   print("checking " .. commit.result:gsub("\n", ""))

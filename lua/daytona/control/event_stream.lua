@@ -39,7 +39,7 @@ local PASSING = { [408] = true, [429] = true, [500] = true, [502] = true, [503] 
 ---@field proven boolean        one has come
 ---@field refused? daytona.Error  why there will never be any
 ---@field heard number          when the last frame came
----@field failures integer      in a row
+---@field failures integer      inside a row
 ---@field next_try number       not before
 ---@field timer? table          of the next try
 ---@field left_at number        when the last listener went

@@ -72,6 +72,7 @@ local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 ---@field number? integer                when `endpoint` was, and fits: these two instead of `json`
 ---@field text? string
 ---@field headers? table<string, string> when `with_headers`
+---@field trace table                  with `trace = true`: how it went
 
 local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
 
