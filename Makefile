@@ -69,6 +69,12 @@ ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
+.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm conformance lint bench bench-peers interop install uninstall dist rock deb \
+  clean help env
+.DELETE_ON_ERROR:
+
+all: $(MODULE)
+
 # What is included from elsewhere, asked for once so that a missing header is told
 # as what is missing.
 HEADERS = $(BUILD)/$(LUA)/headers
@@ -81,12 +87,6 @@ $(HEADERS):
 	    "on Debian and Ubuntu scripts/setup build installs them" >&2; exit 1; }; \
 	done
 	@touch $@
-
-.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm conformance lint bench bench-peers interop install uninstall dist rock deb \
-  clean help env
-.DELETE_ON_ERROR:
-
-all: $(MODULE)
 
 objects: $(CORE_OBJ) $(LUA_OBJ)
 
