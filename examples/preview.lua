@@ -18,6 +18,7 @@ daytona.using(check(client:create { labels = { example = "preview" } }), functio
   local server = check(sb:popen(("python3 -m http.server %d"):format(port), { cwd = "site", stderr = "stdout" }))
   check(sb:wait_for_port(port, { timeout = 20 }))
   print("open " .. check(sb:preview_url(port, { expires_in = 3600 })).url)
+  io.stdout:flush() -- print does not, in every Lua
   io.read()
   check(server:kill())
 end)
