@@ -17,7 +17,7 @@
 
 #include "lua_binding.h"
 
-#define VERSION "0.1.0"
+#define VERSION "0.2.0"
 
 /* --- types ----------------------------------------------------------------- */
 

@@ -46,7 +46,7 @@ static struct curl_slist *headers(void)
   static const char *const lines[] = {
     "Authorization: Bearer bench", "Content-Type: application/json",
     "Accept: application/json", "X-Daytona-Source: sdk-lua",
-    "X-Daytona-SDK-Version: 0.205.0", "User-Agent: sdk-lua/0.1.0", "Expect:",
+    "X-Daytona-SDK-Version: 0.205.0", "User-Agent: sdk-lua/0.2.0", "Expect:",
     NULL
   };
   struct curl_slist *list = NULL;
