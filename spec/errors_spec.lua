@@ -108,6 +108,7 @@ describe("an error", function()
       ["Retry-After"] = "Sun, 06 Nov 1994 08:49:37 GMT", Date = "Sun, 06 Nov 1994 08:49:07 GMT",
     }).retry_after)
     assert.is_nil(answered(429, "", { ["Retry-After"] = "soon" }).retry_after)
+    assert.equal(2, answered(429, "", { ["Retry-After"] = "2", ["retry-after-ms"] = "1500" }).retry_after)
   end)
 
   it("gives headers in any letter case, and the id of the request", function()

@@ -197,7 +197,8 @@ end
 function failure.retry_after(headers)
   local longest
   for name, value in pairs(headers) do
-    if name == "retry-after" or name:sub(1, 12) == "retry-after-" then
+    -- Some models' endpoints say milliseconds beside it.
+    if name == "retry-after" or name:sub(1, 12) == "retry-after-" and name ~= "retry-after-ms" then
       local seconds = delay_in(value, headers)
       if seconds and (not longest or seconds > longest) then longest = seconds end
     end
