@@ -118,7 +118,7 @@ describe("an image with local files", function()
     assert.equal("forbidden", err.kind)
     assert.equal("AccessDenied", err.code)
     assert.equal("Not you", err.message)
-    assert.matches("DELETE 204$", asked())
+    assert.matches("DELETE 204", asked()) -- the other parts may be told later
     assert.equal(0, service:count("POST", "/sandbox"))
   end)
 

@@ -165,6 +165,7 @@ end
 function Trial:connect(opts)
   return assert(daytona.new(self.merge({
     api_url = self.server.api_url, api_key = self.server.api_key, max_retries = 0,
+    events = false, -- how often is looked is counted here
   }, opts)))
 end
 
