@@ -180,6 +180,10 @@ for name, place in pairs(ALIASES) do
   end
 end
 
+-- What `ports` and `wait_for` say, too, is there but not shown.
+for _, name in ipairs { "port_in_use", "wait_for_port" } do
+  Aliases[name], Sandbox[name] = Sandbox[name], nil
+end
 
 Aliases.toolbox = way.toolbox -- for the nouns alone
 
