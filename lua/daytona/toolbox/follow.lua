@@ -10,6 +10,7 @@
 local api = require "daytona.toolbox.session_calls"
 local calls = require "daytona.toolbox.calls"
 local core = require "daytona.base.native"
+local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local line_buffer = require "daytona.base.line_buffer"
@@ -64,17 +65,13 @@ local function new_stream(follow)
   return setmetatable({ follow = follow, buffer = line_buffer.new() }, Stream)
 end
 
-local function deadline_of(seconds)
-  return seconds and seconds > 0 and loop.now() + seconds or nil
-end
-
 ---A reader of a command's log; with `snapshot` only of what is there now.
 ---@param command daytona.Command
 ---@param opts { timeout?: number, idle_timeout?: number, snapshot?: boolean }
 ---@return daytona.Follow
 function M.new(command, opts)
   local self = setmetatable({
-    command = command, snapshot = opts.snapshot, deadline = deadline_of(opts.timeout),
+    command = command, snapshot = opts.snapshot, deadline = deadlines.after(opts.timeout),
     idle_timeout = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil,
     demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
     seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = watch.new(command, true),
