@@ -37,7 +37,10 @@ WARN = -Wall -Wextra -pedantic -Waggregate-return -Wcast-align -Wcast-qual \
   -Wnested-externs -Wstrict-prototypes -Wvla
 
 BUILD = build
-ifdef SANITIZE
+ifeq ($(SANITIZE),thread)
+BUILD = build/tsan
+EXTRA += -fsanitize=thread -fno-omit-frame-pointer -O1
+else ifdef SANITIZE
 BUILD = build/asan
 EXTRA += -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -fno-omit-frame-pointer -O1
@@ -268,4 +271,5 @@ help:
 	@echo 'make env           prints LUA_PATH and LUA_CPATH of this checkout'
 	@echo 'make clean         remove what was built'
 	@echo
-	@echo 'SANITIZE=1 builds into build/asan with ASan and UBSan.'
+	@echo 'SANITIZE=1 builds into build/asan with ASan and UBSan,'
+	@echo 'SANITIZE=thread into build/tsan with TSan.'

@@ -25,6 +25,7 @@ void test_ws_handshake(void);
 void test_ws_session(void);
 void test_websocket(void);
 void test_doorbell(void);
+void test_threads(void);
 
 static const struct {
   const char *name;
@@ -46,15 +47,16 @@ static const struct {
   { "ws_session", test_ws_session },
   { "websocket", test_websocket },
   { "doorbell", test_doorbell },
+  { "threads", test_threads },
 };
 
-static unsigned long checks, failures;
+static unsigned long checks, failures; /* peers' threads count too */
 
 void check_report(int ok, const char *what, const char *file, int line)
 {
-  checks++;
+  __atomic_fetch_add(&checks, 1, __ATOMIC_RELAXED);
   if(!ok) {
-    failures++;
+    __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
     printf("%s:%d: not so: %s\n", file, line, what);
     fflush(stdout);
   }

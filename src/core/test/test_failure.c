@@ -129,7 +129,7 @@ static void reset_script(struct peer *p, int fd, int n)
   if(stage > 2)
     peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
   if(stage > 2) /* until the client has read it */
-    while(!*(volatile int *)((int *)peer_data(p) + 1))
+    while(!__atomic_load_n((int *)peer_data(p) + 1, __ATOMIC_ACQUIRE))
       usleep(1000);
   peer_reset(fd);
   free(r->body);
@@ -152,7 +152,7 @@ static void test_resets(struct dt_engine *e)
     r.sink = DT_SINK_QUEUE;
     t = begin(e, &r);
     wait_for(e, t, DT_EVENT_HEADERS);
-    stage[1] = 1;
+    __atomic_store_n(&stage[1], 1, __ATOMIC_RELEASE);
     CHECK(finish(e, t)->code == codes[stage[0] - 1]);
     dt_transfer_free(t);
     peer_close(p);
