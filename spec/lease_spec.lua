@@ -1,8 +1,9 @@
 -- Whose a sandbox is and how long it may be left alone: labels on the wire that users do
 -- not see; and leases, which end by the service's clock.
 
+local custody = require "daytona.control.custody"
 local daytona = require "daytona"
-local lease = require "daytona.control.lease"
+local fate = require "daytona.control.fate"
 local owner = require "daytona.control.owner"
 
 local service, client
@@ -40,7 +41,7 @@ describe("a new sandbox", function()
     assert.equal("1", labels["daytona-lua"])
     local by = assert(owner.parse(labels["daytona-lua-owner"]))
     assert.equal(("%d"):format(require("daytona.base.native").pid()), by.pid)
-    assert.equal("self", owner.fate(by))
+    assert.equal("self", fate.of(by))
     assert.is_nil(labels["daytona-lua-lease"])
   end)
 
@@ -91,7 +92,7 @@ end)
 
 describe("a lease", function()
   local function over(box)
-    return lease.is_over(assert(client:request("GET", "/sandbox/" .. box.id)).json, assert(lease.clock(client)))
+    return custody.is_over(assert(client:request("GET", "/sandbox/" .. box.id)).json, assert(custody.clock(client)))
   end
 
   it("ends when nobody has used the sandbox for so long, on the service's clock", function()
@@ -124,12 +125,12 @@ describe("a lease", function()
 
   it("is none where the service tells no time, or the record no activity", function()
     local raw = { labels = { ["daytona-lua-lease"] = "60" }, createdAt = "2026-01-01T00:00:00.000Z" }
-    assert.is_true(lease.is_over(raw, os.time { year = 2027, month = 1, day = 1 }))
-    assert.is_false(lease.is_over(raw, nil))
-    assert.is_false(lease.is_over({ labels = raw.labels }, os.time()))
+    assert.is_true(custody.is_over(raw, os.time { year = 2027, month = 1, day = 1 }))
+    assert.is_false(custody.is_over(raw, nil))
+    assert.is_false(custody.is_over({ labels = raw.labels }, os.time()))
     for _, odd in ipairs { "x", "-1", "", "1e999", "0" } do
       raw.labels["daytona-lua-lease"] = odd
-      assert.is_false(lease.is_over(raw, 4e9))
+      assert.is_false(custody.is_over(raw, 4e9))
     end
   end)
 end)
@@ -153,13 +154,13 @@ describe("an owner", function()
   end)
 
   it("runs, is gone, or is elsewhere", function()
-    assert.equal("self", owner.fate(owner.own()))
-    assert.equal("alive", owner.fate(like { state = "00000000" }))
-    assert.equal("gone", owner.fate(like { start = "1" }))          -- the number was given again
-    assert.equal("gone", owner.fate(like { pid = "4194304" }))      -- larger than any
-    assert.equal("elsewhere", owner.fate(like { boot = "another", pid = "4194304", machine = "" }))
-    assert.equal("elsewhere", owner.fate(like { namespace = "1", pid = "4194304" }))
-    assert.equal("elsewhere", owner.fate(like { boot = "", pid = "4194304" }))
+    assert.equal("self", fate.of(owner.own()))
+    assert.equal("alive", fate.of(like { state = "00000000" }))
+    assert.equal("gone", fate.of(like { start = "1" }))          -- the number was given again
+    assert.equal("gone", fate.of(like { pid = "4194304" }))      -- larger than any
+    assert.equal("elsewhere", fate.of(like { boot = "another", pid = "4194304", machine = "" }))
+    assert.equal("elsewhere", fate.of(like { namespace = "1", pid = "4194304" }))
+    assert.equal("elsewhere", fate.of(like { boot = "", pid = "4194304" }))
   end)
 
   it("on this machine before it was booted is gone; in a copy of it, nobody knows", function()
@@ -167,10 +168,10 @@ describe("an owner", function()
     local here = owner.own()
     local own = { machine = here.machine, namespace = here.namespace }
     here.machine, here.namespace = "abc", "4026531836"
-    assert.equal("gone", owner.fate(like(before)))
-    assert.equal("elsewhere", owner.fate(like { boot = "another", host = "twin" }))
+    assert.equal("gone", fate.of(like(before)))
+    assert.equal("elsewhere", fate.of(like { boot = "another", host = "twin" }))
     here.namespace = "4026532000" -- of a container: those are copied, names and all
-    assert.equal("elsewhere", owner.fate(like(before)))
+    assert.equal("elsewhere", fate.of(like(before)))
     here.machine, here.namespace = own.machine, own.namespace
   end)
 
@@ -190,7 +191,7 @@ describe("an owner", function()
     assert.matches("%) Z", assert(line))
     local words = {}
     for word in line:match "^.*%) (.*)$":gmatch "%S+" do words[#words + 1] = word end
-    assert.equal("gone", owner.fate(like { pid = pid, start = words[20] }))
+    assert.equal("gone", fate.of(like { pid = pid, start = words[20] }))
     os.execute("kill " .. line:match "%) Z (%d+)")
     out:close()
   end)
@@ -204,9 +205,9 @@ describe("an owner", function()
     local of = owner.parse(child:line())
     assert.equal(("%d"):format(child.pid), of.pid)
     assert.is_not.equal(("%d"):format(core.pid()), of.pid)
-    assert.equal("alive", owner.fate(of))
+    assert.equal("alive", fate.of(of))
     child:signal "KILL"
     child:rest()
-    assert.equal("gone", owner.fate(of))
+    assert.equal("gone", fate.of(of))
   end)
 end)

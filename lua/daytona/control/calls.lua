@@ -65,6 +65,19 @@ function M.of_service(rows)
   return calls.make(rows, SERVICE)
 end
 
+-- The request was at the service, perhaps: what it did, its answer does not tell.
+local LOST = {
+  connection = true, unavailable = true, server = true, protocol = true, too_large = true, tls = true,
+}
+
+---Whether a request whose answer this is may have taken effect, all the same.
+---@param err daytona.Error
+---@return boolean
+function M.is_lost(err)
+  if err.status == 504 then return true end
+  return LOST[err.kind] and err.code ~= "connect" and err.code ~= "resolve" or false
+end
+
 M.method = calls.method
 
 return M

@@ -7,7 +7,6 @@
 
 local errors = require "daytona.base.errors"
 local options = require "daytona.base.options"
-local quoted = require "daytona.base.quoted"
 local url = require "daytona.http.url"
 
 local config = {}
@@ -83,44 +82,6 @@ local VARIABLES = {
   api_url = { "DAYTONA_API_URL", "DAYTONA_SERVER_URL" },
   target = { "DAYTONA_TARGET" },
 }
-
-local ESCAPES = { n = "\n", t = "\t" }
-
--- The value that is written so; behind one in quotes there may be a comment.
-local function unquoted(value)
-  if value:sub(1, 1) == '"' then
-    local stop = quoted.stop(value, 2, '"')
-    local escaped = stop and value:sub(2, stop - 1)
-    if escaped and (value:find("^%s*$", stop + 1) or value:find("^%s*#", stop + 1)) then
-      return (escaped:gsub("\\(.)", function(c) return ESCAPES[c] or c end))
-    end
-  end
-  return value:match("^'([^']*)'") or value:gsub("%s+#.*$", ""):match("^(.-)%s*$")
-end
-
--- The DAYTONA_* variables of an env file; nil, message when it cannot be read.
-local function read_env_file(path)
-  local file, why = io.open(path, "r")
-  if not file then return nil, why end
-  local found = {}
-  for line in file:lines() do
-    local name, value = line:gsub("\r$", ""):match("^%s*(DAYTONA_[%w_]+)%s*=%s*(.-)%s*$")
-    if not name then
-      name, value = line:gsub("\r$", ""):match("^%s*export%s+(DAYTONA_[%w_]+)%s*=%s*(.-)%s*$")
-    end
-    if name then found[name] = unquoted(value) end
-  end
-  file:close()
-  return found
-end
-
-local function file_variables(env_file)
-  if not env_file then return {} end
-  if type(env_file) == "string" then return read_env_file(env_file) end
-  local found = read_env_file(".env") or {}
-  for name, value in pairs(read_env_file(".env.local") or {}) do found[name] = value end
-  return found
-end
 
 local function first_set(names, get)
   for i = 1, #names do
@@ -199,7 +160,8 @@ end
 ---@return daytona.Error?
 function config.resolve(opts, env)
   opts = options.check("daytona.new", SPEC, opts)
-  local file, why = file_variables(opts.env_file)
+  local file, why = {}, nil
+  if opts.env_file then file, why = require("daytona.control.env_file").read(opts.env_file) end
   if not file then return fail("the env file cannot be read: %s", why) end
   local values, origin = gather(opts, env or os.getenv, file)
   for _, name in ipairs { "api_key", "jwt_token" } do

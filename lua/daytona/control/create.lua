@@ -3,13 +3,13 @@
 
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
+local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local ledger = require "daytona.control.ledger"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local record = require "daytona.control.record"
 local sandbox = require "daytona.control.sandbox"
-local watch = require "daytona.control.watch"
 
 local M = {}
 
@@ -82,7 +82,7 @@ local function find_and_delete(creation)
   local raw, err
   repeat
     raw, err = find_ours(creation, LOOK)
-    if raw then return life.dispose(take(creation, raw)) end
+    if raw then return require("daytona.control.scope").dispose(take(creation, raw)) end
     local missing = errors.is(err, "not_found")
     if not missing and not err.retryable then return nil, err end
     local limit = begun + (missing and SEARCH or PATIENCE)
@@ -128,7 +128,7 @@ local function dispose(creation, err)
   if creation.log then creation.log:stop() end
   if not creation.keep and not creation.undone then
     if creation.sandbox then
-      tell(err, life.dispose(creation.sandbox))
+      tell(err, require("daytona.control.scope").dispose(creation.sandbox))
     elseif creation.unsure then
       tell(err, undo(creation))
     end
@@ -156,7 +156,7 @@ end
 -- Whether the service may have made the sandbox all the same; "state" says that it
 -- has, and that it did not come up.
 local function answer_was_lost(err)
-  return err.kind == "conflict" or err.kind == "state" or watch.is_lost(err)
+  return err.kind == "conflict" or err.kind == "state" or calls.is_lost(err)
 end
 
 local MAY_REPEAT = { connection = true, unavailable = true, timeout = true }
@@ -295,7 +295,7 @@ function M.create(self, opts)
   local body, nonce = asked.body(self, opts)
   return loop.guard(make, dispose, {
     client = self, opts = opts, body = body, nonce = nonce, secrets = values_of(opts.env),
-    deadline = watch.deadline_after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
+    deadline = deadlines.after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
     on_build_log = opts.on_build_log,
   })
 end

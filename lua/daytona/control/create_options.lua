@@ -175,7 +175,7 @@ function M.body(client, opts)
   body.name, body.labels = opts.name or "lua-" .. nonce, labels
   body.snapshot = id_of(opts.snapshot)
   body.env = opts.env and next(opts.env) and opts.env or nil
-  body.target = opts.target or client.target
+  body.target = opts.target or rawget(client, "target")
   if opts.ephemeral then body.auto_delete_interval = 0 end
   if type(opts.image) == "string" then body.build_info = { dockerfile_content = "FROM " .. opts.image .. "\n" } end
   body.gpu_type = as_list(opts.gpu_type)

@@ -3,8 +3,9 @@
 -- asked of `sb.family`.
 
 local calls = require "daytona.control.calls"
+local custody = require "daytona.control.custody"
+local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
-local lease = require "daytona.control.lease"
 local ledger = require "daytona.control.ledger"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
@@ -12,7 +13,6 @@ local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
 local record = require "daytona.control.record"
-local watch = require "daytona.control.watch"
 
 local family = {}
 
@@ -130,7 +130,7 @@ function family.resize(self, size)
   size = options.check("resize", RESIZE, size)
   local wanted = { cpu = size.cpu, memory = size.memory, disk = size.disk }
   if next(wanted) == nil then errors.misuse(1, "resize: one of cpu, memory, disk is needed") end
-  local deadline = watch.deadline_after(size.timeout or 60)
+  local deadline = deadlines.after(size.timeout or 60)
   local fine, err = api.resize(self, wanted, { timeout = size.timeout })
   if not fine then return nil, err end
   local over = resized(self, wanted)
@@ -154,7 +154,7 @@ end
 function Family:disown()
   local sandbox = self.sandbox
   local fine, err = sandbox:refresh()
-  if fine then fine, err = relabel(sandbox, lease.disowned(sandbox.raw)) end
+  if fine then fine, err = relabel(sandbox, custody.disowned(sandbox.raw)) end
   if not fine then
     err.operation = "disown"
     return nil, err
@@ -183,7 +183,7 @@ local function allocate(self, name, timeout)
   for try = 1, TRIES do
     child, err = api.fork(self, { name = name }, { timeout = timeout, what = name })
     if child then return child end
-    if not watch.is_lost(err) and not (try > 1 and err.kind == "conflict") then return nil, err end
+    if not calls.is_lost(err) and not (try > 1 and err.kind == "conflict") then return nil, err end
     child = find_fork(self, name)
     if child then return child end
     if not err.retryable or not loop.sleep(0.25 * try) then break end
@@ -211,13 +211,13 @@ local function counted(self, name, timeout)
     if share then share:took(child) end
     return child
   end
-  ledger[watch.is_lost(err) and "leave" or "over"](self.client, name)
+  ledger[calls.is_lost(err) and "leave" or "over"](self.client, name)
   if share then share:release() end
   return nil, err
 end
 
 local function discard(fork)
-  if fork.child and not fork.keep then return life.dispose(fork.child) end
+  if fork.child and not fork.keep then return require("daytona.control.scope").dispose(fork.child) end
 end
 
 local function come_up(fork)
@@ -240,12 +240,12 @@ end
 ---@return daytona.Error?
 function family.fork(self, opts)
   opts = options.check("fork", FORK, opts)
-  local deadline = watch.deadline_after(opts.timeout or 60)
+  local deadline = deadlines.after(opts.timeout or 60)
   local name = opts.name or "lua-" .. random.hex(8)
   local child, err = counted(self, name, opts.timeout)
   if not child then return nil, err end
   life.adopt(child)
-  relabel(child, lease.claimed(child.raw)) -- where that fails, `reap` goes by who made its parent
+  relabel(child, custody.claimed(child.raw)) -- where that fails, `reap` goes by who made its parent
   if opts.wait == false then return child end
   return loop.guard(come_up, discard, { child = child, deadline = deadline, keep = opts.keep })
 end
@@ -321,7 +321,7 @@ end
 function family.create_snapshot(self, name, opts)
   options.argument("create_snapshot: the name", "text", name)
   opts = options.check("create_snapshot", SNAPSHOT, opts)
-  local deadline = watch.deadline_after(opts.timeout or 300)
+  local deadline = deadlines.after(opts.timeout or 300)
   if self.client.snapshots:get(name) then
     return nil, errors.new {
       kind = "conflict", operation = "create_snapshot", what = name, sandbox = self,

@@ -4,16 +4,19 @@
 -- machine (ledger.lua). In doubt a sandbox is somebody's: its owner is believed to be alive
 -- unless the kernel of this machine says that it is not.
 
+local custody = require "daytona.control.custody"
 local errors = require "daytona.base.errors"
+local fate = require "daytona.control.fate"
 local ledger = require "daytona.control.ledger"
 local lease = require "daytona.control.lease"
-local life = require "daytona.control.life"
 local list = require "daytona.control.list"
 local mark = require("daytona.control.create_options").MARK
+local old_ledgers = require "daytona.control.old_ledgers"
 local options = require "daytona.base.options"
 local owner = require "daytona.control.owner"
 local record = require "daytona.control.record"
 local sandbox = require "daytona.control.sandbox"
+local scope = require "daytona.control.scope"
 
 local M = {}
 
@@ -54,17 +57,17 @@ end
 local function judge(client, raw, now)
   if has_failed(raw) then return "delete_failed" end
   if ENDED[raw.state] or raw.desiredState == "destroyed" then return nil end
-  local by = lease.owner_of(raw)
-  local fate = by and owner.fate(by)
-  if fate == "gone" then return "owner_gone" end
-  if fate == "self" and not ledger.knows(client, record.value("name", raw.name) or "") then return "unknown" end
-  return lease.is_over(raw, now) and "lease_over" or nil
+  local by = custody.owner_of(raw)
+  local became = by and fate.of(by)
+  if became == "gone" then return "owner_gone" end
+  if became == "self" and not ledger.knows(client, record.value("name", raw.name) or "") then return "unknown" end
+  return custody.is_over(raw, now) and "lease_over" or nil
 end
 
 -- Whether a sandbox is the one that a ledger speaks of: its name was chosen there, or it
 -- has the mark, and nobody else's label.
 local function is_noted(raw, of, name, nonce)
-  local by = lease.owner_of(raw)
+  local by = custody.owner_of(raw)
   if by then return owner.text(by) == owner.text(of) end
   local labels = type(raw.labels) == "table" and raw.labels or {}
   return name:find "^lua%-%x+$" ~= nil and #name == 20 or nonce ~= "" and labels[mark] == nonce
@@ -74,8 +77,8 @@ end
 
 local function leftover(client, raw, why, now, by)
   return setmetatable({
-    sandbox = sandbox.row(client, raw), why = why, owner = by or lease.owner_of(raw),
-    idle = now and lease.idle(raw, now),
+    sandbox = sandbox.row(client, raw), why = why, owner = by or custody.owner_of(raw),
+    idle = now and custody.idle(raw, now),
   }, Leftover)
 end
 
@@ -109,7 +112,7 @@ end
 
 -- Looks for what a dead process had open. What is not there is settled in its ledger.
 local function find_noted(client, of, labels, now, found, dry_run)
-  for name, nonce in pairs(ledger.names(of, client)) do
+  for name, nonce in pairs(old_ledgers.names(of, client)) do
     local raw, err = record.fetch(client, { sandbox = name }, { operation = "leftovers", flaw = record.absent })
     if not raw and not errors.is(err, "not_found") then return nil, err end
     local ours = raw and not ENDED[raw.state] and is_noted(raw, of.owner, name, nonce)
@@ -117,16 +120,16 @@ local function find_noted(client, of, labels, now, found, dry_run)
       found[raw.id] = true
       found[#found + 1] = leftover(client, raw, "owner_gone", now, of.owner)
     elseif not ours and not dry_run then
-      ledger.settle(of, client, name)
+      old_ledgers.settle(of, client, name)
     end
   end
   return true
 end
 
 local function find(client, labels, dry_run)
-  local now, err = lease.clock(client)
+  local now, err = custody.clock(client)
   if err then return nil, err end
-  local found, orphans = {}, ledger.orphans(client)
+  local found, orphans = {}, old_ledgers.orphans(client)
   local fine
   fine, err = find_labelled(client, labels, now, found)
   for _, of in ipairs(orphans) do
@@ -176,7 +179,7 @@ end
 
 local function reap_one(self, item, now)
   local sure, err = confirmed(self, item, now)
-  if sure then sure, err = life.dispose(item.sandbox) end
+  if sure then sure, err = scope.dispose(item.sandbox) end
   if sure == nil then item.err = err end
   return sure == true
 end
@@ -218,9 +221,9 @@ end
 local function settle(self, orphans, deleted)
   for _, of in ipairs(orphans) do
     for _, item in ipairs(deleted) do
-      if item.sandbox.name then ledger.settle(of, self, item.sandbox.name) end
+      if item.sandbox.name then old_ledgers.settle(of, self, item.sandbox.name) end
     end
-    ledger.sweep(of)
+    old_ledgers.sweep(of)
   end
 end
 
@@ -240,7 +243,7 @@ function M.reap(self, opts)
   local found, orphans = find(self, opts.labels or {}, opts.dry_run)
   if not found then return nil, orphans end
   if opts.dry_run then return found end
-  local now = lease.clock(self)
+  local now = custody.clock(self)
   local fine, err = require("daytona.loop.group").map(found, function(item)
     item.is_deleted = reap_one(self, item, now)
     return true

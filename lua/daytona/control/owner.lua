@@ -1,4 +1,5 @@
--- Who made a sandbox: the process, as its labels name it, and whether that still runs.
+-- Who made a sandbox: the process, as its labels name it. Whether that still runs is found out
+-- in fate.lua.
 --
 -- "web1/9f3c…/5b2e…/4026531836/4711/88123/c0ffee12": host, machine, boot, namespace of
 -- process ids, process, its start, Lua state. A process is known by what the kernel says:
@@ -62,10 +63,20 @@ end
 
 local has_proc
 
-local function stat_of(pid)
+---State and start of a process; nil where there is none.
+---@param pid string
+---@return string?
+---@return string?
+function owner.process(pid)
   if has_proc == nil then has_proc = proc_stat(("%d"):format(core.pid())) ~= nil end
   if has_proc then return proc_stat(pid) end
   return ps_stat(pid)
+end
+
+---Whether a process that is there would be seen: not where /proc hides those of others.
+---@return boolean
+function owner.sees_all()
+  return not has_proc or proc_stat "1" ~= nil
 end
 
 local function facts_of_proc()
@@ -82,32 +93,31 @@ end
 
 --- This process --------------------------------------------------------------------------
 
-local function plain(text)
+---A text as it stands in a label.
+---@param text string
+---@return string
+function owner.plain(text)
   return (text:gsub("[^%w%._-]", "_"))
 end
 
 local own, own_pid
 
--- Made anew in the child of a fork, which is another process.
-local function own_facts()
+---This Lua state of this process. Made anew in the child of a fork, which is another one.
+---@return daytona.Owner
+function owner.own()
   local pid = core.pid()
   if own and own_pid == pid then return own end
   local text = ("%d"):format(pid)
-  local _, start = stat_of(text)
+  local _, start = owner.process(text)
   local facts = has_proc and facts_of_proc() or facts_of_sysctl()
   local function hashed(value) return value and value ~= "" and digest(value) or "" end
   own_pid = pid
   own = {
-    host = plain(facts.host or "unknown"), machine = hashed(facts.machine), boot = start and hashed(facts.boot) or "",
-    namespace = facts.namespace or "", pid = text, start = plain(start or ""), state = random.hex(4),
+    host = owner.plain(facts.host or "unknown"), machine = hashed(facts.machine),
+    boot = start and hashed(facts.boot) or "", namespace = facts.namespace or "",
+    pid = text, start = owner.plain(start or ""), state = random.hex(4),
   }
   return own
-end
-
----This Lua state of this process.
----@return daytona.Owner
-function owner.own()
-  return own_facts()
 end
 
 ---An owner as its label.
@@ -130,40 +140,6 @@ function owner.parse(text)
     found[FIELDS[n] or 0] = word
   end
   return n == #FIELDS and found.pid:find "^%d+$" and owner.text(found) == text and found or nil
-end
-
---- Others ----------------------------------------------------------------------------------
-
--- Of the first processes of a machine, outside of containers.
-local INITIAL = "4026531836"
-
--- The same machine, booted again since: what ran then runs no more. Images of machines
--- and containers are copied, names and identities with them, so in doubt it is another.
-local function was_rebooted(of, here)
-  return of.machine ~= "" and of.machine == here.machine and of.host == here.host and of.boot ~= here.boot
-    and of.namespace == INITIAL and here.namespace == INITIAL
-end
-
--- Whether a process that is there would be seen: not where /proc hides those of others.
-local function sees_all()
-  return not has_proc or proc_stat "1" ~= nil
-end
-
-local DEAD = { Z = true, X = true, x = true }
-
----What became of an owner: "self", this Lua state; "alive"; "gone"; or "elsewhere", on
----another machine, in another container, or where the kernel does not tell.
----@param of daytona.Owner
----@return "self"|"alive"|"gone"|"elsewhere"
-function owner.fate(of)
-  local here = own_facts()
-  if here.boot == "" or of.boot == "" then return owner.text(of) == owner.text(here) and "self" or "elsewhere" end
-  if was_rebooted(of, here) then return "gone" end
-  if of.boot ~= here.boot or of.namespace ~= here.namespace then return "elsewhere" end
-  local state, start = stat_of(of.pid)
-  if not state then return sees_all() and "gone" or "elsewhere" end
-  if plain(start) ~= of.start or DEAD[state:sub(1, 1)] then return "gone" end
-  return of.pid == here.pid and of.state == here.state and "self" or "alive"
 end
 
 return owner

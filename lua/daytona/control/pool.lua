@@ -8,11 +8,11 @@
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local group = require "daytona.loop.group"
-local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
+local scope = require "daytona.control.scope"
 local task = require "daytona.loop.task"
 
 local M = {}
@@ -145,7 +145,7 @@ end
 --- Ending ---------------------------------------------------------------------------------------
 
 local function end_now(self, box)
-  local gone, err = life.dispose(box)
+  local gone, err = scope.dispose(box)
   self.ending = self.ending - 1
   settled(self)
   fill(self)

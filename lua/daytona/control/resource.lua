@@ -2,6 +2,7 @@
 -- objects of it have in common. Their fields are the service's, in snake_case, as of the
 -- last answer; `raw` is that answer.
 
+local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local methods = require "daytona.base.methods"
 local names = require "daytona.http.names"
@@ -241,7 +242,7 @@ function resource.delete(self, call, refresh, going, timeout)
   for _ = 1, TRIES do
     done, err = call(self, nil, { timeout = timeout })
     if done or errors.is(err, "not_found") then return true end
-    if not watch.is_lost(err) then break end
+    if not calls.is_lost(err) then break end
     local there, why = refresh(self, nil, { timeout = timeout })
     if errors.is(why, "not_found") or there and going[self.state] then return true end
   end

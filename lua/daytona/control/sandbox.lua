@@ -57,6 +57,16 @@ local way = require "daytona.control.way"
 ---@field telemetry daytona.Telemetry
 ---@field settings daytona.Settings
 ---@field family daytona.Family
+---@field start fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field stop fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean, force?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field pause fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field resume fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field archive fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field delete fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean, force?: boolean, missing_ok?: boolean }): true?, daytona.Error?
+---@field recover fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean, skip_start?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field ensure_started fun(self: daytona.Sandbox, opts?: { timeout?: number }): daytona.Sandbox?, daytona.Error?
+---@field close fun(self: daytona.Sandbox): true?, daytona.Error?
+---@field run fun(self: daytona.Sandbox, code: string, opts?: { language?: "python"|"javascript"|"typescript", argv?: (string|number)[], env?: table<string, string|number>, timeout?: number, check?: boolean, max_bytes?: integer, on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), on_output?: fun(chunk: string, stream: "stdout"|"stderr") }): daytona.RunResult?, daytona.Error?
 ---@field session fun(self: daytona.Sandbox, id?: string, opts?: { create?: boolean }): daytona.Session?, daytona.Error?
 ---@field sessions fun(self: daytona.Sandbox): daytona.Session[]?, daytona.Error?
 ---@field entrypoint fun(self: daytona.Sandbox): daytona.Command?, daytona.Error?
@@ -102,19 +112,9 @@ local Sandbox = {}
 --- Methods -----------------------------------------------------------------------------------
 
 Sandbox.exec = process.exec
-Sandbox.run = process.run
 
 Sandbox.refresh = life.refresh
 Sandbox.wait = life.wait
-Sandbox.start = life.start
-Sandbox.stop = life.stop
-Sandbox.pause = life.pause
-Sandbox.resume = life.resume
-Sandbox.archive = life.archive
-Sandbox.recover = life.recover
-Sandbox.delete = life.delete
-Sandbox.ensure_started = life.ensure_started
-Sandbox.close = life.close
 Sandbox.home_dir = way.home_dir
 Sandbox.work_dir = way.work_dir
 Sandbox.version = way.version
@@ -122,6 +122,16 @@ Sandbox.version = way.version
 -- What is loaded with its first use.
 local later = methods.later
 
+Sandbox.start = later("daytona.control.change", "start")
+Sandbox.stop = later("daytona.control.change", "stop")
+Sandbox.pause = later("daytona.control.change", "pause")
+Sandbox.resume = later("daytona.control.change", "resume")
+Sandbox.archive = later("daytona.control.change", "archive")
+Sandbox.delete = later("daytona.control.change", "delete")
+Sandbox.recover = later("daytona.control.recovery", "recover")
+Sandbox.ensure_started = later("daytona.control.recovery", "ensure_started")
+Sandbox.close = later("daytona.control.scope", "close")
+Sandbox.run = later("daytona.toolbox.run", "run")
 Sandbox.session = later("daytona.toolbox.session", "session")
 Sandbox.sessions = later("daytona.toolbox.session", "sessions")
 Sandbox.entrypoint = later("daytona.toolbox.session", "entrypoint")
@@ -208,7 +218,7 @@ end
 
 -- A scope returns nothing: what could not be deleted at its end is told where people look.
 function Meta.__close(self)
-  local gone, err = life.close(self)
+  local gone, err = require("daytona.control.scope").close(self)
   if not gone then
     require("daytona.loop.unhandled").report(err, "a sandbox could not be deleted at the end of its scope")
   end

@@ -7,7 +7,6 @@ local errors = require "daytona.base.errors"
 local options = require "daytona.base.options"
 local resource = require "daytona.control.resource"
 local walk = require "daytona.control.walk"
-local watch = require "daytona.control.watch"
 
 ---A secret. Its fields are the service's, as of the last answer about it.
 ---@class daytona.Secret
@@ -136,7 +135,7 @@ function Secrets:create(opts)
   opts = options.check("create", CREATE, opts)
   if not opts.name or not opts.value then errors.misuse(1, "create: name and value are needed") end
   local secret, err = api.create(self, opts)
-  if secret or not watch.is_lost(err) then return secret, err end
+  if secret or not calls.is_lost(err) then return secret, err end
   local found = find(self, opts.name)
   if not found then return nil, err end
   -- It may be another's of that name, or hold another value: what was asked for is made sure of.

@@ -2,12 +2,12 @@
 
 local calls = require "daytona.control.calls"
 local asked = require "daytona.control.create_options"
+local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local resource = require "daytona.control.resource"
 local walk = require "daytona.control.walk"
-local watch = require "daytona.control.watch"
 
 ---A snapshot. Its fields are the service's, as of the last answer about it.
 ---@class daytona.Snapshot
@@ -80,7 +80,7 @@ function Snapshot:wait(opts)
   opts = options.check("wait", WAIT, type(opts) == "number" and { timeout = opts } or opts)
   local fine, err = api.get(self)
   if not fine then return nil, err end
-  return wait_for(self, "wait", { active = true }, watch.deadline_after(opts.timeout or 600))
+  return wait_for(self, "wait", { active = true }, deadlines.after(opts.timeout or 600))
 end
 
 local CHANGE = { timeout = "seconds", wait = "boolean" }
@@ -99,7 +99,7 @@ local BUSY_STEP = 5
 ---@return daytona.Error?
 function Snapshot:activate(opts)
   opts = options.check("activate", CHANGE, opts)
-  local deadline = watch.deadline_after(opts.timeout or 60)
+  local deadline = deadlines.after(opts.timeout or 60)
   local fine, err = api.activate(self)
   while not fine and is_busy(err) and (not deadline or loop.now() + BUSY_STEP < deadline) do
     local slept, why = loop.sleep(BUSY_STEP)
@@ -107,7 +107,7 @@ function Snapshot:activate(opts)
     fine, err = api.activate(self)
   end
   if not fine then
-    local there = (err.kind == "invalid" or watch.is_lost(err)) and api.get(self)
+    local there = (err.kind == "invalid" or calls.is_lost(err)) and api.get(self)
     if not there or self.state == "inactive" or FAILED[self.state] then return nil, err end
   end
   if opts.wait == false then return self end
@@ -123,7 +123,7 @@ function Snapshot:deactivate(opts)
   local done, err = api.deactivate(self)
   if not done then return nil, err end
   if opts.wait == false then return self end
-  return wait_for(self, "deactivate", { inactive = true }, watch.deadline_after(opts.timeout or 60))
+  return wait_for(self, "deactivate", { inactive = true }, deadlines.after(opts.timeout or 60))
 end
 
 ---Deletes it. Success when it is gone already; kind "forbidden" for one of the service's
@@ -141,7 +141,7 @@ function Snapshot:delete(opts)
   end
   return resource.wait(self, {
     operation = "delete", refresh = api.get, targets = {}, dead = {}, gone_is_fine = true,
-    deadline = watch.deadline_after(opts.timeout or 60),
+    deadline = deadlines.after(opts.timeout or 60),
   })
 end
 
@@ -293,7 +293,7 @@ end
 local function allocate(self, opts, deadline)
   local more = { timeout = deadline and math.max(deadline - loop.now(), 0.001) or nil, extra = opts.extra }
   local snapshot, err = api.create(self, values_of(self, opts), more)
-  if snapshot or not watch.is_lost(err) then return snapshot, err end
+  if snapshot or not calls.is_lost(err) then return snapshot, err end
   local found = api.get(self, { snapshot = opts.name })
   if found and (found.image_name or "") == (opts.image or "") then return found end
   return nil, err
@@ -340,7 +340,7 @@ function Snapshots:create(opts)
   options.argument("create: what to make", "table", opts)
   opts = options.check("create", CREATE, opts)
   refuse_contradictions(opts)
-  local deadline = watch.deadline_after(opts.timeout or 600)
+  local deadline = deadlines.after(opts.timeout or 600)
   local snapshot, err
   opts, err = built(self, opts, deadline)
   if not opts then return nil, err end

@@ -2,11 +2,11 @@
 -- `client.volumes`.
 
 local calls = require "daytona.control.calls"
+local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local resource = require "daytona.control.resource"
-local watch = require "daytona.control.watch"
 local walk = require "daytona.control.walk"
 
 ---A volume. Its fields are the service's, as of the last answer about it.
@@ -70,7 +70,7 @@ function Volume:wait_ready(opts)
   opts = options.check("wait_ready", WAIT, type(opts) == "number" and { timeout = opts } or opts)
   local fine, err = resource.wait(self, {
     operation = "wait_ready", refresh = api.get, targets = READY, dead = NEVER_READY,
-    deadline = watch.deadline_after(opts.timeout or 60),
+    deadline = deadlines.after(opts.timeout or 60),
   })
   if not fine then return nil, err end
   return self
@@ -86,7 +86,7 @@ local DELETE = { timeout = "seconds", wait = "boolean" }
 function Volume:delete(opts)
   opts = options.check("delete", DELETE, opts)
   local timeout = opts.timeout or 60
-  local deadline = watch.deadline_after(timeout)
+  local deadline = deadlines.after(timeout)
   local gone, err = resource.delete(self, api.delete, api.get, GOING, timeout)
   if not gone and err.kind == "state" then
     local left = deadline and math.max(deadline - loop.now(), 0.001) or 0
@@ -162,7 +162,7 @@ function Volumes:create(name, opts)
   options.argument("create: the name", "text", name)
   opts = options.check("create", CREATE, opts)
   local volume, err = api.create(self, { name = name }, { timeout = opts.timeout })
-  if not volume and watch.is_lost(err) then
+  if not volume and calls.is_lost(err) then
     volume = api.by_name(self, { volume = name }) -- under that name there is but one
   end
   if not volume then return nil, err end

@@ -21,9 +21,6 @@ local FIRST_CALM, SURE_CALM, LONGEST_CALM, CALM_GROWTH = 2, 30, 60, 2
 -- many may fail in a row.
 local LOOK_TIMEOUT, LAST_LOOK, FAILED_LOOKS = 30, 5, 5
 
-watch.FIRST_POLL, watch.LONGEST_POLL, watch.POLL_GROWTH = FIRST_POLL, LONGEST_POLL, POLL_GROWTH
-watch.LOOK_TIMEOUT = LOOK_TIMEOUT
-
 ---What is watched.
 ---@class daytona.Watched
 ---@field look fun(timeout: number): any, daytona.Error?       asks for the current record; nil, err where that fails
@@ -35,13 +32,6 @@ watch.LOOK_TIMEOUT = LOOK_TIMEOUT
 ---@field client? daytona.Client whose events may tell, of
 ---@field key? string            this: "sandbox ID"; and
 ---@field hear? fun(news: table): boolean  takes over what an event says of it, as it came; false: of no use
-
----The moment at which so many seconds are over; nil for none.
----@param timeout number  0: no limit
----@return number?
-function watch.deadline_after(timeout)
-  return timeout > 0 and loop.now() + timeout or nil
-end
 
 --- Listening -------------------------------------------------------------------------------
 
@@ -191,19 +181,6 @@ function watch.merged(known, news)
   for name, value in pairs(known) do all[name] = value end
   for name, value in pairs(news) do all[name] = value end
   return all
-end
-
--- The request was at the service, perhaps: what it did, its answer does not tell.
-local LOST = {
-  connection = true, unavailable = true, server = true, protocol = true, too_large = true, tls = true,
-}
-
----Whether a request whose answer this is may have taken effect, all the same.
----@param err daytona.Error
----@return boolean
-function watch.is_lost(err)
-  if err.status == 504 then return true end
-  return LOST[err.kind] and err.code ~= "connect" and err.code ~= "resolve" or false
 end
 
 return watch

@@ -20,6 +20,10 @@ exec_call.MARKER = "DAYTONA_EXEC_ID"
 
 local MARKER = exec_call.MARKER
 
+-- Seconds that a command may run when nothing is said, and how much longer the client waits
+-- than the daemon, whose word about a timeout is the better one.
+exec_call.DEFAULT_TIMEOUT, exec_call.GRACE = 600, 5
+
 local json_string, new_id = core.json_string, core.unique
 local exchange = loop.exchange
 
@@ -31,42 +35,15 @@ local EXECUTE = { "POST", "/process/execute", "object", as_is = true, raw = true
 ---@type fun(subject: table, values: table, request?: table): table?, daytona.Error?
 exec_call.execute = calls.of_daemon({ execute = EXECUTE }).execute
 
---- Ending a command whose caller is gone --------------------------------------------------
-
--- For any POSIX shell, busybox included: looks for processes with the marker in
--- their environment, asks them and their groups to end, then makes them. It
--- looks again for a while, because the command may only just be starting, and
--- never finds itself, because the marker is in its text alone. (Without -z the grep
--- of busybox sees the first variable only.)
-local KILL_SCRIPT = [[
-[ -z "$ZSH_VERSION" ] || emulate sh
-signal=TERM; seen=; rounds=0
-while [ $rounds -lt 20 ]; do
-  found=$(grep -lszF '%s' /proc/[0-9]*/environ 2>/dev/null)
-  if [ -n "$found" ]; then
-    seen=1
-    for file in $found; do
-      pid=${file#/proc/}; pid=${pid%%/environ}
-      kill -s $signal -- "-$pid" 2>/dev/null
-      kill -s $signal "$pid" 2>/dev/null
-    done
-    if [ $rounds -ge 4 ]; then signal=KILL; fi
-  elif [ -n "$seen" ]; then
-    exit 0
-  fi
-  rounds=$((rounds + 1))
-  sleep 0.1 2>/dev/null || sleep 1
-done
-]]
-
 local KILL_TIMEOUT = 6
 
----The `on_abandon` of requests that have an `exec_id`: called shielded, so it may wait.
----Notes in `stopped` whether the command is known to have been ended.
+---Ends a command whose caller is gone: the `on_abandon` of requests that have an `exec_id`,
+---called shielded, so it may wait. Notes in `stopped` whether the command is known to have
+---been ended.
 ---@param _ any
 ---@param request table
 function exec_call.stop(_, request)
-  local script = KILL_SCRIPT:format(MARKER .. "=" .. request.exec_id)
+  local script = require "daytona.toolbox.stop_script"(MARKER .. "=" .. request.exec_id)
   request.stopped = exec_call.execute(request.sandbox, { command = script, timeout = KILL_TIMEOUT - 1 }, {
     operation = "stop command", timeout = KILL_TIMEOUT,
   }) ~= nil

@@ -4,6 +4,7 @@
 
 local errors = require "daytona.base.errors"
 local exec_result = require "daytona.toolbox.exec_result"
+local outcome = require "daytona.toolbox.exec_outcome"
 local job = require "daytona.toolbox.job"
 local job_output = require "daytona.toolbox.job_output"
 local loop = require "daytona.loop"
@@ -62,10 +63,10 @@ local function stop(run)
 end
 
 local function result_of(run)
-  local outcome = run.job.result
-  local result = exec_result.new(outcome.exit_code, table.concat(run.kept))
-  result.timed_out = outcome.timed_out
-  if outcome.timed_out then result.exit_code = -1 end
+  local ended = run.job.result
+  local result = exec_result.new(ended.exit_code, table.concat(run.kept))
+  result.timed_out = ended.timed_out
+  if ended.timed_out then result.exit_code = -1 end
   for _, stream in ipairs(STREAMS) do
     if not (run.opts["on_" .. stream] or run.opts.on_output) then result[stream] = table.concat(run.apart[stream]) end
   end
@@ -80,7 +81,7 @@ local function checked(run, result)
   elseif result.exit_code == 0 then
     return result
   else
-    local last = exec_result.last_line(run.tail)
+    local last = outcome.last_line(run.tail)
     fields.kind, fields.exit_code = "exit", result.exit_code
     fields.message = "exit status " .. result.exit_code .. (last ~= "" and ": " .. last or "")
   end

@@ -5,7 +5,7 @@
 local base64 = require "daytona.base.base64"
 local errors = require "daytona.base.errors"
 local exec_call = require "daytona.toolbox.exec_call"
-local exec_result = require "daytona.toolbox.exec_result"
+local outcome = require "daytona.toolbox.exec_outcome"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 local script = require "daytona.toolbox.job_script"
@@ -73,9 +73,9 @@ function job_calls.run(sandbox, operation, id, text, o)
   if type(result) ~= "string" then
     return failure(sandbox, operation, id, "protocol", "json", "the answer is not what a command gives")
   end
-  local kind = answer.exitCode == -1 and exec_result.start_failure(result)
+  local kind = answer.exitCode == -1 and outcome.start_failure(result)
   if kind then
-    return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", exec_result.start_message(result, o.cwd))
+    return failure(sandbox, operation, id, kind, "PROCESS_START_FAILED", outcome.start_message(result, o.cwd))
   end
   if result:find("^gone") then
     return failure(sandbox, operation, id, "not_found", "JOB_NOT_FOUND", "there is no such job")
@@ -94,7 +94,7 @@ end
 ---The error for an answer that says what went wrong, or that no script of ours gives.
 function job_calls.strange(sandbox, operation, id, answer)
   if answer:find "^failed" then return not_done(sandbox, operation, id, answer) end
-  local said = exec_result.last_line(answer:sub(1, 1000))
+  local said = outcome.last_line(answer:sub(1, 1000))
   return failure(sandbox, operation, id, "protocol", "JOB_FAILED",
     said ~= "" and "the sandbox's shell answered: " .. said or "the sandbox's shell did not answer")
 end

@@ -11,6 +11,7 @@ local command_line = require "daytona.toolbox.command_line"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local exec_result = require "daytona.toolbox.exec_result"
+local outcome = require "daytona.toolbox.exec_outcome"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
@@ -57,7 +58,7 @@ local function result(sent, log, check)
   log.exit_code, log.command, log.result = sent.exit_code, sent, log.output
   setmetatable(log, Result)
   if not check or log.exit_code == 0 then return log end
-  local last = exec_result.last_line((log.stderr ~= "" and log.stderr or log.output):sub(-1000))
+  local last = outcome.last_line((log.stderr ~= "" and log.stderr or log.output):sub(-1000))
   return nil, errors.new {
     kind = "exit", operation = "session exec", sandbox = sent.sandbox, what = sent.session.id,
     message = "exit status " .. log.exit_code .. (last ~= "" and ": " .. last or ""),
