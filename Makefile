@@ -215,6 +215,7 @@ bench-peers:
 interop:
 	@scripts/setup build demo interop
 	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s LUA=luajit all
 	@interop/run
 
 # Puts the module where $(LUA) looks for it. LuaRocks sets the INST_ variables.

@@ -113,6 +113,7 @@ build = {
     ["daytona.agent.keys"] = "lua/daytona/agent/keys.lua",
     ["daytona.agent.mcp.confirm"] = "lua/daytona/agent/mcp/confirm.lua",
     ["daytona.agent.mcp.durable"] = "lua/daytona/agent/mcp/durable.lua",
+    ["daytona.agent.mcp.headers"] = "lua/daytona/agent/mcp/headers.lua",
     ["daytona.agent.mcp.http"] = "lua/daytona/agent/mcp/http.lua",
     ["daytona.agent.mcp.main"] = "lua/daytona/agent/mcp/main.lua",
     ["daytona.agent.mcp.ngx"] = "lua/daytona/agent/mcp/ngx.lua",

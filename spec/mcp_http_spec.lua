@@ -35,6 +35,13 @@ describe("a request over HTTP", function()
       call:progress("at it", 1, 2)
       return { n = args.n * 2 }
     end,
+  }, {
+    name = "routed", description = "By its arguments.", run = function() return {} end,
+    input = { type = "object", properties = {
+      region = { type = "string", ["x-mcp-header"] = "Region" },
+      more = { type = "object", properties = {
+        n = { type = "integer", ["x-mcp-header"] = "N" }, on = { type = "boolean", ["x-mcp-header"] = "On" } } },
+    } },
   } })
 
   local function answer(message, more, opts)
@@ -73,8 +80,45 @@ describe("a request over HTTP", function()
         assert.truthy(response.error.message:lower():find(name, 1, true))
       end
     end
+    for _, method in ipairs { "tasks/get", "tasks/update", "tasks/cancel" } do
+      local given, response = answer(modern(method, { taskId = "a" }), { ["mcp-name"] = "b" })
+      assert.same({ 400, -32020 }, { given.status, response.error.code })
+    end
+  end)
+
+  it("that does not say what it has to about itself is refused", function()
+    for _, without in ipairs { "protocolVersion", "clientCapabilities" } do
+      local message = modern "tools/list"
+      message.params._meta[PREFIX .. without] = nil
+      local given, response = answer(message)
+      assert.same({ 400, -32602 }, { given.status, response.error.code })
+      assert.truthy(response.error.message:find(without, 1, true))
+    end
     local given, response = answer({ jsonrpc = "2.0", id = 1, method = "tools/list" })
-    assert.same({ 400, -32020 }, { given.status, response.error.code })
+    assert.same({ 400, -32602 }, { given.status, response.error.code })
+    assert.equal(202, answer({ jsonrpc = "2.0", method = "notifications/cancelled" }).status)
+  end)
+
+  it("says in headers what a tool's schema marks", function()
+    local function status(arguments, headers)
+      return answer(modern("tools/call", { name = "routed", arguments = arguments }), headers).status
+    end
+    local arguments = { region = "Zürich", more = { n = 42, on = false } }
+    local function with(name, value)
+      local headers = { ["mcp-param-region"] = "=?base64?WsO8cmljaA==?=", ["mcp-param-n"] = "42.0",
+        ["mcp-param-on"] = "false" }
+      headers[name] = value
+      return headers
+    end
+    assert.equal(200, status(arguments, with("x", "y")))
+    assert.equal(200, status({}))
+    assert.equal(200, status({ region = "=?base64?eA==" }, { ["mcp-param-region"] = "=?base64?eA==" }))
+    for name, values in pairs {
+      ["mcp-param-region"] = { false, "", "Zurich", "=?base64?WsO8cmljaA?=", "=?base64?WsO8!!!cmljaA==?=" },
+      ["mcp-param-n"] = { false, "43", "x" }, ["mcp-param-on"] = { false, "true", "0" },
+    } do
+      for _, value in ipairs(values) do assert.equal(400, status(arguments, with(name, value)), name) end
+    end
   end)
 
   it("says by its status what kind of error it is", function()
@@ -101,6 +145,10 @@ describe("a request over HTTP", function()
     assert.equal(403, status { origin = "http://evil.example" })
     assert.equal(403, status { origin = "null" })
     assert.equal(200, status({ origin = "http://app.example" }, { origins = { "http://app.example" } }))
+    assert.equal(200, status(nil, { hosts = { "other", "ME" } }))
+    assert.equal(403, status(nil, { hosts = { "other" } }))
+    assert.equal(403, status({ host = "[::2]:80" }, { hosts = { "[::1]" } }))
+    assert.equal(200, status({ host = "[::1]:80" }, { hosts = { "[::1]" } }))
     assert.equal(405, status(nil, nil, "GET"))
     assert.equal(415, status { ["content-type"] = "text/plain" })
     assert.equal(406, status { accept = "text/html" })
@@ -170,6 +218,9 @@ describe("the example for nginx", function()
     assert.same({ exitCode = 3, result = "hi\n" }, json.decode(text).result.structuredContent)
     assert.equal(401, (curl(modern "tools/list", { authorization = "Bearer x" })))
     assert.equal(403, (curl(modern "tools/list", { origin = "http://evil.example" })))
+    for name, wanted in pairs { localhost = 200, ["evil.example"] = 403 } do
+      assert.equal(wanted, (curl(modern "tools/list", nil, ("-H 'Host: %s:%s'"):format(name, server.port))))
+    end
     assert.equal(400, (curl(modern "tools/list", { ["mcp-method"] = "other" })))
   end)
 
@@ -195,22 +246,5 @@ describe("the example for nginx", function()
       local found = box:exec("pgrep -f '^" .. sleep .. "' || true").result
     until found == "" or os.time() > deadline
     assert.equal("", box:exec("pgrep -f '^" .. sleep .. "' || true").result)
-  end)
-end)
-
-describe("sessions in nginx", function()
-  it("are kept in its shared dictionary, for all workers", function()
-    local server = nginx.start { http = "lua_shared_dict sessions 1m;", locations = { kept = [[
-      local store = require("daytona.agent.store").open { ngx = "sessions" }
-      assert(store:put("a", "1", "one"))
-      assert(store:put("a", "2", "two"))
-      assert(store:put("ab", "1", "other"))
-      assert(store:remove("a", "1"))
-      local all = store:all "a"
-      ngx.say(tostring(all["1"]), " ", all["2"], " ", store:all("ab")["1"])
-    ]] } }
-    local body = server:get "/kept"
-    server:stop()
-    assert.equal("nil two other\n", body)
   end)
 end)

@@ -303,10 +303,12 @@ describe("a call that takes its time", function()
 end)
 
 describe("a task", function()
+  local TASKS = { extensions = { [PREFIX .. "tasks"] = {} } }
+
   local function begin(command, more)
     mcp:stop()
     mcp = mcp_client.start(service.server, "--task-after 0.1")
-    mcp.modern, mcp.capabilities = true, { extensions = { [PREFIX .. "tasks"] = {} } }
+    mcp.modern, mcp.capabilities = true, TASKS
     return mcp:call("daytona_execute_command", execute(command, more))
   end
 
@@ -325,7 +327,7 @@ describe("a task", function()
     assert.truthy(task.createdAt:find "^%d+%-%d+%-%d+T%d+:%d+:%d+Z$")
     mcp:kill()
     mcp = mcp_client.start(service.server)
-    mcp.modern = true
+    mcp.modern, mcp.capabilities = true, TASKS
     assert.equal("working", mcp:ask("tasks/get", { taskId = task.taskId }).result.status)
     assert.equal("complete", mcp:ask("tasks/update", { taskId = task.taskId, inputResponses = {} }).result.resultType)
     box:exec "touch done"
@@ -338,7 +340,7 @@ describe("a task", function()
   it("is not made of a command that ends soon, nor for clients that know none", function()
     mcp:stop()
     mcp = mcp_client.start(service.server, "--task-after 30")
-    mcp.modern, mcp.capabilities = true, { extensions = { [PREFIX .. "tasks"] = {} } }
+    mcp.modern, mcp.capabilities = true, TASKS
     local result = mcp:call("daytona_execute_command", execute "seq 1 100000")
     assert.equal("complete", result.resultType)
     assert.is_true(result.structuredContent.truncated)
@@ -352,6 +354,7 @@ describe("a task", function()
     local task = begin(sleep)
     assert.equal("complete", mcp:ask("tasks/cancel", { taskId = task.taskId }).result.resultType)
     assert.equal("cancelled", finished(task.taskId).status)
+    assert.equal("complete", mcp:ask("tasks/cancel", { taskId = task.taskId }).result.resultType)
     assert.is_false(running("^" .. sleep))
     task = begin("echo begun; sleep 60", { timeout = 1 })
     local ended = finished(task.taskId)
@@ -360,8 +363,17 @@ describe("a task", function()
     assert.truthy(ended.result.content[1].text:find "begun")
   end)
 
-  it("that there is not is an error", function()
+  it("is nothing for a client that has not said that it knows tasks", function()
     mcp.modern = true
+    for _, method in ipairs { "tasks/get", "tasks/update", "tasks/cancel" } do
+      local err = mcp:ask(method, { taskId = "x" }).error
+      assert.equal(-32021, err.code)
+      assert.same({ extensions = { [PREFIX .. "tasks"] = {} } }, err.data.requiredCapabilities)
+    end
+  end)
+
+  it("that there is not is an error", function()
+    mcp.modern, mcp.capabilities = true, TASKS
     for _, id in ipairs { "x", "daytona_execute_command:none:1", "daytona_execute_command:" .. box.id .. ":none",
       "daytona_execute_command:" .. box.id .. ":../../x", "daytona_get_sandbox:" .. box.id .. ":x", 5 } do
       for _, method in ipairs { "tasks/get", "tasks/cancel" } do
@@ -386,14 +398,22 @@ describe("a call that destroys", function()
     assert.equal("elicitation/create", asked.inputRequests.confirm.method)
     assert.truthy(asked.inputRequests.confirm.params.message:find(id, 1, true))
     params.requestState = asked.requestState
-    for _, answer in ipairs { { action = "decline" }, { action = "cancel" }, {} } do
+    for _, answer in ipairs { { action = "decline" }, { action = "cancel" } } do
       params.inputResponses = { confirm = answer }
       assert.is_true(mcp:ask("tools/call", params).result.isError)
     end
-    params.inputResponses = { confirm = { action = "accept", content = {} } }
-    params.arguments = { sandboxId = box.id }
-    assert.is_true(mcp:ask("tools/call", params).result.isError)
-    params.arguments = { sandboxId = id }
+    local yes = { confirm = { action = "accept", content = {} } }
+    for _, nothing in ipairs { { confirm = {} }, { confirm = 5 }, { other = yes.confirm }, json.null } do
+      params.inputResponses = nothing
+      assert.equal("input_required", mcp:ask("tools/call", params).result.resultType)
+    end
+    params.inputResponses, params.requestState = yes, nil
+    assert.equal("input_required", mcp:ask("tools/call", params).result.resultType)
+    params.requestState, params.arguments = asked.requestState, { sandboxId = box.id }
+    assert.equal(-32602, mcp:ask("tools/call", params).error.code)
+    params.requestState, params.arguments = asked.requestState .. "0", { sandboxId = id }
+    assert.equal(-32602, mcp:ask("tools/call", params).error.code)
+    params.requestState = asked.requestState
     assert.is_false(mcp:ask("tools/call", params).result.isError)
     assert.equal("started", service.client:get(box.id).state)
   end)

@@ -208,24 +208,15 @@ io.write(made.data.sandbox_id, "\n")
   it("in Redis is shared by programs, of which one dies", function()
     local found = pcall(require, "redis")
     if not found then return pending "redis-lua is not there for this Lua" end
-    local redis = output("mktemp -d")
-    local port = output([[python3 -c "import socket
-s = socket.socket()
-s.bind(('127.0.0.1', 0))
-print(s.getsockname()[1])"]])
-    local pid = output(("redis-server --port %s --bind 127.0.0.1 --dir %s --save '' --requirepass hunter22 "
-      .. ">%s/log 2>&1 & echo $!"):format(port, redis, redis))
-    local text = ("{ redis = { port = %s, password = 'hunter22', prefix = 'spec:' } }"):format(port)
-    local settings = { redis = { port = tonumber(port), password = "hunter22", prefix = "spec:" } }
+    local redis = require("spec.support.redis").start()
+    if not redis then return pending "redis-server is not there" end
+    local text = ("{ redis = { port = %d, password = %q, prefix = 'spec:' } }"):format(redis.port, redis.password)
+    local settings = { redis = { port = redis.port, password = redis.password, prefix = "spec:" } }
     local kept = store.open(settings)
-    local deadline = os.time() + 20
-    while not kept:all "x" and os.time() < deadline do daytona.sleep(0.05) end
     local fine, why = pcall(shared, { store = settings }, text)
-    os.execute("kill " .. pid)
-    os.execute("rm -rf " .. redis)
+    redis:stop()
     assert(fine, why)
-    local gone, err
-    repeat gone, err = kept:all "x" until not gone or os.time() > deadline + 20
+    local gone, err = kept:all "x"
     assert.is_nil(gone)
     assert.truthy(err:find "Redis")
     assert.is_nil(err:find "hunter22")

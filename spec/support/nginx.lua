@@ -15,6 +15,7 @@
 --   server:stream("/run", "body", on_line)
 --   server:workers()                           their process ids
 --   server:stop()                              what its error log says
+--   server:kill()
 --   nginx.complaints(log)                      what of it is an error
 --
 -- With NGINX_SANITIZE=1 it gets the module of `make SANITIZE=1 LUA=luajit` and the
@@ -273,6 +274,14 @@ function Server:stop()
   self.pid = nil
   if not ended then error("nginx did not end:\n" .. text:sub(-2000)) end
   return text
+end
+
+---Kills it, as the machine's end would.
+function Server:kill()
+  os.execute(("kill -KILL %s %s"):format(self.pid, table.concat(self:workers(), " ")))
+  self.out:close()
+  os.execute("rm -rf " .. shell.quote(self.dir))
+  self.pid = nil
 end
 
 -- A configuration as it stands, but for its port, what it puts into /tmp and its log.

@@ -35,10 +35,11 @@ local function input_required(tool, arguments)
   }
 end
 
-local function said_yes(params, tool)
+-- What the user answered: "accept" or another word; nil: nothing yet.
+local function answer_of(params)
   local answers = type(params.inputResponses) == "table" and params.inputResponses or {}
   local answer = type(answers[KEY]) == "table" and answers[KEY] or {}
-  return answer.action == "accept" and params.requestState == state_of(tool, params.arguments)
+  return type(answer.action) == "string" and answer.action or nil
 end
 
 ---Whether a tool is one to ask about.
@@ -48,20 +49,27 @@ function M.concerns(tool)
   return tool.annotations ~= nil and tool.annotations.destructiveHint == true
 end
 
----Asks, or reads the answer: true when the call may be made, else the result in its place.
+local function failure(text)
+  return { isError = true, content = { { type = "text", text = text } } }
+end
+
+---Asks, or reads the answer: true when the call may be made, else the result in its place;
+---nil and why when the answer is to another call.
 ---@param tool daytona.Tool
 ---@param params table        of the request
 ---@param can_ask boolean     the client can show a question
----@return true|table
+---@return true|table|nil
+---@return string? why
 function M.ask(tool, params, can_ask)
-  if params.inputResponses ~= nil then
-    if said_yes(params, tool) then return true end
-    return { isError = true, content = { { type = "text",
-      text = "the user did not allow this call; do not try it again, ask what to do instead" } } }
+  if not can_ask then return failure "this call needs the user's word first, and this client cannot ask for it" end
+  local action = answer_of(params)
+  local state = params.requestState
+  if state ~= nil and state ~= state_of(tool, params.arguments) then
+    return nil, "requestState is not that of this call"
   end
-  if can_ask then return input_required(tool, params.arguments) end
-  return { isError = true, content = { { type = "text",
-    text = "this call needs the user's word first, and this client cannot ask for it" } } }
+  if not action or state == nil then return input_required(tool, params.arguments) end
+  if action == "accept" then return true end
+  return failure "the user did not allow this call; do not try it again, ask what to do instead"
 end
 
 return M

@@ -3,19 +3,15 @@
 -- does not matter here; nginx's is in ngx.lua.
 
 local errors = require "daytona.base.errors"
+local headers_of = require "daytona.agent.mcp.headers"
 local json = require "daytona.http.json"
 local options = require "daytona.base.options"
 local protocol = require "daytona.agent.mcp.protocol"
 
 local M = {}
 
-local HEADER_MISMATCH = -32020
-
 -- Errors of JSON-RPC that are statuses of HTTP as well.
 local STATUS = { [-32700] = 400, [-32600] = 400, [-32601] = 404, [-32020] = 400, [-32021] = 400, [-32022] = 400 }
-
--- What a method is about, as its header has to say.
-local NAMED = { ["tools/call"] = "name", ["prompts/get"] = "name", ["resources/read"] = "uri" }
 
 ---@class daytona.McpHttpRequest
 ---@field method string
@@ -45,6 +41,17 @@ end
 
 --- Who may ask ------------------------------------------------------------------------------
 
+-- A name that was made to lead here by somebody else is none of this server's.
+local function foreign_host(headers, hosts)
+  if not hosts then return false end
+  local host = (headers.host or ""):lower()
+  local name = host:match "^%[.*%]" or host:match "^[^:]*"
+  for _, known in ipairs(hosts) do
+    if name == known:lower() then return false end
+  end
+  return true
+end
+
 -- A page of another site must not reach a server that its visitor can reach.
 local function foreign_origin(headers, origins)
   local origin = headers.origin
@@ -63,6 +70,9 @@ end
 -- What is wrong before the body is looked at.
 local function refusal(request, opts)
   local headers = request.headers
+  if foreign_host(headers, opts.hosts) then
+    return plain(403, "this server is not known by the name it was called; `hosts` lists those that it has")
+  end
   if foreign_origin(headers, opts.origins) then return plain(403, "this origin is not allowed") end
   if request.method ~= "POST" then return plain(405, "POST only", { Allow = "POST" }) end
   if opts.authorize then
@@ -72,31 +82,6 @@ local function refusal(request, opts)
   if not (headers["content-type"] or ""):find "^application/json" then return plain(415, "application/json only") end
   if not accepts(headers, "application/json") and not accepts(headers, "text/event-stream") then
     return plain(406, "the answer is application/json or text/event-stream")
-  end
-end
-
---- Headers and body say the same ------------------------------------------------------------------
-
-local META = protocol.PREFIX .. "protocolVersion"
-
-local function mismatch(name, said, wanted)
-  return ("the header %s says %s, the body '%s'"):format(name, said and "'" .. said .. "'" or "nothing", wanted)
-end
-
--- What headers and body disagree about, or nil. Before the newest revision they may.
-local function disagreement(message, headers)
-  local params = type(message.params) == "table" and message.params or {}
-  local meta = type(params._meta) == "table" and params._meta or {}
-  local version = meta[META]
-  if version == nil and headers["mcp-protocol-version"] ~= protocol.MODERN then return nil end
-  local field = NAMED[message.method]
-  local pairs_of = {
-    { "MCP-Protocol-Version", tostring(version) }, { "Mcp-Method", tostring(message.method) },
-    field and { "Mcp-Name", tostring(params[field]) } or nil,
-  }
-  for _, row in ipairs(pairs_of) do
-    local said = headers[row[1]:lower()]
-    if said ~= row[2] then return mismatch(row[1], said, row[2]) end
   end
 end
 
@@ -124,12 +109,17 @@ end
 
 local function ignore() end
 
-local OPTIONS = { origins = "list", authorize = "callable" }
+local OPTIONS = { origins = "list", hosts = "list", authorize = "callable" }
+
+---@class daytona.McpHttpOptions
+---@field origins? string[]  pages that may ask besides the server's own: "https://app.example"
+---@field hosts? string[]    names that the server is called by, without ports; any without
+---@field authorize? fun(headers: table<string, string>): boolean?, string?  whether this request may be made
 
 ---Answers one request. Waits as long as the tool does (a stream: when it is called).
 ---@param server daytona.McpServer
 ---@param request daytona.McpHttpRequest
----@param opts? { origins?: string[], authorize?: fun(headers: table<string, string>): boolean?, string? }  origins that may ask besides the server's own
+---@param opts? daytona.McpHttpOptions
 ---@return daytona.McpHttpAnswer
 function M.answer(server, request, opts)
   opts = options.check("answer", OPTIONS, opts)
@@ -139,8 +129,8 @@ function M.answer(server, request, opts)
   local message, why = json.decode(request.body or "")
   if message == nil then return as_json(400, protocol.not_json(why)) end
   if type(message) == "table" and message[1] == nil then
-    local problem = disagreement(message, request.headers)
-    if problem then return as_json(400, protocol.error(message.id, HEADER_MISMATCH, problem)) end
+    local code, problem = headers_of.flaw(message, request.headers, server.toolset)
+    if code then return as_json(400, protocol.error(message.id, code, problem)) end
   end
   local version = request.headers["mcp-protocol-version"]
   if type(message) == "table" and message.id ~= nil and wants_progress(message)

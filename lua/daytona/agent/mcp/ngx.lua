@@ -6,8 +6,17 @@
 -- request's threads, and what they had begun in a sandbox is ended too.
 
 local http = require "daytona.agent.mcp.http"
+local options = require "daytona.base.options"
 
 local M = {}
+
+-- Where only this machine can ask, pages of the web can as well, through its browsers, by
+-- a name that leads to it.
+local LOOPBACK = { "localhost", "127.0.0.1", "[::1]" }
+
+local function is_loopback(address)
+  return address ~= nil and (address:find "^127%." ~= nil or address == "::1")
+end
 
 local function body_of(ngx)
   ngx.req.read_body()
@@ -30,11 +39,15 @@ local function headers_of(ngx)
   return out
 end
 
----Answers the request that nginx is at.
+---Answers the request that nginx is at. On an address of the loopback it is known by the
+---names of that alone, unless `hosts` has others (those of a proxy before it, which passes
+---its own on).
 ---@param server daytona.McpServer
----@param opts? table  as of daytona.agent.mcp.http.answer
+---@param opts? daytona.McpHttpOptions
 function M.serve(server, opts)
   local ngx = rawget(_G, "ngx")
+  opts = options.copy(opts)
+  if not opts.hosts and is_loopback(ngx.var.server_addr) then opts.hosts = LOOPBACK end
   local answer = http.answer(server, {
     method = ngx.req.get_method(), headers = headers_of(ngx), body = body_of(ngx),
   }, opts)

@@ -22,7 +22,7 @@ protocol.VERSIONS = { MODERN, LEGACY[1], LEGACY[2], LEGACY[3], LEGACY[4] }
 protocol.MODERN, protocol.PREFIX = MODERN, PREFIX
 
 local PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
-local UNSUPPORTED_VERSION = -32022
+local MISSING_CAPABILITY, UNSUPPORTED_VERSION = -32021, -32022
 
 -- Milliseconds that a client may keep a list: it is the same for ever.
 local LIST_TTL = 3600000
@@ -165,7 +165,8 @@ METHODS["tools/call"] = function(self, params, context)
     return refuse(INVALID_PARAMS, "arguments must be an object")
   end
   if self.confirm and confirm.concerns(tool) then
-    local answer = confirm.ask(tool, params, context.modern and context.capabilities.elicitation ~= nil)
+    local answer, why = confirm.ask(tool, params, context.modern and context.capabilities.elicitation ~= nil)
+    if not answer then return refuse(INVALID_PARAMS, why) end
     if answer ~= true then return answer end
   end
   if tool.start and can_have_tasks(context) then return durable.begin(self, tool, arguments) end
@@ -174,7 +175,11 @@ METHODS["tools/call"] = function(self, params, context)
 end
 
 local function task_method(fn)
-  return function(self, params)
+  return function(self, params, context)
+    if not can_have_tasks(context) then
+      return refuse(MISSING_CAPABILITY, "the client must say that it knows tasks",
+        { requiredCapabilities = { extensions = { [PREFIX .. "tasks"] = {} } } })
+    end
     local result, why = fn(self.toolset, params.taskId)
     if result then return result end
     return refuse(INVALID_PARAMS, why)
@@ -191,6 +196,18 @@ local MODERN_ONLY = { ["tasks/get"] = true, ["tasks/cancel"] = true, ["tasks/upd
 
 --- Requests ---------------------------------------------------------------------------------
 
+---What a request of the newest revision does not say about itself, but has to; nil when it
+---says all, or is of another revision.
+---@param meta table
+---@return string?
+function protocol.lack(meta)
+  local wanted = meta[PREFIX .. "protocolVersion"]
+  if type(wanted) ~= "string" then return "_meta has no " .. PREFIX .. "protocolVersion" end
+  if wanted == MODERN and type(meta[PREFIX .. "clientCapabilities"]) ~= "table" then
+    return "_meta has no " .. PREFIX .. "clientCapabilities"
+  end
+end
+
 -- What a request says about itself; nil and an error when that is not enough.
 local function context_of(message, peer)
   local params = message.params
@@ -202,14 +219,13 @@ local function context_of(message, peer)
   local wanted = meta[PREFIX .. "protocolVersion"]
   local context = { peer = peer, meta = meta, modern = wanted ~= nil, capabilities = {} }
   if not context.modern then return context end
+  local lack = protocol.lack(meta)
+  if lack then return refuse(INVALID_PARAMS, lack) end
   if wanted ~= MODERN then
     return refuse(UNSUPPORTED_VERSION, "this version of the protocol is not supported",
       { supported = protocol.VERSIONS, requested = wanted })
   end
   context.capabilities = meta[PREFIX .. "clientCapabilities"]
-  if type(context.capabilities) ~= "table" then
-    return refuse(INVALID_PARAMS, "_meta has no " .. PREFIX .. "clientCapabilities")
-  end
   return context
 end
 
