@@ -42,6 +42,26 @@ describe("the local server, compared with recorded facts,", function()
     assert.equal("", unexplained(report))
   end)
 
+  it("has none in what its event stream tells, and in which order", function()
+    local report = play("new", require "spec.conformance.events")
+    assert.equal(#require "spec.conformance.events", report.played)
+    assert.equal("", unexplained(report))
+  end)
+
+  it("would be caught with events in another order, or too few", function()
+    local report = play("new", {
+      { "x", "ear", listen = true },
+      { "x", "made", "POST", "/sandbox", 200, body = '{"name":"{run}y"}', save = "one" },
+      { "x", "order", heard = "one", events = "sandbox.state.updated:unknown>creating sandbox.created" },
+      { "x", "more", heard = "one", events = "sandbox.created sandbox.state.updated:unknown>creating "
+        .. "sandbox.state.updated:creating>started sandbox.removed", patience = 1 },
+      { "x", "nothing", heard = "two", events = "sandbox.created" },
+    }, {})
+    assert.equal(3, #report.differences)
+    assert.equal("heard sandbox.created sandbox.state.updated:unknown>creating, "
+      .. "not sandbox.state.updated:unknown>creating sandbox.created", report.differences[1].what)
+  end)
+
   it("would be caught with another status, text, type or order of states", function()
     local report = play("new", {
       { "x", "status", "GET", "/health", 500 },

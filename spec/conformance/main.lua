@@ -23,7 +23,7 @@ local passed, failed = 0, 0
 
 local function play(url, key, flavour)
   local meant = 0
-  for _, name in ipairs { "control", "toolbox" } do
+  for _, name in ipairs { "control", "toolbox", "events" } do
     if not options.only or options.only == name then
       local report = runner.play({ url = url, key = key, flavour = flavour },
         require("spec.conformance." .. name), differences[flavour])

@@ -18,12 +18,21 @@
 -- or { set, label, wait = name, states = "starting started" }: the sandbox comes to the
 -- last state within `patience` seconds, through these in this order ("404": it is gone);
 -- `of` is the path of what is no sandbox.
+--
+-- or { set, label, listen = true }: the event stream begins as recorded, and is heard from
+-- then on ("wrongkey": with a key that is none, which is told so)
+--
+-- or { set, label, heard = name, events = "sandbox.created sandbox.state.updated:creating>started" }:
+-- these events of the thing have come within `patience` seconds, in this order, and no other
+-- before or between them.
 
 local json = require "cjson"
 
 local runner = {}
 
 local PATIENCE = 10       -- seconds for a state to come
+local CLIENT = debug.getinfo(1, "S").source:match "^@(.*)conformance/runner%.lua$" .. "support/wsclient.lua"
+local unpack = table.unpack or unpack
 
 local function quote(word)
   return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
@@ -176,10 +185,102 @@ function Run:wait(fact)
   return ("it is %s, not %s"):format(last, states[#states])
 end
 
+-- Events ---------------------------------------------------------------------------------
+
+-- A process that writes each frame as a line of its file.
+local function listener(self, key, last)
+  local path = self.file .. ".events"
+  local plan = assert(io.open(path .. ".plan", "w"))
+  plan:write(json.encode {
+    url = self.url:gsub("^http", "ws") .. "/socket.io/?EIO=4&transport=websocket", timeout = 120,
+    steps = { { after = "0{", send = "40" .. json.encode { token = key } }, last },
+  })
+  plan:close()
+  local pid = sh(("luajit '%s' '%s' >'%s' 2>&1 & echo $!"):format(CLIENT, path .. ".plan", path)):match "%d+"
+  return { pid = pid, path = path }
+end
+
+local function close(self, ear)
+  sh(("kill %s 2>/dev/null; while kill -0 %s 2>/dev/null; do sleep 0.01; done"):format(ear.pid, ear.pid))
+  os.remove(ear.path)
+  os.remove(ear.path .. ".plan")
+  if self.ear == ear then self.ear = nil end
+end
+
+local function frames_of(ear)
+  local list = {}
+  local file = assert(io.open(ear.path))
+  for line in file:lines() do
+    local hex = line:match "^text (%x+)$"
+    list[#list + 1] = hex and hex:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end) or line
+  end
+  file:close()
+  return list
+end
+
+-- What `look` says of the frames once it says something, or after the patience what else.
+local function await_frames(ear, look, patience)
+  local ends = os.time() + (patience or PATIENCE)
+  local frames, found
+  repeat
+    frames = frames_of(ear)
+    found = look(frames)
+    if found == nil then sh "sleep 0.05" end
+  until found ~= nil or os.time() > ends
+  return found, frames
+end
+
+local REFUSED, ACCEPTED = '44{"message":"Unauthorized"}', '~^40{"sid":"[%w_-]+"}$'
+local HELLO = { pingInterval = 25000, pingTimeout = 20000, maxPayload = 1000000 }
+
+local function hello_differs(frame)
+  local hello = json.decode(frame:sub(2))
+  for name, wanted in pairs(HELLO) do
+    if hello[name] ~= wanted then return ("%s is %s, not %d"):format(name, tostring(hello[name]), wanted) end
+  end
+  return compare_fields(hello, "sid=string upgrades=array")
+end
+
+function Run:listen(fact)
+  local wrong = fact.listen == "wrongkey"
+  local ear = listener(self, wrong and "dtn_wrong" or self.key, wrong and { after = "44{", close = 1000 } or nil)
+  local _, frames = await_frames(ear, function(frames) return frames[3] and true or nil end)
+  local what = not (frames[2] and frames[2]:find "^0{") and "no handshake" or hello_differs(frames[2])
+    or compare_text(frames[3] or "nothing", wrong and REFUSED or ACCEPTED, "its answer")
+  if wrong then close(self, ear) else self.ear = ear end
+  return what
+end
+
+-- "sandbox.state.updated:creating>started" of a frame, if it is an event of this thing.
+local function event_of(frame, id)
+  if frame:sub(1, 2) ~= "42" then return nil end
+  local name, body = unpack(json.decode(frame:sub(3)))
+  local thing = body.sandbox or body.volume or type(body.snapshot) == "table" and body.snapshot or body
+  if thing.id ~= id then return nil end
+  local old, new = body.oldState or body.oldDesiredState, body.newState or body.newDesiredState
+  return old and ("%s:%s>%s"):format(name, old, new) or name
+end
+
+function Run:heard(fact)
+  local id = self.names[fact.heard]
+  if not id or not self.ear then return "nobody listens, or there is no such thing in this run" end
+  local wanted, count = fact.events:gsub("%s+", " "), select(2, fact.events:gsub("%S+", ""))
+  local heard
+  await_frames(self.ear, function(frames)
+    local list = {}
+    for _, frame in ipairs(frames) do list[#list + 1] = event_of(frame, id) end
+    heard = table.concat(list, " ", 1, math.min(#list, count))
+    return #list >= count or nil
+  end, fact.patience)
+  return heard ~= wanted and ("heard %s, not %s"):format(heard, wanted) or nil
+end
+
 -- Running --------------------------------------------------------------------------------
 
 function Run:check(fact)
   if fact.wait then return self:wait(fact) end
+  if fact.listen then return self:listen(fact) end
+  if fact.heard then return self:heard(fact) end
   fact.method = fact[3]
   local status, answer, body = self:ask(fact)
   if fact.save and answer then
@@ -212,6 +313,7 @@ function runner.play(server, facts, deliberate)
       end
     end
   end
+  if run.ear then close(run, run.ear) end
   for _, id in ipairs(run.made) do run:ask { nil, nil, "DELETE", "/sandbox/" .. id, method = "DELETE" } end
   os.remove(file)
   os.remove(file .. ".in")
