@@ -184,6 +184,31 @@ describe("a program", function()
     assert.equal(before, service:sandboxes())
   end)
 
+  it("that does the loop's rounds itself is told, has no task left, and can clean up", function()
+    local child = run [[
+      if jit then jit.off() end
+      daytona.trap()
+      local parent = daytona.spawn(function()
+        daytona.spawn(function()
+          daytona.sleep(0.01)
+          os.execute(("kill -TERM %d"):format(core.pid()))
+          return "struck just before its end"
+        end):wait()
+      end)
+      local began = core.now()
+      local fine, err = pcall(loop.drive, function()
+        while true do loop.step() end
+      end)
+      say(fine, (tostring(err):gsub("^.*: ", "")))
+      say(loop.current(), parent:done(), core.now() - began < 4)
+      say(box:exec("echo still there").result)
+    ]]
+    assert.equal("false ended by SIGTERM", child:line())
+    assert.equal("nil true true", child:line())
+    assert.equal("still there", child:line())
+    child:rest()
+  end)
+
   it("without a trap ends by them as ever", function()
     local child = run "say 'there' daytona.sleep(60)"
     assert.equal("there", child:line())

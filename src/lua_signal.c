@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lua_binding.h"
+#include "lua_input.h"
 
 #define TRAP_TYPE "daytona.core.Trap"
 #define TEXT_SIZE 2048
@@ -302,6 +303,19 @@ void hold_signals(struct dt_engine *e)
     dt_engine_hold(e, SIGTERM);
     dt_engine_hold(e, SIGHUP);
   }
+}
+
+void hold_raising(sigset_t *mask)
+{
+  sigset_t set;
+
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  if(trap_state) {
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+  }
+  pthread_sigmask(SIG_BLOCK, &set, mask);
 }
 
 void open_signal(lua_State *L)

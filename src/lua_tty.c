@@ -13,15 +13,13 @@
 #endif
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/select.h>
 #include <termios.h>
 #include <unistd.h>
 
-#include "lua_binding.h"
+#include "lua_input.h"
 
 #define TERMINAL_TYPE "daytona.core.Terminal"
 #define INPUT 0
@@ -127,36 +125,6 @@ static int terminal_size(lua_State *L)
   return 2;
 }
 
-/* Waits until one of the two is readable, the time is over (NULL: never) or a
-   signal comes that `mask` (NULL: the thread's) lets in. Whether there is input. */
-#if defined(__linux__)
-static int await_input(int fd, int input, const struct timespec *limit,
-                       const sigset_t *mask)
-{
-  struct pollfd set[2];
-
-  memset(set, 0, sizeof set);
-  set[0].fd = fd;
-  set[1].fd = input ? INPUT : -1;
-  set[0].events = set[1].events = POLLIN;
-  return ppoll(set, 2, limit, mask) > 0 && set[1].revents;
-}
-#else
-static int await_input(int fd, int input, const struct timespec *limit,
-                       const sigset_t *mask)
-{
-  fd_set set;
-
-  FD_ZERO(&set);
-  if(fd < FD_SETSIZE)
-    FD_SET(fd, &set);
-  if(input)
-    FD_SET(INPUT, &set);
-  return pselect((fd < FD_SETSIZE ? fd : INPUT) + 1, &set, NULL, NULL, limit,
-                 mask) > 0 && input && FD_ISSET(INPUT, &set);
-}
-#endif
-
 /* wait(fd, seconds, input): until fd is readable, the size changed, a key was
    pressed (unless input is false) or the time is over. Returns whether there is
    input, and whether the size changed. */
@@ -166,16 +134,9 @@ static int terminal_wait(lua_State *L)
   int fd = (int)luaL_checkinteger(L, 2);
   lua_Number seconds = luaL_optnumber(L, 3, -1);
   int input = lua_isnoneornil(L, 4) || lua_toboolean(L, 4);
-  struct timespec limit;
 
   luaL_argcheck(L, fd >= 0, 2, "descriptor out of range");
-  if(seconds > 1e6)
-    seconds = 1e6;
-  if(seconds >= 0) {
-    limit.tv_sec = (time_t)seconds;
-    limit.tv_nsec = (long)((seconds - (lua_Number)limit.tv_sec) * 1e9);
-  }
-  lua_pushboolean(L, await_input(fd, input, seconds >= 0 ? &limit : NULL,
+  lua_pushboolean(L, await_input(L, fd, input, seconds,
                                  t->raw ? &t->old_mask : NULL));
   lua_pushboolean(L, resized != 0);
   resized = 0;

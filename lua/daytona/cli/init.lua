@@ -51,11 +51,8 @@ end
 
 local SIGNALS = { SIGHUP = 1, SIGINT = 2, SIGPIPE = 13, SIGTERM = 15 }
 
--- Whether that was raised by a signal: also when its handler is there again, for the next.
 local function is_signal(raised)
-  local interrupt = require "daytona.loop.interrupt"
-  if type(raised) ~= "string" then return false end
-  return interrupt.is(raised) or raised:find "interrupted!$" ~= nil and interrupt.pending()
+  return require("daytona.loop.interrupt").ended(raised)
 end
 
 -- The status of a program that an error ended: a signal's, wrong use of the library, which

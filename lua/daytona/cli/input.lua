@@ -79,7 +79,7 @@ function input.feed(text, start)
   self.run = task.spawn(start, function(job) self.job = job end)
   return loop.guard(function()
     while not self.job and not self.run:done() do loop.sleep(0.005) end
-    if self.job and (text == "" or self.job:write(text, { timeout = PATIENCE })) then pass_on(self) end
+    if self.job and (text == "" or self.job:write(text, { timeout = PATIENCE })) then loop.drive(pass_on, self) end
     return self.run:wait()
   end, cancel, self)
 end

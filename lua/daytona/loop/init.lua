@@ -121,7 +121,7 @@ local function own_task()
   if hosted then return hosted[running()] end
   if not current then return nil end
   local co = running()
-  return (co == current.co or co == current.inner) and current or nil
+  return co and (co == current.co or co == current.inner) and current or nil
 end
 
 -- Raises where nobody could wait for what is begun.
@@ -527,7 +527,8 @@ end
 local host_wait
 
 ---An interrupt may have struck between any two instructions. What it made us miss
----is found again: transfers that ended, and tasks that were woken.
+---is found again: transfers that ended, tasks that were woken, and tasks that ended
+---(what they returned is lost).
 function loop.resync()
   local over = {}
   for _, op in pairs(ops) do
@@ -536,12 +537,17 @@ function loop.resync()
   end
   for i = 1, #over do finish(over[i]) end
   ready, head, tail = {}, 1, 0
+  local dead = {}
   for task in pairs(live) do
-    if task.ready and coroutine.status(task.co) == "suspended" then
+    local status = coroutine.status(task.co)
+    if task.ready and status == "suspended" then
       tail = tail + 1
       ready[tail] = task
+    elseif status == "dead" and not task.draining then
+      dead[#dead + 1] = task
     end
   end
+  for i = 1, #dead do dead[i]:ended(false, canceled()) end
 end
 
 ---Cancels all tasks and waits until they have ended, for at most `seconds`: for
@@ -571,6 +577,22 @@ local function interrupted(err, source, before)
   if source and source.transfer then source.transfer:cancel() end
   interrupt.clean_up(loop)
   error(err, 0)
+end
+
+local function driven(before, ok, ...)
+  if ok then return ... end
+  interrupted((...), nil, before)
+end
+
+---Runs fn(...), which does the rounds of the loop itself (`loop.step`) in place of the
+---driver, outside tasks. What Ctrl-C raises in it ends as in a wait: the tasks are
+---cancelled and may clean up, and it is raised again.
+---@param fn function
+---@param ... any
+---@return any ...
+function loop.drive(fn, ...)
+  if interrupt.spent then interrupt.arm() end
+  return driven(current, pcall(fn, ...))
 end
 
 --- Waiting -----------------------------------------------------------------------

@@ -41,6 +41,14 @@ function interrupt.is(e)
   return signal ~= nil and signal == core.struck()
 end
 
+---Whether an error that ended the program, or a part of it, is such a one: also when the
+---handler is there again, for the next.
+---@param e any
+---@return boolean
+function interrupt.ended(e)
+  return interrupt.is(e) or type(e) == "string" and e:find "interrupted!$" ~= nil and interrupt.pending()
+end
+
 ---Raises what Ctrl-C raises, if the standalone interpreter (or a trap) has asked its main
 ---thread to stop and the caller, being another coroutine, cannot notice.
 function interrupt.check()

@@ -134,7 +134,7 @@ return function(pty)
   local tty, why = core.terminal()
   if not tty then return failure(pty, "io", "standard input is not a terminal: " .. tostring(why)) end
   local self = { pty = pty, tty = tty, queue = {}, waiting = 0, fresh = true, escaped = false, left = false }
-  loop.guard(run, finish, self)
+  loop.guard(function() loop.drive(run, self) end, finish, self)
   local over = self.output:done()
   local fine, err = true, nil
   if over then fine, err = self.output:wait() end

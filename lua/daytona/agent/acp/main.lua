@@ -63,8 +63,9 @@ function main.run(argv)
   local interrupt = require "daytona.loop.interrupt"
   interrupt.trap()
   local fine, err = pcall(require("daytona.agent.mcp.stdio").run, server)
+  local ended = fine or interrupt.ended(err)
   server:close()
-  if fine or interrupt.is(err) then return 0 end
+  if ended then return 0 end
   io.stderr:write("daytona-acp: ", tostring(err), "\n")
   return 1
 end

@@ -118,19 +118,23 @@ local function finish(self)
   settle(self, CLEANING)
 end
 
----Serves until standard input ends; what is in progress then is ended too.
----@param server daytona.McpServer
-function stdio.run(server)
-  local self = { server = server, running = {}, buffer = line_buffer.new(), peer = { notify = send } }
+local function serve(self)
   while true do
     local fd = loop.busy() and loop.engine():fd() or -1
     if core.input_wait(fd, loop.timeout()) then
       local chunk = core.input_read()
-      if not chunk then break end
+      if not chunk then return end
       take(self, chunk)
     end
     loop.step()
   end
+end
+
+---Serves until standard input ends; what is in progress then is ended too.
+---@param server daytona.McpServer
+function stdio.run(server)
+  local self = { server = server, running = {}, buffer = line_buffer.new(), peer = { notify = send } }
+  loop.drive(serve, self)
   finish(self)
 end
 
