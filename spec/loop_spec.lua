@@ -508,6 +508,22 @@ describe("waiting", function()
       child:rest()
     end)
 
+    it("while a task runs is no failure of that task", function()
+      local child = run [[
+        if jit then jit.off() end
+        task.spawn(function()
+          loop.sleep(0.01)
+          io.popen(("kill -INT %d"):format(core.pid())):close()
+        end)
+        say(pcall(loop.sleep, 60))
+        collectgarbage()
+        collectgarbage()
+        say "nothing else was told"
+      ]]
+      assert.matches("^false .*interrupted!$", child:line())
+      assert.equal("nothing else was told\n", child:rest())
+    end)
+
     it("a third time ends the cleaning", function()
       local path = hold_path()
       local child = run(([[

@@ -325,10 +325,11 @@ local function settle(before, task, ok, ...)
   current = before
   if (...) == PARKED or coroutine.status(task.co) ~= "dead" then return end
   task.ready = nil
-  task:ended(ok, ...)
+  if ok or not interrupt.is((...)) then return task:ended(ok, ...) end
   -- LuaJIT's Ctrl-C strikes in whatever coroutine is running: it is meant for
-  -- the main program.
-  if not ok and interrupt.is((...)) then error((...), 0) end
+  -- the main program. The task has not failed.
+  task:ended(false, canceled())
+  error((...), 0)
 end
 
 local function keep_trace(e)
