@@ -34,7 +34,8 @@ group() {
   read -r w <"$d/leader" || return 1
   : >"$d/sent"
   [ -e "$d/ungrouped" ] || { kill -s "$1" -- "-$w"; return; }
-  for e in $(grep -lszxF "DAYTONA_JOB=$id." /proc/[0-9]*/environ); do
+  read -r x <"$d/nonce"
+  for e in $(grep -lszxF "DAYTONA_JOB=$id.$x" /proc/[0-9]*/environ); do
     e=${e%/environ}; kill -s "$1" "${e#/proc/}"
   done
 }
@@ -129,7 +130,8 @@ d=$1
 run() {
   echo $$ >"$d/leader.new" && mv "$d/leader.new" "$d/leader"
   umask "$1"
-  DAYTONA_JOB=${d##*/}.; export DAYTONA_JOB
+  read -r x <"$d/nonce"
+  DAYTONA_JOB=${d##*/}.$x; export DAYTONA_JOB
   if [ -e "$d/env" ]; then . "$d/env"; rm -f "$d/env"; fi
   exec "$2" "$d/command"
 }
