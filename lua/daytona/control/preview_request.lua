@@ -85,6 +85,14 @@ local function is_repeatable(request)
   return not (request.sink or request.sink_file or request.body_source or request.body_file)
 end
 
+-- What is said at the end of the time: that nothing listened, if that was so for most of it.
+local function too_late(preview, port, err, start, begun, status)
+  if status and errors.is(err, "timeout") and loop.now() - begun < begun - start then
+    return refused(preview, port, "unavailable", "nothing listens on port " .. port, status)
+  end
+  return nil, err
+end
+
 ---Sends it until the port answers.
 ---@param preview daytona.Preview
 ---@param port integer
@@ -92,20 +100,22 @@ end
 ---@return daytona.Response?
 ---@return daytona.Error?
 function M.send(preview, port, request)
-  local timeout, delay = request.timeout or TIMEOUT, FIRST_DELAY
-  local deadline = timeout > 0 and loop.now() + timeout or math.huge
+  local timeout, delay, start, status = request.timeout or TIMEOUT, FIRST_DELAY, loop.now(), nil
+  local deadline = timeout > 0 and start + timeout or math.huge
   while true do
     local place, err = address(preview, port)
     if not place then return nil, err end
     request.sandbox, request.what = preview.sandbox, "port " .. port
-    request.timeout = deadline < math.huge and math.max(deadline - loop.now(), 0.001) or 0
+    local begun = loop.now()
+    request.timeout = deadline < math.huge and math.max(deadline - begun, 0.001) or 0
     local response, result
     response, err = try(preview, place, request)
-    if not response then return nil, err end
+    if not response then return too_late(preview, port, err, start, begun, status) end
     result, err = judge(preview, port, place, response)
     if result or result == nil then return result, err end
+    status = response.status
     if not is_repeatable(request) or loop.now() + delay >= deadline then
-      return refused(preview, port, "unavailable", "nothing listens on port " .. port, response.status)
+      return refused(preview, port, "unavailable", "nothing listens on port " .. port, status)
     end
     if err ~= "auth" then
       local slept, why = loop.sleep(delay)

@@ -34,8 +34,10 @@ end
 function H1:head(status, headers, length)
   local lines = { "HTTP/1.1 " .. status .. " " .. (reasons[tostring(status)] or "Unknown") }
   field_lines(lines, headers)
-  if length then
-    if not bodiless(status) then lines[#lines + 1] = "content-length: " .. length end
+  if bodiless(status) then
+    self.head_only = true
+  elseif length then
+    lines[#lines + 1] = "content-length: " .. length
   elseif not self.last then
     lines[#lines + 1] = "transfer-encoding: chunked"
     self.chunked = true

@@ -130,10 +130,12 @@ local function answer(req, peer, status, headers, more)
     table.insert(headers[name], value)
   end
   if length then headers["content-length"] = ("%d"):format(length) end
-  local empty = req.method == "HEAD" or status == 204 or status == 304
+  if req.method == "HEAD" or status == 204 or status == 304 then
+    close(peer)
+    return status, function() end, headers
+  end
   return status, function(write)
-    local ok = empty or (chunked and copy_chunks(peer, write))
-      or (not chunked and copy(peer, length, write))
+    local ok = chunked and copy_chunks(peer, write) or not chunked and copy(peer, length, write)
     close(peer)
     if not ok then req:hangup() end
   end, headers
