@@ -190,6 +190,7 @@ build = {
     ["daytona.cli.start"] = "lua/daytona/cli/start.lua",
     ["daytona.cli.words"] = "lua/daytona/cli/words.lua",
     ["daytona.control.account"] = "lua/daytona/control/account.lua",
+    ["daytona.control.ahead"] = "lua/daytona/control/ahead.lua",
     ["daytona.control.budget"] = "lua/daytona/control/budget.lua",
     ["daytona.control.build"] = "lua/daytona/control/build.lua",
     ["daytona.control.build_log"] = "lua/daytona/control/build_log.lua",

@@ -19,6 +19,7 @@ local version = require "daytona.version"
 ---@field target? string   the region of new sandboxes
 ---@field closed boolean
 ---@field server? daytona.devserver.Server  the local server that `daytona.devserver.client` started for it
+---@field package goes_ahead boolean  it connects to where sandboxes are before it must: see ahead.lua
 ---@field listens boolean  waits listen to the service's events
 ---@field snapshots daytona.Snapshots
 ---@field volumes daytona.Volumes
@@ -120,6 +121,9 @@ function M.new(opts)
     uses_jwt = settings.jwt_token ~= nil, insecure_http = settings.insecure_http,
     organization_id = settings.jwt_token and settings.organization_id or nil, listens = settings.events,
   }, Client)
+  -- Not where a certificate of the client's belongs to the connection: that goes to nobody
+  -- whom the service did not name.
+  self.goes_ahead = settings.api_url:sub(1, 6) == "https:" and not settings.client_cert
   self.ledger, self.budget, self.account = settings.ledger, settings.budget, account_of(settings)
   methods.nouns(self, NOUNS, "client")
   return self
@@ -212,6 +216,7 @@ Client.usage = later("daytona.control.account", "usage")
 ---@return daytona.Error?
 function Client:get(id_or_name)
   options.argument("get: the id or name", "text", id_or_name)
+  if self.goes_ahead then require("daytona.control.ahead").open(self) end
   local raw, err = record.fetch(self, { sandbox = id_or_name }, { operation = "get", flaw = record.absent })
   if not raw then return nil, err end
   return sandbox.new(self, raw)

@@ -65,6 +65,9 @@ local function take(creation, raw)
   local box = sandbox.new(creation.client, raw)
   creation.sandbox = creation.opts.owned ~= false and life.adopt(box) or box
   ledger.made(creation.client, creation.body.name, box.id)
+  if creation.client.goes_ahead then
+    require("daytona.control.ahead").learn(creation.client, box.toolbox_proxy_url, box.state ~= "started")
+  end
   if creation.share then creation.share:took(box) end
   return box
 end
@@ -262,6 +265,7 @@ local function make(creation)
   if fine then fine, err = afford(creation) end
   if not fine then return nil, err end
   if creation.opts.owned ~= false then ledger.begin(creation.client, creation.body.name, creation.nonce) end
+  if creation.client.goes_ahead then require("daytona.control.ahead").open(creation.client, true) end
   fine, err = allocate(creation)
   if not fine then return given_up(creation, err) end
   fine, err = was_heard(creation)

@@ -12,6 +12,7 @@ local api = calls.of_service {
 }
 
 local function fetch_address(self)
+  if self.client.goes_ahead then require("daytona.control.ahead").open(self.client) end
   local answer, err = api.toolbox_url(self)
   if not answer then return nil, err end
   if type(answer.url) ~= "string" then
@@ -34,6 +35,7 @@ local function connect(self, address)
   end
   local connection, err = self.client:toolbox_connection(address, self.id)
   if not connection then return nil, err end
+  if self.client.goes_ahead then require("daytona.control.ahead").learn(self.client, address) end
   connection.address = address
   rawset(self, "_toolbox", connection)
   return connection
