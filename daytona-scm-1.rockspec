@@ -390,6 +390,7 @@ build = {
     ["daytona.toolbox.fs.down"] = "lua/daytona/toolbox/fs/down.lua",
     ["daytona.toolbox.fs.download"] = "lua/daytona/toolbox/fs/download.lua",
     ["daytona.toolbox.fs.download_many"] = "lua/daytona/toolbox/fs/download_many.lua",
+    ["daytona.toolbox.fs.fetch"] = "lua/daytona/toolbox/fs/fetch.lua",
     ["daytona.toolbox.fs.file"] = "lua/daytona/toolbox/fs/file.lua",
     ["daytona.toolbox.fs"] = "lua/daytona/toolbox/fs/init.lua",
     ["daytona.toolbox.fs.localfile"] = "lua/daytona/toolbox/fs/localfile.lua",

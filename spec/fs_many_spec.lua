@@ -137,9 +137,22 @@ describe("downloading many", function()
     assert.equal("b\n", listing())
   end)
 
-  it("that is cut fails what did not arrive, and nothing else", function()
+  it("that is cut asks for what did not arrive", function()
     assert(service.server:faults { { path = "/files/bulk-download", cut_after = 300 } })
-    local results, err = fs:download_many {
+    local given = {}
+    local _, err = fs:download_many {
+      "d/100%", { "d/big", here "2" }, "d/100%", { "d/big", function(chunk) given[#given + 1] = chunk end }, "d/empty",
+    }
+    local outcome = {}
+    for i, result in ipairs(err.results) do outcome[i] = result.error and result.error.code or result.size end
+    assert.same({ 4, 270000, 4, "truncated", 0 }, outcome)
+    assert.equal(270000, #content(here "2"))
+    assert.is_true(#table.concat(given) < 300)
+  end)
+
+  it("that is cut, by a client that repeats nothing, fails what did not arrive, and nothing else", function()
+    assert(service.server:faults { { path = "/files/bulk-download", cut_after = 300 } })
+    local results, err = service:connect({ max_retries = 0 }):attach(fs.sandbox.id).fs:download_many {
       { "d/100%", here "1" }, { "d/big", here "2" }, { "d/100%", here "3" },
     }
     assert.is_nil(results)

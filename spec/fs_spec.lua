@@ -186,11 +186,12 @@ describe("a download", function()
 
   it("that is cut, reset or abandoned leaves what was there as it was", function()
     local target = here("old", "old")
+    local impatient = service:connect({ max_retries = 0 }):attach(fs.sandbox.id).fs
     for _, fault in ipairs { { cut_after = 1000 }, { reset = "mid" }, { drop = true, times = 9 }, { slow = 1000 } } do
       fault.path = "/files/download"
       assert(service.server:clear_faults())
       assert(service.server:faults { fault })
-      local info, err = fs:download("d/data.json", target, { timeout = fault.slow and 0.5 or 5 })
+      local info, err = impatient:download("d/data.json", target, { timeout = fault.slow and 0.5 or 5 })
       assert.is_nil(info)
       assert.truthy(err.kind == "connection" or err.kind == "timeout", tostring(err))
       assert.equal("old", content(target))

@@ -287,10 +287,19 @@ describe("sync down", function()
     there "echo new >a; echo new >b"
     put("a", "old")
     assert(service.server:faults { { path = "/files/bulk-download", cut_after = 250 } })
-    local _, err = fs:sync(folder, remote, { direction = "down" })
+    local impatient = service:connect({ max_retries = 0 }):attach(files.box.id).fs
+    local _, err = impatient:sync(folder, remote, { direction = "down" })
     assert.equal("connection", err.kind)
     assert.equal("old", sh "cat *")
     assert.equal("./a\n", sh "find . -mindepth 1")
+  end)
+
+  it("that is cut goes on with what had not come", function()
+    assert(fs:mkdir(remote))
+    there "echo new >a; echo new >b; echo new >c"
+    assert(service.server:faults { { path = "/files/bulk-download", cut_after = 250 } })
+    assert.equal(3, assert(fs:sync(folder, remote, { direction = "down" })).downloaded)
+    assert.equal("new\nnew\nnew\n", sh "cat *")
   end)
 
   it("makes no links that lead out of the folder", function()

@@ -277,7 +277,7 @@ local TRANSPORT_TEXT = {
 ---@param code string      see daytona.core.Code
 ---@param message? string  detail
 ---@param errno? integer
----@param context? { operation?: string, sandbox?: any, what?: string, secrets?: string[] }
+---@param context? { operation?: string, sandbox?: any, what?: string, secrets?: string[], headers?: table<string, string> }
 ---@return daytona.Error
 function failure.from_transport(code, message, errno, context)
   context = context or {}
@@ -287,7 +287,7 @@ function failure.from_transport(code, message, errno, context)
     kind = TRANSPORT_KIND[code] or "internal", code = code, message = text,
     errno = errno and errno ~= 0 and errno or nil,
     operation = context.operation, sandbox = context.sandbox, what = context.what,
-    secrets = context.secrets,
+    secrets = context.secrets, headers = context.headers and lower_headers(context.headers),
   }
 end
 

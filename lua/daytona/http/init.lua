@@ -284,6 +284,7 @@ local function try_once(connection, request, op, streams)
   local status, body, message, errno = transfer:result()
   if not waited or not status then
     local sent, answered = transfer:trace()
+    local begun = answered and request.with_headers and transfer:headers() or nil
     if request.observer then request.observer:tried(transfer) end
     loop.close(op)
     if not waited then
@@ -291,7 +292,9 @@ local function try_once(connection, request, op, streams)
       abandon(request, sent, err)
       return nil, err
     end
-    local err = failures().from_transport(body, message, errno, context_of(connection, request))
+    local context = context_of(connection, request)
+    context.headers = begun
+    local err = failures().from_transport(body, message, errno, context)
     return nil, note_sent(err, request, sent), body, sent, answered
   end
   if request.observer then request.observer:tried(transfer) end

@@ -2,8 +2,11 @@
 
 local calls = require "daytona.toolbox.fs.calls"
 local errors = require "daytona.base.errors"
+local fetch = require "daytona.toolbox.fs.fetch"
+local http = require "daytona.http"
 local localfile = require "daytona.toolbox.fs.localfile"
 local options = require "daytona.base.options"
+local pace = require "daytona.toolbox.fs.pace"
 
 local base_name, check_path, failure = calls.base_name, calls.check_path, calls.failure
 
@@ -18,38 +21,34 @@ local function received(response, path, size)
   }
 end
 
-local function counting(sink, counter)
-  return function(chunk)
-    counter.size = counter.size + #chunk
-    return sink(chunk)
+-- So often a file is fetched from its beginning that is another one when it was cut.
+local TRIES = 3
+
+-- Fetches the file into a target, of which it is known how it goes on. Where it can only
+-- go on from the beginning, the last result is true.
+local function into(self, path, target, opts)
+  local connection, problem = self.sandbox:toolbox()
+  if not connection then return nil, problem end
+  local function send(request)
+    return calls.api.download(self, { path = path }, request)
   end
-end
-
--- Checks the announced length; a cut body never gets here, an encoded one might.
-local function check_size(response, path, size)
-  local announced = tonumber(response.headers["content-length"])
-  if not announced or announced == size or response.headers["content-encoding"] then
-    return received(response, path, size)
+  local response, size, announced = fetch.run(connection, send, target, calls.transfer_fields({
+    max_bytes = opts.max_bytes,
+  }, opts))
+  if not response then
+    size.what = size.what or path
+    return nil, size, announced
   end
-  return failure("download", "connection",
-    string.format("%d of %d bytes arrived", size, announced), path, "truncated")
-end
-
-local function fetch(self, path, request, opts)
-  request.with_headers, request.max_bytes = true, opts.max_bytes
-  return calls.api.download(self, { path = path }, calls.transfer_fields(request, opts))
-end
-
-local function download_to_function(self, path, sink, opts)
-  local counter = { size = 0 }
-  local response, err = fetch(self, path, { sink = counting(sink, counter) }, opts)
-  if not response then return nil, err end
-  return check_size(response, path, counter.size)
+  if announced and announced ~= size then
+    return failure("download", "connection", string.format("%d of %d bytes arrived", size, announced), path,
+      "truncated")
+  end
+  return received(response, path, size)
 end
 
 local function download_to_handle(self, path, file, opts)
   file:flush()
-  local info, err = download_to_function(self, path, function(chunk)
+  local info, err = into(self, path, function(chunk)
     local fine, why = file:write(chunk)
     if not fine then return false, errors.new { kind = "io", operation = "download", what = path, message = why } end
   end, opts)
@@ -60,12 +59,19 @@ local function download_to_handle(self, path, file, opts)
 end
 
 local function download_to_path(self, path, target, opts)
-  local info, err = localfile.fill(target, function(file, is_special)
-    local response, problem = fetch(self, path, { sink_file = file }, opts)
-    if not response then return nil, problem end
-    if is_special then return received(response, path, tonumber(response.headers["content-length"]) or 0) end
-    return check_size(response, path, file:seek("end"))
-  end)
+  local clock = pace.new("download", opts.timeout or calls.TRANSFER_TIMEOUT)
+  local info, err, anew
+  for _ = 1, TRIES do
+    info, err = localfile.fill(target, function(file, is_special)
+      if is_special then return download_to_handle(self, path, file, opts) end
+      local limited = options.copy(opts)
+      limited.timeout = clock:left() or 0
+      local result, problem
+      result, problem, anew = into(self, path, file, limited)
+      return result, problem
+    end)
+    if info or not anew then break end
+  end
   if not info then
     if errors.is(err) then return nil, err end
     return failure("download", "io", err, target)
@@ -94,7 +100,10 @@ local DOWNLOAD = {
 ---
 ---The target is a local path (a folder: under its own name), a file open for
 ---writing, or a function that is given each chunk and may return false and a
----reason to give up. A local file appears whole, or not at all.
+---reason to give up. A local file appears whole, or not at all. What is cut goes on where it
+---ended if the file is the same (it has the same tag, or size and time); else a local path
+---gets the other one from its beginning, and the rest a "conflict", code FILE_CHANGED. A
+---client without retries does not go on.
 ---@param path string
 ---@param target string|file*|fun(chunk: string): any, any
 ---@param opts? { on_progress?: fun(done: integer, total?: integer), max_bytes?: integer, timeout?: number, idle_timeout?: number }
@@ -109,7 +118,8 @@ function download.download(self, path, target, opts)
   elseif io.type(target) == "file" then
     return download_to_handle(self, path, target, opts)
   elseif type(target) == "function" then
-    return download_to_function(self, path, target, opts)
+    local info, err = into(self, path, target, opts)
+    return info, err
   end
   errors.misuse(1, "download: the target must be a path, an open file or a function, got %s", type(target))
 end
@@ -124,6 +134,38 @@ local function range_header(offset, length)
   return { Range = string.format(length and "bytes=%d-%d" or "bytes=%d-", offset, offset + (length or 0) - 1) }
 end
 
+-- All of a file, in pieces that are kept when it is cut.
+local function in_pieces(self, path, opts, limits)
+  local connection, err = self.sandbox:toolbox()
+  if not connection then return nil, err end
+  local pieces, limited = {}, options.copy(opts)
+  limited.timeout, limited.max_bytes = limits.timeout, opts.max_bytes or connection.max_bytes
+  local info
+  info, err = into(self, path, function(chunk) pieces[#pieces + 1] = chunk end, limited)
+  if not info then return nil, err end
+  return { status = 200, body = table.concat(pieces) }
+end
+
+-- The answer with the content. When it is cut, a range is asked for once more.
+local function ask(self, path, opts, limits)
+  local clock, headers = pace.new("read", limits.timeout), range_header(opts.offset, opts.length)
+  local tries = 0
+  while true do
+    local response, err = calls.api.download(self, { path = path }, {
+      operation = "read", headers = headers, max_bytes = opts.max_bytes,
+      timeout = clock:left() or 0, idle_timeout = limits.idle_timeout,
+    })
+    if response then return response end
+    local connection = self.sandbox:toolbox()
+    tries = tries + 1
+    if err.code ~= "truncated" or not connection or tries > connection.max_retries then return nil, err end
+    limits.timeout = clock:left() or 0
+    if not headers then return in_pieces(self, path, opts, limits) end
+    local slept, why = http.pause(http.backoff(tries), clock.deadline)
+    if not slept then return nil, why or err end
+  end
+end
+
 ---The content of a file, or a part of it, as a string; what is beyond its end is
 ---empty. kind "too_large" above `max_bytes` (64 MiB by default). Files that say they
 ---have no bytes, as those of /proc do, come empty: `sb:exec{ "cat", path }`. A string is
@@ -136,9 +178,7 @@ end
 function download.read(self, path, opts)
   check_path("read: the path", path)
   opts = options.check("read", READ, opts)
-  local response, err = calls.api.download(self, { path = path }, calls.transfer_fields({
-    operation = "read", headers = range_header(opts.offset, opts.length), max_bytes = opts.max_bytes,
-  }, opts))
+  local response, err = ask(self, path, opts, calls.transfer_fields({}, opts))
   if not response then
     if err.status == 416 then return "" end
     return nil, err

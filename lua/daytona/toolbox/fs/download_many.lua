@@ -173,8 +173,8 @@ function Receiver:complete()
   return true
 end
 
--- One request. Marks what did not come with the reason; nil, err when nothing did.
--- A `strict` one ends with the first file that cannot be kept.
+-- One request. How many files came, all or the first ones, and why not the rest. A `strict`
+-- one ends with the first file that cannot be kept.
 local function receive(self, entries, opts, strict)
   local paths = {}
   for i, entry in ipairs(entries) do paths[i] = entry.path end
@@ -193,18 +193,13 @@ local function receive(self, entries, opts, strict)
   if response then response, err = receiver:complete() end
   discard()
   if receiver.parser then receiver.parser:close() end
-  if response then return true end
-  if receiver.done == 0 then return nil, err end
-  for i = receiver.done + 1, #entries do
-    entries[i].result.error = entries[i].result.error or err
-  end
-  return true
+  return receiver.done, not response and err or nil
 end
 
 -- One file by a call of its own.
-local function receive_single(self, entry, opts)
+local function receive_single(self, entry, opts, clock)
   local result = entry.result
-  local limits = { timeout = opts.timeout, idle_timeout = opts.idle_timeout, max_bytes = opts.max_bytes }
+  local limits = { timeout = clock:left() or 0, idle_timeout = opts.idle_timeout, max_bytes = opts.max_bytes }
   if entry.target == nil then
     result.data, result.error = self:read(entry.path, limits)
     result.size = result.data and #result.data
@@ -232,14 +227,46 @@ local MANY_DOWN = {
   timeout = "seconds", idle_timeout = "seconds", on_progress = "callable", max_bytes = "positive",
 }
 
--- A file that grew while it was sent is fetched once more, where that can be.
-local function to_repeat(entry, single)
+-- A file that came only in part, or grew while it was sent, is fetched once more, where
+-- that can be.
+local function to_repeat(entry, single, err)
   if entry.target == nil or type(entry.target) == "string" then
     single[#single + 1] = entry
     return
   end
-  entry.result.error = errors.new { kind = "conflict", operation = "download_many", what = entry.path,
-                                    message = "the file changed while it was sent" }
+  entry.result.error = err or errors.new { kind = "conflict", operation = "download_many", what = entry.path,
+                                           message = "the file changed while it was sent" }
+end
+
+-- The files after the first `done`; of these the first, which was cut, goes by itself, as
+-- it can go on then.
+local function rest_of(entries, done, single, err)
+  local rest = {}
+  for i = done + 1, #entries do
+    if i == done + 1 then to_repeat(entries[i], single, err) else rest[#rest + 1] = entries[i] end
+  end
+  return rest
+end
+
+-- As many requests as it takes, each of which brings a file or leaves one to a call of its
+-- own. What did not come has the reason; nil, err when nothing did.
+local function receive_all(self, entries, opts, strict, single, clock)
+  local connection, problem = self.sandbox:toolbox()
+  if not connection then return nil, problem end
+  local came, limits = 0, options.copy(opts)
+  while entries[1] do
+    limits.timeout = clock:left() or 0
+    local done, err = receive(self, entries, limits, strict)
+    came = came + done
+    if not err then return true end
+    if err.code ~= "truncated" or connection.max_retries == 0 then
+      if came == 0 and not single[1] then return nil, err end
+      for i = done + 1, #entries do entries[i].result.error = entries[i].result.error or err end
+      return true
+    end
+    entries = rest_of(entries, done, single, err)
+  end
+  return true
 end
 
 ---Fetches many files from the sandbox, in one request. Each item is a path, the
@@ -247,9 +274,10 @@ end
 ---or a path and a target, as of `download`.
 ---
 ---Returns what became of each, in order. When any failed: nil and an error whose
----`results` are that list, in which those that failed have an `error`. When the
----answer is cut, it is those that had not come. A file that grew while it was sent
----is fetched again; when one shrank, what follows it had not come.
+---`results` are that list, in which those that failed have an `error`. What had not come
+---when the answer was cut is asked for again (if the client retries at all), and so is a
+---file that changed while it was sent; but functions and open files, which were given a
+---part of it, get an error.
 ---@param list (string|{ [1]: string, [2]: string|file*|fun(chunk: string): any, any })[]
 ---@param opts? { on_progress?: fun(done: integer, total?: integer), max_bytes?: integer, timeout?: number, idle_timeout?: number }
 ---@return daytona.FileResult[]?
@@ -264,7 +292,7 @@ function download_many.fetch(self, list, opts, strict)
   results_of.check_list("download_many", list)
   opts = options.check("download_many", MANY_DOWN, opts)
   local results, entries, single = {}, {}, {}
-  local clock = pace.new "download_many"
+  local clock = pace.new("download_many", opts.timeout or calls.TRANSFER_TIMEOUT)
   for i, item in ipairs(list) do
     local entry = download_entry(i, item)
     results[i] = entry.result
@@ -274,13 +302,13 @@ function download_many.fetch(self, list, opts, strict)
     if not fine then return nil, err end
   end
   if entries[1] then
-    local fine, err = receive(self, entries, opts, strict)
+    local fine, err = receive_all(self, entries, opts, strict, single, clock)
     if not fine then return nil, err end
   end
   for _, entry in ipairs(entries) do
     if entry.changed then to_repeat(entry, single) end
   end
-  for _, entry in ipairs(single) do receive_single(self, entry, opts) end
+  for _, entry in ipairs(single) do receive_single(self, entry, opts, clock) end
   return results_of.summary(self, "download_many", results)
 end
 

@@ -1,0 +1,191 @@
+-- Downloads that are cut: they go on where they ended, if the file is the same, and never
+-- give bytes of two versions of it.
+
+local haste = require "spec.support.haste"
+
+local files = require("spec.support.files").new()
+local service, box, fs
+
+local SIZE = 100003
+local letters = {}
+for i = 1, SIZE do letters[i] = string.char(32 + (i * i + i) % 95) end
+local WHOLE = table.concat(letters)
+local OTHER = WHOLE:reverse()
+
+-- Long ago, so that it is known by its time.
+local AT, DATE = "@1700000000", "Tue, 14 Nov 2023 22:13:20 GMT"
+
+local function place(data, at)
+  assert(fs:write("file", data))
+  if at then assert(box:exec("touch -d " .. at .. " file", { check = true })) end
+end
+
+setup(function() service, box, fs = files:open() end)
+teardown(function() files:close() end)
+before_each(function() files:fresh() end)
+after_each(function() files:sweep() end)
+
+-- The answers to the next downloads: faults, one for each request.
+local function answers(list)
+  for i, fault in ipairs(list) do
+    fault.path, fault.times, fault.after = "/files/download", 1, nil
+    list[i] = fault
+  end
+  assert(service.server:clear_faults())
+  assert(service.server:faults(list))
+end
+
+-- Chunks, put together; a result and an error.
+local function to_function(opts)
+  local chunks = {}
+  local info, err = fs:download("file", function(chunk) chunks[#chunks + 1] = chunk end, opts)
+  return table.concat(chunks), info, err
+end
+
+local function to_path(opts)
+  local target = files:here "target"
+  local info, err = fs:download("file", target, opts)
+  return files.content(target), info, err
+end
+
+local WAYS = { ["to a path"] = to_path, ["to a function"] = to_function }
+
+for name, fetch in pairs(WAYS) do
+  describe("a download " .. name, function()
+    it("goes on after every cut", function()
+      place(WHOLE, AT)
+      haste(function()
+        for _, cut in ipairs { 1, 7, 4096, 65535, 65536, 65537, 99999, SIZE - 1 } do
+          answers { { cut_after = cut }, { cut_after = 1, reset = "mid" }, { cut_after = 0 }, { cut_after = 13 } }
+          local before = service:count("GET", "/files/download")
+          local data, info, err = fetch()
+          assert.is_nil(err, tostring(err))
+          assert.is_true(data == WHOLE, "cut at " .. cut)
+          assert.equal(SIZE, info.size)
+          local n = service:count("GET", "/files/download") - before
+          assert.is_true(n == 5 or cut > 99000, n .. " requests, cut at " .. cut)
+        end
+      end)
+      assert.equal("", files:sh "ls -A | grep -v '^target$'")
+    end)
+
+    it("goes on as long as each try brings something", function()
+      place(WHOLE, AT)
+      answers {}
+      assert(service.server:faults { { path = "/files/download", cut_after = 9000 } })
+      local last = 0
+      haste(function()
+        local data = fetch { on_progress = function(done, total)
+          assert.is_true(done >= last and done <= SIZE)
+          assert.equal(SIZE, total)
+          last = done
+        end }
+        assert.is_true(data == WHOLE)
+      end)
+      assert.equal(SIZE, last)
+    end)
+
+    it("ends when nothing comes any more", function()
+      place(WHOLE, AT)
+      answers { { cut_after = 5000 } }
+      assert(service.server:faults { { path = "/files/download", cut_after = 0 } })
+      haste(function()
+        local _, info, err = fetch()
+        assert.is_nil(info)
+        assert.equal("connection truncated", err.kind .. " " .. err.code)
+      end)
+    end)
+
+    it("takes what it lacks from a server that heeds no ranges", function()
+      place(WHOLE, AT)
+      answers { { cut_after = 5000 }, { status = 200, body = WHOLE, headers = { ["last-modified"] = DATE } } }
+      haste(function() assert.is_true(fetch() == WHOLE) end)
+    end)
+
+    it("is of one version of the file", function()
+      place(WHOLE, AT)
+      -- What the second answer says, and what then is wrong.
+      local lies = {
+        { { ["last-modified"] = "Tue, 14 Nov 2023 22:13:21 GMT", ["content-range"] = "bytes 5000-100002/100003" } },
+        { { ["last-modified"] = DATE, ["content-range"] = "bytes 5000-100003/100004" } },
+        { { ["content-range"] = "bytes 5000-100002/100003" } },
+        { { ["last-modified"] = DATE, ["content-range"] = "bytes 4999-100002/100003" }, "protocol" },
+        { { ["last-modified"] = DATE }, "protocol" },
+        { nil, status = 416 },
+        { {}, status = 200 },
+      }
+      for i, lie in ipairs(lies) do
+        answers { { cut_after = 5000 },
+          { status = lie.status or 206, body = OTHER:sub(5001), headers = lie[1] } }
+        haste(function()
+          local data, info, err = fetch()
+          if fetch == to_path and not lie[2] then
+            assert.is_true(data == WHOLE, "lie " .. i) -- from its beginning
+          else
+            assert.is_nil(info, "lie " .. i)
+            assert.equal(lie[2] or "conflict", err.kind, "lie " .. i)
+            assert.is_true(fetch == to_path and data == nil or data == WHOLE:sub(1, 5000), "lie " .. i)
+          end
+        end)
+        files:sweep()
+        files:fresh()
+      end
+    end)
+
+    it("of a file that was changed just before begins anew, or not at all", function()
+      place(WHOLE)
+      answers { { cut_after = 5000 } }
+      haste(function()
+        local data, _, err = fetch()
+        if fetch == to_path then return assert.is_true(data == WHOLE) end
+        assert.equal("truncated", err.code)
+        assert.is_true(data == WHOLE:sub(1, 5000))
+      end)
+    end)
+
+    it("is cut only once for a client that repeats nothing", function()
+      place(WHOLE, AT)
+      answers { { cut_after = 5000 } }
+      local kept = fs
+      fs = service:connect({ max_retries = 0 }):attach(box.id).fs
+      local _, _, err = fetch()
+      fs = kept
+      assert.equal("truncated", err.code)
+    end)
+
+    it("keeps its limits over all tries", function()
+      place(WHOLE, AT)
+      answers { { cut_after = 5000 } }
+      haste(function() assert.is_true(fetch { max_bytes = SIZE } == WHOLE) end)
+      answers {}
+      local _, _, err = fetch { max_bytes = SIZE - 1 }
+      assert.equal("too_large", err.kind)
+      assert(service.server:faults { { path = "/files/download", cut_after = 10 } })
+      _, _, err = fetch { timeout = 0.5 }
+      assert.truthy(err.kind == "connection" or err.kind == "timeout", tostring(err))
+    end)
+  end)
+end
+
+it("a file that is changed while it is on its way comes whole, in one version", function()
+  place(WHOLE, AT)
+  answers { { cut_after = 70000 } }
+  local changed
+  haste(function()
+    local data, _, err = to_path { on_progress = function()
+      if not changed then changed = assert(fs:write("file", OTHER)) end
+    end }
+    assert.is_nil(err, tostring(err))
+    assert.is_true(data == OTHER)
+  end)
+end)
+
+it("a file is read whole after a cut", function()
+  place(WHOLE, AT)
+  answers { { cut_after = 5000 }, { cut_after = 60000 } }
+  haste(function()
+    assert.is_true(assert(fs:read "file") == WHOLE)
+    answers { { cut_after = 100 }, { cut_after = 100 } }
+    assert.equal(WHOLE:sub(11, 2010), assert(fs:read("file", { offset = 10, length = 2000 })))
+  end)
+end)
