@@ -292,6 +292,43 @@ describe("a call that takes its time", function()
     assert.same({}, mcp.heard)
   end)
 
+  it("leaves no file of its output behind when it is cancelled", function()
+    mcp:initialize()
+    local function files() return box:exec("ls /tmp/.daytona-output 2>/dev/null | wc -l").result end
+    local before, sleep = files(), "sleep " .. unheard_of()
+    local id = mcp:request("tools/call", { name = "daytona_execute_command", arguments = execute("echo x; " .. sleep) })
+    while not running("^" .. sleep) do daytona.sleep(0.02) end
+    assert.not_equal(before, files())
+    mcp:send { jsonrpc = "2.0", method = "notifications/cancelled", params = { requestId = id } }
+    assert.equal("", mcp:stop())
+    assert.equal(before, files())
+  end)
+
+  for _, signal in ipairs { "TERM", "HUP", "INT" } do
+    it("is ended when a signal ends the server: " .. signal, function()
+      mcp:initialize()
+      local sleep = "sleep " .. unheard_of()
+      mcp:request("tools/call", { name = "daytona_execute_command", arguments = execute(sleep) })
+      while not running("^" .. sleep) do daytona.sleep(0.02) end
+      os.execute("kill -" .. signal .. " " .. mcp.pid)
+      assert.equal("", mcp.output:read "*a")
+      assert.is_false(running("^" .. sleep))
+    end)
+  end
+
+  it("in a sandbox of the server's own is ended with it by a signal", function()
+    mcp:stop()
+    mcp = mcp_client.start(service.server, "--tools coding")
+    mcp:initialize()
+    local before = service:sandboxes()
+    mcp:call("bash", { command = "echo hi" })
+    mcp:request("tools/call", { name = "bash", arguments = { command = "sleep 1000" } })
+    assert.equal(before + 1, service:sandboxes())
+    os.execute("kill -TERM " .. mcp.pid)
+    assert.equal("", mcp.output:read "*a")
+    assert.equal(before, service:sandboxes())
+  end)
+
   it("is ended when the client goes away", function()
     mcp:initialize()
     local sleep = "sleep " .. unheard_of()

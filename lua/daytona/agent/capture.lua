@@ -6,6 +6,7 @@
 -- ends) afterwards and removes it unless there is more in it than was printed.
 
 local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local output = require "daytona.agent.output"
 local shell = require "daytona.base.shell"
@@ -91,6 +92,17 @@ local function after_timeout(sandbox, file, limits, mark)
   return rest and rest.result or ""
 end
 
+-- Nobody will read what a command that was given up has printed.
+local function forget(call)
+  loop.shield(call.sandbox.exec, call.sandbox, "rm -f " .. call.file, { timeout = 10 })
+end
+
+local function perform(call)
+  local result, err = call.sandbox:exec(call.script, call.options)
+  if errors.is(err, "canceled") then forget(call) end
+  return result, err
+end
+
 ---@class daytona.Captured
 ---@field exit_code integer   -1 when the time was over
 ---@field timed_out boolean
@@ -112,7 +124,10 @@ function capture.run(sandbox, command, opts)
   local file, mark = FOLDER .. "/" .. id .. ".txt", "more" .. id
   local script = fill(RUN, { FILE = file, COMMAND = shell.quote(command), REPORT = report(limits, mark) })
   local watcher = opts.on_line and task.spawn(follow, sandbox, file, opts.on_line)
-  local result, err = sandbox:exec(script, { cwd = opts.cwd, env = opts.env, timeout = opts.timeout })
+  local result, err = loop.guard(perform, forget, {
+    sandbox = sandbox, script = script, file = file,
+    options = { cwd = opts.cwd, env = opts.env, timeout = opts.timeout },
+  })
   if watcher then watcher:cancel() end
   if not result then return nil, err end
   local text = result.timed_out and after_timeout(sandbox, file, limits, mark) or result.result

@@ -3,6 +3,7 @@
 -- output.
 
 local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
@@ -37,7 +38,7 @@ local function cancel(self, message)
   local running = type(params) == "table" and self.running[key_of(params.requestId)]
   if not running then return end
   running.silent = true
-  running.task:cancel()
+  running.work:cancel()
 end
 
 -- Answers one message: `reply` gets the response, if there is any.
@@ -52,9 +53,10 @@ local function answer(self, message, reply)
   local running, key = { silent = false }, key_of(message.id)
   running.task = task.spawn(function()
     self.running[key] = running
-    local response, err = task.spawn(self.server.handle, self.server, message, self.peer):wait()
+    running.work = task.spawn(self.server.handle, self.server, message, self.peer)
+    local response, err = running.work:wait() -- also for the end of what was cancelled
     if self.running[key] == running then self.running[key] = nil end
-    if running.silent then return end
+    if running.silent or errors.is(err, "canceled") then return end
     reply(response or protocol.error(message.id, -32603, "internal error: " .. tostring(err)))
   end)
 end
@@ -113,7 +115,7 @@ local function finish(self)
   settle(self, GRACE)
   for _, running in ipairs(all_running(self)) do
     running.silent = true
-    running.task:cancel()
+    running.work:cancel()
   end
   settle(self, CLEANING)
 end
