@@ -120,80 +120,9 @@ local function fits(kind, value)
   return kind(value)
 end
 
--- How a wrong value is shown: its type, and what it is where that is short and
--- cannot be a secret: no string is shown but in place of a word from a list.
-local function shown(value, kind)
-  local is = type(value)
-  if is == "number" or is == "boolean" or is == "nil" then return tostring(value) end
-  if is ~= "string" then return "a " .. is end
-  if value == "" then return "an empty string" end
-  if type(kind) == "table" and #value < 40 then return '"' .. value .. '"' end
-  return type(kind) == "function" and "this string" or "a string"
-end
-
--- What is wrong with a table, where one would be right; its values may be secrets.
-local function flaw_in(value, kind)
-  local fine = (kind == "variables" or kind == "words") and is_word or function(item) return type(item) == "string" end
-  if kind == "map" or kind == "variables" then
-    for key, item in pairs(value) do
-      if type(key) ~= "string" then return ("one with the key [%s]"):format(tostring(key)) end
-      if not fine(item) then return ("one where '%s' is a %s"):format(key, type(item)) end
-    end
-  elseif kind == "list" or kind == "words" then
-    for i = 1, #value do
-      if not fine(value[i]) then return ("one whose item %d is a %s"):format(i, type(value[i])) end
-    end
-    return "a table with names or gaps"
-  end
-  return "a table"
-end
-
-local function refuse(what, kind, expected, value)
-  local given = type(value) == "table" and flaw_in(value, kind) or shown(value, kind)
-  errors.misuse(1, "%s must be %s, not %s", what, expected, given)
-end
-
---- Unknown names ----------------------------------------------------------------------
-
--- How many letters are to be changed to make one word of the other.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local corner = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and corner or corner + 1
-      corner = row[j]
-      row[j] = math.min(cost, corner + 1, row[j - 1] + 1)
-    end
-  end
-  return row[#b]
-end
-
-local function nearest(name, names)
-  local plain = name:lower():gsub("[_-]", "")
-  local best, least = nil, 3
-  for i = 1, #names do
-    local far = distance(plain, (names[i]:gsub("_", "")))
-    if far < least and far < #plain then best, least = names[i], far end
-  end
-  return best
-end
-
-local function refuse_unknown(what, spec, name, given)
-  if given == package.loaded.daytona then
-    errors.misuse(1, "%s is a function: call it with a dot, not with a colon", what)
-  end
-  local names = {}
-  for known in pairs(spec) do names[#names + 1] = known end
-  table.sort(names)
-  if type(name) ~= "string" then
-    errors.misuse(1, "%s: options are named, but there is [%s]", what, tostring(name))
-  end
-  local guess = nearest(name, names)
-  errors.misuse(1, "%s: unknown option '%s'%s; the options are: %s", what, name,
-    guess and " (did you mean '" .. guess .. "'?)" or "", table.concat(names, ", "))
+-- What is said of what is not right stands in a file of its own: few programs hear it.
+local function refusal()
+  return require "daytona.base.refusal"
 end
 
 ---Checks `given` (nil: no options) against `spec` and returns it, or an empty
@@ -205,14 +134,14 @@ end
 function options.check(what, spec, given)
   if given == nil then return EMPTY end
   if type(given) ~= "table" then
-    errors.misuse(1, "%s: options must be a table, not %s", what, shown(given))
+    refusal().value(what .. ": options", nil, "a table", given)
   end
   for name, value in pairs(given) do
     local kind = spec[name]
-    if kind == nil then refuse_unknown(what, spec, name, given) end
+    if kind == nil then refusal().name(what, spec, name, given) end
     local fine, expected = fits(kind, value)
     if not fine then
-      refuse(("%s: option '%s'"):format(what, name), kind, expected, value)
+      refusal().value(("%s: option '%s'"):format(what, name), kind, expected, value)
     end
   end
   return given
@@ -226,7 +155,7 @@ end
 ---@return T
 function options.argument(what, kind, value)
   local fine, expected = fits(kind, value)
-  if not fine then refuse(what, kind, expected, value) end
+  if not fine then refusal().value(what, kind, expected, value) end
   return value
 end
 

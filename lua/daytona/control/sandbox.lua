@@ -236,7 +236,7 @@ local M = {}
 ---@param raw table
 ---@return daytona.Sandbox
 function M.new(client, raw)
-  local self = setmetatable({ client = client }, Meta)
+  local self = setmetatable({ client = client, _toolbox = false }, Meta) -- there is no way yet (way.lua)
   methods.nouns(self, NOUNS)
   return record.apply(self, raw)
 end
@@ -248,6 +248,7 @@ end
 local Row = { __name = "daytona.Sandbox", __tostring = Meta.__tostring, __close = Meta.__close }
 
 local function grown(self)
+  rawset(self, "_toolbox", false)
   methods.nouns(setmetatable(self, Meta), NOUNS)
   return record.apply(self, rawget(self, "raw"))
 end

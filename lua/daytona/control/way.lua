@@ -3,7 +3,6 @@
 
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
-local daemons = require "daytona.toolbox.daemon"
 
 local way = {}
 
@@ -60,12 +59,16 @@ function way.toolbox(self)
   return connection
 end
 
+local function daemon_of(self)
+  return require("daytona.toolbox.daemon").of(self)
+end
+
 ---The home directory inside.
 ---@param self daytona.Sandbox
 ---@return string?
 ---@return daytona.Error?
 function way.home_dir(self)
-  local daemon, err = daemons.of(self)
+  local daemon, err = daemon_of(self)
   if not daemon then return nil, err end
   return daemon:home(self)
 end
@@ -75,7 +78,7 @@ end
 ---@return string?
 ---@return daytona.Error?
 function way.work_dir(self)
-  local daemon, err = daemons.of(self)
+  local daemon, err = daemon_of(self)
   if not daemon then return nil, err end
   return daemon:work(self)
 end
@@ -85,7 +88,7 @@ end
 ---@return string?
 ---@return daytona.Error?
 function way.version(self)
-  local daemon, err = daemons.of(self)
+  local daemon, err = daemon_of(self)
   if not daemon then return nil, err end
   return daemon:version(self)
 end

@@ -2,10 +2,10 @@
 -- functions here (see http/calls.lua). The subject is a sandbox, or an object of one, in
 -- its `sandbox`; a path takes the `id` of such an object as {id}.
 
-local daemons = require "daytona.toolbox.daemon"
 local errors = require "daytona.base.errors"
 local http_calls = require "daytona.http.calls"
 local loop = require "daytona.loop"
+local methods = require "daytona.base.methods"
 
 local calls = {}
 
@@ -60,7 +60,7 @@ end
 calls.method, calls.path = http_calls.method, http_calls.path
 
 ---What is known of the sandbox's daemon; see toolbox/daemon.lua.
-calls.daemon = daemons.of
+calls.daemon = methods.later("daytona.toolbox.daemon", "of")
 
 --- Helpers --------------------------------------------------------------------------------
 

@@ -1,0 +1,82 @@
+-- What the smallest useful program loads: each file that it does not need is time and memory
+-- of every program that starts (`bench/lua/script.lua` measures them).
+
+local devserver = require "daytona.devserver"
+
+-- So many files may a program load that makes a sandbox, runs a command and deletes it. Who
+-- needs one more asks first whether it can come with its first use (methods.later, or a
+-- require where it is used).
+local MOST = 40
+
+local PROGRAM = [[
+  local daytona = require "daytona"
+  local function told(what)
+    local list = {}
+    for name in pairs(package.loaded) do
+      if name:find "^daytona" then list[#list + 1] = name end
+    end
+    table.sort(list)
+    print(what .. " " .. table.concat(list, " "))
+  end
+  told "module"
+  local url, key = ARG:match "(%S+) (%S+)"
+  local sandbox = assert(daytona.new { api_url = url, api_key = key }:create { language = "python" })
+  assert(assert(sandbox:exec "echo started").exit_code == 0)
+  told "command"
+  assert(sandbox:delete())
+  told "script"
+]]
+
+describe("a program that starts", function()
+  local loaded, server = {}, nil
+
+  setup(function()
+    server = assert(devserver.start {})
+    -- Without the child's prelude, which requires more than a program does.
+    local compat = require "daytona.base.compat"
+    local shell = require "daytona.base.shell"
+    local text = 'package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path\n'
+      .. ("local ARG = %q\n"):format(server.api_url .. " " .. server.api_key) .. PROGRAM
+    local command = ("env -u LUA_INIT %s -e %s </dev/null 2>&1"):format(compat.name, shell.quote(text))
+    local pipe = assert(io.popen(command))
+    for line in pipe:lines() do
+      local what, list = line:match "^(%a+) (.*)$"
+      local names = {}
+      for name in (list or ""):gmatch "%S+" do names[#names + 1] = name end
+      loaded[what or "?"] = names
+      assert(what == "module" or what == "command" or what == "script", line)
+    end
+    pipe:close()
+  end)
+
+  teardown(function()
+    if server then server:close() end
+  end)
+
+  local function has(what, name)
+    for _, other in ipairs(loaded[what]) do
+      if other == name then return true end
+    end
+    return false
+  end
+
+  it("loads one file for the module", function()
+    assert.same({ "daytona" }, loaded.module)
+  end)
+
+  it("loads little for a first sandbox and a first command", function()
+    for _, name in ipairs {
+      "base.sdk_names", "base.refusal", "http.failure", "http.redirect", "http.stream", "control.change",
+      "control.recovery", "control.scope", "control.custody", "control.fate", "control.env_file", "control.ledger_file",
+      "toolbox.run", "toolbox.exec_options", "toolbox.daemon", "loop.task",
+    } do
+      assert.is_false(has("command", "daytona." .. name), name .. " came with the first command")
+    end
+  end)
+
+  it("loads no more files than it did", function()
+    local names = loaded.script
+    assert.is_true(#names > 20)
+    assert.is_true(#names <= MOST + 1, #names - 1 .. " files: " .. table.concat(names, " ")) -- the C module is one
+  end)
+end)
