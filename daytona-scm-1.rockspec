@@ -171,6 +171,7 @@ build = {
     ["daytona.base.quoted"] = "lua/daytona/base/quoted.lua",
     ["daytona.base.random"] = "lua/daytona/base/random.lua",
     ["daytona.base.redact"] = "lua/daytona/base/redact.lua",
+    ["daytona.base.refusal"] = "lua/daytona/base/refusal.lua",
     ["daytona.base.sdk_names"] = "lua/daytona/base/sdk_names.lua",
     ["daytona.base.shell"] = "lua/daytona/base/shell.lua",
     ["daytona.base.tar"] = "lua/daytona/base/tar.lua",
