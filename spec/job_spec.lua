@@ -55,6 +55,26 @@ describe("a job", function()
     return { result.reason, result.exit_code, result.signal }
   end
 
+  it("is read line by line as it is written, to its end, and nothing of the reader stays", function()
+    for _, stream in ipairs { "stdout", "stderr" } do
+      local job = popen(("for i in $(seq 30); do echo $i; sleep 0.01; done >&%d; exit 3")
+        :format(stream == "stdout" and 1 or 2))
+      local lines = {}
+      for line in job[stream]:lines() do lines[#lines + 1] = line end
+      assert.equal(30, #lines)
+      assert.equal("30", lines[30])
+      assert.same({ "exited", 3 }, ended(job))
+      assert.equal("", sb:exec("ls .daytona/lua-jobs/" .. job.id .. " | grep 'watch[.]'").result)
+      local left
+      for _ = 1, 100 do -- they are told to end, and do
+        left = sb:exec("pgrep -f 'lua-jobs/" .. job.id .. "/(out|err|events)'; true").result
+        if left == "" then break end
+      end
+      assert.equal("", left)
+      assert(job:remove())
+    end
+  end)
+
   it("is read and closed like a file of io.popen", function()
     local job = popen "echo one; echo two; printf 'three'; exit 0"
     assert.truthy(tostring(job):find "^job %(.+, running%)$")

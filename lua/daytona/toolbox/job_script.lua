@@ -183,7 +183,10 @@ end
 --- Looking --------------------------------------------------------------------------------------
 
 -- Waits for news without polling where tail watches files (coreutils), else in
--- growing steps.
+-- growing steps. `feed` waits for one output: what comes is answered as it is, because each
+-- further program would make it a millisecond older; how large the file is, and how the
+-- job does, is said by the next look. At the job's end the writer of the one pipe is ended,
+-- once the pipe has its reader.
 local WAIT = [[
 news() {
   state
@@ -202,8 +205,31 @@ watch() {
   kill $k
   rm -f "$f"
 }
+feed() {
+  f=$d/watch.$$
+  mkfifo "$f" "$f.end" && exec 3<>"$f.end" || return
+  timeout $t tail -f -c +1 "$d/events" >&3 & j=$!
+  timeout $t tail -f -c +$(($2 + 1)) "$d/$1" >"$f" 3>&- & k=$!
+  { timeout $t head -c 1 <&3; : >"$f"; kill $k; } >/dev/null & i=$!
+  x=$(dd bs=$m count=1 <"$f" 3>&- | base64 | tr -d '\n')
+  kill $k $j $i
+  echo >&3
+  rm -f "$f" "$f.end" >/dev/null &
+  [ -n "$x" ] || return
+  echo running; echo "0 0"
+  [ $1 = out ] || echo
+  echo "$x"
+  [ $1 = err ] || echo
+  exit
+}
 if [ $t -gt 0 ] && ! news; then
-  if [ -e "$d/watches" ]; then watch; else
+  if [ -e "$d/watches" ]; then
+    case $o,$e in
+    ,?*) feed err $e ;;
+    ?*,) feed out $o ;;
+    *) watch ;;
+    esac
+  else
     for z in 0.02 0.03 0.05 0.1 0.1 0.2 0.2 0.3; do if ! news; then nap $z; fi; done
     t=$((t * 2))
     while [ $t -gt 0 ] && ! news; do nap 0.5; t=$((t - 1)); done
@@ -213,7 +239,7 @@ fi
 
 ---What a job is doing and what it has printed from an offset on: waits for up to
 ---`seconds` until there is something new. Answers four lines: the state, the sizes of
----out and err, and up to `most` bytes of each in base64; or "gone".
+---out and err (0 where nobody looked), and up to `most` bytes of each in base64; or "gone".
 ---@param id string
 ---@param out? integer      offset; nil: not asked for
 ---@param err? integer
@@ -221,20 +247,19 @@ fi
 ---@param most integer
 ---@return string
 function job_script.poll(id, out, err, seconds, most)
-  return head(id) .. ("o=%s e=%s t=%d\n"):format(out and ("%d"):format(out) or "",
-    err and ("%d"):format(err) or "", seconds) .. [[
+  return head(id) .. ("o=%s e=%s t=%d m=%d\n"):format(out and ("%d"):format(out) or "",
+    err and ("%d"):format(err) or "", seconds, most) .. [[
 [ -e "$d/started" ] || { echo gone; exit; }
 size() { echo $(($(wc -c <"$d/$1"))); }
 ]] .. WAIT .. [[
 state
 so=$(size out) se=$(size err)
 echo "$s"; echo "$so $se"
-]] .. ([[
-if [ -n "$o" ] && [ $so -gt $o ]; then tail -c +$((o + 1)) "$d/out" | head -c %d | base64 | tr -d '\n'; fi
+if [ -n "$o" ] && [ $so -gt $o ]; then tail -c +$((o + 1)) "$d/out" | head -c $m | base64 | tr -d '\n'; fi
 echo
-if [ -n "$e" ] && [ $se -gt $e ]; then tail -c +$((e + 1)) "$d/err" | head -c %d | base64 | tr -d '\n'; fi
+if [ -n "$e" ] && [ $se -gt $e ]; then tail -c +$((e + 1)) "$d/err" | head -c $m | base64 | tr -d '\n'; fi
 echo
-]]):format(most, most)
+]]
 end
 
 ---Every job, a line each: id, when it was started, the start of its command in
