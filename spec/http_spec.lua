@@ -180,6 +180,34 @@ describe("a failure", function()
     end
   end)
 
+  it("of 429 is waited out as often as it comes, a little longer than is named", function()
+    local sleep, slept = loop.sleep, {}
+    loop.sleep = function(seconds) -- luacheck: ignore 122
+      slept[#slept + 1] = seconds
+      return true
+    end
+    finally(function() loop.sleep = sleep end) -- luacheck: ignore 122
+    local function get(path, opts)
+      opts = opts or {}
+      opts.query, opts.timeout = { header = "Retry-After-sandbox-create:5" }, 60
+      return client:request("GET", path, opts)
+    end
+    assert(get "/sequence/waited/429,429,429,429,429,503,503,503,200")
+    assert.equal(8, #slept)
+    for i, seconds in ipairs(slept) do assert.is_true(seconds >= 5 and seconds <= 5.5, i .. ": " .. seconds) end
+    assert.are_not.equal(slept[1], slept[2])
+    local _, err = get "/sequence/failing/429,429,503,503,503,503,200"
+    assert.equal("unavailable", err.kind)
+    -- Who wants no tries has none; a deadline that is just long enough is kept.
+    client = assert(daytona.new { api_key = "k", api_url = peer.url, max_retries = 0 })
+    _, err = get "/sequence/once/429,200"
+    assert.equal("rate_limited", err.kind)
+    client = assert(daytona.new { api_key = "k", api_url = peer.url })
+    slept = {}
+    assert(client:request("GET", "/sequence/close/429,200", { timeout = 5.2, query = { header = "Retry-After:5" } }))
+    assert.is_true(slept[1] < 5.2)
+  end)
+
   it("of 429 is told at once when the delay is longer than the deadline", function()
     local before = loop.now()
     local _, err = client:request("GET", "/reply", { timeout = 2, query = { status = 429, header = "Retry-After:60" } })

@@ -170,6 +170,22 @@ describe("delete", function()
   end)
 end)
 
+describe("a wait that is throttled", function()
+  it("looks again when the service says so, and fails at nothing", function()
+    local throttled = answered(429, "ThrottlerException: Too Many Requests", { ["Retry-After-authenticated"] = "40" })
+    local rows = { { POST "stop", is "stopping" } }
+    for i = 2, 9 do rows[i] = { GET, throttled } end
+    rows[10] = { GET, is "stopped" }
+    expect((table.unpack or unpack)(rows)) -- luacheck: ignore 143 113
+    assert.equal("stopped", assert(box_in "started":stop { timeout = 0 }).state)
+    assert.is_true(script.slept >= 320 and script.slept < 360, script.slept)
+    -- Its own deadline holds.
+    expect({ POST "stop", is "stopping" }, { GET, throttled, often = true })
+    local _, err = box_in "started":stop { timeout = 30 }
+    assert.equal("timeout wait", err.kind .. " " .. err.code)
+  end)
+end)
+
 describe("the end of a scope", function()
   local function made(state)
     return life.adopt(box_in(state or "started"))

@@ -6,6 +6,7 @@
 -- counts when it is newer than what is known; whatever is not plain success is looked at.
 
 local errors = require "daytona.base.errors"
+local http = require "daytona.http"
 local loop = require "daytona.loop"
 local random = require "daytona.base.random"
 
@@ -43,6 +44,7 @@ local LOOK_TIMEOUT, LAST_LOOK, FAILED_LOOKS = 30, 5, 5
 ---@field calm number    the same where events tell
 ---@field told boolean   they did when it was last looked at
 ---@field failures integer
+---@field throttled? number  seconds that the service asked for, at the last look
 
 -- Listens, unless there is nothing to listen to; to a stream that is open already where
 -- no longer wait is to be expected.
@@ -55,7 +57,9 @@ end
 
 -- Seconds until the next look.
 local function next_pause(self)
-  local listener = self.listener
+  local listener, throttled = self.listener, self.throttled
+  self.throttled = nil
+  if throttled then return throttled end
   if not (listener and self.looked and listener:is_told()) then
     if self.told then -- it broke: let the others look first
       self.told, self.delay = false, LONGEST_POLL
@@ -124,7 +128,8 @@ local function look(self, last)
     local over, why = of.judge()
     if over or why then return over, why end
   else
-    self.failures = self.failures + 1
+    self.throttled = (err.retry_after or 0) >= 1 and http.delay_after(err, 1) or nil
+    if not self.throttled then self.failures = self.failures + 1 end
     if errors.is(err, "canceled") or not err.retryable or self.failures > FAILED_LOOKS then return of.failed(err) end
   end
   if last then return of.late() end
@@ -159,7 +164,7 @@ local function closed(self, ...)
 end
 
 ---Watches until it is over. What may pass (a lost connection, a 502) is tolerated a few
----times in a row.
+---times in a row; while the service throttles it is not looked, as long as that says.
 ---@param of daytona.Watched
 ---@return true?
 ---@return daytona.Error?

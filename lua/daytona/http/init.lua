@@ -25,6 +25,10 @@ local context_of, refused = connections.context_of, connections.refused
 
 local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
 
+-- Part of a delay that the service names which is added at random: whoever shares its limit
+-- was told the same moment. A shorter delay than this many seconds counts as a try.
+local SPREAD, THROTTLED = 0.1, 1
+
 --- Requests -----------------------------------------------------------------------
 
 ---@class daytona.Request
@@ -230,6 +234,16 @@ end
 
 local backoff = http.backoff
 
+---Seconds to wait before a further try, after so many that failed: what the service asks
+---for and a little more, or our own.
+---@param err daytona.Error
+---@param try integer
+---@return number
+function http.delay_after(err, try)
+  local named = err.retry_after
+  return named and named * (1 + SPREAD * random.chance()) or backoff(try)
+end
+
 ---Sleeps before the next try: true; false when the deadline would pass
 ---meanwhile; nil, err when the task was cancelled.
 ---@param delay number
@@ -372,6 +386,20 @@ end
 
 local REDIRECT = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
+-- Seconds until the next try; nil where there is to be none. Being throttled for a while is
+-- no failure: others, perhaps many, share the limit, and their turn comes first. Only the
+-- deadline ends that.
+local function pause_of(connection, tries, err)
+  local most, named = connection.max_retries, err.status == 429 and err.retry_after
+  local delay = http.delay_after(err, tries.failed + 1)
+  if not named or named < THROTTLED or most == 0 then
+    tries.failed = tries.failed + 1
+    return tries.failed <= most and delay or nil
+  end
+  local left = tries.deadline and tries.deadline - loop.now()
+  return left and named < left and math.min(delay, (named + left) / 2) or delay
+end
+
 -- The call of the next try, after one that brought no answer; or nil, err.
 local function another(connection, request, tries, call, status, body, more, sent, answered)
   if status and REDIRECT[status] then
@@ -383,8 +411,8 @@ local function another(connection, request, tries, call, status, body, more, sen
   local err, again = judge(connection, request, status, body, more, sent, answered)
   tries.sent = tries.sent or sent
   if tries.sent and not status then err.sent = true end -- if not in this try
-  if not again or tries.n > connection.max_retries or not can_resend(request, tries.places) then return nil, err end
-  local delay = err.retry_after or backoff(tries.n)
+  local delay = again and pause_of(connection, tries, err)
+  if not delay or not can_resend(request, tries.places) then return nil, err end
   if request.observer then request.observer:repeats(err, delay, tries) end
   local slept, why = pause(delay, tries.deadline)
   if slept == nil then return nil, explain(why, request) end
@@ -402,7 +430,7 @@ end
 ---Returns a response for a status of 2xx; else nil and an error. What cannot have
 ---left this machine is tried again for every method; resets without a byte of an
 ---answer and 502, 503, 504 only where repeating is harmless, 429 always, after the
----delay the service names; never beyond the deadline. Without an answer `err.sent`
+---delay the service names, as often as it is throttled; never beyond the deadline. Without an answer `err.sent`
 ---says whether the request left, in any try. `on_abandon` is called,
 ---shielded from cancellation, when a part of the request left and no answer came
 ---because of a deadline, a cancel or Ctrl-C. Raises when what is to be sent
@@ -420,7 +448,7 @@ function http.request(connection, request, op)
   local streams = request.sink or request.on_progress or request.body_source or request.parts
   local timeout = request.timeout or connection.timeout
   local tries = {
-    n = 1, redirects = 0, deadline = timeout > 0 and loop.now() + timeout,
+    n = 1, failed = 0, redirects = 0, deadline = timeout > 0 and loop.now() + timeout,
     places = (streams or request.body_file) and remember_positions(request),
   }
   while true do

@@ -161,7 +161,7 @@ function websocket.open(connection, request)
     if op then return setmetatable({ op = op, context = context }, Socket) end
     tries = tries + 1
     if not again or tries > (request.retries or connection.max_retries) then return nil, err end
-    local slept, why = http.pause(err.retry_after or http.backoff(tries), deadline)
+    local slept, why = http.pause(http.delay_after(err, tries), deadline)
     if slept == false then return nil, err end
     if not slept then return nil, explained(why, context) end
   end

@@ -111,7 +111,7 @@ local function persist(self, fn)
   for try = 1, TRIES do
     local value, err = fn()
     if value ~= nil or try == TRIES or not may_repeat(self, err) then return value, err end
-    local slept, why = http.pause(err.retry_after or http.backoff(try), self.deadline)
+    local slept, why = http.pause(http.delay_after(err, try), self.deadline)
     if not slept then return nil, why or err end
   end
 end

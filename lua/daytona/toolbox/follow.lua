@@ -169,7 +169,7 @@ local function broken(self, err)
   let_go(self)
   self.failures = self.failures + 1
   if not err.retryable or self.failures > FAILURES then return fail(self, err) end
-  local wait = self.failures > 1 and (err.retry_after or http.backoff(self.failures - 1)) or 0
+  local wait = self.failures > 1 and http.delay_after(err, self.failures - 1) or 0
   self.again_at = loop.now() + wait
   return true
 end

@@ -170,7 +170,7 @@ function job_calls.look(job, wish, seconds, operation)
     local news, err = look(job, wish or NOTHING, seconds, operation)
     if news then return news end
     if not err.retryable or try > FAILED_LOOKS then return nil, err end
-    local slept, why = loop.sleep(err.retry_after or http.backoff(try))
+    local slept, why = loop.sleep(http.delay_after(err, try))
     if not slept then return nil, why end
   end
 end
