@@ -72,7 +72,7 @@ ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm conformance lint bench bench-peers interop install uninstall dist rock deb \
+.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm crowd conformance lint bench bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -192,6 +192,13 @@ storm:
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
 	@eval "$$($(MAKE) --no-print-directory -s env)" && scripts/storm $(TASKS) $(SEED)
 
+# Many processes that share one limit, and that come back after the server was away.
+PROCESSES = 200
+crowd:
+	@scripts/setup build demo test
+	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
+	@eval "$$($(MAKE) --no-print-directory -s env)" && scripts/crowd $(PROCESSES)
+
 # Recorded facts of the service against the local server in both flavours, or against
 # URL (an API's base) with KEY; FLAVOUR=legacy for an old service.
 conformance:
@@ -260,6 +267,7 @@ help:
 	@echo 'make fresh         both commands of the README in a bare Debian (RELEASE=trixie, ...)'
 	@echo 'make soak          thousands of operations in every host; some minutes'
 	@echo 'make storm         sandboxes in a storm of faults and kills: none lost, none doubled, none left'
+	@echo 'make crowd         200 processes that share one limit; and the server goes away and comes back'
 	@echo 'make conformance   recorded facts of the service against the local server, or URL= KEY='
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make core-test     the C unit tests of the engine alone'

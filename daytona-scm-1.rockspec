@@ -223,6 +223,7 @@ build = {
     ["daytona.control.record"] = "lua/daytona/control/record.lua",
     ["daytona.control.recovery"] = "lua/daytona/control/recovery.lua",
     ["daytona.control.resource"] = "lua/daytona/control/resource.lua",
+    ["daytona.control.row"] = "lua/daytona/control/row.lua",
     ["daytona.control.sandbox"] = "lua/daytona/control/sandbox.lua",
     ["daytona.control.scope"] = "lua/daytona/control/scope.lua",
     ["daytona.control.secrets"] = "lua/daytona/control/secrets.lua",

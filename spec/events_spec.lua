@@ -3,6 +3,7 @@
 local connections = require "daytona.http.connection"
 local daytona = require "daytona"
 local loop = require "daytona.loop"
+local random = require "daytona.base.random"
 local websocket = require "daytona.http.websocket"
 
 local service, client
@@ -18,6 +19,11 @@ before_each(function()
   client = service:connect()
 end)
 after_each(function() client:close() end)
+
+-- A stream that broke is made again at once, not in some seconds.
+local chance = random.chance
+setup(function() random.chance = function() return chance() / 10 end end)
+teardown(function() random.chance = chance end)
 
 local function stream() return rawget(client, "_stream") end
 

@@ -74,12 +74,42 @@ describe("a list", function()
     assert.equal("1", row.labels.odd)
     assert.is_number(row.auto_stop_interval)
     assert.is_nil(row.nothing)
+    assert.is_false(row.public)
+    assert.is_nil(row[1000])
+    assert.equal(row.id, assert(client:get(row.id)).id)
+    row = assert(client:list { name = "row-1" }).items[1]
+    assert.equal(client, row.client)
+    assert.equal("row-1", row.raw.name)
+    assert.is_nil(rawget(row, 1))
+    row = assert(client:list { name = "row-1" }).items[1]
     assert.equal("hi\n", assert(row:exec "echo hi").result)
     assert.equal("row-1", row.name)
     for _, entry in ipairs(assert(row.fs:list())) do assert.equal(".", entry.name:sub(1, 1)) end
     assert.equal("started", assert(row:refresh()).state)
     assert(client:stop(assert(client:list { name = "row-2" }).items[1]))
     assert.equal("stopped", assert(client:get "row-2").state)
+  end)
+
+  it("has rows of any fields, each with its own", function()
+    local answers = {}
+    for i = 1, 6 do
+      answers[i] = { id = "r" .. i, name = "n" .. i, state = "stopped", public = i % 2 == 0 }
+      if i % 3 == 0 then answers[i].errorReason = "reason " .. i end
+      if i == 4 then answers[i] = { id = "r4", state = "error" } end
+    end
+    assert(service.server:faults { { method = "GET", path = "/sandbox", status = 200, body =
+      { items = answers } } })
+    local items = assert(client:list()).items
+    assert(service.server:clear_faults())
+    for i, row in ipairs(items) do
+      assert.equal("r" .. i, row.id)
+      assert.equal(answers[i].state, row.state)
+      assert.equal(answers[i].name, row.name)
+      assert.equal(answers[i].public, row.public)
+      assert.equal(answers[i].errorReason, row.error_reason)
+      assert.same(answers[i], row.raw) -- it is a sandbox now
+      assert.equal(answers[i].errorReason, row.error_reason)
+    end
   end)
 
   it("that fails is nil, err; an iterator raises", function()

@@ -19,9 +19,10 @@ local websocket = require "daytona.http.websocket"
 
 local event_stream = {}
 
--- How long it stays open when nobody listens; between tries; without a word the server
+-- How long it stays open when nobody listens; at most between tries, of which the moment is
+-- random so that ten thousand processes do not come back as one; without a word the server
 -- is not believed to be there. Seconds. A frame has so many bytes at most.
-local LINGER, FIRST_DELAY, LONGEST_DELAY, SILENCE = 30, 1, 30, 60
+local LINGER, FIRST_DELAY, LONGEST_DELAY, SILENCE = 30, 5, 30, 60
 local LARGEST = 4 * 1024 * 1024
 
 -- So many events are remembered, without what they were about.

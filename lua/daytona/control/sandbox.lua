@@ -5,6 +5,7 @@
 local life = require "daytona.control.life"
 local methods = require "daytona.base.methods"
 local names = require "daytona.http.names"
+local packed = require "daytona.control.row"
 local process = require "daytona.toolbox.process"
 local record = require "daytona.control.record"
 local way = require "daytona.control.way"
@@ -243,35 +244,43 @@ end
 
 --- Rows: what lists are made of --------------------------------------------------------------
 
--- A row is the answer's item behind a metatable, nothing more, so that a list of
--- 10,000 costs little. The first use of a method makes it a sandbox, in place.
-local Row = { __name = "daytona.Sandbox", __tostring = Meta.__tostring, __close = Meta.__close }
-
-local function grown(self)
+-- A row is the answer's values behind a metatable of those with the same client and fields,
+-- so that a list of 10,000 costs little. The first use of a method makes it a sandbox, in place.
+local function grown(self, shape)
+  local raw = packed.unpack(self, shape)
+  self.client = shape.client
   rawset(self, "_toolbox", false)
   methods.nouns(setmetatable(self, Meta), NOUNS)
-  return record.apply(self, rawget(self, "raw"))
+  return record.apply(self, raw)
 end
 
-function Row.__index(self, key)
-  if not record.own[key] then
-    local value = rawget(self, "raw")[names.camel_name(key)]
-    if value ~= nil then return record.value(key, value) end
-    if Sandbox[key] == nil then return nil end
+-- The metatable of rows of these fields.
+local function row_class(client, shape)
+  shape.__name, shape.__close, shape.is_row, shape.client = "daytona.Sandbox", Meta.__close, true, client
+  function shape.__index(self, key)
+    if not record.own[key] then
+      local place = type(key) == "string" and shape.place[names.camel_name(key)]
+      if place then return record.value(key, rawget(self, place)) end
+      if Sandbox[key] == nil then return nil end
+    end
+    return grown(self, shape)[key]
   end
-  return grown(self)[key]
-end
-
-function Row.__pairs(self)
-  return Meta.__pairs(grown(self))
+  function shape.__tostring(self) return Meta.__tostring(self) end
+  function shape.__pairs(self) return Meta.__pairs(grown(self, shape)) end
+  return shape
 end
 
 ---A row of a list: reads like a sandbox, and becomes one when it is used.
 ---@param client daytona.Client
----@param raw table
+---@param raw table  is not kept
 ---@return daytona.Sandbox
 function M.row(client, raw)
-  return setmetatable({ client = client, raw = raw }, Row)
+  local shapes = rawget(client, "_rows")
+  if not shapes then
+    shapes = {}
+    rawset(client, "_rows", shapes)
+  end
+  return setmetatable(packed.pack(raw, shapes, function(shape) return row_class(client, shape) end))
 end
 
 ---Whether a value is a sandbox, or a row of a list.
@@ -279,7 +288,7 @@ end
 ---@return boolean
 function M.is(value)
   local meta = getmetatable(value)
-  return meta == Meta or meta == Row
+  return meta == Meta or type(meta) == "table" and rawget(meta, "is_row") or false
 end
 
 return M

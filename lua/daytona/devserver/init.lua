@@ -184,7 +184,7 @@ function Server:clear_faults()
 end
 
 ---What was received since the start, or since `forget_requests`: a list of
----`{ method, path, status, sandbox }`; those of daemons name their sandbox.
+---`{ method, path, status, at, sandbox }`; those of daemons name their sandbox.
 ---@return table[]? requests, daytona.Error? err
 function Server:requests()
   return call(self, "GET", "requests")

@@ -48,8 +48,9 @@
 --
 -- The routes, added by `faults:install(app)`, with the app's own key:
 --   GET, POST, DELETE /__devserver/faults   the list; POST a fault or a list of them
---   GET /__devserver/requests               what was received: {method, path, status},
---                                           paths without /toolbox/<id>, no query
+--   GET /__devserver/requests               what was received: {method, path, status, at},
+--                                           paths without /toolbox/<id>, no query; seconds
+--                                           of a clock that only goes forward
 --   DELETE /__devserver/requests            forgets it
 -- Those requests are never struck and not in the log.
 --
@@ -308,7 +309,7 @@ function Faults:note(req, status)
   local path = path_of(req)
   if path:find("^/__devserver/") then return end
   if #self.log >= LOG_LIMIT then return end
-  self.log[#self.log + 1] = { method = req.method, path = path, status = status }
+  self.log[#self.log + 1] = { method = req.method, path = path, status = status, at = req.at }
 end
 
 ---Adds faults given as one object or a list; nil and a message if one is bad.

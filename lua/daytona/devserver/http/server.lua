@@ -183,6 +183,7 @@ end
 
 local function handle(app, stream, headers)
   local req = Request.new(app, stream, headers)
+  req.at = cqueues.monotime()
   req.last = stream.peer_version == 1.0
     or (req.headers.connection or ""):lower():find("close", 1, true) ~= nil
   app.counts.requests = app.counts.requests + 1
