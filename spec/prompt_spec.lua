@@ -104,7 +104,7 @@ describe("at a prompt", function()
       assert.is_function(box.set_labels)
       assert.is_function(box.settings.set_ttl)
       assert.equal(client, box.client)
-      assert.equal(odd, box.raw)
+      assert.same(odd, box.raw)
     end
   end)
 end)
