@@ -91,6 +91,7 @@ build = {
       libdirs = { "$(CURL_LIBDIR)", "$(WSLAY_LIBDIR)", "$(CRYPTO_LIBDIR)" },
     },
     ["daytona.agent.acp.main"] = "lua/daytona/agent/acp/main.lua",
+    ["daytona.agent.acp.past"] = "lua/daytona/agent/acp/past.lua",
     ["daytona.agent.acp.project"] = "lua/daytona/agent/acp/project.lua",
     ["daytona.agent.acp.protocol"] = "lua/daytona/agent/acp/protocol.lua",
     ["daytona.agent.acp.serve"] = "lua/daytona/agent/acp/serve.lua",

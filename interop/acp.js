@@ -89,6 +89,17 @@ async function work(agent, heard, model, folder) {
     await agent.notify(methods.agent.session.cancel, { sessionId })
     equal(await turn, 'cancelled', 'reason')
   })
+  await step('acp: a session is closed, listed, loaded and deleted', async () => {
+    await agent.request(methods.agent.session.close, { sessionId })
+    const { sessions } = await agent.request(methods.agent.session.list, { cwd: folder })
+    equal(sessions.map((one) => [one.sessionId, one.title]), [[sessionId, 'hello']], 'list')
+    heard.updates.length = 0
+    await agent.request(methods.agent.session.load, { sessionId, cwd: folder, mcpServers: [] })
+    equal(told('user_message_chunk').map((one) => one.content.text), ['hello', 'edit', 'make', 'remove', 'wait'], 'told')
+    equal(await prompt('once more', ['well']), 'end_turn', 'reason')
+    await agent.request(methods.agent.session.delete, { sessionId })
+    equal((await agent.request(methods.agent.session.list, {})).sessions, [], 'list')
+  })
 }
 
 export default async function acp(scratch) {
@@ -96,7 +107,8 @@ export default async function acp(scratch) {
   const folder = join(scratch, 'project')
   mkdirSync(folder)
   writeFileSync(join(folder, 'a.txt'), 'one\n')
-  const env = { ...process.env, OPENAI_API_KEY: 'sk-none', OPENAI_BASE_URL: model.url, OPENAI_MODEL: 'scripted' }
+  const env = { ...process.env, OPENAI_API_KEY: 'sk-none', OPENAI_BASE_URL: model.url, OPENAI_MODEL: 'scripted',
+    XDG_STATE_HOME: join(scratch, 'state') }
   const program = spawn('../bin/daytona-acp', { env, stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = new Promise((resolve) => program.on('exit', resolve))
   const heard = { updates: [], asked: [], permit: 'allow_once' }

@@ -70,7 +70,8 @@ describe("the handshake", function()
     for _, version in ipairs { 1, 2, 0 } do
       local result = acp:initialize({ protocolVersion = version }).result
       assert.equal(1, result.protocolVersion)
-      assert.same({ loadSession = false, promptCapabilities = { image = false, audio = false, embeddedContext = true },
+      assert.same({ loadSession = true, sessionCapabilities = { close = {}, list = {}, resume = {}, delete = {} },
+        promptCapabilities = { image = false, audio = false, embeddedContext = true },
         mcpCapabilities = { http = false, sse = false } }, result.agentCapabilities)
       assert.equal("daytona-lua", result.agentInfo.name)
       assert.same({}, result.authMethods)
@@ -86,7 +87,7 @@ describe("the handshake", function()
     assert.equal(-32600, acp:read().error.code)
     acp:send { jsonrpc = "2.0", method = "session/cancel", params = { sessionId = "none" } }
     acp:send { jsonrpc = "2.0", id = "nobody asked", result = {} }
-    assert.equal(-32601, acp:ask("session/load", { sessionId = "x" }).error.code)
+    assert.equal(-32601, acp:ask("session/fork", { sessionId = "x" }).error.code)
     for _, cwd in ipairs { "src", "/none", folder .. "/README", 7 } do
       assert.equal(-32602, acp:ask("session/new", { cwd = cwd, mcpServers = {} }).error.code)
     end
@@ -304,6 +305,136 @@ describe("a cancelled prompt", function()
     end
     assert.equal("cancelled", acp:prompt(id, "go").result.stopReason)
     assert.equal("one\ntwo\n", run "cat src/a.lua")
+  end)
+end)
+
+describe("a session of the past", function()
+  local state
+
+  before_each(function()
+    state = os.tmpname()
+    os.remove(state)
+  end)
+
+  after_each(function() os.execute("rm -rf " .. state) end)
+
+  local function begin(arguments)
+    if acp then acp:stop() end
+    acp = acp_client.start(service.server, model, arguments or "--yes", state)
+    acp:initialize()
+  end
+
+  local function load(id, method)
+    return acp:ask(method or "session/load", { sessionId = id, cwd = folder, mcpServers = json.array() })
+  end
+
+  local function list(cwd) return acp:ask("session/list", { cwd = cwd }).result.sessions end
+
+  local function talk()
+    begin()
+    local id = acp:new_session(folder)
+    script { { EDIT, { "bash", { command = "exit 3" } } }, "It is done." }
+    acp:prompt(id, "change it\nin a.lua")
+    return id
+  end
+
+  it("is told again by another program, and goes on in a sandbox of its own", function()
+    local id = talk()
+    begin()
+    assert.same({}, load(id).result)
+    assert.equal("change it\nin a.lua", acp:told("user_message_chunk")[1].content.text)
+    assert.equal("It is done.", acp:said())
+    local calls = acp:calls()
+    assert.equal("completed", calls["Change a file: src/a.lua"].status)
+    assert.equal("edit", calls["Change a file: src/a.lua"].kind)
+    assert.equal(folder .. "/src/a.lua", calls["Change a file: src/a.lua"].locations[1].path)
+    assert.truthy(json.encode(calls["exit 3"].content):find "exit code 3")
+    assert.equal(0, service:sandboxes())
+    model:requests()
+    script { { { "bash", { command = "cat src/a.lua" } } }, "well" }
+    acp.updates = {}
+    assert.equal("end_turn", acp:prompt(id, "and now?").result.stopReason)
+    local requests = model:requests()
+    local body = requests[#requests].body
+    for _, part in ipairs { "change it", "It is done.", "and now?" } do assert.truthy(body:find(part, 1, true), part) end
+    assert.equal("one\nthree\n", acp:calls()["cat src/a.lua"].content[1].content.text)
+    begin()
+    load(id)
+    assert.equal("It is done.well", acp:said())
+  end)
+
+  it("is resumed without being told", function()
+    local id = talk()
+    begin()
+    assert.same({}, load(id, "session/resume").result)
+    assert.same({}, acp.updates)
+    script { "yes" }
+    assert.equal("end_turn", acp:prompt(id, "you know?").result.stopReason)
+  end)
+
+  it("is listed with its first prompt, by folder, the latest first", function()
+    local id = talk()
+    acp:new_session(folder)
+    begin()
+    local found = list()
+    assert.equal(1, #found)
+    assert.same({ id, folder, "change it" }, { found[1].sessionId, found[1].cwd, found[1].title })
+    assert.truthy(found[1].updatedAt:find "^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$")
+    assert.equal(1, #list(folder))
+    assert.same({}, list "/")
+  end)
+
+  it("is closed with its sandbox, and deleted", function()
+    local id = talk()
+    assert.equal(1, service:sandboxes())
+    assert.same({}, acp:ask("session/close", { sessionId = id }).result)
+    assert.equal(0, service:sandboxes())
+    assert.equal(-32002, acp:ask("session/close", { sessionId = id }).error.code)
+    assert.equal(-32602, acp:prompt(id, "x").error.code)
+    assert.equal(1, #list())
+    assert.same({}, acp:ask("session/delete", { sessionId = id }).result)
+    assert.same({}, acp:ask("session/delete", { sessionId = id }).result)
+    assert.same({}, list())
+    assert.equal("", run("find " .. state .. " -type f"))
+  end)
+
+  it("that there is not, or of a folder that there is not, is an error", function()
+    local id = talk()
+    begin()
+    for _, wrong in ipairs { "daytona-0000", "../../x", "", 5 } do
+      assert.equal(-32002, load(wrong).error.code)
+      assert.same({}, acp:ask("session/delete", { sessionId = wrong }).result)
+    end
+    assert.equal(-32602, acp:ask("session/load", { sessionId = id, cwd = "/none" }).error.code)
+    assert.same({}, load(id).result)
+  end)
+
+  it("holds no key, is nobody else's to read, and is not kept when that is not wanted", function()
+    local id = talk()
+    acp:stop()
+    acp = nil
+    local kept = run("cat $(find " .. state .. " -type f)")
+    assert.truthy(kept:find("It is done.", 1, true))
+    assert.is_nil(kept:find("sk-model-key-112233", 1, true))
+    assert.equal("700\n", run("stat -c %a " .. state .. "/daytona"))
+    os.execute("rm -rf " .. state)
+    begin "--yes --no-history"
+    assert.is_false(acp:initialize().result.agentCapabilities.loadSession)
+    assert.equal(-32002, load(id).error.code)
+    local new = acp:new_session(folder)
+    script { "hello" }
+    acp:prompt(new, "hi")
+    assert.same({}, list())
+    assert.is_nil(io.open(state .. "/daytona"))
+  end)
+
+  it("cannot be kept where nothing can be written, and goes on all the same", function()
+    run("printf x >" .. state)
+    begin()
+    local id = acp:new_session(folder)
+    script { "hello" }
+    assert.equal("end_turn", acp:prompt(id, "hi").result.stopReason)
+    assert.same({}, list())
   end)
 end)
 

@@ -57,6 +57,13 @@ function Client:prompt(session, text)
   return self:response(self:send_prompt(session, text))
 end
 
+---Closes the agent's input and waits for its end; what it still wrote.
+function Client:stop()
+  local rest = mcp_client.stop(self)
+  if self.own_state then os.execute("rm -rf " .. self.own_state) end
+  return rest
+end
+
 ---The updates of a kind.
 function Client:told(kind)
   local list = {}
@@ -87,9 +94,14 @@ function Client:calls()
   return by_title
 end
 
-local function start(server, model, arguments)
-  local env = ("OPENAI_API_KEY=sk-model-key-112233 OPENAI_BASE_URL=%s OPENAI_MODEL=a-model"):format(model.url)
+-- `state` is where sessions are kept; without, that goes at the end.
+local function start(server, model, arguments, state)
+  local own = not state and os.tmpname()
+  if own then os.remove(own) end
+  local env = ("OPENAI_API_KEY=sk-model-key-112233 OPENAI_BASE_URL=%s OPENAI_MODEL=a-model XDG_STATE_HOME=%s"):format(
+    model.url, state or own)
   local self = mcp_client.start(server, arguments, "bin/daytona-acp", env)
+  self.own_state = own
   local inherited = getmetatable(self).__index
   self.updates, self.questions, self.answer = {}, {}, allow
   return setmetatable(self, { __index = function(_, name) return Client[name] or inherited[name] end })

@@ -108,4 +108,4 @@ local function start(server, arguments, program, env)
   return self
 end
 
-return { start = start }
+return { start = start, stop = Client.stop }

@@ -19,12 +19,15 @@ OPENAI_API_KEY or ANTHROPIC_API_KEY and OPENAI_MODEL or ANTHROPIC_MODEL.
                       session and deleted at the end
   --snapshot NAME     what such a sandbox is made from
   --steps N           replies of the model in one turn (default 50)
+  --no-history        keep no sessions; without, they are kept in the user's state folder
+                      (~/.local/state/daytona/sessions/acp), and can go on later
   --yes               do not ask before it changes, runs or deletes something
   --help              this text
 ]]
 
 local OPTIONS = {
   model = "value", api = "value", tools = "value", sandbox = "value", snapshot = "value", steps = "value", yes = "flag",
+  ["no-history"] = "flag",
 }
 
 local function make(given)
@@ -35,6 +38,7 @@ local function make(given)
   local fine, server = pcall(require("daytona.agent.acp.protocol").new, {
     model = given.model, api = given.api, tools = argv_of.words(given.tools), sandbox = given.sandbox,
     create = given.snapshot and { snapshot = given.snapshot }, steps = steps, yes = given.yes,
+    history = not given["no-history"],
   })
   if fine then return server end
   return nil, tostring(server)

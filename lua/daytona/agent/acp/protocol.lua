@@ -7,6 +7,7 @@ local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local past = require "daytona.agent.acp.past"
 local rpc = require "daytona.agent.mcp.protocol"
 local sessions = require "daytona.agent.acp.session"
 local toolsets = require "daytona.agent.tools"
@@ -18,6 +19,7 @@ local protocol = {}
 local VERSION = 1
 
 local INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL, AUTH_REQUIRED = -32600, -32601, -32602, -32603, -32000
+local NOT_FOUND = -32002
 
 ---@class daytona.AcpOptions
 ---@field tools? string[]   sets; "coding"
@@ -25,11 +27,13 @@ local INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL, AUTH_REQUIRED = -326
 ---@field api? "responses"|"messages"|"chat"
 ---@field steps? integer    replies of the model in one turn
 ---@field yes? boolean      nobody is asked
+---@field history? boolean  sessions are kept, so that they can go on later; true without
 ---@field client? daytona.Client
 ---@field sandbox? string|daytona.Sandbox  to work in; without, one for each session
 ---@field create? daytona.CreateOptions    how that is made
 local OPTIONS = {
   tools = "list", model = "text", api = { "responses", "messages", "chat" }, steps = "positive", yes = "boolean",
+  history = "boolean",
   client = "table", sandbox = "any", create = "table",
 }
 
@@ -38,6 +42,7 @@ local OPTIONS = {
 ---@field sessions table<string, daytona.AcpSession>
 ---@field asked integer
 ---@field pending table<string, { latch: daytona.Latch, result: any }>  questions to the editor
+---@field past? daytona.AcpPast
 ---@field peer? { notify: fun(message: table) }
 local Server = { __name = "daytona.AcpServer" }
 Server.__index = Server
@@ -49,7 +54,7 @@ function protocol.new(opts)
   opts = options.check("acp", OPTIONS, opts)
   toolsets.new(opts.tools or {}) -- raises at unknown sets
   return setmetatable({
-    options = opts, sessions = {}, asked = 0, pending = {},
+    options = opts, sessions = {}, asked = 0, pending = {}, past = opts.history ~= false and past.new() or nil,
   }, Server)
 end
 
@@ -93,7 +98,12 @@ end
 -- Method -> fn(self, params): a result, or nil and an error.
 local METHODS = {}
 
-function METHODS.initialize(_, params)
+local function session_capabilities(self)
+  if not self.past then return { close = {} } end
+  return { close = {}, list = {}, resume = {}, delete = {} }
+end
+
+function METHODS.initialize(self, params)
   if type(params.protocolVersion) ~= "number" then
     return refuse(INVALID_PARAMS, "protocolVersion is required, and must be a number")
   end
@@ -101,22 +111,79 @@ function METHODS.initialize(_, params)
     protocolVersion = VERSION, authMethods = json.array(),
     agentInfo = { name = "daytona-lua", title = "Daytona", version = version.library },
     agentCapabilities = {
-      loadSession = false, promptCapabilities = { image = false, audio = false, embeddedContext = true },
+      loadSession = self.past ~= nil, sessionCapabilities = session_capabilities(self), promptCapabilities = { image = false, audio = false, embeddedContext = true },
       mcpCapabilities = { http = false, sse = false },
     },
   }
 end
 
-METHODS["session/new"] = function(self, params)
+-- The folder that a request is about; nil when it is none.
+local function folder_of(params)
   local folder = params.cwd
-  if type(folder) ~= "string" or folder:sub(1, 1) ~= "/" or core.stat(folder) ~= "directory" then
-    return refuse(INVALID_PARAMS, "cwd must be the absolute path of a folder")
-  end
-  local id = "daytona-" .. core.hex(core.random(8))
-  local session, err = sessions.new(self, id, core.real_path(folder) or folder)
+  if type(folder) ~= "string" or folder:sub(1, 1) ~= "/" or core.stat(folder) ~= "directory" then return nil end
+  return core.real_path(folder) or folder
+end
+
+local function begin(self, id, folder, title)
+  local session, err = sessions.new(self, id, folder, title)
   if not session then return refuse(AUTH_REQUIRED, tostring(err)) end
   self.sessions[id] = session
+  return session
+end
+
+METHODS["session/new"] = function(self, params)
+  local folder = folder_of(params)
+  if not folder then return refuse(INVALID_PARAMS, "cwd must be the absolute path of a folder") end
+  local id = "daytona-" .. core.hex(core.random(8))
+  local session, problem = begin(self, id, folder)
+  if not session then return nil, problem end
   return { sessionId = id }
+end
+
+-- A session of the past, as it goes on: with a sandbox of its own, which gets the project
+-- as it is now.
+local function go_on(self, params)
+  local session = self.sessions[params.sessionId or ""]
+  if session then return session end
+  local record = self.past and self.past:find(params.sessionId)
+  if not record then return refuse(NOT_FOUND, "there is no such session") end
+  local folder = folder_of(params)
+  if not folder then return refuse(INVALID_PARAMS, "cwd must be the absolute path of a folder") end
+  return begin(self, record.sessionId, folder, record.title)
+end
+
+METHODS["session/load"] = function(self, params)
+  local session, problem = go_on(self, params)
+  if not session then return nil, problem end
+  if session.working then return refuse(INVALID_REQUEST, "a prompt of this session is in progress") end
+  session:replay()
+  return {}
+end
+
+METHODS["session/resume"] = function(self, params)
+  local session, problem = go_on(self, params)
+  if not session then return nil, problem end
+  return {}
+end
+
+METHODS["session/list"] = function(self, params)
+  local folder = type(params.cwd) == "string" and (core.real_path(params.cwd) or params.cwd) or nil
+  return { sessions = self.past and self.past:list(folder) or json.array() }
+end
+
+METHODS["session/close"] = function(self, params)
+  local session = self.sessions[params.sessionId or ""]
+  if not session then return refuse(NOT_FOUND, "there is no such session") end
+  self.sessions[session.id] = nil
+  session:close()
+  return {}
+end
+
+METHODS["session/delete"] = function(self, params)
+  local session = self.sessions[params.sessionId or ""]
+  if session then METHODS["session/close"](self, params) end
+  if self.past then self.past:remove(params.sessionId) end
+  return {}
 end
 
 METHODS["session/prompt"] = function(self, params)

@@ -9,6 +9,7 @@ local projects = require "daytona.agent.acp.project"
 local shape = require "daytona.agent.shape"
 local task = require "daytona.loop.task"
 local tools = require "daytona.agent.tools"
+local transcript = require "daytona.agent.transcript"
 local updates = require "daytona.agent.acp.updates"
 
 local M = {}
@@ -30,6 +31,8 @@ local SYSTEM = "You work on the project of a user, by the tools you are given. T
 ---@field count integer      calls so far
 ---@field latest? string     the call that is about to be asked about
 ---@field working? daytona.Task
+---@field past? daytona.AcpPast  where it is kept
+---@field title? string          its first prompt
 local Session = {}
 Session.__index = Session
 
@@ -271,6 +274,8 @@ end
 ---@return any err
 function Session:prompt(prompt)
   self.canceled = false
+  self.title = self.title or prompt
+  if self.past then self.past:note(self.id, self.folder, self.title) end
   self.working = task.spawn(take_turn, self, prompt)
   local reason, err = self.working:wait()
   self.working = nil
@@ -294,18 +299,63 @@ function Session:close()
     if self.project and self.project.base then self.project:sync(function() return false end) end
     self.agent:close()
   end)
+  if self.past and not self.title then self.past:remove(self.id) end
 end
 
----Begins a session. No request is made. nil, err of kind "config" when there is no key or
----name of a model.
+--- The past ----------------------------------------------------------------------------------------
+
+-- Type of an event of a transcript -> fn(self, event).
+local TOLD = { text = EVENTS.text }
+
+function TOLD.user(self, event)
+  self:tell("user_message_chunk", { content = updates.text(event.prompt) })
+end
+
+function TOLD.call(self, event)
+  self.count = self.count + 1
+  local id, arguments = "call-" .. self.count, json.decode(event.arguments)
+  if type(arguments) ~= "table" then arguments = nil end
+  self.calls[event.id] = { id = id, begun = true }
+  self:tell("tool_call", { toolCallId = id, status = "in_progress", kind = updates.kind(event.name), rawInput = arguments,
+    title = updates.title(self.agent.tools.by_name[event.name], event.name, arguments),
+    locations = updates.locations(arguments, self.folder) })
+end
+
+function TOLD.result(self, event)
+  local open, result = self.calls[event.id], event.result
+  if not open then return end
+  self.calls[event.id] = nil
+  self:tell("tool_call_update", { toolCallId = open.id, status = result.ok and "completed" or "failed",
+    content = updates.content({ text = result.text or "", images = result.images or {} }, {}, self.folder) })
+end
+
+---Tells what was said and done so far.
+function Session:replay()
+  transcript.replay(self.agent.history, function(event)
+    if TOLD[event.type] then TOLD[event.type](self, event) end
+  end)
+end
+
+-- Where the conversation is written; nil where it cannot be.
+local function transcript_of(self)
+  if not self.past then return nil end
+  if self.title or self.past:note(self.id, self.folder) then return self.past:path(self.id) end
+  self.past = nil
+end
+
+---Begins a session, or goes on with one of the past. No request is made. nil, err of kind
+---"config" when there is no key or name of a model.
 ---@param server daytona.AcpServer
 ---@param id string
 ---@param folder string
+---@param title? string  of one of the past
 ---@return daytona.AcpSession?
 ---@return daytona.Error?
-function M.new(server, id, folder)
+function M.new(server, id, folder, title)
   local o = server.options
-  local self = setmetatable({ server = server, id = id, folder = folder, calls = {}, count = 0 }, Session)
+  local self = setmetatable({
+    server = server, id = id, folder = folder, calls = {}, count = 0, past = server.past, title = title,
+  }, Session)
   local sets = { plan_tool(self) }
   for _, name in ipairs(o.tools or { "coding" }) do sets[#sets + 1] = name end
   local toolset = tools.new(sets, {
@@ -314,9 +364,11 @@ function M.new(server, id, folder)
   local err
   self.agent, err = agents.new {
     tools = toolset, model = o.model, driver = o.api, system = SYSTEM, limits = { steps = o.steps },
+    transcript = transcript_of(self),
   }
-  if not self.agent then return nil, err end
-  return self
+  if self.agent then return self end
+  if self.past and not title then self.past:remove(id) end
+  return nil, err
 end
 
 return M
