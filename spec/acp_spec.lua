@@ -356,7 +356,9 @@ describe("a session of the past", function()
     assert.equal("end_turn", acp:prompt(id, "and now?").result.stopReason)
     local requests = model:requests()
     local body = requests[#requests].body
-    for _, part in ipairs { "change it", "It is done.", "and now?" } do assert.truthy(body:find(part, 1, true), part) end
+    for _, part in ipairs { "change it", "It is done.", "and now?" } do
+      assert.truthy(body:find(part, 1, true), part)
+    end
     assert.equal("one\nthree\n", acp:calls()["cat src/a.lua"].content[1].content.text)
     begin()
     load(id)

@@ -111,7 +111,8 @@ function METHODS.initialize(self, params)
     protocolVersion = VERSION, authMethods = json.array(),
     agentInfo = { name = "daytona-lua", title = "Daytona", version = version.library },
     agentCapabilities = {
-      loadSession = self.past ~= nil, sessionCapabilities = session_capabilities(self), promptCapabilities = { image = false, audio = false, embeddedContext = true },
+      loadSession = self.past ~= nil, sessionCapabilities = session_capabilities(self),
+      promptCapabilities = { image = false, audio = false, embeddedContext = true },
       mcpCapabilities = { http = false, sse = false },
     },
   }

@@ -316,9 +316,11 @@ function TOLD.call(self, event)
   local id, arguments = "call-" .. self.count, json.decode(event.arguments)
   if type(arguments) ~= "table" then arguments = nil end
   self.calls[event.id] = { id = id, begun = true }
-  self:tell("tool_call", { toolCallId = id, status = "in_progress", kind = updates.kind(event.name), rawInput = arguments,
+  self:tell("tool_call", {
+    toolCallId = id, status = "in_progress", kind = updates.kind(event.name), rawInput = arguments,
     title = updates.title(self.agent.tools.by_name[event.name], event.name, arguments),
-    locations = updates.locations(arguments, self.folder) })
+    locations = updates.locations(arguments, self.folder),
+  })
 end
 
 function TOLD.result(self, event)
