@@ -52,6 +52,30 @@ describe("the example", function()
     assert.truthy(text:find("the sandbox is gone", 1, true), text)
   end)
 
+  for _, file in ipairs {
+    "claude_desktop_config", "claude_code.mcp", "cursor.mcp", "vscode.mcp", "zed.settings", "gemini.settings",
+  } do
+    it("mcp/" .. file .. ".json starts a server with tools", function()
+      local text = assert(io.open("examples/mcp/" .. file .. ".json")):read "*a"
+      local config = assert(require("daytona.http.json").decode(text))
+      local server = (config.mcpServers or config.servers or config.context_servers).daytona
+      assert.truthy(server.command:find "daytona%-mcp$")
+      assert.is_string(server.env.DAYTONA_API_KEY)
+      local mcp = require("spec.support.mcp_client").start(service.server, table.concat(server.args, " "))
+      mcp:initialize()
+      local tools = mcp:ask("tools/list").result.tools
+      assert.equal("", mcp:stop())
+      assert.equal("bash", tools[1].name)
+    end)
+  end
+
+  it("lsp_edit hears of what is wrong after each edit", function()
+    local text = run("lsp_edit", "$PWD/spec/support/bin/pylsp")
+    assert.truthy(text:find("as it is: 0 found\nafter edit 1: 1 found\n  line 2: invalid syntax\n"
+      .. "after edit 2: 0 found\nit prints 42\n", 1, true), text)
+    assert.truthy(run("lsp_edit", "no-such-server"):find "not in this sandbox")
+  end)
+
   it("parallel uses many sandboxes at once", function()
     local text = run("parallel", "4")
     for i = 1, 4 do assert.truthy(text:find(("%d squared is %d\n"):format(i, i * i), 1, true), text) end
