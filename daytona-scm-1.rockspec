@@ -42,8 +42,10 @@ build = {
     ["daytona.core"] = {
       sources = {
         "src/core/base64.c",
+        "src/core/carry.c",
         "src/core/certificates.c",
         "src/core/chunk_queue.c",
+        "src/core/chunked.c",
         "src/core/deadlines.c",
         "src/core/demux.c",
         "src/core/doorbell.c",
@@ -71,6 +73,7 @@ build = {
         "src/core/ws_open.c",
         "src/core/ws_session.c",
         "src/core/ws_timing.c",
+        "src/lua_carry.c",
         "src/lua_core.c",
         "src/lua_digest.c",
         "src/lua_doorbell.c",
@@ -363,6 +366,7 @@ build = {
     ["daytona.loop.driver.cqueues"] = "lua/daytona/loop/driver/cqueues.lua",
     ["daytona.loop.driver.manual"] = "lua/daytona/loop/driver/manual.lua",
     ["daytona.loop.driver.ngx"] = "lua/daytona/loop/driver/ngx.lua",
+    ["daytona.loop.driver.ngx_carriers"] = "lua/daytona/loop/driver/ngx_carriers.lua",
     ["daytona.loop.driver.uv"] = "lua/daytona/loop/driver/uv.lua",
     ["daytona.loop.group"] = "lua/daytona/loop/group.lua",
     ["daytona.loop.host"] = "lua/daytona/loop/host.lua",

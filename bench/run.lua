@@ -1,15 +1,17 @@
 -- The benchmarks: starts a canned nginx, runs everything against it several
 -- times in turn, and prints one table of medians with ratios and bars.
 --
---   lua5.4 bench/run.lua [--write] [ROUNDS]
+--   lua5.4 bench/run.lua [--write] [ROUNDS] [PART]
 --
--- --write also puts the table into bench/README.md. Peers that are not
+-- --write also puts the table into bench/README.md. A part alone: exec, script, big, flight,
+-- frames, idle, open, nginx, live, trees, budgets, mcp, logs. Peers that are not
 -- installed (make bench-peers) are left out. Run from the top of the checkout.
 
 local cjson = require("cjson").new()
 
 local write = arg[1] == "--write"
 local rounds = tonumber(arg[write and 2 or 1]) or 5
+local only = arg[write and 3 or 2] -- one of PARTS below, or nil for all
 local here = assert(io.popen("pwd")):read("l")
 
 -- --- small things --------------------------------------------------------------
@@ -302,26 +304,32 @@ local function idle()
   end
 end
 
--- The client inside nginx, with its two ways of waiting for the engine.
+-- The client inside nginx: over nginx's sockets, and libcurl's with the two ways of waiting for
+-- these; beside what one would write by hand.
 local function in_nginx()
   local modules = output "ls -d /usr/lib/nginx/modules /usr/lib64/nginx/modules 2>/dev/null | head -n 1"
   local nginx = output "PATH=$PATH:/usr/sbin; command -v nginx"
   local contenders = {}
-  for _, way in ipairs { { "doorbell", "true" }, { "1-10 ms naps", "false" } } do
-    local folder = dir .. "/nginx-" .. way[2]
+  for i, way in ipairs { "by hand", "sockets", "doorbell", "naps" } do
+    local folder = dir .. "/nginx-" .. i
     os.execute("mkdir " .. folder)
     save(folder .. "/conf", (read "bench/in_nginx.conf"):gsub("@(%u+)@", {
-      HERE = here, API = api, DIR = folder, MODULES = modules, DOORBELL = way[2], CALLS = "500",
+      HERE = here, API = api, DIR = folder, MODULES = modules, WAY = way, CALLS = "2000",
     }))
-    contenders[#contenders + 1] = { way[1], ("%s -c %s/conf -e %s/error.log"):format(nginx, folder, folder) }
+    contenders[#contenders + 1] = { way, ("%s -c %s/conf -e %s/error.log"):format(nginx, folder, folder) }
   end
   local field = compete(contenders)
-  for _, contender in ipairs(contenders) do
-    local name = contender[1]
-    row("In nginx, one exec after the other: " .. name, ("%.0f µs"):format(field(name, "time")),
-      ("CPU %.1f µs each"):format(field(name, "cpu_each")))
-    row("In nginx, 64 at a time: " .. name, ("%.0f µs each"):format(field(name, "many_time")),
-      ("CPU %.1f µs each"):format(field(name, "many_cpu")))
+  for _, part in ipairs {
+    { "one exec after the other", "time", "cpu_each" }, { "64 at a time", "many_time", "many_cpu" },
+  } do
+    local hand = field("by hand", part[3])
+    for _, contender in ipairs(contenders) do
+      local way = contender[1]
+      local ours, bar = field(way, part[3]), way == "sockets"
+      row(("In nginx, %s: %s"):format(part[1], way), ("CPU %.1f µs each"):format(ours),
+        ("wall time %.0f µs"):format(field(way, part[2])), way ~= "by hand" and ratio(ours / hand) or nil,
+        bar and "≤ 1.50 ×" or nil, bar and ours <= 1.5 * hand or nil)
+    end
   end
 end
 
@@ -459,20 +467,16 @@ local function write_table()
   save("bench/README.md", text:sub(1, head) .. markdown() .. "\n" .. text:sub(tail))
 end
 
+local PARTS = {
+  { "exec", one_call }, { "script", whole_script }, { "big", big_file }, { "flight", in_flight }, { "frames", frames },
+  { "idle", idle }, { "open", open_and_idle }, { "nginx", in_nginx }, { "live", live_output }, { "trees", trees },
+  { "budgets", budgets }, { "mcp", mcp }, { "logs", logs },
+}
+
 local ok, message = xpcall(function()
-  one_call()
-  whole_script()
-  big_file()
-  in_flight()
-  frames()
-  idle()
-  open_and_idle()
-  in_nginx()
-  live_output()
-  trees()
-  budgets()
-  mcp()
-  logs()
+  for _, part in ipairs(PARTS) do
+    if not only or only == part[1] or part[1] == "exec" and only == "flight" then part[2]() end
+  end
   if write then write_table() end
 end, debug.traceback)
 quit(not ok and message or nil)

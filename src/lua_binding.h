@@ -95,11 +95,12 @@ struct pair_names {
 int push_pair(lua_State *L, const char *json, size_t size,
               const struct pair_names *names);
 
-/* lua_engine.c, lua_exchange.c, lua_transfer.c, lua_websocket.c, lua_doorbell.c:
-   register their types. */
+/* lua_engine.c, lua_exchange.c, lua_transfer.c, lua_carry.c, lua_websocket.c,
+   lua_doorbell.c: register their types, or methods of them. */
 void open_call(lua_State *L);
 void open_engine(lua_State *L);
 void open_transfer(lua_State *L);
+void open_carry(lua_State *L);
 void open_websocket(lua_State *L);
 void open_doorbell(lua_State *L);
 

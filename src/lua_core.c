@@ -440,6 +440,7 @@ int luaopen_daytona_core(lua_State *L)
   open_engine(L);
   open_call(L);
   open_transfer(L);
+  open_carry(L);
   open_websocket(L);
   open_doorbell(L);
   new_type(L, PROFILE_TYPE, profile_methods, profile_meta);

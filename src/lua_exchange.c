@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "core/carry.h"
 #include "lua_binding.h"
 
 /* A userdata for a transfer, which the exchange before did not need. */
@@ -149,6 +150,13 @@ static void hand_over(lua_State *L, const struct transfer_box *box)
   lua_rawseti(L, 2, 2);
 }
 
+static int begin(struct dt_engine *e, const struct dt_request *r, int carry,
+                 struct dt_transfer **out)
+{
+  return carry ? dt_carry_start(e, r, out, NULL)
+               : dt_transfer_start(e, r, out, NULL);
+}
+
 /* Engine:exchange(out, wait, call, body, timeout, max_bytes) */
 static int engine_exchange(lua_State *L)
 {
@@ -166,7 +174,7 @@ static int engine_exchange(lua_State *L)
   lua_settop(L, 7);
   read_request(L, call, &request);
   box = take_box(L);
-  if(dt_transfer_start(e, &request, &box->impl, NULL))
+  if(begin(e, &request, wait < 0, &box->impl))
     return 0;
   done = wait > 0 && !must_stop(L) && dt_transfer_await(box->impl, wait);
   n = done ? push_success(L, call, box->impl) : 0;
@@ -179,7 +187,8 @@ static int engine_exchange(lua_State *L)
   hand_over(L, box);
   lua_pushnil(L);
   lua_pushboolean(L, done);
-  return 2;
+  lua_pushboolean(L, wait < 0 && dt_carry_wants(box->impl));
+  return 3;
 }
 
 /* Call:take(transfer). Closes it, unless there is more to say. */

@@ -15,6 +15,7 @@
  * source.c    where a request's body comes from
  * sink.c      where an answer goes
  * failure.c   names of codes; what libcurl's codes mean
+ * carry.c     transfers whose bytes somebody else carries (carry.h)
  *
  * (WebSockets, the other flows, have a header of their own, ws.h.)
  *
@@ -188,6 +189,8 @@ struct dt_transfer {
   struct dt_profile *profile;
   struct dt_order order;
   curl_mime *mime;
+  int carried;                  /* by somebody else than libcurl (carry.h) */
+  struct dt_carriage *carriage; /* then; kept for the next one */
 
   /* the body queue */
   struct dt_chunk_queue out;
@@ -325,6 +328,10 @@ struct dt_flow *dt_origin_next(struct dt_engine *e);
 void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t);
 void dt_origins_free(struct dt_engine *e);
 
+/* A transfer runs without having been queued; it is queued after all. */
+void dt_origin_run(struct dt_engine *e, struct dt_transfer *t);
+void dt_origin_requeue(struct dt_engine *e, struct dt_transfer *t);
+
 /* --- transfer.c --- */
 
 extern const struct dt_flow_type dt_transfer_type;
@@ -332,6 +339,13 @@ extern const struct dt_flow_type dt_transfer_type;
 /* Ends the transfer: facts are copied, the handle is given back, DONE is
    posted. `message` may be NULL. Nothing when it is done. */
 void dt_transfer_end(struct dt_transfer *t, int code, const char *message);
+
+/* The transfer is in its engine, checked and with its origin, but in no queue. */
+int dt_transfer_new(struct dt_engine *e, const struct dt_request *r,
+                    struct dt_transfer **out, const char **what);
+
+/* Sets the next moment at which its deadlines are looked at. */
+void dt_transfer_set_deadline(struct dt_transfer *t);
 
 /* Frees the transfer's memory. It must be in no list. */
 void dt_transfer_delete(struct dt_transfer *t);
@@ -370,6 +384,10 @@ size_t dt_order_sources(const struct dt_order *o);
    DT_BAD_ARGUMENT or DT_INTERNAL. */
 int dt_request_apply(struct dt_transfer *t);
 
+/* --- carry.c --- */
+
+void dt_carriage_free(struct dt_carriage *c);
+
 /* --- source.c --- */
 
 /* Callbacks of libcurl; `source` is a struct dt_source. */
@@ -378,6 +396,12 @@ int dt_source_seek(void *source, curl_off_t offset, int whence);
 
 /* --- sink.c --- */
 
+/* Takes a line of the answer's head, its end included, or the blank one that ends it;
+   a part of its body. DT_OK or what the transfer is to end with. */
+int dt_sink_take_line(struct dt_transfer *t, const char *line, size_t size);
+int dt_sink_take_body(struct dt_transfer *t, const char *data, size_t size);
+
+/* The same as callbacks of libcurl. */
 size_t dt_sink_header(char *data, size_t size, size_t n, void *handle);
 size_t dt_sink_body(char *data, size_t size, size_t n, void *handle);
 

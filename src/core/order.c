@@ -364,8 +364,8 @@ static void own_sources(struct dt_transfer *t)
 
 /* --- transfers to fill again ---------------------------------------------------- */
 
-/* Zeroes a spare transfer but for its order, the profile, and the memory of its
-   answer. */
+/* Zeroes a spare transfer but for its order, the profile, its carriage, and the
+   memory of its answer. */
 static void renew(struct dt_transfer *t)
 {
   size_t size = t->size, header_room = t->header_room;
@@ -373,11 +373,13 @@ static void renew(struct dt_transfer *t)
   struct dt_profile *profile = t->profile;
   struct dt_order order = t->order;
   char *header_block = t->header_block, *memory = t->memory;
+  struct dt_carriage *carriage = t->carriage;
 
   memset(t, 0, offsetof(struct dt_transfer, message) + 1);
   t->size = size;
   t->profile = profile;
   t->order = order;
+  t->carriage = carriage;
   t->header_block = header_block;
   t->header_room = header_room;
   t->memory = memory;

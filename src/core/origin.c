@@ -194,6 +194,22 @@ struct dt_flow *dt_origin_next(struct dt_engine *e)
   return &t->flow;
 }
 
+void dt_origin_run(struct dt_engine *e, struct dt_transfer *t)
+{
+  t->state = DT_RUNNING;
+  t->origin->running++;
+  e->stats.running++;
+  update_ready(e, t->origin);
+}
+
+void dt_origin_requeue(struct dt_engine *e, struct dt_transfer *t)
+{
+  t->state = DT_QUEUED;
+  t->origin->running--;
+  e->stats.running--;
+  dt_origin_enqueue(e, t);
+}
+
 void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t)
 {
   struct dt_origin *o = t->origin;

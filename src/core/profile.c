@@ -99,6 +99,7 @@ static int find_proxy(struct dt_profile *p, const struct dt_profile_options *o)
     found |= getenv(names[i]) != NULL;
     p->tls_proxy |= is_https(getenv(names[i]));
   }
+  p->proxied = found;
   return copy(&p->no_proxy, found ? o->no_proxy : "*");
 }
 

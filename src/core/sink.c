@@ -1,6 +1,7 @@
 /*
  * sink.c - where an answer goes: its headers into one block, its body into
- * memory, a descriptor or the answer queue. Called by libcurl.
+ * memory, a descriptor or the answer queue. Called by libcurl, and for transfers
+ * that others carry.
  */
 #define _GNU_SOURCE
 #include "engine.h"
@@ -144,11 +145,11 @@ static int trailer_line(struct dt_transfer *t, size_t size)
            : DT_OK;
 }
 
-/* One line, or the blank one that ends them. */
-static int header_line(struct dt_transfer *t, const char *line, size_t size)
+int dt_sink_take_line(struct dt_transfer *t, const char *line, size_t size)
 {
   int code;
 
+  dt_flow_touch(&t->flow);
   if(t->answered)
     return trailer_line(t, size);
   if(!t->in_headers)
@@ -174,8 +175,7 @@ size_t dt_sink_header(char *data, size_t size, size_t n, void *handle)
 
   if(!t || !size || !n)
     return 0;
-  dt_flow_touch(&t->flow);
-  code = header_line(t, data, size * n);
+  code = dt_sink_take_line(t, data, size * n);
   if(code) {
     t->code = code;
     return 0;
@@ -261,6 +261,17 @@ static int must_pause(struct dt_transfer *t)
   return 1;
 }
 
+int dt_sink_take_body(struct dt_transfer *t, const char *data, size_t size)
+{
+  int code;
+
+  dt_flow_touch(&t->flow);
+  code = to_sink(t, data, size);
+  if(!code)
+    t->received += size;
+  return code;
+}
+
 size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
 {
   struct dt_transfer *t = dt_transfer_of(handle);
@@ -270,14 +281,12 @@ size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)
     return 0;
   if(must_pause(t))
     return CURL_WRITEFUNC_PAUSE;
-  dt_flow_touch(&t->flow);
   t->flow.engine->delivered = 1;
-  code = to_sink(t, data, size * n);
+  code = dt_sink_take_body(t, data, size * n);
   if(code) {
     t->code = code;
     return 0;
   }
-  t->received += size * n;
   if(t->order.progress)
     dt_flow_post(&t->flow, DT_EVENT_PROGRESS);
   return size * n;

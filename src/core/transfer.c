@@ -37,7 +37,7 @@ static double next_deadline(const struct dt_transfer *t)
   return idle > 0 && idle < total ? idle : total;
 }
 
-static void set_deadline(struct dt_transfer *t)
+void dt_transfer_set_deadline(struct dt_transfer *t)
 {
   dt_flow_set_deadline(&t->flow, next_deadline(t));
 }
@@ -69,7 +69,7 @@ static void expire(struct dt_flow *f)
   if(waits_for_user(t))
     t->flow.last_activity = now;
   if(next_deadline(t) > now) {
-    set_deadline(t);
+    dt_transfer_set_deadline(t);
     return;
   }
   snprintf(text, sizeof(text), "no byte within %g s, while %s",
@@ -121,11 +121,10 @@ static int may_break(const struct dt_request *r)
          (fstat(r->sink_fd, &about) || !S_ISREG(about.st_mode));
 }
 
-int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
-                      struct dt_transfer **out, const char **what)
+int dt_transfer_new(struct dt_engine *e, const struct dt_request *r,
+                    struct dt_transfer **out, const char **what)
 {
   const char *bad = NULL;
-  struct dt_transfer *t;
   int code = DT_FORKED;
 
   *out = NULL;
@@ -133,12 +132,22 @@ int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
     code = start(e, r, out, &bad);
   if(what)
     *what = bad;
+  if(!code)
+    dt_flow_join(&(*out)->flow, e);
+  return code;
+}
+
+int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
+                      struct dt_transfer **out, const char **what)
+{
+  struct dt_transfer *t;
+  int code = dt_transfer_new(e, r, out, what);
+
   if(code)
     return code;
   t = *out;
-  dt_flow_join(&t->flow, e);
   dt_origin_enqueue(e, t);
-  set_deadline(t);
+  dt_transfer_set_deadline(t);
   e->pipes |= t->order.origin.tls || t->profile->tls_proxy || may_break(r);
   dt_engine_sync(e);
   return DT_OK;
@@ -161,7 +170,7 @@ static void begin(struct dt_transfer *t)
   if(code)
     dt_transfer_end(t, code, "libcurl refused the transfer");
   else
-    set_deadline(t);
+    dt_transfer_set_deadline(t);
 }
 
 /* --- the end ----------------------------------------------------------------------- */
@@ -337,6 +346,7 @@ const struct dt_flow_type dt_transfer_type = { ready, complete, expire, end_flow
 void dt_transfer_delete(struct dt_transfer *t)
 {
   dt_profile_free(t->profile);
+  dt_carriage_free(t->carriage);
   free(t->header_block);
   free(t->memory);
   free(t);

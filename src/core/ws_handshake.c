@@ -15,13 +15,9 @@
 enum state {
   HEAD,
   COUNTED,     /* a body with a Content-Length, or up to the end */
-  CHUNK_SIZE,  /* a chunked body: the line before a chunk */
-  CHUNK,
-  CHUNK_END,   /* the line end behind a chunk */
+  CHUNKED,
   FINISHED
 };
-
-#define CHUNK_SIZE_MAX ((uint64_t)1 << 56)
 
 /* --- keys ----------------------------------------------------------------- */
 
@@ -321,7 +317,7 @@ static int begin_body(struct dt_ws_handshake *h)
     return DT_WS_ANSWER_REFUSED;
   }
   if(header_has(h, "transfer-encoding", "chunked")) {
-    h->state = CHUNK_SIZE;
+    h->state = CHUNKED;
     return DT_WS_ANSWER_MORE;
   }
   value = dt_ws_handshake_header(h, "content-length", &size);
@@ -424,7 +420,7 @@ static int keep_body(struct dt_ws_handshake *h, const char *data, size_t size)
   return size == room ? DT_WS_ANSWER_REFUSED : DT_WS_ANSWER_MORE;
 }
 
-/* Takes bytes of a body or of a chunk. */
+/* Takes bytes of a body that is as long as was announced. */
 static int feed_body(struct dt_ws_handshake *h, const char *data, size_t size,
                      size_t *used)
 {
@@ -435,42 +431,25 @@ static int feed_body(struct dt_ws_handshake *h, const char *data, size_t size,
   *used = size;
   h->remaining -= size;
   result = keep_body(h, data, size);
-  if(result || h->remaining)
+  return result || h->remaining ? result : DT_WS_ANSWER_REFUSED;
+}
+
+/* Takes bytes of a chunked body. Trailers are not waited for. */
+static int feed_chunked(struct dt_ws_handshake *h, const char *bytes,
+                        size_t size, size_t *used)
+{
+  const char *data;
+  size_t n;
+  int result;
+
+  *used = dt_chunked_feed(&h->chunked, bytes, size, &data, &n);
+  result = n ? keep_body(h, data, n) : DT_WS_ANSWER_MORE;
+  if(result)
     return result;
-  if(h->state == COUNTED)
-    return DT_WS_ANSWER_REFUSED;
-  h->state = CHUNK_END;
-  return DT_WS_ANSWER_MORE;
-}
-
-static int hex_value(char c)
-{
-  if(c >= '0' && c <= '9')
-    return c - '0';
-  if(c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Reads the line before a chunk byte by byte: a size in hex, perhaps followed
-   by ";" and what we do not look at. `remaining` collects the size. */
-static int feed_chunk_size(struct dt_ws_handshake *h, char c)
-{
-  int digit = hex_value(c);
-
-  if(c == '\n') {
-    if(!h->remaining)
-      return DT_WS_ANSWER_REFUSED; /* trailers are not waited for */
-    h->state = CHUNK;
-    h->behind_size = 0;
-  } else if(digit >= 0 && !h->behind_size) {
-    h->remaining = h->remaining * 16 + (unsigned)digit;
-    if(h->remaining > CHUNK_SIZE_MAX)
-      return fail(h, DT_PROTOCOL, "the peer's chunked body is malformed");
-  } else {
-    h->behind_size = 1;
-  }
-  return DT_WS_ANSWER_MORE;
+  if(h->chunked.state == DT_CHUNKED_MALFORMED)
+    return fail(h, DT_PROTOCOL, "the peer's chunked body is malformed");
+  return h->chunked.state >= DT_CHUNKED_TRAILER ? DT_WS_ANSWER_REFUSED
+                                                : DT_WS_ANSWER_MORE;
 }
 
 int dt_ws_handshake_feed(struct dt_ws_handshake *h, const char *data,
@@ -486,12 +465,8 @@ int dt_ws_handshake_feed(struct dt_ws_handshake *h, const char *data,
     case HEAD:
       result = feed_head(h, data + at, size - at, &n);
       break;
-    case CHUNK_SIZE:
-      result = feed_chunk_size(h, data[at]);
-      break;
-    case CHUNK_END:
-      if(data[at] == '\n')
-        h->state = CHUNK_SIZE;
+    case CHUNKED:
+      result = feed_chunked(h, data + at, size - at, &n);
       break;
     default:
       result = feed_body(h, data + at, size - at, &n);

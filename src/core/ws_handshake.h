@@ -5,6 +5,8 @@
 #ifndef DAYTONA_WS_HANDSHAKE_H
 #define DAYTONA_WS_HANDSHAKE_H
 
+#include "chunked.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,8 +65,8 @@ struct dt_ws_handshake {
   size_t head_room;
   int state;
   int until_close;      /* the body ends with the connection */
-  int behind_size;      /* of a chunk, in the line that has it */
-  uint64_t remaining;   /* of the body or of its present chunk */
+  uint64_t remaining;   /* of the body, unless it is chunked */
+  struct dt_chunked chunked;
 };
 
 /* `key` and `protocols` are what the request had, and must outlive this. */

@@ -259,8 +259,10 @@ local pause = http.pause
 
 --- One try -------------------------------------------------------------------------
 
--- The thread of the host that waited is no more. Called in another one.
-local function lost(op)
+---The `on_lost` of an op with its `request`: the thread of the host that waited is no more.
+---Called in another one.
+---@param op daytona.Op
+function http.lost(op)
   local sent = op.transfer:trace()
   loop.close(op)
   abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
@@ -285,7 +287,7 @@ end
 --   an answer:  status, body, headers (nil unless wanted)
 --   a failure:  nil, err, code, sent, answered   (code nil: the wait ended)
 local function try_once(connection, request, op, streams)
-  op.request, op.on_lost = request, request.on_abandon and lost
+  op.request, op.on_lost = request, request.on_abandon and http.lost
   local transfer = op.transfer
   local fine, waited, why = true, op.done, nil
   if not waited then fine, waited, why = loop.pcall(wait_for, op, request, streams) end

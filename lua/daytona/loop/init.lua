@@ -52,7 +52,7 @@ local ready, head, tail    -- tasks to resume, a queue
 local current              -- the task that runs, or nil
 local driver, driver_why   -- nil until first used
 local sure = false         -- the driver was chosen, or the host seen running
-local kick, notify, refuse -- the driver's, or nil
+local kick, notify, refuse, carry -- the driver's, or nil
 local hosted               -- where tasks are threads of the host: those, by coroutine
 local deferred = false     -- the driver was asked to resume the ready tasks
 local turn                 -- when what runs now is to let its host go on; nil: never
@@ -96,7 +96,7 @@ local function install(found, why, certain)
     driver = found
     if engine then driver.attach(loop) end
   end
-  driver_why, sure, notify, refuse = why, certain, found.wake, found.refuse
+  driver_why, sure, notify, refuse, carry = why, certain, found.wake, found.refuse, found.carry
   hosted = found.spawn and (hosted or setmetatable({}, { __mode = "kv" })) or nil
   kick = certain and found.kick or nil
   if not certain then kick = recheck end
@@ -262,9 +262,14 @@ end
 -- (Without memory it raises, and is called once more.)
 local function finish(op)
   op.done = true
+  if op.carrier then driver.drop(op) end
   wake_all(op, DONE)
   ops[op.id] = nil
 end
+
+---For drivers that carry: the op's transfer is over, and no event tells of that.
+---@param op daytona.Op
+loop.finished = finish
 
 local function note(op, what)
   op.events = op.events == 0 and what or bor(op.events, what)
@@ -713,6 +718,46 @@ local function take_over(done, raised)
   end
 end
 
+-- The op of a transfer that the driver carries. It keeps no host awake by itself.
+local function register_carried(timeout, body, on_lost, subject)
+  local transfer, id = left[1], left[2]
+  left[1] = false
+  local op = {
+    id = id, transfer = transfer, done = false, events = 0, waiter = nil, request = nil, on_lost = on_lost,
+    resting = true, carried = true, due = timeout and timeout > 0 and now() + timeout or nil,
+    carrier = nil, connect_timeout = nil, body = body, subject = subject,
+  }
+  ops[id] = op
+  carry(op)
+  return op
+end
+
+-- The exchange where tasks are threads of the host, which may end them.
+local function hosted_exchange(call, body, timeout, max_bytes, on_lost, subject)
+  refuse_start()
+  local _, _, carried = engine:exchange(left, carry and -1 or 0, call, body, timeout, max_bytes)
+  local op
+  if carried then
+    op = register_carried(timeout, body, on_lost, subject)
+  else
+    op = take_over(false)
+    if op then op.on_lost, op.body, op.subject = on_lost, body, subject end
+  end
+  if not op or not on_lost then return nil, op end
+  local task = own_task()
+  if task then
+    if task.canceled and task.shields == 0 then return nil, op end
+    park(task, op, DONE)
+  else
+    host_wait(op, DONE)
+  end
+  if op.done then
+    local status, answer, text = call:take(op.transfer)
+    if status then return status, answer, text end
+  end
+  return nil, op
+end
+
 ---Starts a small request from memory to memory. Waits in a task of the loop's own,
 ---and, a moment, where its end is all there is to wait for: when a 2xx answer came,
 ---its status and the body, or the number and the text in it that the call names.
@@ -721,10 +766,12 @@ end
 ---@param body? string
 ---@param timeout? number
 ---@param max_bytes? integer
+---@param on_lost? fun(op: daytona.Op)  as of ops, which then have these as `body` and
+---@param subject? any                  `subject`
 ---@return integer? status
 ---@return string|number|daytona.Op|nil body
 ---@return string? text
-function loop.exchange(call, body, timeout, max_bytes)
+function loop.exchange(call, body, timeout, max_bytes, on_lost, subject)
   -- Can the caller only block, with no task or timer that is to run meanwhile?
   if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure
     or not (embedded or loaded.cqueues or loaded.luv or loaded.uv or loaded.ngx)) then -- as in host.any
@@ -734,6 +781,7 @@ function loop.exchange(call, body, timeout, max_bytes)
     return nil, take_over(fine and answer, not fine and status or nil)
   end
   if not engine then loop.engine() end
+  if hosted then return hosted_exchange(call, body, timeout, max_bytes, on_lost, subject) end
   refuse_start()
   engine:exchange(left, 0, call, body, timeout, max_bytes)
   local op = take_over(false)

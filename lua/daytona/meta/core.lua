@@ -502,6 +502,11 @@ function Engine:start(request) end
 ---id, and it returns nil and whether it is over (its events are taken then).
 ---Nothing at all when `start` is to say why not. Raises on arguments of the wrong
 ---type.
+---
+---With a `wait` below 0 the transfer is for a host that carries its bytes itself, if it is one
+---that can be carried (from memory to memory, no proxy, nothing of its own about
+---certificates): the third result is then true, and the rest is the carrier's, see
+---Transfer:origin, compose, feed and cut.
 ---@param out table
 ---@param wait number
 ---@param call daytona.core.Call
@@ -664,6 +669,36 @@ function Transfer:trace() end
 ---answer and the end; 0 for what did not happen. Nothing otherwise.
 ---@return number? dns, number? connect, number? tls, number? first_byte, number? total
 function Transfer:timing() end
+
+---Of a transfer that the host carries: where to, as "http://host:port" in lower case, and its
+---connect_timeout (0: none).
+---@return string origin
+---@return number connect_timeout
+function Transfer:origin() end
+
+---The head of its request, to be sent at once with the body behind it: it counts as sent.
+---Nothing when it is not to be carried any more.
+---@param reused boolean  the connection has carried a request before
+---@return string? head
+function Transfer:compose(reused) end
+
+---Gives it what came from the peer. Nothing while there is more to come; else it is over and
+---no event tells of that: "keep" when the connection can carry another request, or "close".
+---@param data string
+---@return "keep"|"close"|nil verdict
+function Transfer:feed(data) end
+
+---Its connection is no more, or was not to be had. "close" when that is the transfer's end;
+---"back" when libcurl has it now: nothing had left, or another try is harmless.
+---@return "close"|"back" verdict
+function Transfer:cut() end
+
+---No connection was had within its connect_timeout: that is its end.
+function Transfer:late() end
+
+---Whether it waits for its carrier, or for what that is to bring.
+---@return boolean
+function Transfer:wants_carrier() end
 
 ---Ends the transfer with code "canceled" unless it is over. Never blocks.
 function Transfer:cancel() end

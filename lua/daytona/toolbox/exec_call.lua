@@ -121,6 +121,12 @@ function exec_call.request(sandbox, body, patience, about)
   return request
 end
 
+-- The thread of the host that waited for a short call is no more.
+local function lost(op)
+  op.request = exec_call.request(op.subject, op.body, 0)
+  http.lost(op)
+end
+
 ---Sends a body. Exit code and output of an answer that is nothing unusual; else nil, and
 ---the response, or nil and an error; then the request. A command is never sent twice.
 ---@param sandbox daytona.Sandbox
@@ -143,7 +149,8 @@ function exec_call.send(sandbox, body, patience, about)
   local call = connection.calls[USUAL] or http.call(connection, USUAL)
   local status, first, output
   if call then
-    status, first, output = exchange(call, body, patience, about and about.max_bytes or connection.max_bytes)
+    status, first, output = exchange(call, body, patience, about and about.max_bytes or connection.max_bytes,
+      lost, sandbox)
   end
   if output then return first, output end
   local request = exec_call.request(sandbox, body, patience, about)

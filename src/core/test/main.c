@@ -26,6 +26,7 @@ void test_ws_session(void);
 void test_websocket(void);
 void test_doorbell(void);
 void test_threads(void);
+void test_carry(void);
 
 static const struct {
   const char *name;
@@ -48,6 +49,7 @@ static const struct {
   { "websocket", test_websocket },
   { "doorbell", test_doorbell },
   { "threads", test_threads },
+  { "carry", test_carry },
 };
 
 static unsigned long checks, failures; /* peers' threads count too */

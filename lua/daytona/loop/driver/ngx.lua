@@ -8,13 +8,15 @@
 -- nginx cannot watch the engine's descriptor, so a doorbell (daytona.core) turns
 -- it into bytes on a unix socket, which the pump reads; where there is no
 -- doorbell the pump looks every 1 to 10 ms. When nothing is in flight there is
--- neither pump nor read: a worker that is to exit can.
+-- neither pump nor read: a worker that is to exit can. Small requests need none of it:
+-- they go over nginx's own sockets (daytona.loop.driver.ngx_carriers).
 --
 -- nginx ends light threads without a word (a client that hung up, ngx.exit,
 -- ngx.thread.kill). So the pump looks now and then for waiters that are no longer
 -- in their semaphore. It knows no HTTP.
 
 local compat = require "daytona.base.compat"
+local carriers = require "daytona.loop.driver.ngx_carriers"
 local core = require "daytona.base.native"
 local semaphore = require "ngx.semaphore"
 
@@ -24,9 +26,9 @@ local log, ERR, NOTICE = ngx.log, ngx.ERR, ngx.NOTICE
 local timer_at = ngx.timer.at
 local tcp = ngx.socket.tcp
 local is_yieldable = core.is_yieldable
-local min = math.min
+local max, min = math.max, math.min
 local now = core.now
-local pairs, pcall, tostring = pairs, pcall, tostring
+local next, pairs, pcall, tostring = next, pairs, pcall, tostring
 local running, status = coroutine.running, coroutine.status
 local thread_spawn, thread_wait = ngx.thread.spawn, ngx.thread.wait
 
@@ -72,6 +74,7 @@ local nudge            -- ends the pump's nap
 local bell             -- the doorbell; nil before the first, false when there is none to be had
 local wanted = true    -- a doorbell is
 local next_sweep = 0
+local looking = false  -- a timer looks after those who wait for what is carried
 
 ---True where nginx runs this Lua, which is beyond doubt.
 function _M.detect()
@@ -83,6 +86,13 @@ end
 ---@param on boolean
 function _M.use_doorbell(on)
   wanted = on
+end
+
+---Whether small requests go over nginx's own sockets (the default) or libcurl's, as all
+---others do. For this worker.
+---@param on boolean
+function _M.use_sockets(on)
+  carriers.use(on)
 end
 
 ---How the pump waits now, or would: "doorbell" or "sleep".
@@ -230,14 +240,25 @@ end
 
 --- Attaching -------------------------------------------------------------------------
 
+-- What was carried is libcurl's now: who waits for it does so in the other way.
+local function released(op)
+  loop.rest(op, false)
+  local waiter = op.waiter
+  if not waiter or not waiting[waiter] then return end
+  waiting[waiter] = nil
+  waiter.semaphore:post(1)
+end
+
 function _M.attach(the_loop)
   loop = the_loop
+  carriers.attach(loop, released)
 end
 
 ---In the child of a fork: what waited there was the parent's.
 function _M.detach()
   if bell then bell:close() end
-  bell, waiting, pumping, begun = nil, {}, false, false
+  bell, waiting, pumping, begun, looking = nil, {}, false, false, false
+  carriers.detach()
 end
 
 --- Waiting ---------------------------------------------------------------------------
@@ -272,8 +293,47 @@ local function wait_in(own, waiter)
   step()
 end
 
+-- Now and then, as long as anybody waits for what is carried.
+local function look_after(premature)
+  looking = false
+  if premature then return end
+  step()
+  sweep()
+  if next(waiting) then looking = timer_at(SWEEP, look_after) end
+end
+
+-- How long to wait for a carried op before its deadline is to be seen to.
+local function patience(op)
+  local left = op.due and min(max(op.due - now(), SHORTEST_NAP), LONG) or LONG
+  return carriers.is_served(op) and left or min(left, TIMER_LIMIT)
+end
+
+-- Until the waiter is ready, or libcurl has the op's transfer.
+local function wait_carried(waiter, op)
+  local own = waiter.semaphore or semaphore.new(0)
+  waiter.semaphore = own
+  repeat
+    if not looking then looking = timer_at(SWEEP, look_after) end
+    waiting[waiter] = true
+    local ok, err = own:wait(patience(op))
+    waiting[waiter] = nil
+    if not ok then
+      if err ~= "timeout" then error(err, 0) end
+      step()
+      if not waiter.ready and op.carried and not carriers.is_served(op) then carriers.refuse(op) end
+    end
+  until waiter.ready or not op.carried
+end
+
+_M.carry, _M.drop = carriers.carry, carriers.drop
+
 ---Suspends the calling light thread until the waiter is ready.
 function _M.wait(waiter)
+  local source = waiter.source
+  if source and source.carried then
+    wait_carried(waiter, source)
+    if waiter.ready then return true end
+  end
   nudge = nudge or semaphore.new(0)
   step() -- what the caller has just begun leaves at once
   if waiter.ready then return true end
