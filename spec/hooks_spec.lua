@@ -81,11 +81,27 @@ describe("a client's hooks", function()
     assert.is_true(trace.seconds >= trace.total)
     trace = assert(client:request("GET", "/ok", { trace = true, query = { header = "X-RateLimit-Remaining:7" } })).trace
     assert.equal(7, trace.throttle_left)
+    assert.is_nil(trace.request_id)
+    trace = assert(client:request("GET", "/ok", { trace = true, query = { header = "X-Request-Id:r-17" } })).trace
+    assert.equal("r-17", trace.request_id)
     local _, err = connect({ trace = true }):request("GET", "/status/409")
     assert.equal(1, err.trace.tries)
     _, err = connect({ trace = true, max_retries = 1 }):request("GET", "/reset-before")
     assert.equal(2, err.trace.tries)
     assert.is_nil(tostring(err):find("sk-hooked", 1, true))
+  end)
+
+  it("are in the results of commands and code", function()
+    local service = require("spec.support.service").start()
+    finally(function() service:stop() end)
+    local traced = service:connect { trace = true }
+    local box = assert(traced:create())
+    assert.is_true(assert(box:exec "true").trace.seconds > 0)
+    assert.is_true(assert(box:exec("true", { cwd = "/tmp" })).trace.received > 0)
+    assert.equal(1, assert(box:run "print(1)").trace.tries)
+    assert.is_nil(assert(assert(service.client:get(box.id)):exec "true").trace)
+    assert.is_true(box:exec("sleep 5", { timeout = 1 }).trace.seconds >= 0.9)
+    box:delete()
   end)
 
   it("note the time of name, connection and first byte of the first request", function()

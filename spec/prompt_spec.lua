@@ -136,6 +136,15 @@ describe("a name of another client of the service", function()
         return box.interpreter:runCode "1"
       end,
       ["sandbox._experimental_fork is sb:fork{} here"] = function() return box:_experimental_fork() end,
+      ["daytona.image.debianSlim is daytona.image.debian_slim(version) here"] = function()
+        return daytona.image.debianSlim "3.12"
+      end,
+      ["image.pipInstall is image:pip_install { packages } here"] = function()
+        return daytona.image.base "b:1":pipInstall "numpy"
+      end,
+      ["image.addLocalDir is image:add_local_dir(path, target) here"] = function()
+        return daytona.image.base "b:1":addLocalDir("a", "/a")
+      end,
       ["client.snapshot is client.snapshots here"] = function() return client.snapshot.list end,
     } do assert.equal(ours, raised(fn)) end
   end)
@@ -144,6 +153,7 @@ describe("a name of another client of the service", function()
     assert.is_nil(box.no_such_field)
     assert.is_nil(box.fs.no_such)
     assert.is_nil(client.no_such)
+    assert.is_nil(daytona.image.no_such)
     assert.is_nil(box[1])
   end)
 end)

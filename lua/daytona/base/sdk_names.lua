@@ -62,6 +62,17 @@ local NAMES = {
     send_input = "pty:write(bytes)", on_data = "pty:chunks(), pty:lines()", is_connected = "pty.ended",
     wait_for_connection = "nothing: sb:pty returns when it is", session_id = "pty.id",
   },
+  ["daytona.Image"] = {
+    pip_install = "image:pip_install { packages }",
+    pip_install_from_requirements = "image:pip_install_from_requirements(path)",
+    pip_install_from_pyproject = "image:pip_install_from_pyproject(path, groups)",
+    add_local_file = "image:add_local_file(path, target)", add_local_dir = "image:add_local_dir(path, target)",
+    run_commands = "image:run_commands { commands }", work_dir = "image:workdir(path)",
+    dockerfile_commands = "image:dockerfile_commands { lines }",
+  },
+  ["daytona.Images"] = {
+    debian_slim = "daytona.image.debian_slim(version)", from_dockerfile = "daytona.image.from_dockerfile(path)",
+  },
   ["daytona.Client"] = {
     snapshot = "client.snapshots", volume = "client.volumes", secret = "client.secrets",
     warm_pool = "client.warm_pools",

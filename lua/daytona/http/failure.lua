@@ -206,7 +206,10 @@ function failure.retry_after(headers)
   return longest
 end
 
-local function request_id(headers)
+---What the service calls a request, for its support; nil where it does not say.
+---@param headers table<string, string>  lower-case names
+---@return string?
+function failure.request_id(headers)
   return headers["x-request-id"] or headers["x-daytona-request-id"] or headers["request-id"]
     or headers["x-correlation-id"] or headers["cf-ray"]
 end
@@ -240,7 +243,7 @@ function failure.from_response(response, context)
     source = string_field(object, "source"),
     operation = context.operation, sandbox = context.sandbox, what = context.what,
     retryable = retryable, retry_after = failure.retry_after(headers),
-    headers = headers, request_id = request_id(headers),
+    headers = headers, request_id = failure.request_id(headers),
     body = raw and raw ~= "" and redact(raw:sub(1, BODY_KEPT), context.secrets) or nil,
     secrets = context.secrets,
   }

@@ -42,6 +42,7 @@ local hooks = {}
 ---@field sent integer       bytes of the request's body
 ---@field tries integer
 ---@field reasons string[]   why there was another, one for each
+---@field request_id? string what the service calls the last try, for its support
 ---@field throttle_left? integer  requests that the service allows now, as it says
 
 ---@param settings daytona.Config
@@ -105,9 +106,12 @@ function Observer:tried(transfer)
   self.info.status = transfer:status()
   if not self.wants_trace then return end
   trace.dns, trace.connect, trace.tls, trace.first_byte, trace.total = transfer:timing()
+  local headers = {}
   for name, value in pairs(transfer:headers()) do
+    headers[name:lower()] = value
     if name:lower():find "^x%-ratelimit%-remaining" then trace.throttle_left = tonumber(value) end
   end
+  trace.request_id = require("daytona.http.failure").request_id(headers)
 end
 
 ---For http: there is going to be another try.

@@ -455,5 +455,6 @@ function M.is(value)
 end
 
 methods.guard(Image, "daytona.Image", "image")
+setmetatable(M, { __index = methods.elsewhere("daytona.Images", "daytona.image") })
 
 return M

@@ -62,14 +62,18 @@ local function is_text(value) return value == nil or type(value) == "string" end
 function outcome.read(response)
   local answer = response.json
   if not answer then
-    return setmetatable({ exit_code = response.number, result = response.text, timed_out = false }, Result)
+    return setmetatable({
+      exit_code = response.number, result = response.text, timed_out = false, trace = response.trace,
+    }, Result)
   end
   local code, output, out, err = answer.exitCode, answer.result, answer.stdout, answer.stderr
   if code == nil then code = answer.code end -- old daemons
   if code == nil then code = -1 end
   if output == nil then output = "" end
   if type(code) ~= "number" or type(output) ~= "string" or not is_text(out) or not is_text(err) then return nil end
-  return setmetatable({ exit_code = code, result = output, timed_out = false, stdout = out, stderr = err }, Result)
+  return setmetatable({
+    exit_code = code, result = output, timed_out = false, stdout = out, stderr = err, trace = response.trace,
+  }, Result)
 end
 
 -- Whether its time was over: by the daemon's own word, or because it was ended from
@@ -93,7 +97,7 @@ function outcome.failed(err, request, check)
     err.kind = "process_timeout"
     return nil, err
   end
-  return setmetatable({ exit_code = -1, result = "", timed_out = true }, Result)
+  return setmetatable({ exit_code = -1, result = "", timed_out = true, trace = err.trace }, Result)
 end
 
 ---What a daemon's result means (nil: it was of another shape): itself; nil, err when

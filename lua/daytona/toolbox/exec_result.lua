@@ -13,6 +13,7 @@ local exec_result = {}
 ---@field timed_out boolean   it was ended because its time was over
 ---@field stdout? string      where the daemon keeps the streams apart
 ---@field stderr? string
+---@field trace? daytona.Trace  how the call went, of a client with `trace = true`
 
 ---What code did.
 ---@class daytona.RunResult: daytona.ExecResult
