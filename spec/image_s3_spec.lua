@@ -1,5 +1,5 @@
 -- Images' files in a real server of S3's interface, over TLS: signatures and parts as it checks
--- them. (Session tokens are checked by the local server's store.)
+-- them. (Session tokens are checked by the local server's store, and by moto in `make interop`.)
 
 local core = require "daytona.base.native"
 local daytona = require "daytona"

@@ -234,4 +234,29 @@ describe("an image with local files", function()
       service.client.snapshots:create { name = "x", image = "debian:12", on_build_log = print }
     end, "on_build_log goes with what is built")
   end)
+
+  it("is handed over in requests that sign nothing that a proxy may change", function()
+    local peer = require("spec.support.peer").start()
+    local http = require "daytona.http"
+    local request, seen = http.request, nil
+    http.request = function(...) -- luacheck: ignore 122
+      local response, err = request(...)
+      seen = response and response.body
+      return response, err
+    end
+    finally(function()
+      http.request = request -- luacheck: ignore 122
+      peer:close()
+    end)
+    local archive = assert(require("daytona.image.archive").pack(rawget(fresh(), "contexts")[1]))
+    assert(stores.new(service.client:connection_of "spec", function()
+      return {
+        access_key = "A", secret = "s", session_token = "token", storage_url = peer.url .. "/echo",
+        organization_id = "o", bucket = "b",
+      }
+    end):put("k", archive))
+    local signed = assert(seen:match "SignedHeaders=([^,]+)", seen)
+    assert.equal("content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token", signed)
+    assert.is_nil(seen:lower():find("\nuser-agent:", 1, true))
+  end)
 end)

@@ -58,10 +58,10 @@ local function common_headers(settings)
   return headers
 end
 
-local function new_profile(settings, headers)
+local function new_profile(settings, headers, unnamed)
   local agent = "sdk-lua/" .. version.library
   if settings.user_agent then agent = agent .. " " .. settings.user_agent end
-  headers[#headers + 1] = "User-Agent: " .. agent -- as an option it would cost more in each request
+  if not unnamed then headers[#headers + 1] = "User-Agent: " .. agent end -- as an option it would cost more
   return loop.profile {
     headers = headers, proxy = settings.proxy, no_proxy = settings.no_proxy, ca_file = settings.ca_file,
     ca_path = settings.ca_path, client_cert = settings.client_cert, client_key = settings.client_key,
@@ -79,16 +79,18 @@ local function secrets_in(settings)
 end
 
 -- For requests that a redirect sends to another host: no credential, no header
--- of the service, the same rules of TLS and proxy. Made when it is needed.
+-- of the service, the same rules of TLS and proxy. Made when it is needed. `unnamed`:
+-- nor the name of this program.
 local function bare_profile(settings)
   local bare = {
     user_agent = settings.user_agent, proxy = settings.proxy, no_proxy = settings.no_proxy,
     ca_file = settings.ca_file, ca_path = settings.ca_path, insecure = settings.insecure,
   }
-  local profile
-  return function()
-    profile = profile or new_profile(bare, {})
-    return profile
+  local profiles = {}
+  return function(unnamed)
+    local kind = unnamed and "unnamed" or "named"
+    profiles[kind] = profiles[kind] or new_profile(bare, {}, unnamed)
+    return profiles[kind]
   end
 end
 

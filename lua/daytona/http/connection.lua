@@ -21,8 +21,8 @@ local connection = {}
 local secrets_of = setmetatable({}, { __mode = "k" })
 
 ---Makes a connection. `profile` holds the headers every request carries and
----`bare` makes one without any of them, for other hosts.
----@param fields { base: string, profile: userdata, bare: (fun(): userdata), connect_timeout: number, timeout: number, max_bytes: integer, max_retries: integer }
+---`bare` makes one without any of them, for other hosts; `unnamed` not even with our name.
+---@param fields { base: string, profile: userdata, bare: (fun(unnamed?: boolean): userdata), connect_timeout: number, timeout: number, max_bytes: integer, max_retries: integer }
 ---@param secrets string[]
 ---@return daytona.Connection
 function connection.new(fields, secrets)

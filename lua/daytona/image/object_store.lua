@@ -43,7 +43,8 @@ Store.__index = Store
 ---@return daytona.ObjectStore
 function M.new(way, ask, deadline)
   local own = http.rebase(way, "")
-  own.profile, own.max_retries = way.bare(), 0
+  -- libcurl would sign the program's name, which proxies may change and stores do not look at.
+  own.profile, own.max_retries = way.bare(true), 0
   return setmetatable({ way = own, ask = ask, deadline = deadline }, Store)
 end
 
