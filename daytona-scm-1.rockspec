@@ -403,6 +403,7 @@ build = {
     ["daytona.toolbox.fs.localfile"] = "lua/daytona/toolbox/fs/localfile.lua",
     ["daytona.toolbox.fs.localtree"] = "lua/daytona/toolbox/fs/localtree.lua",
     ["daytona.toolbox.fs.pace"] = "lua/daytona/toolbox/fs/pace.lua",
+    ["daytona.toolbox.fs.pieces"] = "lua/daytona/toolbox/fs/pieces.lua",
     ["daytona.toolbox.fs.place"] = "lua/daytona/toolbox/fs/place.lua",
     ["daytona.toolbox.fs.plan"] = "lua/daytona/toolbox/fs/plan.lua",
     ["daytona.toolbox.fs.remotetree"] = "lua/daytona/toolbox/fs/remotetree.lua",

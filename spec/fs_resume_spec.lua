@@ -1,7 +1,9 @@
--- Downloads that are cut: they go on where they ended, if the file is the same, and never
--- give bytes of two versions of it.
+-- Transfers that are cut: they go on where they ended, if the file is the same, and never
+-- make one of two versions of it.
 
 local haste = require "spec.support.haste"
+local daytona = require "daytona"
+local pieces = require "daytona.toolbox.fs.pieces"
 
 local files = require("spec.support.files").new()
 local service, box, fs
@@ -187,5 +189,128 @@ it("a file is read whole after a cut", function()
     assert.is_true(assert(fs:read "file") == WHOLE)
     answers { { cut_after = 100 }, { cut_after = 100 } }
     assert.equal(WHOLE:sub(11, 2010), assert(fs:read("file", { offset = 10, length = 2000 })))
+  end)
+end)
+
+describe("an upload", function()
+  local relay, remote
+  local large, part = pieces.LARGE, pieces.PART
+  local OLD = "old\n"
+
+  setup(function() pieces.LARGE, pieces.PART = 1000, 30000 end)
+  teardown(function() pieces.LARGE, pieces.PART = large, part end)
+  after_each(function()
+    if relay then relay:close() end
+    relay = nil
+  end)
+  before_each(function()
+    remote = select(2, files:fresh())
+    assert(fs:write(remote .. "/f", OLD))
+  end)
+
+  local function there() return files:there "cat f; find . -mindepth 1 ! -name f" end
+
+  -- The sandbox behind a line that breaks after so many bytes, so often.
+  local function behind(after, n)
+    if relay then relay:close() end
+    relay = require("spec.support.relay").start(box.toolbox_proxy_url:match ":(%d+)")
+    local list = {}
+    for i = 1, n do list[i] = after end
+    relay:cut_sent((table.unpack or unpack)(list))
+    local other = service.client:attach(box.id)
+    other.toolbox_proxy_url = (box.toolbox_proxy_url:gsub(":%d+", relay.url:match ":%d+"))
+    return other.fs
+  end
+
+  local SOURCES = {
+    ["of a path"] = function() return files:here("source", WHOLE) end,
+    ["of a string"] = function() return { data = WHOLE } end,
+    ["of an open file"] = function()
+      local file = io.open(files:here("source", "before" .. WHOLE), "rb")
+      file:seek("set", 6)
+      return file
+    end,
+  }
+
+  for name, source_of in pairs(SOURCES) do
+    it(name .. " goes on after every cut", function()
+      for _, cut in ipairs { 2000, 30000, 65536, SIZE - 1, SIZE + 100 } do
+        haste(function()
+          local last, broken = 0, behind(cut, 4)
+          local info = assert(broken:upload(source_of(), remote .. "/f", { on_progress = function(done, total)
+            assert.is_true(done <= total and total == SIZE)
+            last = done
+          end }))
+          assert.equal(SIZE, info.size)
+          assert.equal(SIZE, last)
+          assert.is_true(relay:cuts() < 4)
+          assert.is_true(there() == WHOLE, "cut at " .. cut)
+        end)
+      end
+    end)
+  end
+
+  for _, status in ipairs { 413, 502 } do
+    it("goes in parts where a proxy answers " .. status, function()
+      assert(service.server:faults { { path = "/files/bulk-upload", status = status, times = 1 } })
+      local before = service:count("POST", "/files/bulk-upload")
+      haste(function() assert(fs:write(remote .. "/f", WHOLE)) end)
+      assert.equal(5, service:count("POST", "/files/bulk-upload") - before)
+      assert.is_true(there() == WHOLE)
+    end)
+  end
+
+  it("that does not get on any more leaves the old file, and nothing else", function()
+    haste(function()
+      assert(service.server:faults {
+        { path = "/files/bulk-upload", status = 502, times = 1 },
+        { path = "/files/bulk-upload", status = 500, after = 1 },
+      })
+      local info, err = fs:upload(files:here("source", WHOLE), remote .. "/f")
+      assert.is_nil(info)
+      assert.equal("server upload " .. remote .. "/f", err.kind .. " " .. err.operation .. " " .. err.what)
+    end)
+    assert.equal(OLD, there())
+  end)
+
+  it("of a file that is changed meanwhile is a conflict", function()
+    local path = files:here("source", WHOLE)
+    assert(service.server:faults { { path = "/files/bulk-upload", status = 502, times = 1 } })
+    haste(function()
+      local function change() files:here("source", OTHER .. "x") end
+      local _, err = fs:upload(path, remote .. "/f", { on_progress = change })
+      assert.equal("conflict FILE_CHANGED", err.kind .. " " .. tostring(err.code))
+    end)
+    assert.equal(OLD, there())
+  end)
+
+  it("that is given up between its parts leaves nothing", function()
+    assert(service.server:faults {
+      { path = "/files/bulk-upload", status = 502, times = 1 }, { path = "/files/bulk-upload", hold = 20, after = 3 },
+    })
+    local path, far = files:here("source", WHOLE), false
+    local task = daytona.spawn(function()
+      return fs:upload(path, remote .. "/f", { on_progress = function(done) far = far or done > 70000 end })
+    end)
+    haste(function()
+      while not far do assert(daytona.sleep(0.01)) end
+      task:cancel()
+      local _, err = task:wait()
+      assert.equal("canceled", err.kind)
+    end)
+    assert.equal(OLD, there())
+  end)
+
+  it("that cannot be put together says so, and leaves nothing", function()
+    assert(service.server:faults {
+      { path = "/files/bulk-upload", status = 502, times = 1 },
+      { path = "/process/execute", status = 200, times = 1,
+        body = '{"exitCode":1,"result":"head: write error: No space left on device\\n"}' },
+    })
+    haste(function()
+      local _, err = fs:write(remote .. "/f", WHOLE)
+      assert.equal("io FILE_NO_SPACE", err.kind .. " " .. tostring(err.code))
+    end)
+    assert.equal(OLD, there())
   end)
 end)

@@ -160,6 +160,20 @@ describe("a connection that is cut", function()
     files:assert_alike()
   end)
 
+  it("in the middle of a large archive goes on with the rest", function()
+    sh "mkdir d; head -c 9000000 /dev/urandom >d/big; head -c 1000 /dev/urandom >d/small; echo 1 >file"
+    local other = require("spec.support.relay").start(box.toolbox_proxy_url:match ":(%d+)")
+    other:cut_sent(5000000, 3000000, 700000)
+    cut.toolbox_proxy_url = (box.toolbox_proxy_url:gsub(":%d+", other.url:match ":%d+"))
+    local result, err = cut.fs:sync(folder, remote)
+    local left = other:cuts()
+    other:close()
+    cut.toolbox_proxy_url = (box.toolbox_proxy_url:gsub(":%d+", relay.url:match ":%d+"))
+    assert.equal(3, assert(result, err).uploaded)
+    assert.equal(0, left)
+    files:assert_alike()
+  end)
+
   it("while it is looked, or changed over there, is an error; the rest is done the next time", function()
     sh "echo old >file"
     assert(service.server:faults { { path = "/process/execute", reset = true, times = 1 } })

@@ -6,7 +6,7 @@
 --   relay:cut { 0, 700, 1 }   the next three WebSockets end after so many bytes of
 --                             what the server says once they are open; later ones pass
 --   relay:cuts()              how many of these have not happened
---   relay:cut_sent(n)         the next connection ends after n bytes of what we say
+--   relay:cut_sent(n, ...)    the next connection ends after n bytes of what we say (and so on)
 --   relay.url  relay:close()
 
 if not ... or ... == "spec.support.relay" then
@@ -33,8 +33,8 @@ if not ... or ... == "spec.support.relay" then
     write(self.plan, table.concat(limits, "\n") .. "\n")
   end
 
-  function Relay:cut_sent(limit)
-    write(self.plan, ("sent %d\n"):format(limit))
+  function Relay:cut_sent(...)
+    write(self.plan, "sent " .. table.concat({ ... }, "\nsent ") .. "\n")
   end
 
   function Relay:cuts()

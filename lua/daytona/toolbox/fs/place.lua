@@ -265,13 +265,14 @@ end
 
 ---Takes away what waits for nothing any more, whatever becomes of that.
 ---@param self daytona.FileSystem
----@param waiting string|daytona.Waiting
+---@param waiting string|string[]|daytona.Waiting
 ---@param err any  why; what left nothing on its way leaves nothing there
 function place.discard(self, waiting, err)
   local is_ours = errors.is(err)
   if is_ours and err.sent == false then return end
-  local paths = { waiting }
-  if type(waiting) == "table" then
+  local paths = type(waiting) == "string" and { waiting } or waiting
+  if getmetatable(waiting) == Waiting then
+    paths = {}
     for i, group in ipairs(waiting.groups) do paths[i] = group.from end
   end
   loop.shield(remove, self, paths, not (is_ours and err.status))

@@ -3,6 +3,7 @@
 
 local body = require "daytona.toolbox.fs.body"
 local calls = require "daytona.toolbox.fs.calls"
+local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local localtree = require "daytona.toolbox.fs.localtree"
 local loop = require "daytona.loop"
@@ -24,7 +25,8 @@ local function archive(run, paths, tree)
   local entries = {}
   for i, path in ipairs(paths) do
     local is_file = tree[path].type == "file"
-    entries[i] = { path = is_file and run.root .. "/" .. path or nil, length = is_file and tree[path].size or 0 }
+    entries[i] = { path = is_file and run.root .. "/" .. path or nil, length = is_file and tree[path].size or 0,
+                   again = true }
   end
   return body.new(entries, {
     head = function(i) return tar.header(paths[i], tree[paths[i]]) end,
@@ -77,18 +79,67 @@ local function mark_fresh(run, made, from)
   end)
 end
 
+-- What is sent after a cut is to be of the same files.
+local function unchanged(run, made, from)
+  return run.pace:each(made.send, function(path)
+    local entry, kind, size, _, seconds, nanoseconds = from[path], core.lstat(run.root .. "/" .. path)
+    if entry.type ~= "file" or entry.changed then return end
+    entry.changed = kind ~= "file" or size ~= entry.size or seconds ~= entry.seconds
+      or nanoseconds ~= entry.nanoseconds
+  end)
+end
+
+-- The archive from a byte on.
+local function begin_at(run, made, from, source, at)
+  local fine, err = unchanged(run, made, from)
+  if not fine then return nil, err end
+  for _, path in ipairs(made.send) do
+    if from[path].changed then
+      return nil, errors.new { kind = "conflict", code = run.CHANGED, operation = run.operation, what = path,
+                               message = "the file changed while it was sent" }
+    end
+  end
+  source:rewind()
+  local rest = ""
+  while at > 0 do
+    rest, err = source:next()
+    if not rest then return nil, err end
+    rest, at = rest:sub(at + 1), at - math.min(at, #rest)
+    fine, err = run.pace:breathe()
+    if not fine then return nil, err end
+  end
+  return rest
+end
+
+local function content_of(run, made, from, source, length)
+  local content = { source = function() return source:next() end, length = length }
+  function content.from(at, size)
+    local chunk, err = begin_at(run, made, from, source, at)
+    if not chunk then return nil, err end
+    return { source = function()
+      if size == 0 then return nil end
+      local why
+      if chunk == "" then chunk, why = source:next() end
+      if not chunk then return nil, why end
+      local now = chunk:sub(1, size)
+      chunk, size = chunk:sub(#now + 1), size - #now
+      return now
+    end }
+  end
+  return content
+end
+
 local function send_archive(self, run, made, from, staging)
   local fine, why = mark_fresh(run, made, from)
   if not fine then return nil, why end
   local source = archive(run, made.send, from)
   local length, err = source:length(run.pace)
   if not length then return nil, err end
-  local content = { source = function() return source:next() end, length = length }
-  local info
-  info, err = upload.send(self, content, run.remote .. "/" .. staging .. "/tree.tar",
-    { on_progress = run.on_progress, timeout = run.pace:left() })
+  local sent
+  sent, err = upload.stage(self, content_of(run, made, from, source, length),
+    run.remote .. "/" .. staging .. "/tree.tar", { on_progress = run.on_progress }, run.pace)
   source:close()
-  if not info then return nil, err end
+  if not sent then return nil, err end
   return true
 end
 

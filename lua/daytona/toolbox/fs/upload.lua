@@ -1,10 +1,12 @@
 -- One file into the sandbox.
 
 local calls = require "daytona.toolbox.fs.calls"
+local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local pace = require "daytona.toolbox.fs.pace"
+local pieces = require "daytona.toolbox.fs.pieces"
 local place = require "daytona.toolbox.fs.place"
 
 local base_name, check_path, failure = calls.base_name, calls.check_path, calls.failure
@@ -19,6 +21,10 @@ local upload = {}
 ---@field length? integer
 ---@field name? string
 ---@field opened? boolean  the file is ours to close
+---@field path? string     of a file of this machine
+---@field stamp? { size: integer, seconds: integer, nanoseconds: integer }  what it was then
+---@field from? fun(at: integer, size: integer): table?, daytona.Error?  so many bytes from there on, as `data`, `file`
+---or `source`; nothing where a part of it cannot be had again
 
 -- Bytes from the position on; nil when that cannot be known: of a pipe, or of a
 -- directory, which some file systems give the largest number there is.
@@ -41,6 +47,26 @@ local function up_to(length, source)
   end
 end
 
+-- Content whose parts can be had again.
+local function of_data(data)
+  return {
+    data = data, length = #data,
+    from = function(at, size) return { data = data:sub(at + 1, at + size) } end,
+  }
+end
+
+local function of_file(file)
+  local length = rest_of(file)
+  local mark = length and file:seek("cur")
+  return {
+    file = file, length = length,
+    from = mark and function(at)
+      file:seek("set", mark + at)
+      return { file = file }
+    end,
+  }
+end
+
 local function open_source(path)
   local file, why = io.open(path, "rb")
   if not file then return failure("upload", "io", why, path) end
@@ -49,7 +75,11 @@ local function open_source(path)
     file:close()
     return failure("upload", "io", problem, path)
   end
-  return { file = file, length = rest_of(file), name = base_name(path), opened = true }
+  local content = of_file(file)
+  local _, size, _, seconds, nanoseconds = core.stat(path)
+  content.path, content.stamp = path, { size = size, seconds = seconds, nanoseconds = nanoseconds }
+  content.name, content.opened = base_name(path), true
+  return content
 end
 
 ---What a source is; raises for what is none.
@@ -59,12 +89,12 @@ end
 ---@return daytona.Error?
 function upload.content_of(source, length)
   if type(source) == "string" then return open_source(check_path("upload: the source", source)) end
-  if io.type(source) == "file" then return { file = source, length = rest_of(source) } end
+  if io.type(source) == "file" then return of_file(source) end
   if type(source) == "function" then
     return { source = length and up_to(length, source) or source, length = length }
   end
   if type(source) == "table" and type(source.data) == "string" then
-    return { data = source.data, length = #source.data }
+    return of_data(source.data)
   end
   errors.misuse(1, "upload: the source must be a path, an open file, { data = ... } or a function, got %s",
     type(source))
@@ -132,6 +162,28 @@ function upload.send(self, content, path, opts, safe)
   return { path = path, name = base_name(path) or path, size = written }
 end
 
+---Sends one file to a place where nothing was, in pieces where the line breaks. `again`:
+---sending a small one once more is harmless.
+---@param self daytona.FileSystem
+---@param content daytona.Content
+---@param path string
+---@param opts { idle_timeout?: number, on_progress?: function }
+---@param clock daytona.Pace
+---@param again? boolean
+---@return integer? size
+---@return daytona.Error?
+function upload.stage(self, content, path, opts, clock, again)
+  if pieces.can(self, content) then
+    local function send(...) return upload.send(self, ...) end
+    local fine, err = pieces.send(self, content, path, opts, clock, send)
+    if not fine then return nil, err end
+    return content.length
+  end
+  local limits = { timeout = clock:left() or 0, idle_timeout = opts.idle_timeout, on_progress = opts.on_progress }
+  local info, err = upload.send(self, content, path, limits, again)
+  return info and info.size, err
+end
+
 -- Where a source has to begin for a second time; false where it cannot.
 local function mark_of(content)
   if content.data then return 0 end
@@ -164,22 +216,23 @@ end
 function upload.whole(self, content, path, opts)
   local clock, mark = pace.new("upload", opts.timeout or calls.TRANSFER_TIMEOUT), mark_of(content)
   local waiting = place.beside(path)
+  local places = pieces.can(self, content) and pieces.places(waiting) or { waiting }
   local function go()
     -- The name is nobody else's: what is lost on its way is sent once more.
-    local info, err = upload.send(self, content, waiting, opts, mark and true)
-    if not info then return nil, about(err, waiting, path) end
+    local size, err = upload.stage(self, content, waiting, opts, clock, mark and true)
+    if not size then return nil, about(err, waiting, path) end
     local put
     put, err = place.put(self, "upload", waiting, path, clock:left())
     if not put then return nil, about(err, waiting, path) end
-    return { path = path, name = base_name(path) or path, size = info.size }
+    return { path = path, name = base_name(path) or path, size = size }
   end
-  local info, err = loop.guard(go, function() place.discard(self, waiting) end)
+  local info, err = loop.guard(go, function() place.discard(self, places) end)
   if info then return info end
   if mark and errors.is(err, "forbidden") then
     local written = send_in_place(self, content, mark, path, opts)
     if written then return written end
   end
-  place.discard(self, waiting, err)
+  place.discard(self, places, err)
   return nil, err
 end
 
@@ -195,7 +248,9 @@ local UPLOAD = {
 ---means a folder. What is there already stays until the new file is whole, and keeps its
 ---permissions; a link is followed, devices, pipes and files with several names are written
 ---to. In a folder that may not be written to, a file is written in place if that is
----allowed (unless its source is a function): then a failure may leave a half one.
+---allowed (unless its source is a function): then a failure may leave a half one. More than
+---8 MiB of anything but a function go on where they were cut, over as many requests as it
+---takes, if the client retries at all; a local file that changed meanwhile is a "conflict".
 ---@param source string|file*|{ data: string }|fun(): string?, any
 ---@param path string
 ---@param opts? { name?: string, length?: integer, on_progress?: fun(done: integer, total?: integer), timeout?: number, idle_timeout?: number }
@@ -230,7 +285,7 @@ function upload.write(self, path, data, opts)
   options.argument("write: the data", "string", data)
   opts = options.check("write", WRITE, opts)
   if path:sub(-1) == "/" then errors.misuse(1, "write: the path names a folder") end
-  return upload.whole(self, { data = data, length = #data }, path, opts)
+  return upload.whole(self, of_data(data), path, opts)
 end
 
 return upload

@@ -1,0 +1,182 @@
+-- A large file into the sandbox over a line that breaks: what arrived before a cut is kept
+-- over there, the rest is sent after it, and all of it is put together by one command. Until
+-- something breaks it is one request, as for a small file.
+
+local calls = require "daytona.toolbox.fs.calls"
+local core = require "daytona.base.native"
+local errors = require "daytona.base.errors"
+local http = require "daytona.http"
+
+local pieces = {}
+
+---Files of more bytes than this go on where they were cut; smaller ones are sent again.
+pieces.LARGE = 8 * 1024 * 1024
+
+-- What stands before the daemon may keep a request until it has all of it, or take none
+-- that is large: then it goes by so many bytes.
+pieces.PART = 8 * 1024 * 1024
+
+-- Where the pieces are: the path that they are to become, and this.
+local FOLDER = "-pieces"
+
+---One file on its way.
+---@class daytona.Pieces
+---@field package fs daytona.FileSystem
+---@field package content daytona.Content
+---@field package path string       where all of it is to be
+---@field package opts table
+---@field package clock daytona.Pace
+---@field package send fun(content: table, path: string, opts: table, safe: boolean): table?, daytona.Error?
+---@field package list { path: string, size: integer }[]  what is there
+---@field package at integer        bytes of it
+---@field package whole boolean     all of the rest in one request
+local Pieces = {}
+Pieces.__index = Pieces
+
+local BROKEN = { truncated = true, reset = true, idle_timeout = true }
+local REFUSED = { [413] = true, [502] = true, [503] = true, [504] = true }
+
+-- Whether a file of this machine is as it was.
+local function is_same(content)
+  if not content.path then return true end
+  local kind, size, _, seconds, nanoseconds = core.stat(content.path)
+  local stamp = content.stamp
+  return kind ~= nil and size == stamp.size and seconds == stamp.seconds and nanoseconds == stamp.nanoseconds
+end
+
+-- Bytes of a piece that arrived; nil, err when that cannot be known.
+local function arrived(self, piece, err)
+  if err.sent == false or err.status then return 0 end
+  local info, why = calls.api.stat(self.fs, { path = piece.path }, { timeout = self.clock:left() })
+  if info then return math.min(info.size, piece.size) end
+  if errors.is(why, "not_found") then return 0 end
+  return nil, why
+end
+
+-- The next request: a piece, and what is in it; nil, err.
+local function next_piece(self)
+  local content, at = self.content, self.at
+  if at == 0 and self.whole then return { path = self.path, size = content.length }, content end
+  if not is_same(content) then
+    return calls.failure("upload", "conflict", "the file changed while it was sent", content.path, "FILE_CHANGED")
+  end
+  local size = content.length - at
+  if not self.whole then size = math.min(size, pieces.PART) end
+  self.count = (self.count or 0) + 1
+  local piece = { path = ("%s%s/%d"):format(self.path, FOLDER, self.count), size = size }
+  local some, err = content.from(at, size)
+  if not some then return nil, err end
+  some.length = size
+  return piece, some
+end
+
+-- Progress of all of it.
+local function options_of(self)
+  local opts, at = self.opts, self.at
+  local told = opts.on_progress
+  return {
+    timeout = self.clock:left() or 0, idle_timeout = opts.idle_timeout,
+    on_progress = told and function(done) told(math.min(at + done, self.content.length), self.content.length) end,
+  }
+end
+
+local function keep(self, piece, size)
+  if size == 0 then return end
+  self.list[#self.list + 1] = { path = piece.path, size = size }
+  self.at = self.at + size
+end
+
+-- Sends what is not there yet. true, or nil, err. Tries that bring nothing are counted.
+local function send_all(self)
+  local most, tries = self.fs.sandbox:toolbox().max_retries, 0
+  while self.at < self.content.length do
+    local piece, content = next_piece(self)
+    if not piece then return nil, content end
+    local info, err = self.send(content, piece.path, options_of(self), false)
+    if info then
+      keep(self, piece, piece.size)
+    else
+      if not BROKEN[err.code] and not REFUSED[err.status] then return nil, err end
+      local size = arrived(self, piece, err)
+      if not size then return nil, err end
+      keep(self, piece, size)
+      if size == 0 and err.sent ~= false then self.whole = false end
+      tries = size > 0 and 1 or tries + 1
+      if tries > most then return nil, err end
+      local slept, why = http.pause(http.backoff(tries), self.clock.deadline)
+      if not slept then return nil, why or err end
+    end
+  end
+  return true
+end
+
+-- Only what was counted is taken of each: a request that was given up may still be at work.
+local JOIN = [[
+set -e
+fail() { printf '%%s\n' "$1"; exit 1; }
+all=%s
+: >"$all"
+add() { head -c "$1" "$2" >>"$all"; rm -f "$2"; }
+]]
+
+local function join(self)
+  local folder = self.path .. FOLDER
+  local all = folder .. "/all"
+  local lines = { JOIN:format(calls.quoted(all)) }
+  for _, piece in ipairs(self.list) do
+    lines[#lines + 1] = ("add %d %s"):format(piece.size, calls.quoted(piece.path))
+  end
+  lines[#lines + 1] = ('[ "$(wc -c <"$all")" -eq %d ] || fail "it is not all there"'):format(self.content.length)
+  lines[#lines + 1] = ('mv -f "$all" %s; rm -rf %s'):format(calls.quoted(self.path), calls.quoted(folder))
+  local script = "{ " .. table.concat(lines, "\n") .. "\n} 2>&1"
+  local result, err = self.fs.sandbox:exec(script, { timeout = self.clock:left() })
+  if not result then return nil, err end
+  if result.timed_out then return self.clock:over() end
+  if result.exit_code == 0 then return true end
+  local text = result.result:match("([^\n]*)\n*$")
+  local kind, code = calls.problem(text)
+  return calls.failure("upload", kind or "io", text, self.path, code)
+end
+
+---Sends content whose parts can be had again (it has `from`) by `send`, and puts it together
+---at `path`, where nothing was. true, or nil, err, and then there may be something at the
+---places that `pieces.places` tells.
+---@param fs daytona.FileSystem
+---@param content daytona.Content
+---@param path string
+---@param opts { idle_timeout?: number, on_progress?: function }
+---@param clock daytona.Pace
+---@param send function
+---@return true?
+---@return daytona.Error?
+function pieces.send(fs, content, path, opts, clock, send)
+  local self = setmetatable({
+    fs = fs, content = content, path = path, opts = opts, clock = clock, send = send, list = {}, at = 0, whole = true,
+  }, Pieces)
+  local fine, err = send_all(self)
+  if not fine then
+    if self.count then err.sent = true end -- if not in the last try
+    return nil, err
+  end
+  if not self.list[2] and self.list[1].path == path then return true end
+  return join(self)
+end
+
+---Whether content goes in pieces, where it must.
+---@param fs daytona.FileSystem
+---@param content daytona.Content
+---@return boolean
+function pieces.can(fs, content)
+  local connection = fs.sandbox:toolbox()
+  return connection ~= nil and connection.max_retries > 0 and content.from ~= nil and content.length ~= nil
+    and content.length > pieces.LARGE
+end
+
+---Where something is left when it fails.
+---@param path string
+---@return string[]
+function pieces.places(path)
+  return { path, path .. FOLDER }
+end
+
+return pieces
