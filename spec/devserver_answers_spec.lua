@@ -295,9 +295,18 @@ describe("an old release of the service, on the local server,", function()
 end)
 
 describe("the local server over HTTP/2", function()
+  local server, client
+
+  setup(function()
+    server = assert(require("daytona.devserver").start { tls = true })
+    client = daytona.new { api_url = server.api_url, api_key = server.api_key, ca_file = server.certificate }
+  end)
+  teardown(function()
+    client:close()
+    server:stop()
+  end)
+
   it("outlives clients that hang up in the middle of an answer", function()
-    local server = assert(require("daytona.devserver").start { tls = true })
-    local client = daytona.new { api_url = server.api_url, api_key = server.api_key, ca_file = server.certificate }
     local function hang_up(fault, arguments)
       fault.path, fault.times = "/sandbox", 1
       assert(server:faults(fault))
@@ -312,7 +321,24 @@ describe("the local server over HTTP/2", function()
     end
     repeat until assert(server:stats()).active == 1 -- this question
     assert(client:config())
-    client:close()
-    server:stop()
+    assert(server:clear_faults())
+  end)
+
+  -- The table of heads that both sides keep is full after some seventy of them, and the
+  -- last place in it that one byte can name is among those used.
+  it("answers many requests on one connection, each answer of another length", function()
+    for i = 1, 90 do
+      local fault = assert(server:faults { path = "/never", times = 1, status = 500 })
+      assert.equal("/never", fault[i].path)
+    end
+    assert(server:clear_faults())
+  end)
+
+  it("takes and gives bodies that are larger than what may be under way", function()
+    for i = 1, 4 do
+      local faults = assert(server:faults { path = "/never", times = 1, status = 500, body = ("x"):rep(2000000) })
+      assert.equal(2000000, #faults[i].body)
+    end
+    assert(server:clear_faults())
   end)
 end)

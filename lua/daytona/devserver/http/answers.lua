@@ -111,12 +111,15 @@ function H2:head(status, headers, length)
   end
   if length and not bodiless(status) then h:append("content-length", tostring(length)) end
   self.ended = self.head_only or length == 0
+  self.left = length
   return tell(self.stream, "write_headers", h, self.ended)
 end
 
 function H2:write(data)
   if self.ended then return true end
-  return tell(self.stream, "write_chunk", data, false)
+  if self.left then self.left = self.left - #data end
+  self.ended = self.left == 0     -- (what is told later comes when libcurl has reset the stream)
+  return tell(self.stream, "write_chunk", data, self.ended)
 end
 
 function H2.flush() return true end

@@ -13,9 +13,9 @@ local cqueues = require "cqueues"
 local ce = require "cqueues.errno"
 local cs = require "cqueues.socket"
 local h1_connection = require "http.h1_connection"
-local h2_connection = require "http.h2_connection"
 local answers = require "daytona.devserver.http.answers"
 local failure = require "daytona.devserver.http.failure"
+local h2 = require "daytona.devserver.http.h2"
 local text = require "daytona.devserver.http.text"
 local Request = require "daytona.devserver.http.request"
 local Router = require "daytona.devserver.http.router"
@@ -278,7 +278,7 @@ local function open_connection(app, socket)
     local ssl = socket:checktls()
     if ssl and ssl:getAlpnSelected() == "h2" then version = 2 end
   end
-  if version == 2 then return h2_connection.new(socket, "server") end
+  if version == 2 then return h2.new(socket) end
   return h1_connection.new(socket, "server", 1.1)
 end
 
