@@ -17,12 +17,14 @@ import interpreter from './interpreter.js'
 import lsp from './lsp.js'
 import machine from './machine.js'
 import mcp from './mcp.js'
+import plane from './plane.js'
 import processes from './process.js'
 import pty from './pty.js'
 import pythonSdk from './python.js'
 import { serveRepository } from './repository.js'
 import { begin, end, strangers } from './sandbox.js'
 import session from './session.js'
+import store from './store.js'
 import { summary } from './steps.js'
 
 const scratch = mkdtempSync(join(tmpdir(), 'interop-'))
@@ -40,7 +42,7 @@ async function sdk() {
   await strangers()
 }
 
-const parts = { sdk, python: pythonSdk, mcp, inspector, conformance, acp }
+const parts = { sdk, plane, python: pythonSdk, store, mcp, inspector, conformance, acp }
 const wanted = process.argv.slice(2)
 for (const [name, part] of Object.entries(parts)) {
   if (!wanted.length || wanted.includes(name)) await part(scratch, client)

@@ -6,7 +6,7 @@ the server. Prints a line a step, and ends with "N passed, N failed".
 import os, sys, tempfile, traceback, urllib.request, uuid
 
 from daytona import (
-    CreateSandboxFromImageParams, CreateSandboxFromSnapshotParams, CreateSnapshotParams, Daytona, DaytonaNotFoundError,
+    CreateSandboxFromImageParams, CreateSandboxFromSnapshotParams, CreateSecretParams, CreateSnapshotParams, Daytona, DaytonaNotFoundError,
     Image, SessionExecuteRequest, VolumeMount,
 )
 from daytona._sync.object_storage import ObjectStorage, S3Store
@@ -167,6 +167,35 @@ def a_volume_of_two_sandboxes():
     one.delete(wait=True)
     two.delete(wait=True)
     client.volume.delete(client.volume.get(volume.name))
+
+
+@step
+def a_secret_that_is_not_shown():
+    made = client.secret.create(CreateSecretParams(name="python-" + uuid.uuid4().hex[:8], value="hidden", hosts=["a.example"]))
+    assert "hidden" not in repr(made), made
+    assert made.name in [one.name for one in client.secret.list().items]
+    box = client.create(CreateSandboxFromSnapshotParams(secrets={"TOKEN": made.name}))
+    seen = box.process.exec('echo "$TOKEN"').result
+    assert seen != "\n" and "hidden" not in seen, seen
+    box.delete()
+    client.secret.delete(made.id)
+
+
+@step
+def a_warm_pool():
+    pool = client.warm_pool.create(client.snapshot.list().items[0].name, 1)
+    assert client.warm_pool.update(pool.id, 2).pool == 2
+    assert pool.id in [one.id for one in client.warm_pool.list()]
+    client.warm_pool.delete(pool.id)
+
+
+@step
+def a_preview():
+    link = sandbox.get_preview_link(3000)
+    assert ":3000" in link.url or "3000-" in link.url, link
+    assert link.token, link
+    signed = sandbox.create_signed_preview_url(3000, 60)
+    sandbox.expire_signed_preview_url(3000, signed.token)
 
 
 @step
