@@ -72,7 +72,8 @@ describe("create", function()
     expect({ "^GET /secret/paginated$", ok() }, { POST, ok { autoDestroyAt = "2030-01-01T00:00:00Z", kvm = true } })
     local labels = { team = "a" }
     assert(client:create {
-      snapshot = "s", name = "n", user = "u", env = { A = "1" }, labels = labels, public = true, target = "eu",
+      snapshot = "s", name = "n", user = "u", env = { A = "1", PORT = 8000 }, labels = labels, public = true,
+      target = "eu",
       auto_stop_interval = 5, auto_archive_interval = 0, auto_delete_interval = -1, language = "typescript",
       volumes = { { volume_id = "v", mount_path = "/data" } }, secrets = { B = "b", A = "a" },
       network_allow_list = { "10.0.0.0/8", "1.2.3.4/32" }, ttl_minutes = 3, kvm = true, queue_timeout = 4,
@@ -81,7 +82,7 @@ describe("create", function()
     local mark = created.labels["daytona-lua-create"]
     assert.truthy(mark:find "^%x+$")
     assert.same({
-      snapshot = "s", name = "n", user = "u", env = { A = "1" }, public = true, target = "eu",
+      snapshot = "s", name = "n", user = "u", env = { A = "1", PORT = "8000" }, public = true, target = "eu",
       labels = { team = "a", ["code-toolbox-language"] = "typescript", ["daytona-lua-create"] = mark,
         ["daytona-lua"] = "1", ["daytona-lua-owner"] = created.labels["daytona-lua-owner"] },
       autoStopInterval = 5, autoArchiveInterval = 0, autoDeleteInterval = -1, ttlMinutes = 3,
@@ -112,7 +113,7 @@ describe("create", function()
       { image = "a", snapshot = "b" }, { snapshot = "b", cpu = 1 }, { ephemeral = true, auto_delete_interval = 5 },
       { auto_stop_interval = 1, auto_pause_interval = 1 }, { auto_pause_interval = 1, ephemeral = true },
       { auto_pause_interval = 1, auto_delete_interval = 0 }, { language = "cobol" }, { auto_stop_interval = -1 },
-      { timeout = -1 }, { env = { A = 1 } }, { volumes = { {} } }, { image = "a\nRUN rm" }, { nmae = "x" },
+      { timeout = -1 }, { env = { A = {} } }, { volumes = { {} } }, { image = "a\nRUN rm" }, { nmae = "x" },
     } do assert.has_error(function() client:create(opts) end) end
     assert.same({}, seen)
   end)

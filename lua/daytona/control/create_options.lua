@@ -70,7 +70,7 @@ M.is_image = is_image
 ---@field name? string            unique in the organization; chosen here when absent
 ---@field language? "python"|"javascript"|"typescript"  what `run` takes; python
 ---@field user? string
----@field env? table<string, string>
+---@field env? table<string, string|number>
 ---@field labels? table<string, string>
 ---@field ["public"]? boolean      previews need no token
 ---@field target? string          region
@@ -107,7 +107,7 @@ M.is_image = is_image
 local CREATE = {
   snapshot = named "daytona.Snapshot",
   image = is_image, name = "text", language = { "python", "javascript", "typescript" },
-  user = "text", env = "map", labels = "map", public = "boolean", target = "text",
+  user = "text", env = "variables", labels = "map", public = "boolean", target = "text",
   cpu = "positive", memory = "positive", disk = "positive", gpu = "count", gpu_type = "texts", spot = "boolean",
   kvm = "boolean", queue_timeout = "positive", extra = "table",
   auto_stop_interval = "count", auto_pause_interval = "count", auto_archive_interval = "count",
@@ -158,6 +158,14 @@ end
 -- that it is known again after its answer was lost.
 M.MARK = "daytona-lua-create"
 
+-- Variables as the service wants them; nil where there are none.
+local function texts(env)
+  if not env or not next(env) then return nil end
+  local out = {}
+  for name, value in pairs(env) do out[name] = options.text(value) end
+  return out
+end
+
 ---The body of the request, and what the sandbox is known again by: the mark of its name,
 ---where that is the caller's.
 ---@param client daytona.Client
@@ -174,7 +182,7 @@ function M.body(client, opts)
   lease.mark(labels, opts)
   body.name, body.labels = opts.name or "lua-" .. nonce, labels
   body.snapshot = id_of(opts.snapshot)
-  body.env = opts.env and next(opts.env) and opts.env or nil
+  body.env = texts(opts.env)
   body.target = opts.target or rawget(client, "target")
   if opts.ephemeral then body.auto_delete_interval = 0 end
   if type(opts.image) == "string" then body.build_info = { dockerfile_content = "FROM " .. opts.image .. "\n" } end

@@ -198,12 +198,14 @@ local function is_safe(request)
   return SAFE[request.method or "GET"] or false
 end
 
-local PASSING = { resolve = true, connect = true, connect_timeout = true, reset = true }
+local PASSING = { resolve = true, connect = true, connect_timeout = true, reset = true, truncated = true }
 
 -- What the engine knows decides: whether a part of the request left, in any
--- attempt of its own. What did not is sent again, what did only if that is harmless.
+-- attempt of its own. What did not is sent again, what did only if that is harmless,
+-- and if nobody has been given a part of the answer.
 local function may_repeat(request, code, sent, answered)
-  return PASSING[code] and not answered and (not sent or is_safe(request))
+  if not PASSING[code] or answered and (request.sink or request.sink_file) then return false end
+  return not sent or is_safe(request)
 end
 
 local UNKNOWN_END = { reset = true, timeout = true, idle_timeout = true }

@@ -1,6 +1,6 @@
 -- The requests of jobs: a script of job_script.lua goes to the sandbox's shell, and what
 -- it printed is taken apart. All but signals may be sent twice and do their work once, so
--- they are sent again where an answer breaks off.
+-- they are `safe` to http, which sends them again where an answer breaks off.
 
 local base64 = require "daytona.base.base64"
 local errors = require "daytona.base.errors"
@@ -17,9 +17,6 @@ local CALL_TIMEOUT = 30
 
 -- So many looks may fail in a row, when trying again may help.
 local FAILED_LOOKS = 5
-
--- So often a script is sent again whose answer broke off.
-local TRUNCATED_TRIES = 2
 
 function job_calls.failure(sandbox, operation, id, kind, code, message)
   return nil, errors.new {
@@ -41,15 +38,6 @@ function job_calls.may_have_run(err)
     or (err.status or 0) >= 500
 end
 
--- Sends a script, again when its answer broke off: all but signals may come twice.
-local function send(sandbox, values, request)
-  for _ = 1, TRUNCATED_TRIES do
-    local answer, err = exec_call.execute(sandbox, values, request)
-    if answer or not BROKE_OFF[err.code] or not request.safe then return answer, err end
-  end
-  return exec_call.execute(sandbox, values, request)
-end
-
 ---Runs a script of job_script.lua. What it printed, or nil, err.
 ---@param sandbox daytona.Sandbox
 ---@param operation string  for errors
@@ -61,7 +49,7 @@ end
 function job_calls.run(sandbox, operation, id, text, o)
   o = o or {}
   local seconds = math.ceil(o.seconds or CALL_TIMEOUT)
-  local answer, err = send(sandbox, { command = text, timeout = seconds, cwd = o.cwd }, {
+  local answer, err = exec_call.execute(sandbox, { command = text, timeout = seconds, cwd = o.cwd }, {
     operation = operation, what = id, timeout = seconds + 5, safe = not o.once, secrets = o.secrets,
     on_abandon = o.on_abandon,
   })

@@ -162,7 +162,7 @@ end
 
 --- Environment ---------------------------------------------------------------------------
 
-local SET_ENV = { set = "map", unset = "list" }
+local SET_ENV = { set = "variables", unset = "list" }
 
 local function check_name(name)
   if shell.is_name(name) then return name end
@@ -174,19 +174,15 @@ end
 ---The values are kept out of errors. kind "unsupported" where the daemon is
 ---too old.
 ---@param self daytona.Sandbox
----@param changes { set?: table<string, string>, unset?: string[] }
+---@param changes { set?: table<string, string|number>, unset?: string[] }
 ---@return true?
 ---@return daytona.Error?
 function machine.set_env(self, changes)
   options.argument("set_env: the changes", "table", changes)
   changes = options.check("set_env", SET_ENV, changes)
-  local secrets = {}
-  for name, value in pairs(changes.set or {}) do
-    check_name(name)
-    secrets[#secrets + 1] = value
-  end
+  local set, secrets = options.environment("set_env", changes.set)
   for _, name in ipairs(changes.unset or {}) do check_name(name) end
-  return api.set_env(self, { set = changes.set, unset = changes.unset }, { secrets = secrets })
+  return api.set_env(self, { set = set, unset = changes.unset }, { secrets = secrets })
 end
 
 --- Use ---------------------------------------------------------------------------------------
