@@ -110,6 +110,9 @@ else
       assert.has_error(function() mouse:click(1, 1, { clicks = 11 }) end)
       assert.has_error(function() mouse:click(1, 1, { clicks = 3, double = true }) end)
       assert.has_error(function() mouse:click(1, 1, { modifiers = { "hyper" } }) end)
+      for _, name in ipairs { "cmd", "command", "meta", "super", "win", "windows", "ctrl", "alt", "option", "shift" } do
+        assert(mouse:click(7, 8, { modifiers = { name } }))
+      end
       assert.has_error(function() mouse:down(1) end)
       assert.has_error(function() mouse:move(1.5, 1) end)
     end)

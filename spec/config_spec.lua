@@ -140,6 +140,14 @@ export DAYTONA_API_URL="https://file/api/"
     end
   end)
 
+  it("takes an absolute path, or false, for its ledger", function()
+    for _, ledger in ipairs { "there", "./there", "", true } do
+      assert.has_error(function() resolved { api_key = "k", ledger = ledger } end)
+    end
+    assert(resolved { api_key = "k", ledger = "/var/tmp/there" })
+    assert(resolved { api_key = "k", ledger = false })
+  end)
+
   it("raises on an option that does not exist", function()
     assert.has_error(function() resolved { api_kee = "x" } end)
     assert.has_error(function() resolved { timeout = -1 } end)

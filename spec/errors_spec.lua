@@ -79,6 +79,10 @@ describe("an error", function()
       assert.equal("GET /files/info was answered 404 Not Found", err.message, body)
     end
     assert.equal("the server answered status 599", answered(599, "").message)
+    for status, words in pairs { [301] = "Moved Permanently", [302] = "Found", [303] = "See Other",
+      [307] = "Temporary Redirect", [308] = "Permanent Redirect", [409] = "Conflict" } do
+      assert.equal(("the server answered %d %s"):format(status, words), answered(status, "").message)
+    end
   end)
 
   it("says what a bare refusal of the key means", function()

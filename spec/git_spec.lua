@@ -99,6 +99,7 @@ describe("a clone", function()
       function() box.git:clone(origin, "p", { username = "u" }) end,
       function() box.git:clone(origin, "p", { password = "p" }) end,
       function() box.git:clone(origin, "p", { brnch = "p" }) end,
+      function() box.git:add("p", { "a\0" }) end, function() box.git:add("p", { "a", "" }) end,
     } do assert.has_error(call) end
   end)
 end)

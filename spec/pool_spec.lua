@@ -121,6 +121,18 @@ describe("a pool", function()
     assert.equal(1, pool:stats().idle)
   end)
 
+  it("takes nothing that its check refuses", function()
+    local bad = {}
+    new { size = 1, check = function(box) return not bad[box.id] end }
+    local box = assert(pool:take())
+    bad[box.id] = true
+    pool:give(box)
+    pool.idle[1].since = loop.now() - 60
+    local other = assert(pool:take())
+    assert.is_not.equal(box.id, other.id)
+    pool:give(other)
+  end)
+
   it("replaces what has failed, or was deleted meanwhile", function()
     new { size = 1, check = function(box) return box:exec("true", { timeout = 5 }) end }
     local box = assert(pool:take())

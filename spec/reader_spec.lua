@@ -7,6 +7,24 @@ local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
 local reader = require "daytona.toolbox.reader"
 
+describe("a buffer of lines", function()
+  it("gives each of them once, wherever chunks end", function()
+    for _, chunks in ipairs {
+      { "ab\n", "cd\n", "ef", "g\nh" }, { "ab", "\n", "cd\nef", "g\n", "h" }, { "ab\ncd\nefg\nh" },
+    } do
+      local buffer, lines = line_buffer.new(), {}
+      for _, chunk in ipairs(chunks) do buffer:push(chunk) end
+      local line = buffer:line()
+      while line do
+        lines[#lines + 1] = line
+        line = buffer:line()
+      end
+      assert.same({ "ab\n", "cd\n", "efg\n" }, lines)
+      assert.equal(1, buffer.size)
+    end
+  end)
+end)
+
 local is_lua51 = _VERSION == "Lua 5.1" and not jit
 
 local Source = {

@@ -119,6 +119,12 @@ describe("preview:request", function()
 end)
 
 describe("wait_for", function()
+  it("refuses ports that there are not", function()
+    for _, none in ipairs { 0, 65536, 1.5 } do
+      assert.has_error(function() sb:wait_for { port = none, timeout = 0.1 } end)
+    end
+  end)
+
   it("waits for a port, and for what is answered there", function()
     assert.equal(sb, assert(sb:wait_for { port = later(0.3), timeout = 20 }))
     local slow = later(0.3)

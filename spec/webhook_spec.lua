@@ -58,6 +58,11 @@ describe("a webhook", function()
     refused(BODY .. " ", signed(BODY, 1000), "signature")
     refused(BODY, signed(BODY, 1000), "signature", { secret = "whsec_b3RoZXI=" })
     refused(BODY, {}, "unsigned")
+    for _, name in ipairs { "Svix-Id", "Svix-Timestamp", "Svix-Signature" } do
+      local lacking = signed(BODY, 1000)
+      lacking[name] = nil
+      refused(BODY, lacking, "unsigned")
+    end
     refused(BODY, signed(BODY, 1000), "timestamp", { now = 1301 })
     refused(BODY, signed(BODY, 1000), "timestamp", { now = 699 })
     local headers = signed(BODY, 1000)

@@ -221,6 +221,7 @@ describe("a run", function()
     local done, err = job:wait()
     assert.is_nil(done)
     assert.is_true(daytona.is_error(err, "canceled"))
+    assert.equal("string", type(err.operation))
     assert.equal(0, service:sandboxes())
   end)
 
