@@ -104,6 +104,17 @@ describe("an error", function()
     assert.is_nil(answered(404, '{"code":17,"message":"m"}').code)
   end)
 
+  it("reads dates as the calendar has them", function()
+    for text, seconds in pairs {
+      ["Wed, 21 Oct 2037 07:28:00 GMT"] = 2139722880, ["Fri, 29 Feb 2036 00:00:01 GMT"] = 2087856001,
+      ["Thu, 01 Jan 1970 00:00:00 GMT"] = 0, ["Sun, 06 Nov 1994 08:49:37 GMT"] = 784111777,
+      ["Wednesday, 01-Mar-2000 00:00:00 GMT"] = 951868800, ["Thu, 31 Dec 2099 23:59:59 GMT"] = 4102444799,
+    } do
+      assert.equal(seconds, failure.http_date(text), text)
+    end
+    assert.is_nil(failure.http_date "soon")
+  end)
+
   it("knows how long to wait, whatever throttler says so", function()
     assert.equal(7, answered(429, "", { ["Retry-After"] = "7" }).retry_after)
     assert.equal(12, answered(429, "", { ["Retry-After-sandbox-create"] = "12" }).retry_after)

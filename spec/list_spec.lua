@@ -33,6 +33,11 @@ describe("a list", function()
     assert.is_nil(page.next_cursor)
   end)
 
+  it("takes filters of the service that this library does not know", function()
+    local page = assert(client:list { query = { limit = 1, name = "row-4" } })
+    assert.same({ 1, "row-4" }, { #page.items, page.items[1].name })
+  end)
+
   it("is narrowed down by what there is to filter by", function()
     local function names(filter)
       filter.sort, filter.order = "name", "asc"
