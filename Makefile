@@ -72,7 +72,7 @@ ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm crowd conformance lint bench bench-peers interop install uninstall dist rock deb \
+.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm crowd conformance lint site bench bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -179,6 +179,11 @@ fresh:
 lint:
 	@scripts/lint
 
+# The documents as a static site, in build/site.
+site:
+	@scripts/setup site
+	@scripts/site
+
 soak:
 	@scripts/setup build demo test
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
@@ -270,6 +275,7 @@ help:
 	@echo 'make crowd         200 processes that share one limit; and the server goes away and comes back'
 	@echo 'make conformance   recorded facts of the service against the local server, or URL= KEY='
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
+	@echo 'make site          the documents as a static site in build/site'
 	@echo 'make core-test     the C unit tests of the engine alone'
 	@echo 'make fuzz          feeds noise to the parsers, for FUZZ_SECONDS each'
 	@echo 'make bench         benchmarks; bench-peers installs what to compare with'

@@ -4,6 +4,7 @@
 --   (or ANTHROPIC_API_KEY and ANTHROPIC_MODEL; without any: scripts/demo-agent)
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local client = daytona.assert(require("daytona.devserver").client())
 local agent = daytona.assert(daytona.agent { tools = "coding", client = client, limits = { steps = 40 } })
 local task = arg[1] and table.concat(arg, " ") or "print the primes below 30 by a program of your own"

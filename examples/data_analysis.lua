@@ -4,6 +4,7 @@
 --   lua5.4 examples/data_analysis.lua [FILE.csv [FOLDER]]      columns: name, number
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
 local file, folder = arg[1] ~= "" and arg[1], arg[2] or "."

@@ -4,6 +4,7 @@
 --   lua5.4 examples/desktop.lua [FOLDER]
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
 local folder = arg[1] or "."

@@ -4,6 +4,7 @@
 --   lua5.4 examples/evaluate.lua [HOW MANY [SANDBOXES]]
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
 local count, workers = tonumber(arg[1]) or 12, tonumber(arg[2]) or 3

@@ -4,6 +4,7 @@
 --   lua5.4 examples/files.lua
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
 

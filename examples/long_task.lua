@@ -5,6 +5,7 @@
 --   lua5.4 examples/long_task.lua watch ID        follows the log to its end, deletes the sandbox
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(daytona.client())
 local what, id = arg[1], arg[2]

@@ -6,6 +6,7 @@
 
 local cjson = require "cjson.safe"
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
 local server = arg[1] and arg[1] ~= "" and arg[1] or "pylsp"

@@ -5,9 +5,10 @@
 --                                                 own), and at which port (8000)
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
-local folder, port = arg[1] ~= "" and arg[1] or nil, tonumber(arg[2] or 8000)
+local folder, port = arg[1] ~= "" and arg[1] or nil, math.floor(tonumber(arg[2]) or 8000)
 
 daytona.using(check(client:create { labels = { example = "preview" } }), function(sb)
   if folder then

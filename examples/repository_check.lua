@@ -6,6 +6,7 @@
 -- a URL a small repository is made in the sandbox first.
 
 local daytona = require "daytona"
+daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
 local url, command = arg[1], arg[2] or "make test"

@@ -268,7 +268,7 @@ local function finish(op)
 end
 
 ---For drivers that carry: the op's transfer is over, and no event tells of that.
----@param op daytona.Op
+---@type fun(op: daytona.Op)
 loop.finished = finish
 
 local function note(op, what)
