@@ -3,7 +3,7 @@
 --
 --   lua5.4 bench/run.lua [--write] [ROUNDS] [PART]
 --
--- --write also puts the table into bench/README.md. A part alone: exec, script, big, flight,
+-- --write also puts the table into bench/README.md. A part alone: exec, rivals, calls, script, big, flight,
 -- frames, idle, open, nginx, live, trees, budgets, mcp, logs. Peers that are not
 -- installed (make bench-peers) are left out. Run from the top of the checkout.
 
@@ -207,6 +207,64 @@ local function one_call()
   end
 end
 
+-- What one would use without a client, and without its deadlines and rules.
+local function rivals()
+  local n = 1000
+  local contenders, told = {}, {}
+  for _, lua in ipairs(luas) do
+    contenders[#contenders + 1] = { lua[1], on(lua[2], "exec", n) }
+    for _, rival in ipairs {
+      { "luasocket, a connection each", "luasocket" }, { "luasocket, one by hand", "kept" }, { "lua-http", "lua-http" },
+    } do
+      local name = rival[1] .. ", " .. lua[1]
+      if run(on(lua[2], "rival", 1, rival[2])).missing then
+        row("CPU of one exec: " .. name, "not installed")
+      else
+        told[#told + 1] = { name, lua[1], each_us }
+        contenders[#contenders + 1] = { name, on(lua[2], "rival", n, rival[2]) }
+      end
+    end
+  end
+  told[#told + 1] = { "the program curl", "Lua 5.4", function(r) return (r.user + r.system) / (r.n * 1.1) * 1e6 end }
+  contenders[#contenders + 1] = { "the program curl", on("lua5.4", "rival", 100, "curl") }
+  local python = select(2, output "/usr/bin/python3 -c 'import httpx' 2>&1") and "/usr/bin/python3"
+  if python then
+    told[#told + 1] = { "httpx", "Lua 5.4", each_us }
+    contenders[#contenders + 1] = { "httpx", ("%s bench/peers/python/httpx_exec.py %s %d"):format(python, api, n) }
+  else
+    row("CPU of one exec: httpx", "not installed")
+  end
+  local field = compete(contenders)
+  for _, rival in ipairs(told) do
+    local theirs, ours = field(rival[1], rival[3]), field(rival[2], each_us)
+    row("CPU of one exec: " .. rival[1], ("%.1f µs"):format(theirs), ("%s %.1f µs"):format(rival[2], ours),
+      ratio(theirs / ours))
+  end
+end
+
+-- System calls of the client's process, by strace: those of the longer run less the shorter's.
+local function system_calls()
+  if output "command -v strace" == "" then return row("System calls of one exec", "no strace") end
+  local function count(command)
+    local file = dir .. "/calls"
+    output(("strace -f -c -U calls,name -o %s %s"):format(file, command))
+    return tonumber((read(file) or ""):match "(%d+)%s+total")
+  end
+  local function counted(name, shorter, longer, per, form)
+    row("System calls " .. name, form:format((count(longer) - count(shorter)) / per))
+  end
+  local sandbox = read("bench/nginx.conf"):match '"id":"([^"]+)"'
+  local bare = ("%s %s/toolbox/%s/process/execute "):format(easy_loop, url, sandbox)
+  counted("of one exec: bare libcurl, in C", bare .. 100, bare .. 600, 500, "%.2f")
+  for _, lua in ipairs(luas) do
+    counted("of one exec: " .. lua[1], on(lua[2], "exec", 100), on(lua[2], "exec", 600), 500, "%.2f")
+    for _, way in ipairs { "up", "down" } do
+      counted(("of a MiB %s: %s"):format(way, lua[1]), on(lua[2], "exec", 1),
+        on(lua[2], "transfer", way, way == "up" and big or "/dev/null"), 1024, "%.1f")
+    end
+  end
+end
+
 local function whole_script()
   local contenders = {}
   for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], on(lua[2], "script") } end
@@ -257,6 +315,7 @@ local function big_file()
 end
 
 local function in_flight()
+  local memory = {}
   for _, case in ipairs { { 1000, 64, 0.75 }, { 10000, 64, 0.75 }, { 1000, 1000, 1 } } do
     local n, connections, bar = case[1], case[2], case[3]
     local contenders = {}
@@ -269,6 +328,12 @@ local function in_flight()
       row(("%d in flight, %d connections: %s"):format(n, connections, lua[1]),
         ("%.1f µs each"):format(ours), ("one alone %.1f µs"):format(alone), ratio(ours / alone),
         ("≤ %.2f ×"):format(bar), ours <= bar * alone)
+      local rss = field(lua[1], "maxrss")
+      if connections == 64 and n == 1000 then
+        memory[lua[1]] = rss
+      elseif connections == 64 then
+        row("Memory of one of 10000 in flight: " .. lua[1], ("%.2f KiB"):format((rss - memory[lua[1]]) / (n - 1000)))
+      end
     end
   end
 end
@@ -468,7 +533,8 @@ local function write_table()
 end
 
 local PARTS = {
-  { "exec", one_call }, { "script", whole_script }, { "big", big_file }, { "flight", in_flight }, { "frames", frames },
+  { "exec", one_call }, { "rivals", rivals }, { "calls", system_calls },
+  { "script", whole_script }, { "big", big_file }, { "flight", in_flight }, { "frames", frames },
   { "idle", idle }, { "open", open_and_idle }, { "nginx", in_nginx }, { "live", live_output }, { "trees", trees },
   { "budgets", budgets }, { "mcp", mcp }, { "logs", logs },
 }
