@@ -187,7 +187,9 @@ static int engine_exchange(lua_State *L)
   hand_over(L, box);
   lua_pushnil(L);
   lua_pushboolean(L, done);
-  lua_pushboolean(L, wait < 0 && dt_carry_wants(box->impl));
+  if(wait >= 0)
+    return 2;
+  lua_pushboolean(L, dt_carry_wants(box->impl));
   return 3;
 }
 
