@@ -222,9 +222,11 @@ describe("a file", function()
   end)
 
   it("that is a picture is shown, one that is neither is refused", function()
-    call("bash", { command = "printf '\\211PNG\\r\\n' >a.png; printf 'a\\0b' >bytes; : >empty; mkdir -p folder" })
+    call("bash", { command = "printf '\\211PNG\\r\\n' >a.png; printf 'a\\0b' >bytes; printf '\\0ab' >nul"
+      .. "; : >empty; mkdir -p folder" })
     assert.equal("image/png", call("read", { path = "a.png" }).images[1].mime_type)
     assert.truthy(fail("read", { path = "bytes" }):find "not a text file")
+    assert.truthy(fail("read", { path = "nul" }):find "not a text file")
     assert.equal("(the file is empty)", call("read", { path = "empty" }).text)
     assert.truthy(fail("read", { path = "folder" }):find "is a folder")
     assert.truthy(fail("read", { path = "none" }):find "List the folder")

@@ -61,6 +61,21 @@ local function decode(text)
   return json.decode("[" .. text .. "]")[1]
 end
 
+describe("the tools of every set", function()
+  it("say whether they only read, and none of those that it destroys", function()
+    local sets = { "operations", "components", "session", "coding", "native", "computer", "daytona" }
+    for _, set in ipairs(sets) do
+      for _, tool in ipairs(require("daytona.agent.tools").new({ set }).tools) do
+        local hints = tool.annotations or {}
+        assert.is_false(hints.readOnlyHint == true and hints.destructiveHint == true, set .. " " .. tool.name)
+        if tool.name:find "^delete" or tool.name:find "^destroy" then
+          assert.same({ false, true }, { hints.readOnlyHint or false, hints.destructiveHint }, tool.name)
+        end
+      end
+    end
+  end)
+end)
+
 describe("a schema with", function()
   for _, case in ipairs(CASES) do
     it(case[1] .. " lets pass what fits, and nothing else", function()
