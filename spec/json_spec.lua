@@ -193,6 +193,30 @@ describe("a long JSON list", function()
     assert.equal(json.null, (json.decode_list("null", rest)))
   end)
 
+  it("is decoded item by item as a field of an object, too", function()
+    local list = "[" .. table.concat(many '{"n":#,"path":"a[b]{c}"}', ",") .. "]"
+    for text, wanted in pairs {
+      ['{"files":' .. list .. ',"errors":["[: x"]}'] = { 3000, "[: x", nil },
+      [' { "errors" : null , "files" : ' .. list .. ' , "count" : 3 } '] = { 3000, nil, 3 },
+    } do
+      rests = 0
+      local object = assert(json.decode_object(text, rest))
+      assert.same(wanted, { #object.files, object.errors and object.errors[1], object.count })
+      assert.same({ n = 3000, path = "a[b]{c}" }, object.files[3000])
+      assert.is_true(rests >= 2999)
+    end
+    local odd = list:gsub("a%[b", "a]b") -- brackets that mislead: all of it in one go
+    for _, text in ipairs {
+      '{"files":' .. odd .. "}",
+      '{"files":' .. list, '{"files":' .. list .. "}x", '{"files":' .. list .. ',"n":01}', list,
+    } do
+      local value, why = json.decode(text)
+      assert.same({ value, why }, { json.decode_object(text, rest) })
+    end
+    local value, err = json.decode_object('{"files":' .. list .. "}", function() return nil, "stop" end)
+    assert.same({ nil, "stop" }, { value, err })
+  end)
+
   it("is given up when there is no rest", function()
     local text = "[" .. table.concat(many '{"name":"number #"}', ",") .. "]"
     local value, err = json.decode_list(text, function() return nil, "stop" end)

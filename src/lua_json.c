@@ -163,11 +163,21 @@ static char *write_quoted(char *at, const char *s, size_t size)
   return write_text(at, s, size);
 }
 
+/* How many bytes write_quoted may write. */
+static size_t quoted_size(const char *s, size_t size)
+{
+  size_t i, n = size + escapes_size(s, size);
+
+  for(i = 0; i < size; i++)
+    n += s[i] == '\'' ? 4 : 0;
+  return n;
+}
+
 /* core.json_command(before, text, middle, after) */
 int json_command(lua_State *L)
 {
   char room[ROOM];
-  char *at = room;
+  char *out = room, *at;
   size_t nbefore, size, nmiddle, nafter;
   const char *before = luaL_checklstring(L, 1, &nbefore);
   const char *middle = luaL_checklstring(L, 3, &nmiddle);
@@ -177,15 +187,18 @@ int json_command(lua_State *L)
   if(lua_type(L, 2) != LUA_TSTRING)
     return 0;
   text = lua_tolstring(L, 2, &size);
-  if(size > ROOM / 12 || !is_command(text, size) ||
-     nbefore + size * 6 + nmiddle + UNIQUE_SIZE + nafter > sizeof room)
+  if(!is_command(text, size))
     return 0;
-  memcpy(at, before, nbefore);
-  at = write_quoted(at + nbefore, text, size);
+  if(size > ROOM / 12 ||
+     nbefore + size * 6 + nmiddle + UNIQUE_SIZE + nafter > sizeof room)
+    out = lua_newuserdata(L, nbefore + quoted_size(text, size) + nmiddle +
+                               UNIQUE_SIZE + nafter);
+  memcpy(out, before, nbefore);
+  at = write_quoted(out + nbefore, text, size);
   memcpy(at, middle, nmiddle);
   at = write_unique(L, lua_touserdata(L, lua_upvalueindex(1)), at + nmiddle);
   memcpy(at, after, nafter);
-  lua_pushlstring(L, room, (size_t)(at + nafter - room));
+  lua_pushlstring(L, out, (size_t)(at + nafter - out));
   return 1;
 }
 

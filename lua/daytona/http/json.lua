@@ -108,6 +108,40 @@ local function decode_items(text, rest)
   end
 end
 
+-- An object of arrays and plain values, each decoded by itself; nil where the text is not
+-- quite that. (As above: brackets in strings do not mislead for long.)
+local function decode_fields(text, rest)
+  local object, at = {}, text:match("^%s*{()")
+  while at do
+    local name, value, sign, after = text:match('^%s*"([%w_]+)"%s*:%s*(%b[])%s*([,}])()', at)
+    if not name then
+      name, value, sign, after = text:match('^%s*"([%w_]+)"%s*:%s*([%w.+-]+)%s*([,}])()', at)
+    end
+    local field, err
+    if name and #value > SMALL then field, err = decode_items(value, rest) end
+    if err then return nil, err end
+    if name and field == nil then field = json.decode(value) end
+    if field == nil then return nil end
+    if field ~= null then object[name] = field end
+    if sign == "}" then return not text:find("%S", after) and object or nil end
+    at = after
+  end
+end
+
+---Decodes a JSON text as `decode` does; a long object whose fields are arrays of objects
+---item by item, as `decode_list` does.
+---@param text string
+---@param rest fun(): boolean?, any
+---@return any value
+---@return any message
+function json.decode_object(text, rest)
+  if #text > SMALL then
+    local object, err = decode_fields(text, rest)
+    if object or err then return object, err end
+  end
+  return json.decode(text)
+end
+
 ---Decodes a JSON text as `decode` does; a long array of objects item by item, with
 ---`rest()` called in between, whose nil, err is what then comes back.
 ---@param text string

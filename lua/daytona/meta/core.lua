@@ -162,8 +162,8 @@ function core.json_string(s) end
 
 ---Joins `before`, the text, `middle`, a new `core.unique()` and `after`. The text is
 ---written as it stands between single quotes of a shell and in a JSON string; the
----others are taken as they are. nil when the text is no string, blank, longer than
----some 340 bytes, or holds NUL or what is not UTF-8.
+---others are taken as they are. nil when the text is no string, blank, or holds NUL or what
+---is not UTF-8.
 ---@param before string
 ---@param text string
 ---@param middle string

@@ -90,9 +90,13 @@ function exec_call.script_body(script, rest)
   return '{"command":' .. json_string(script) .. ENVS .. new_id() .. rest
 end
 
--- The id in a body. In the command before it no quotation mark stands alone.
+local BEFORE_ID = '"' .. MARKER .. '":"'
+
+-- The id in a body. In the command before it no quotation mark stands alone. (A pattern would
+-- take milliseconds to come to the end of a long one.)
 local function id_in(body)
-  return body:match('"' .. MARKER .. '":"([^"]+)"')
+  local _, last = body:find(BEFORE_ID, 1, true)
+  return body:match('^[^"]+', last + 1)
 end
 
 --- Sending --------------------------------------------------------------------------------

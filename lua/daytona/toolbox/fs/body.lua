@@ -3,11 +3,16 @@
 -- around a content, and how a failure is told, is said by whoever makes the stream.
 
 local core = require "daytona.base.native"
+local loop = require "daytona.loop"
 
 local body = {}
 
 -- Small pieces are joined up to about this size before they are sent.
 local CHUNK = 128 * 1024
+
+-- The same where a host is not to be kept from its own work: some 16 small files, each with its
+-- head.
+local SLICE = 16 * 1024
 
 ---What is to be sent of one file: one of `data`, `path` (of a local file), `file` (an
 ---open one) and `source`, or nothing, where there is only a head.
@@ -135,8 +140,8 @@ end
 ---@return string?
 ---@return daytona.Error?
 function Body:next()
-  local pieces, size = {}, 0
-  while size < CHUNK and self.turn <= #self.entries do
+  local pieces, size, most = {}, 0, loop.slice() and SLICE or CHUNK
+  while size < most and self.turn <= #self.entries do
     local piece, what, why = piece_of(self)
     if not piece then
       self:close()

@@ -20,14 +20,16 @@ local up = {}
 -- is sent to the nanosecond.
 local FRESH = 4
 
--- The archive of what is to be sent, as a body.
+-- The archive of what is to be sent, as a body; nil, err when there was no time.
 local function archive(run, paths, tree)
   local entries = {}
-  for i, path in ipairs(paths) do
+  local fine, err = run.pace:each(paths, function(path)
     local is_file = tree[path].type == "file"
-    entries[i] = { path = is_file and run.root .. "/" .. path or nil, length = is_file and tree[path].size or 0,
-                   again = true }
-  end
+    entries[#entries + 1] = {
+      path = is_file and run.root .. "/" .. path or nil, length = is_file and tree[path].size or 0, again = true,
+    }
+  end)
+  if not fine then return nil, err end
   return body.new(entries, {
     head = function(i) return tar.header(paths[i], tree[paths[i]]) end,
     size = function(i) return tar.size(paths[i], tree[paths[i]]) end,
@@ -60,15 +62,15 @@ local function moves_of(run, made, to)
 end
 
 -- A folder that may not be written to could not be moved: it gets its mode last.
-local function open_folders(made, from)
-  for _, path in ipairs(made.send) do
+local function open_folders(run, made, from)
+  return run.pace:each(made.send, function(path)
     local entry = from[path]
     if entry.type == "directory" and entry.mode ~= plan.opened_mode(entry.mode) then
       made.modes[entry.mode] = made.modes[entry.mode] or {}
       table.insert(made.modes[entry.mode], path)
       entry.mode = plan.opened_mode(entry.mode)
     end
-  end
+  end)
 end
 
 local function mark_fresh(run, made, from)
@@ -132,8 +134,10 @@ end
 local function send_archive(self, run, made, from, staging)
   local fine, why = mark_fresh(run, made, from)
   if not fine then return nil, why end
-  local source = archive(run, made.send, from)
-  local length, err = source:length(run.pace)
+  local source, err = archive(run, made.send, from)
+  if not source then return nil, err end
+  local length
+  length, err = source:length(run.pace)
   if not length then return nil, err end
   local sent
   sent, err = upload.stage(self, content_of(run, made, from, source, length),
@@ -154,7 +158,8 @@ end
 
 -- Sends what is to be sent and puts all in its place. true, or nil, err.
 local function change(self, run, made, from, to)
-  open_folders(made, from)
+  local opened, late = open_folders(run, made, from)
+  if not opened then return nil, late end
   local staging = made.send[1] and calls.STAGING .. random.hex(6) or nil
   local function clean(err)
     if staging then place.discard(self, run.remote .. "/" .. staging, err) end

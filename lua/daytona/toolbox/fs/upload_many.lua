@@ -110,7 +110,9 @@ local function send(self, entries, sent, opts, clock)
   response, err = loop.guard(go, function() content:close() end)
   content:close()
   if not response then return nil, err end
-  local answer = json.decode(response.body)
+  local answer
+  answer, err = json.decode_object(response.body, function() return clock:breathe() end)
+  if errors.is(err) then return nil, err end
   local shaped = type(answer) == "table" and (answer.errors ~= nil or response.status == 200)
   if not shaped then
     local about = { operation = "upload_many", sandbox = self.sandbox, method = "POST",
@@ -136,6 +138,9 @@ local function put(self, entries, waiting, opts, clock)
   local problems, err = place.put_each(self, "upload_many", waiting, clock)
   if not problems then return nil, err end
   for _, entry in ipairs(entries) do
+    local fine
+    fine, err = clock:breathe()
+    if not fine then return nil, err end
     local result = entry.result
     if not result.error then
       result.error = problems[result.path]
@@ -150,21 +155,32 @@ local function put(self, entries, waiting, opts, clock)
 end
 
 -- Sends files and puts them in their places. true, or nil, err.
-local function send_and_put(self, entries, opts)
-  local clock = pace.new("upload_many", opts.timeout or calls.TRANSFER_TIMEOUT)
+local function send_and_put(self, entries, opts, clock)
   local paths, sent = {}, {}
   for i, entry in ipairs(entries) do paths[i], sent[i] = entry.result.path, entry.result end
   local waiting, problem = place.beside_each(paths, clock)
   if not waiting then return nil, problem end
-  for _, entry in ipairs(entries) do entry.waiting = waiting.places[entry.result.path] end
+  local fine, err = clock:each(entries, function(entry) entry.waiting = waiting.places[entry.result.path] end)
+  if not fine then return nil, err end
   local function go()
-    local fine, err = send(self, entries, sent, opts, clock)
+    fine, err = send(self, entries, sent, opts, clock)
     if fine then fine, err = put(self, entries, waiting, opts, clock) end
     return fine, err
   end
-  local fine, err = loop.guard(go, function() place.discard(self, waiting) end)
+  fine, err = loop.guard(go, function() place.discard(self, waiting) end)
   if not fine then place.discard(self, waiting, err) end
   return fine, err
+end
+
+-- What becomes of an item, and what is to be sent of it, if it can be.
+local function checked(i, item)
+  if type(item) ~= "table" then errors.misuse(1, "upload_many: item %d is not { source, path }", i) end
+  local path = calls.check_path("upload_many: the path of item " .. i, item[2])
+  if path:sub(-1) == "/" then errors.misuse(1, "upload_many: the path of item %d names a folder", i) end
+  local entry, err = entry_of(item[1])
+  local result = { path = path, error = err }
+  if entry then entry.result = result end
+  return result, entry
 end
 
 local MANY = { timeout = "seconds", idle_timeout = "seconds", on_progress = "callable" }
@@ -182,20 +198,15 @@ local MANY = { timeout = "seconds", idle_timeout = "seconds", on_progress = "cal
 function upload_many.upload_many(self, list, opts)
   results.check_list("upload_many", list)
   opts = options.check("upload_many", MANY, opts)
+  local clock = pace.new("upload_many", opts.timeout or calls.TRANSFER_TIMEOUT)
   local all, entries = {}, {}
   for i, item in ipairs(list) do
-    if type(item) ~= "table" then errors.misuse(1, "upload_many: item %d is not { source, path }", i) end
-    local path = calls.check_path("upload_many: the path of item " .. i, item[2])
-    if path:sub(-1) == "/" then errors.misuse(1, "upload_many: the path of item %d names a folder", i) end
-    local entry, err = entry_of(item[1])
-    all[i] = { path = path, error = err }
-    if entry then
-      entry.result = all[i]
-      entries[#entries + 1] = entry
-    end
+    all[i], entries[#entries + 1] = checked(i, item)
+    local fine, err = clock:breathe()
+    if not fine then return nil, err end
   end
   if entries[1] then
-    local fine, err = send_and_put(self, entries, opts)
+    local fine, err = send_and_put(self, entries, opts, clock)
     if not fine then return nil, err end
   end
   return results.summary(self, "upload_many", all)
