@@ -72,7 +72,7 @@ ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm crowd conformance lint site bench bench-peers interop install uninstall dist rock deb \
+.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm crowd conformance lint site bench bench-net bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -220,6 +220,13 @@ bench:
 	@$(MAKE) --no-print-directory -s LUA=luajit all
 	@lua5.4 bench/run.lua $(if $(WRITE),--write)
 
+# Over lines of 20, 100 and 200 ms.
+bench-net:
+	@scripts/setup build demo bench
+	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
+	@$(MAKE) --no-print-directory -s LUA=luajit all
+	@lua5.4 bench/net.lua
+
 bench-peers:
 	@scripts/setup bench
 	@bench/peers/install
@@ -279,6 +286,7 @@ help:
 	@echo 'make core-test     the C unit tests of the engine alone'
 	@echo 'make fuzz          feeds noise to the parsers, for FUZZ_SECONDS each'
 	@echo 'make bench         benchmarks; bench-peers installs what to compare with'
+	@echo 'make bench-net     the same over lines with a round-trip time'
 	@echo 'make interop       the official TypeScript and Python SDKs and MCP clients against what is here'
 	@echo 'make install       into PREFIX (/usr/local), for LUA; DESTDIR is honoured'
 	@echo 'make uninstall     takes away what make install put there'

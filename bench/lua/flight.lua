@@ -5,7 +5,7 @@ local core = require "daytona.core"
 
 local n = tonumber(arg[2])
 local client = daytona.new {
-  api_url = arg[1], api_key = "bench", max_connections = tonumber(arg[3]),
+  api_url = arg[1], api_key = "bench", ca_file = os.getenv "BENCH_CA", max_connections = tonumber(arg[3]),
 }
 local sandbox = assert(client:get("bench"))
 

@@ -2,7 +2,7 @@
 local daytona = require "daytona"
 local core = require "daytona.core"
 
-local client = daytona.new { api_url = arg[1], api_key = "bench" }
+local client = daytona.new { api_url = arg[1], api_key = "bench", ca_file = os.getenv "BENCH_CA" }
 local sandbox = assert(client:get("bench"))
 local start = core.now()
 if arg[2] == "up" then

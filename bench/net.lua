@@ -1,0 +1,201 @@
+-- What a user far away waits for: scripts and transfers over a line with a round-trip time
+-- (bench/c/link.c), TLS 1.3 and HTTP/2, beside the official SDKs and curl in the same run.
+--
+--   lua5.4 bench/net.lua [ROUNDS]      after make; run from the top of the checkout
+--
+-- Prints medians: seconds, round trips (seconds through the round-trip time, without
+-- what a creation takes over there; what the programs compute is in them), connections, and bytes on the line. Peers that are not
+-- installed (make bench-peers) are left out.
+
+local cjson = require("cjson").new()
+
+local rounds = tonumber(arg[1]) or 3
+
+local function output(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read "a"
+  return text:gsub("%s+$", ""), pipe:close()
+end
+
+local here, dir = output "pwd", output "mktemp -d"
+os.execute("chmod 755 " .. dir) -- nginx, started by root, reads as somebody else
+local modules = output "ls -d /usr/lib/nginx/modules /usr/lib64/nginx/modules 2>/dev/null | head -n 1"
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+local function save(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+local function median(list)
+  table.sort(list)
+  return list[(#list + 1) // 2]
+end
+
+--- The line ------------------------------------------------------------------------------------
+
+local API, TOOLBOX = math.random(20000, 25999), math.random(26000, 32000)
+local SIZE = 100 * 1000 * 1000
+
+local function prepare()
+  assert(os.execute(("mkdir -p build/bench && ${CC:-cc} -O2 -o build/bench/link bench/c/link.c && "
+    .. "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
+    .. "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout %s/key.pem -out %s/certificate.pem 2>/dev/null && "
+    .. "truncate -s %d %s/big"):format(dir, dir, SIZE, dir)))
+end
+
+-- A line and a service behind it. The link's answers go to a file; its input is a pipe.
+local function start(settings, delay)
+  local ports = dir .. "/ports"
+  os.remove(ports)
+  local link = assert(io.popen(("exec build/bench/link %d %d %s >%s"):format(API, TOOLBOX, settings, ports), "w"))
+  link:setvbuf "line"
+  local api, reached
+  repeat
+    os.execute "sleep 0.02"
+    local file = io.open(ports)
+    api, reached = (file and file:read "a" or ""):match "^(%d+)\n(%d+)\n"
+    if file then file:close() end
+  until reached
+  save(dir .. "/conf", (read "bench/net.conf"):gsub("@(%u+)@", {
+    DIR = dir, MODULES = modules, API = tostring(API), TOOLBOX = tostring(TOOLBOX), REACHED = reached,
+    FILE = dir .. "/big", DELAY = tostring(delay or 0),
+  }))
+  local pid = output(("ulimit -n $(ulimit -Hn); PATH=$PATH:/usr/sbin; "
+    .. "nginx -c %s/conf -e %s/error.log >/dev/null 2>&1 & echo $!"):format(dir, dir))
+  assert(os.execute(("for i in $(seq 200); do curl -sk https://127.0.0.1:%d/api/config >/dev/null && exit 0; "
+    .. "sleep 0.05; done; exit 1"):format(API)), "nginx does not start")
+  local line = { url = ("https://localhost:%s/api"):format(api), reached = reached }
+  function line.stats()
+    local before = #read(ports)
+    link:write "stats\n"
+    local text
+    repeat
+      os.execute "sleep 0.01"
+      text = read(ports):sub(before + 1):match "^(%b{})\n"
+    until text
+    return cjson.decode(text)
+  end
+  function line.stop()
+    os.execute(("kill %s; while kill -0 %s 2>/dev/null; do sleep 0.02; done"):format(pid, pid))
+    link:close()
+  end
+  return line
+end
+
+--- Contenders -----------------------------------------------------------------------------------
+
+local function ours(lua, script, url, words, note)
+  return ("env BENCH_CA=%s/certificate.pem %s LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' "
+    .. "LUA_CPATH='%s/build/%s/?.so;;' %s bench/lua/%s.lua %s %s"):format(dir,
+    note and "BENCH_LEDGER=" .. dir .. "/" .. lua or "", here, here, here, lua, lua, script, url, words or "")
+end
+
+local function peers(script, url)
+  local list = {}
+  if os.execute "test -e bench/peers/node/node_modules/@daytona/sdk/package.json" then
+    list[#list + 1] = { "TypeScript SDK", ("NODE_EXTRA_CA_CERTS=%s/certificate.pem node bench/peers/node/%s.js %s")
+      :format(dir, script, url) }
+  end
+  if os.execute "test -e bench/peers/python/venv/pyvenv.cfg" then
+    list[#list + 1] = { "Python SDK", ("env PYTHONWARNINGS=ignore SSL_CERT_FILE=%s/certificate.pem "
+      .. "REQUESTS_CA_BUNDLE=%s/certificate.pem bench/peers/python/venv/bin/python bench/peers/python/%s.py %s")
+      :format(dir, dir, script, url) }
+  end
+  return list
+end
+
+local function seconds_of(command)
+  local text, ok = output(("bash -c 'TIMEFORMAT=%%R; time \"$@\" >%s/out' - sh -c %q 2>&1"):format(dir, command))
+  if not ok then error(command .. "\n" .. text) end
+  local printed = read(dir .. "/out")
+  local wall = printed:match '"wall":([%d.]+)'
+  return tonumber(wall) or tonumber(text:match "([%d.]+)$")
+end
+
+-- All take their turn in every round.
+local function compete(line, contenders)
+  local seconds, stats = {}, {}
+  for _ = 1, rounds do
+    for _, contender in ipairs(contenders) do
+      local name = contender[1]
+      line.stats()
+      seconds[name] = seconds[name] or {}
+      table.insert(seconds[name], seconds_of(contender[2]))
+      stats[name] = line.stats()
+    end
+  end
+  for _, contender in ipairs(contenders) do contender.seconds = median(seconds[contender[1]]) end
+  for _, contender in ipairs(contenders) do contender.stats = stats[contender[1]] end
+end
+
+--- Tables ----------------------------------------------------------------------------------------
+
+local function tell(what, rtt, it, waited)
+  print(("| %s | %d ms | %s | %.2f s | %.1f | %d | %.1f |"):format(what, rtt * 1000, it[1], it.seconds,
+    (it.seconds - (waited or 0)) / rtt, it.stats.connections, (it.stats.up + it.stats.down) / 1000))
+end
+
+local LUAS = { { "Lua 5.4", "lua5.4" }, { "LuaJIT", "luajit" } }
+
+local function scripts(rtt, delay)
+  local line = start(("rtt=%g"):format(rtt), delay)
+  local list = { { "Lua 5.4", ours("lua5.4", "script", line.url) } }
+  for _, lua in ipairs(LUAS) do
+    local noted = ours(lua[2], "script", line.url, nil, true)
+    seconds_of(noted)
+    list[#list + 1] = { lua[1] .. ", noted where", noted }
+  end
+  for _, peer in ipairs(peers("script", line.url)) do list[#list + 1] = peer end
+  compete(line, list)
+  line.stop()
+  os.execute(("rm -rf %s/lua5.4 %s/luajit"):format(dir, dir))
+  for _, it in ipairs(list) do tell(("script, a creation takes %g s"):format(delay), rtt, it, delay) end
+end
+
+local function in_flight(rtt)
+  local line = start(("rtt=%g"):format(rtt))
+  local list = {}
+  for _, lua in ipairs(LUAS) do list[#list + 1] = { lua[1], ours(lua[2], "flight", line.url, "1000 256") } end
+  compete(line, list)
+  line.stop()
+  for _, it in ipairs(list) do tell("1,000 execs at once", rtt, it) end
+end
+
+local function download(rtt, rate)
+  local line = start(("rtt=%g rate=%g"):format(rtt, rate))
+  local list = {}
+  for _, lua in ipairs(LUAS) do list[#list + 1] = { lua[1], ours(lua[2], "transfer", line.url, "down /dev/null") } end
+  list[#list + 1] = { "curl", ("curl -sS --cacert %s/certificate.pem -o /dev/null "
+    .. "https://localhost:%s/toolbox/x/files/download"):format(dir, line.reached) }
+  compete(line, list)
+  line.stop()
+  for _, it in ipairs(list) do
+    tell(("100 MB down, %d Mbit/s: %.2f of the line"):format(rate / 1e6, SIZE * 8 / rate / it.seconds), rtt, it)
+  end
+end
+
+local ok, message = xpcall(function()
+  prepare()
+  print "| what | round trip | who | time | round trips | connections | kB on the line |"
+  print "| --- | ---: | --- | ---: | ---: | ---: | ---: |"
+  for _, rtt in ipairs { 0.02, 0.1, 0.2 } do
+    scripts(rtt, 0)
+    scripts(rtt, 0.5)
+    in_flight(rtt)
+  end
+  rounds = 1
+  download(0.1, 200e6)
+end, debug.traceback)
+os.execute("rm -rf " .. dir)
+if not ok then
+  io.stderr:write("bench: ", message, "\n")
+  os.exit(1)
+end
