@@ -46,6 +46,7 @@
 #define DT_POOLED      64 /* easy handles kept for reuse */
 #define DT_SPARE_SIZE  2048 /* of transfers kept for reuse: with small requests, */
 #define DT_SPARE_ROOM  8192 /* after small answers */
+#define DT_STREAMS     100 /* that libcurl puts on one connection of HTTP/2 */
 #define DT_ORIGINS     64 /* buckets of the table of origins */
 #define DT_QUEUE_HIGH  (1024 * 1024) /* a chunk queue is full */
 #define DT_QUEUE_LOW   (256 * 1024)  /* and has room again */
@@ -67,6 +68,9 @@ struct dt_origin {
   struct dt_link ready;   /* in engine.ready: something queued, a slot free */
   struct dt_link queue;   /* transfers, first come first served */
   unsigned queued, running;
+  unsigned unsent; /* of those that run: they have no connection yet */
+  int tls;
+  int http1; /* it speaks HTTP/1 only, as its last answer showed */
   size_t size;
   char name[]; /* "scheme://host:port", lower case */
 };
@@ -221,6 +225,7 @@ struct dt_transfer {
   /* the end */
   int code; /* set early by callbacks that abort libcurl */
   int os_error;
+  int placed;       /* it has got a connection */
   int request_sent; /* libcurl was about to send it, over whatever connection: for
                        all that can be known it has left */
   int reused;
@@ -323,6 +328,9 @@ void dt_origin_enqueue(struct dt_engine *e, struct dt_transfer *t);
 /* The next flow that may start, fairly among origins, which counts as running now;
    NULL when there is none. */
 struct dt_flow *dt_origin_next(struct dt_engine *e);
+
+/* The transfer has got a connection. */
+void dt_origin_placed(struct dt_transfer *t);
 
 /* The transfer leaves its origin: it was queued, or it ran. */
 void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t);

@@ -63,6 +63,7 @@ static int on_request(void *handle, char *address, char *local, int port,
     return CURL_PREREQFUNC_ABORT;
   }
   t->request_sent = 1;
+  dt_origin_placed(t);
   return CURL_PREREQFUNC_OK;
 }
 

@@ -95,6 +95,7 @@ static struct dt_origin *origin_new(const struct dt_span *s)
   if(!o)
     return NULL;
   o->size = size;
+  o->tls = s->tls;
   strcpy(o->name, scheme);
   at = o->name + strlen(scheme);
   for(i = 0; i < s->size; i++)
@@ -153,9 +154,17 @@ struct dt_origin *dt_origin_get(struct dt_engine *e, const struct dt_span *s)
   return o;
 }
 
+/* Where one connection carries many, libcurl would open a further one for each that
+   finds no room: those that the next connection has room for wait until it is there. */
+static int must_wait(const struct dt_engine *e, const struct dt_origin *o)
+{
+  return o->running >= e->max_connections ||
+         (o->tls && !o->http1 && o->unsent && o->running >= DT_STREAMS);
+}
+
 static void update_ready(struct dt_engine *e, struct dt_origin *o)
 {
-  if(o->queued && o->running < e->max_connections)
+  if(o->queued && !must_wait(e, o))
     dt_link_ensure(&e->ready, &o->ready);
   else
     dt_link_remove(&o->ready);
@@ -188,6 +197,7 @@ struct dt_flow *dt_origin_next(struct dt_engine *e)
   dequeue(e, t);
   t->state = DT_RUNNING;
   o->running++;
+  o->unsent++;
   e->stats.running++;
   dt_link_remove(&o->ready); /* the others first */
   update_ready(e, o);
@@ -197,6 +207,7 @@ struct dt_flow *dt_origin_next(struct dt_engine *e)
 void dt_origin_run(struct dt_engine *e, struct dt_transfer *t)
 {
   t->state = DT_RUNNING;
+  t->placed = 1;
   t->origin->running++;
   e->stats.running++;
   update_ready(e, t->origin);
@@ -205,9 +216,19 @@ void dt_origin_run(struct dt_engine *e, struct dt_transfer *t)
 void dt_origin_requeue(struct dt_engine *e, struct dt_transfer *t)
 {
   t->state = DT_QUEUED;
+  t->placed = 0;
   t->origin->running--;
   e->stats.running--;
   dt_origin_enqueue(e, t);
+}
+
+void dt_origin_placed(struct dt_transfer *t)
+{
+  if(t->placed || !t->origin)
+    return;
+  t->placed = 1;
+  t->origin->unsent--;
+  update_ready(t->flow.engine, t->origin);
 }
 
 void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t)
@@ -218,6 +239,7 @@ void dt_origin_leave(struct dt_engine *e, struct dt_transfer *t)
     dequeue(e, t);
   else {
     o->running--;
+    o->unsent -= !t->placed;
     e->stats.running--;
   }
   t->origin = NULL;

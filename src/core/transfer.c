@@ -215,6 +215,9 @@ static void copy_facts(struct dt_transfer *t)
   if(!t->flow.handle)
     return;
   connects = info_long(t, CURLINFO_NUM_CONNECTS);
+  if(t->origin && t->origin->tls && t->answered)
+    t->origin->http1 =
+      info_long(t, CURLINFO_HTTP_VERSION) <= CURL_HTTP_VERSION_1_1;
   t->reused = t->request_sent && !connects;
   t->sent = (uint64_t)info_offset(t, CURLINFO_SIZE_UPLOAD_T);
   t->sent_total = info_offset(t, CURLINFO_CONTENT_LENGTH_UPLOAD_T);
