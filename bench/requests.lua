@@ -2,6 +2,9 @@
 -- against the local server, whose states last so long as `lag` has them at the service.
 --
 --   lua5.4 bench/requests.lua        after make; run from the top of the checkout
+--
+-- The official Python SDK beside it, with events, where bench/peers/install or interop/run has
+-- installed it.
 
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 package.cpath = "./build/" .. (jit and "luajit" or "lua" .. _VERSION:match "%d.%d") .. "/?.so;" .. package.cpath
@@ -14,14 +17,14 @@ local ROUNDS = 5
 
 local server = assert(devserver.start { lag = true })
 
--- How many requests fn makes about sandboxes, and how long it takes.
+-- How many requests fn makes about sandboxes and snapshots, and how long it takes.
 local function measure(fn)
   assert(server:forget_requests())
   local begun = loop.now()
   fn()
   local seconds, n = loop.now() - begun, 0
   for _, request in ipairs(assert(server:requests())) do
-    if request.path:find "^/sandbox" then n = n + 1 end
+    if request.path:find "^/sandbox" or request.path:find "^/snapshots" then n = n + 1 end
   end
   return n, seconds
 end
@@ -35,6 +38,10 @@ local function run(events)
     for i, step in ipairs {
       function() sb = assert(client:create()) end, function() assert(sb:stop()) end,
       function() assert(sb:start()) end, function() assert(sb:delete { wait = true }) end,
+      function()
+        local image = daytona.image.base "debian:12":run_commands("echo " .. tostring(events) .. round)
+        assert(client.snapshots:create { name = ("lua-%s-%d"):format(tostring(events), round), image = image })
+      end,
     } do
       local n, seconds = measure(step)
       sums[i] = sums[i] or { 0, 0 }
@@ -45,11 +52,28 @@ local function run(events)
   return sums
 end
 
-local looking, listening = run(false), run(true)
-print "| | requests, looking | with events | seconds, looking | with events |"
-print "| --- | --- | --- | --- | --- |"
-for i, name in ipairs { "create", "stop", "start", "delete, waiting" } do
-  local a, b = looking[i], listening[i]
-  print(("| %s | %.1f | %.1f | %.2f | %.2f |"):format(name, a[1], b[1], a[2], b[2]))
+-- The same of the Python SDK; empty where there is none.
+local function run_python()
+  local sums = {}
+  for _, python in ipairs { "bench/peers/python/venv/bin/python", "interop/node_modules/.python/bin/python" } do
+    local file = io.open(python)
+    if file then
+      file:close()
+      local pipe = assert(io.popen(("DAYTONA_API_URL=%s DAYTONA_API_KEY=%s %s bench/peers/python/requests.py %d"):format(
+        server.api_url, server.api_key, python, ROUNDS)))
+      for n, seconds in pipe:read "*a":gmatch "(%S+) (%S+)\n" do sums[#sums + 1] = { n, seconds } end
+      pipe:close()
+      break
+    end
+  end
+  return sums
+end
+
+local looking, listening, python = run(false), run(true), run_python()
+print "| | requests, looking | with events | Python SDK | seconds, looking | with events | Python SDK |"
+print "| --- | --- | --- | --- | --- | --- | --- |"
+for i, name in ipairs { "create", "stop", "start", "delete, waiting", "snapshot of an image" } do
+  local a, b, c = looking[i], listening[i], python[i] or { "", "" }
+  print(("| %s | %.1f | %.1f | %s | %.2f | %.2f | %s |"):format(name, a[1], b[1], c[1], a[2], b[2], c[2]))
 end
 server:stop()
