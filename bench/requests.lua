@@ -59,8 +59,8 @@ local function run_python()
     local file = io.open(python)
     if file then
       file:close()
-      local pipe = assert(io.popen(("DAYTONA_API_URL=%s DAYTONA_API_KEY=%s %s bench/peers/python/requests.py %d"):format(
-        server.api_url, server.api_key, python, ROUNDS)))
+      local command = "DAYTONA_API_URL=%s DAYTONA_API_KEY=%s %s bench/peers/python/requests.py %d"
+      local pipe = assert(io.popen(command:format(server.api_url, server.api_key, python, ROUNDS)))
       for n, seconds in pipe:read "*a":gmatch "(%S+) (%S+)\n" do sums[#sums + 1] = { n, seconds } end
       pipe:close()
       break
