@@ -3,9 +3,10 @@
 --
 --   lua5.4 bench/run.lua [--write] [ROUNDS] [PART]
 --
--- --write also puts the table into bench/README.md. A part alone: exec, rivals, calls, script, big, flight,
--- frames, idle, open, nginx, live, trees, budgets, mcp, logs. Peers that are not
--- installed (make bench-peers) are left out. Run from the top of the checkout.
+-- --write also puts the table into bench/README.md. A part alone: exec, rivals, calls, script,
+-- big, flight, frames, idle, open, nginx, live, trees, budgets, mcp, kit (with mcp, into a
+-- table of its own), logs. Peers that are not installed (make bench-peers) are left out. Run
+-- from the top of the checkout.
 
 local cjson = require("cjson").new()
 
@@ -496,6 +497,22 @@ local function mcp()
   end
 end
 
+-- What the agent kit adds to a command, and to a model's reply.
+local function kit()
+  local contenders = {}
+  for _, lua in ipairs(luas) do contenders[#contenders + 1] = { lua[1], on(lua[2], "kit", 1000) } end
+  local field = compete(contenders)
+  for _, lua in ipairs(luas) do
+    local bare, called = field(lua[1], "bare"), field(lua[1], "call")
+    row("CPU of a tool's call: " .. lua[1], ("%.1f µs"):format(called * 1e6),
+      ("bare exec %.1f µs"):format(bare * 1e6), ratio(called / bare))
+    row("CPU of a step of an agent: " .. lua[1], ("%.0f µs"):format(field(lua[1], "step") * 1e6))
+  end
+  for _, set in ipairs { { "operations", "twelve tools" }, { "coding", "thirteen tools" } } do
+    row(("Definitions of the set %s, %s"):format(set[1], set[2]), ("%d bytes"):format(field("Lua 5.4", set[1])))
+  end
+end
+
 local function logs()
   local text = output(("%s%s 100"):format(pinned(processors - 1), compile("demux", "src/core/demux.c")))
   for _, case in ipairs { { "1", "tiny lines" }, { "80", "lines of 80 bytes" } } do
@@ -511,8 +528,9 @@ end
 local function markdown()
   local processor = output "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1"
   local lines = {
-    ("Measured with `make bench WRITE=1`: medians of %d rounds on %s (%d processors),")
-      :format(rounds, processor, processors),
+    ("Measured with `%s`: medians of %d rounds on %s (%d processors),")
+      :format(only == "kit" and "lua5.4 bench/run.lua --write 3 kit" or "make bench WRITE=1", rounds, processor,
+        processors),
     ("%s, libcurl %s, nginx on the loopback, at commit %s. Load average before it: %s.")
       :format((output "lua5.4 -v"):match "Lua [%d.]+", (output "curl --version"):match "[%d.]+",
         (output "git rev-parse --short HEAD"), load),
@@ -526,7 +544,8 @@ end
 
 local function write_table()
   local text = read "bench/README.md"
-  local first, last = "<!-- table -->\n", "<!-- end of table -->"
+  local name = only == "kit" and "table of the kit" or "table"
+  local first, last = ("<!-- %s -->\n"):format(name), ("<!-- end of %s -->"):format(name)
   local _, head = text:find(first, 1, true)
   local tail = text:find(last, head, true)
   save("bench/README.md", text:sub(1, head) .. markdown() .. "\n" .. text:sub(tail))
@@ -536,12 +555,15 @@ local PARTS = {
   { "exec", one_call }, { "rivals", rivals }, { "calls", system_calls },
   { "script", whole_script }, { "big", big_file }, { "flight", in_flight }, { "frames", frames },
   { "idle", idle }, { "open", open_and_idle }, { "nginx", in_nginx }, { "live", live_output }, { "trees", trees },
-  { "budgets", budgets }, { "mcp", mcp }, { "logs", logs },
+  { "budgets", budgets }, { "mcp", mcp }, { "kit", kit }, { "logs", logs },
 }
+
+-- A part that is measured beside another.
+local NEEDS = { flight = "exec", kit = "mcp" }
 
 local ok, message = xpcall(function()
   for _, part in ipairs(PARTS) do
-    if not only or only == part[1] or part[1] == "exec" and only == "flight" then part[2]() end
+    if not only or only == part[1] or NEEDS[only] == part[1] then part[2]() end
   end
   if write then write_table() end
 end, debug.traceback)
