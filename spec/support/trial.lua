@@ -361,7 +361,7 @@ local function start(opts)
   }
   self.good = self:connect(opts.client)
   self.patient = self:connect { max_retries = 3 }
-  self.home = assert(self.good:create { name = "home" })
+  self.home = assert(self.good:create { name = "home", auto_stop_interval = 0 }) -- the clock is made to run fast
   self:reset()
   local file = assert(io.open(self.dir .. "/source.bin", "wb"))
   file:write(("0123456789"):rep(Trial.SIZE / 10))
