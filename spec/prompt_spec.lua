@@ -47,8 +47,10 @@ describe("at a prompt", function()
     for _, name in ipairs { "id", "state", "exec", "start", "popen", "fs", "git", "settings", "preview", "family" } do
       assert.is_true(names[name], name)
     end
-    assert.is_nil(names._toolbox)
-    if asks then assert.is_true(shown(box).exec) end
+    if asks then
+      assert.is_nil(names._toolbox)
+      assert.is_true(shown(box).exec)
+    end
   end)
 
   it("no object has too many names", function()

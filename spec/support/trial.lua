@@ -163,10 +163,12 @@ end
 
 ---A client of the server with further options.
 function Trial:connect(opts)
-  return assert(daytona.new(self.merge({
+  local client = assert(daytona.new(self.merge({
     api_url = self.server.api_url, api_key = self.server.api_key, max_retries = 0,
     events = false, -- how often is looked is counted here
   }, opts)))
+  client.goes_ahead = false -- and what is under way
+  return client
 end
 
 ---Makes the operations go through this client, and (else as it is) to this
