@@ -301,6 +301,18 @@ describe("an upload", function()
     assert.equal(OLD, there())
   end)
 
+  it("whose last answer is lost is whole", function()
+    for _, handled in ipairs { true, false } do
+      assert(service.server:clear_faults())
+      assert(service.server:faults {
+        { path = "/files/bulk-upload", status = 502, times = 1 },
+        { path = "/process/execute", drop = true, times = 1, handled = handled },
+      })
+      haste(function() assert(fs:write(remote .. "/f", WHOLE)) end)
+      assert.is_true(there() == WHOLE)
+    end
+  end)
+
   it("that cannot be put together says so, and leaves nothing", function()
     assert(service.server:faults {
       { path = "/files/bulk-upload", status = 502, times = 1 },

@@ -111,31 +111,45 @@ local function send_all(self)
 end
 
 -- Only what was counted is taken of each: a request that was given up may still be at work.
+-- The answer may be lost, too, so that this can run twice, even at once: what it takes from
+-- stays until all of it is in its place.
 local JOIN = [[
-set -e
-fail() { printf '%%s\n' "$1"; exit 1; }
-all=%s
-: >"$all"
-add() { head -c "$1" "$2" >>"$all"; rm -f "$2"; }
+to=%s from=%s all=%s/all.$$
+is_whole() { [ -f "$1" ] && [ "$(wc -c <"$1")" -eq %d ]; }
+add() { head -c "$1" "$from/$2" >>"$all"; }
+join() {
+  : >"$all" && %s && is_whole "$all" && mv -f "$all" "$to" && rm -rf "$from"
+}
+first() { head -c "$1" "$to" >>"$all"; }
+[ ! -d "$from" ] && is_whole "$to" || join 2>&1 || { rm -f "$all"; [ ! -d "$from" ] && is_whole "$to"; }
 ]]
 
-local function join(self)
-  local folder = self.path .. FOLDER
-  local all = folder .. "/all"
-  local lines = { JOIN:format(calls.quoted(all)) }
-  for _, piece in ipairs(self.list) do
-    lines[#lines + 1] = ("add %d %s"):format(piece.size, calls.quoted(piece.path))
+local function script_of(self)
+  local folder, steps = calls.quoted(self.path .. FOLDER), {}
+  for i, piece in ipairs(self.list) do
+    local is_first = piece.path == self.path
+    steps[i] = is_first and ("first %d"):format(piece.size)
+      or ("add %d %s"):format(piece.size, piece.path:match("[^/]*$"))
   end
-  lines[#lines + 1] = ('[ "$(wc -c <"$all")" -eq %d ] || fail "it is not all there"'):format(self.content.length)
-  lines[#lines + 1] = ('mv -f "$all" %s; rm -rf %s'):format(calls.quoted(self.path), calls.quoted(folder))
-  local script = "{ " .. table.concat(lines, "\n") .. "\n} 2>&1"
-  local result, err = self.fs.sandbox:exec(script, { timeout = self.clock:left() })
-  if not result then return nil, err end
-  if result.timed_out then return self.clock:over() end
-  if result.exit_code == 0 then return true end
-  local text = result.result:match("([^\n]*)\n*$")
-  local kind, code = calls.problem(text)
-  return calls.failure("upload", kind or "io", text, self.path, code)
+  return JOIN:format(calls.quoted(self.path), folder, folder, self.content.length, table.concat(steps, " && "))
+end
+
+local function join(self)
+  local script, most, tries = script_of(self), self.fs.sandbox:toolbox().max_retries, 0
+  while true do
+    local result, err = self.fs.sandbox:exec(script, { timeout = self.clock:left() })
+    if result and result.timed_out then return self.clock:over() end
+    if result and result.exit_code == 0 then return true end
+    if result then
+      local text = result.result:match("([^\n]*)\n*$")
+      local kind, code = calls.problem(text)
+      return calls.failure("upload", kind or "io", "it could not be put together: " .. text, self.path, code)
+    end
+    tries = tries + 1
+    if not BROKEN[err.code] or tries > most then return nil, err end
+    local slept, why = http.pause(http.backoff(tries), self.clock.deadline)
+    if not slept then return nil, why or err end
+  end
 end
 
 ---Sends content whose parts can be had again (it has `from`) by `send`, and puts it together
