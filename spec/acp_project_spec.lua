@@ -56,6 +56,15 @@ describe("a project", function()
     assert.same({}, sync())
   end)
 
+  it("shows of what was changed what is text and at most 1 MiB", function()
+    there "head -c 1048576 /dev/zero | tr '\\0' x >b; cp b src/a.lua; printf x >>src/a.lua"
+    local changes = sync()
+    assert.same({ "b", "src/a.lua" }, { changes[1].path, changes[2].path })
+    assert.same({ "b\n", ("x"):rep(1048576) }, { changes[1].old, changes[1].new })
+    assert.same({ "one\n" }, { changes[2].old, changes[2].new })
+    assert.equal("1048577\n", run "wc -c <src/a.lua")
+  end)
+
   it("asks before it deletes, and gives back what is not to be deleted", function()
     there "rm b"
     local asked

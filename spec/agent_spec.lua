@@ -443,6 +443,14 @@ describe("the Messages API", function()
     assert.equal(1, #of_type(list, "shortened"))
     assert.equal(3, #server:requests()[3].json.messages)
   end)
+
+  it("leaves a conversation as it is that has room, and ends one that cannot be shorter", function()
+    local prints = { calls = { { name = "print", arguments = "{}" } } }
+    local text, event, list = play("messages", { prints, { text = "done" } })
+    assert.same({ "done", "end", 0 }, { text, event.reason, #of_type(list, "shortened") })
+    text, event, list = play("messages", { { text = "I can", stop = "overflow" } })
+    assert.same({ "I can", "overflow", 0 }, { text, event.reason, #of_type(list, "shortened") })
+  end)
 end)
 
 describe("the token count", function()

@@ -206,6 +206,15 @@ describe("an image with local files", function()
       assert.equal("protocol", err.kind)
       assert.truthy(err.message:find(message, 1, true))
     end
+    for host, kind in pairs { ["127.0.0.1:1"] = "connection", ["http://["] = "protocol" } do
+      assert(service.server:clear_faults())
+      assert(service.server:faults { path = "/object-storage/push-access", status = 200, body = {
+        accessKey = "a", secret = "s", sessionToken = "t", storageUrl = host, organizationId = "o", bucket = "b",
+      } })
+      box, err = service.client:create { image = fresh(), timeout = 5 }
+      assert.is_nil(box)
+      assert.equal(kind, err.kind) -- without a scheme it is https
+    end
     local fine
     fine, err = stores.can_sign "libcurl/7.81.0 OpenSSL/3.0.2"
     assert.is_nil(fine)

@@ -235,6 +235,9 @@ describe("a resource", function()
     assert.same({ { uri = uri .. "/./dir/a%20b.txt", mimeType = "text/plain", text = "text" } }, contents)
     contents = mcp:ask("resources/read", { uri = uri .. "/tmp/x.bin" }).result.contents
     assert.equal("AP8=", contents[1].blob)
+    assert(box.fs:write("/tmp/large", ("x"):rep(1048577)))
+    contents = mcp:ask("resources/read", { uri = uri .. "/tmp/large?length=2000000" }).result.contents
+    assert.equal(1048576, #contents[1].text)
     for _, bad in ipairs { uri .. "/tmp/none", "daytona://none/x" } do
       assert.equal(-32002, mcp:ask("resources/read", { uri = bad }).error.code)
     end

@@ -84,6 +84,7 @@ describe("a pool", function()
     for i = 1, 3 do pool:give(boxes[i]) end
     shows { idle = 1, taken = 0, ending = 0 }
     assert.equal(1, service:sandboxes())
+    assert.equal(boxes[3], assert(pool:take())) -- the one that was used last
   end)
 
   it("has never more than max; who waits is served in order, or told in time", function()
@@ -131,6 +132,24 @@ describe("a pool", function()
     local other = assert(pool:take())
     assert.is_not.equal(box.id, other.id)
     pool:give(other)
+  end)
+
+  it("checks what was idle for long, or lent to what failed, and nothing else", function()
+    local checks = 0
+    new { size = 1, check = function()
+      checks = checks + 1
+      return true
+    end }
+    local function after(give)
+      checks = 0
+      give()
+      pool:give(assert(pool:take()))
+      return checks
+    end
+    assert.equal(0, after(function() pool:with(function() return true end) end))
+    assert.equal(1, after(function() pool:with(function() return nil, "why" end) end))
+    assert.equal(0, after(function() end))
+    assert.equal(1, after(function() pool.idle[1].since = loop.now() - 60 end))
   end)
 
   it("replaces what has failed, or was deleted meanwhile", function()
@@ -211,6 +230,17 @@ describe("a pool", function()
     assert.is_nil(none)
     assert.equal("timeout", err.kind)
     assert.equal("unavailable", err.cause.kind)
+  end)
+
+  it("tells who waits what was raised while one was made", function()
+    local mine = errors.new { kind = "exit", message = "mine" }
+    for _, raised in ipairs { "broken here", mine } do
+      new { size = 0, create = { image = "debian:12", on_build_log = function() error(raised, 0) end } }
+      local none, err = pool:take(10)
+      assert.is_nil(none)
+      if raised == mine then assert.equal(mine, err) else assert.same({ "task", raised }, { err.kind, err.message }) end
+      assert(pool:close())
+    end
   end)
 
   it("ends with all of its sandboxes, also those that are taken or being made", function()

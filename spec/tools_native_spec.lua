@@ -173,6 +173,19 @@ describe("the set native", function()
       assert.truthy(fail("computer", { actions = { { type = "wait" } }, pending_safety_checks = { { id = "x" } } })
         :find "a person must confirm")
     end)
+
+    it("is shown a screen as it is, and one that is too large made smaller", function()
+      local function size()
+        local png = base64.decode(call("screenshot", {}).images[1].data)
+        local a, b, _, _, c, d = png:byte(19, 24)
+        return ("%dx%d"):format(a * 256 + b, c * 256 + d)
+      end
+      assert.equal("640x480", size())
+      finally(function() assert(service.server:clear_faults()) end)
+      assert(service.server:faults { path = "/computeruse/display/info", status = 200,
+        body = { displays = { { id = 0, width = 3840, height = 1200, x = 0, y = 0, isActive = true } } } })
+      assert.equal("320x240", size())
+    end)
   end
 end)
 

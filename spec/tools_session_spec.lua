@@ -136,6 +136,7 @@ describe("the set session", function()
     assert.equal(2, kept.files)
     assert.equal(tools.options.storage, kept.folder:sub(1, #tools.options.storage))
     assert.equal("2\n", content(kept.folder .. "/in/b"))
+    assert.equal("700", output("stat -c %a " .. tools.options.storage)) -- nobody else's
     assert.is_nil(core.lstat(kept.folder .. "/out"))
     assert.truthy(fail(tools, "download_workspace", { sandbox_id = id, path = "none" }):find "none")
   end)

@@ -160,8 +160,9 @@ local function discard(self, box)
   task.background(end_now, self, box)
 end
 
--- Gives a sandbox that can be used to whom waits, or keeps it.
-local function deliver(self, box)
+-- Gives a sandbox that can be used to whom waits, or keeps it. `doubtful`: to be looked at
+-- before it is used again.
+local function deliver(self, box, doubtful)
   if self.closed then return discard(self, box) end
   local waiter = next_waiter(self)
   if waiter then
@@ -169,7 +170,7 @@ local function deliver(self, box)
     return waiter.latch:open()
   end
   self.taken[box] = nil
-  self.idle[#self.idle + 1] = { box = box, since = loop.now() }
+  self.idle[#self.idle + 1] = { box = box, since = loop.now(), doubtful = doubtful }
   while #self.idle > self.max_idle do discard(self, table.remove(self.idle, 1).box) end
 end
 
@@ -293,7 +294,6 @@ end
 
 local ENDED = { destroyed = true, destroying = true, error = true }
 
--- `doubtful`: to be looked at before it is used again.
 local function give(self, box, is_broken, doubtful)
   if is_broken or self.closed or ENDED[box.state] then return discard(self, box) end
   if self.reset then
@@ -301,9 +301,7 @@ local function give(self, box, is_broken, doubtful)
     self.ending = self.ending + 1
     return task.background(reset_now, self, box)
   end
-  deliver(self, box)
-  local last = self.idle[#self.idle]
-  if doubtful and last and last.box == box then last.doubtful = true end
+  deliver(self, box, doubtful)
 end
 
 local GIVE = { failed = "boolean" }

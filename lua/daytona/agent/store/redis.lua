@@ -18,7 +18,7 @@ local TIMEOUT = 5 -- seconds for one answer
 local function load(...)
   for _, name in ipairs { ... } do
     local found, module = pcall(require, name)
-    if found and type(module) == "table" then return module end
+    if found then return module end
   end
 end
 
