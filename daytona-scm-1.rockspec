@@ -235,6 +235,7 @@ build = {
     ["daytona.control.snapshots"] = "lua/daytona/control/snapshots.lua",
     ["daytona.control.ssh"] = "lua/daytona/control/ssh.lua",
     ["daytona.control.telemetry"] = "lua/daytona/control/telemetry.lua",
+    ["daytona.control.undo"] = "lua/daytona/control/undo.lua",
     ["daytona.control.volumes"] = "lua/daytona/control/volumes.lua",
     ["daytona.control.wait_for"] = "lua/daytona/control/wait_for.lua",
     ["daytona.control.walk"] = "lua/daytona/control/walk.lua",

@@ -57,6 +57,7 @@ local SPECS = {
   ["control/config.lua"] = "config",
   ["control/build_log.lua"] = "build_log",
   ["control/create.lua"] = "create lifecycle",
+  ["control/undo.lua"] = "create lifecycle",
   ["control/create_options.lua"] = "create bad_input",
   ["control/list.lua"] = "list services",
   ["control/walk.lua"] = "list services",

@@ -1,5 +1,6 @@
 -- Making sandboxes: each exactly once, or not at all. What may be asked for is in
--- create_options.lua; waiting for its start, and its end, are in life.lua.
+-- create_options.lua; finding and deleting what came of a failure is in undo.lua; waiting
+-- for its start, and its end, are in life.lua.
 
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
@@ -20,6 +21,7 @@ local api = calls.of_service {
 -- The state of one create: what was asked for, and how long there is.
 ---@class daytona.Creation
 ---@field client daytona.Client
+---@field take fun(creation: daytona.Creation, raw: table): daytona.Sandbox  makes an answer its sandbox
 ---@field opts daytona.CreateOptions
 ---@field body table
 ---@field nonce? string   the mark, when the name is the caller's
@@ -45,21 +47,7 @@ local function left_of(creation)
   return creation.deadline and math.max(creation.deadline - loop.now(), 0.001) or 0
 end
 
---- Finding what was made -----------------------------------------------------------------------
-
--- The sandbox that this very creation made, or nil, err. A name that was chosen
--- here is proof enough, any other needs the mark.
-local function find_ours(creation, timeout)
-  local name = creation.body.name
-  local raw, err = record.fetch(creation.client, { sandbox = name },
-    { timeout = timeout, operation = "create", flaw = record.absent })
-  if not raw then return nil, err end
-  local labels = type(raw.labels) == "table" and raw.labels or {}
-  if creation.nonce and labels[asked.MARK] ~= creation.nonce then
-    return nil, errors.new { kind = "not_found", message = "that name belongs to another sandbox" }
-  end
-  return raw
-end
+--- What came of it ---------------------------------------------------------------------------
 
 local function take(creation, raw)
   local box = sandbox.new(creation.client, raw)
@@ -72,71 +60,18 @@ local function take(creation, raw)
   return box
 end
 
---- Undoing it ------------------------------------------------------------------------------------
-
--- How long an abandoned creation is looked for while the service says that there
--- is none, and while it says nothing; a single look; between looks. Seconds.
-local SEARCH, PATIENCE, LOOK, SEARCH_STEP = 3, 30, 10, 0.25
-
--- Nobody waits for this creation any more, but the service may be at it: what comes to be
--- is deleted. Called shielded. true, or nil, err; true as well where nothing came.
-local function find_and_delete(creation)
-  local begun = loop.now()
-  local raw, err
-  repeat
-    raw, err = find_ours(creation, LOOK)
-    if raw then return require("daytona.control.scope").dispose(take(creation, raw)) end
-    local missing = errors.is(err, "not_found")
-    if not missing and not err.retryable then return nil, err end
-    local limit = begun + (missing and SEARCH or PATIENCE)
-  until loop.now() >= limit or not loop.sleep(SEARCH_STEP)
-  return errors.is(err, "not_found") or nil, err
-end
-
-local function undo(creation)
-  local gone, err = require("daytona.loop.closing").deleting(creation.body.name, find_and_delete, creation)
-  creation.gone = gone
-  return gone, err
-end
-
--- Adds what could not be undone to the error.
-local function tell(err, gone, why)
-  if not gone and why and errors.is(err) then
-    err.message = err.message .. "; and it could not be deleted: " .. why.message
-  end
+-- What is only needed where something went wrong is loaded then.
+local function undoing()
+  return require "daytona.control.undo"
 end
 
 -- on_abandon of the request.
 local function undo_abandoned(err, request)
-  local creation = request.creation
-  creation.abandoned = true
-  if not creation.keep then
-    tell(err, undo(creation))
-    creation.undone = true
-  end
-  err.sandbox = creation.sandbox
+  undoing().abandoned(err, request.creation)
 end
 
--- What the ledger is to hold of a creation that brought no sandbox.
-local function note_end(creation)
-  if creation.sandbox then return end -- life.lua tells of its end
-  local unknown = (creation.unsure or creation.abandoned) and not creation.gone
-  ledger[unknown and "leave" or "over"](creation.client, creation.body.name)
-  if creation.share then creation.share:release() end
-end
-
--- The sandbox is there, or may be, and could not be used: it is deleted unless it
--- is to be kept. Called shielded.
 local function dispose(creation, err)
-  if creation.log then creation.log:stop() end
-  if not creation.keep and not creation.undone then
-    if creation.sandbox then
-      tell(err, require("daytona.control.scope").dispose(creation.sandbox))
-    elseif creation.unsure then
-      tell(err, undo(creation))
-    end
-  end
-  note_end(creation)
+  undoing().dispose(creation, err)
 end
 
 -- nil, and the error of a creation that came to nothing.
@@ -175,7 +110,7 @@ local function allocate(creation)
     if raw then return take(creation, raw) end
     if not answer_was_lost(err) then return nil, err end
     creation.unsure = true
-    local found, why = find_ours(creation, creation.deadline and left_of(creation) or nil)
+    local found, why = undoing().find(creation, creation.deadline and left_of(creation) or nil)
     if found then
       take(creation, found)
       if err.kind == "state" then return nil, err end
@@ -298,7 +233,7 @@ function M.create(self, opts)
   self:connection_of("create")
   local body, nonce = asked.body(self, opts)
   return loop.guard(make, dispose, {
-    client = self, opts = opts, body = body, nonce = nonce, secrets = values_of(opts.env),
+    client = self, take = take, opts = opts, body = body, nonce = nonce, secrets = values_of(opts.env),
     deadline = deadlines.after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
     on_build_log = opts.on_build_log,
   })

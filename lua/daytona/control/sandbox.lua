@@ -5,7 +5,6 @@
 local life = require "daytona.control.life"
 local methods = require "daytona.base.methods"
 local names = require "daytona.http.names"
-local packed = require "daytona.control.row"
 local process = require "daytona.toolbox.process"
 local record = require "daytona.control.record"
 local way = require "daytona.control.way"
@@ -247,7 +246,7 @@ end
 -- A row is the answer's values behind a metatable of those with the same client and fields,
 -- so that a list of 10,000 costs little. The first use of a method makes it a sandbox, in place.
 local function grown(self, shape)
-  local raw = packed.unpack(self, shape)
+  local raw = require("daytona.control.row").unpack(self, shape)
   self.client = shape.client
   rawset(self, "_toolbox", false)
   methods.nouns(setmetatable(self, Meta), NOUNS)
@@ -280,7 +279,8 @@ function M.row(client, raw)
     shapes = {}
     rawset(client, "_rows", shapes)
   end
-  return setmetatable(packed.pack(raw, shapes, function(shape) return row_class(client, shape) end))
+  local pack = require("daytona.control.row").pack -- a program that lists nothing needs none
+  return setmetatable(pack(raw, shapes, function(shape) return row_class(client, shape) end))
 end
 
 ---Whether a value is a sandbox, or a row of a list.
