@@ -347,6 +347,7 @@ build = {
     ["daytona.http.json"] = "lua/daytona/http/json.lua",
     ["daytona.http.names"] = "lua/daytona/http/names.lua",
     ["daytona.http.redirect"] = "lua/daytona/http/redirect.lua",
+    ["daytona.http.retry"] = "lua/daytona/http/retry.lua",
     ["daytona.http.socket_io"] = "lua/daytona/http/socket_io.lua",
     ["daytona.http.sse"] = "lua/daytona/http/sse.lua",
     ["daytona.http.stream"] = "lua/daytona/http/stream.lua",

@@ -29,6 +29,7 @@ local SPECS = {
   ["loop/interrupt.lua"] = "loop task interrupt cli_programs",
   ["http/url.lua"] = "url options paths",
   ["http/json.lua"] = "json http",
+  ["http/retry.lua"] = "http broken_streams",
   ["http/names.lua"] = "options json lifecycle",
   ["http/websocket.lua"] = "websocket pty",
   ["http/stream.lua"] = "http stream",

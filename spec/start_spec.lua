@@ -66,9 +66,9 @@ describe("a program that starts", function()
 
   it("loads little for a first sandbox and a first command", function()
     for _, name in ipairs {
-      "base.sdk_names", "base.refusal", "http.failure", "http.redirect", "http.stream", "control.change",
-      "control.recovery", "control.scope", "control.custody", "control.undo", "control.row", "control.fate",
-      "control.env_file", "control.ledger_file",
+      "base.sdk_names", "base.refusal", "http.failure", "http.redirect", "http.retry", "http.stream",
+      "control.change", "control.recovery", "control.scope", "control.custody", "control.undo", "control.row",
+      "control.fate", "control.env_file", "control.ledger_file",
       "toolbox.run", "toolbox.exec_options", "toolbox.daemon", "loop.task",
     } do
       assert.is_false(has("command", "daytona." .. name), name .. " came with the first command")

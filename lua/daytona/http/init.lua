@@ -1,19 +1,19 @@
--- One request and its answer: what is sent, retries, deadlines, what an answer is.
+-- One request and its answer: what is sent, deadlines, what an answer is. What follows a try
+-- that failed is in retry.lua.
 --
--- The only place that turns transport codes and statuses into errors. It knows
--- no endpoint, and it waits only through the loop.
+-- The two are the only place that turns transport codes and statuses into errors. They know
+-- no endpoint, and wait only through the loop.
 
 local core = require "daytona.base.native"
 local connections = require "daytona.http.connection"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
-local random = require "daytona.base.random"
 local url = require "daytona.http.url"
 
 -- Loaded with the first thing that goes wrong: a program that starts has other work.
-local function failures()
-  return require "daytona.http.failure"
+local function retrying()
+  return require "daytona.http.retry"
 end
 
 local http = {
@@ -22,12 +22,6 @@ local http = {
 
 local DONE = core.DONE
 local context_of, refused = connections.context_of, connections.refused
-
-local FIRST_DELAY, LONGEST_DELAY = 0.25, 8
-
--- Part of a delay that the service names which is added at random: whoever shares its limit
--- was told the same moment. A shorter delay than this many seconds counts as a try.
-local SPREAD, THROTTLED = 0.1, 1
 
 --- Requests -----------------------------------------------------------------------
 
@@ -77,8 +71,6 @@ local SPREAD, THROTTLED = 0.1, 1
 ---@field text? string
 ---@field headers? table<string, string> when `with_headers`
 ---@field trace table                  with `trace = true`: how it went
-
-local SAFE = { GET = true, HEAD = true, PUT = true, DELETE = true, OPTIONS = true }
 
 local JSON_HEADER = "Content-Type: application/json"
 
@@ -130,16 +122,6 @@ local function remember_positions(request)
   return places[1] and places
 end
 
--- Whether the body can be sent once more; its files then are where they were.
-local function can_resend(request, places)
-  local flows = (request.body_source or request.parts) and require("daytona.http.stream").source_of(request)
-  if flows then return request.rewind ~= nil and request.rewind() end
-  for _, place in ipairs(places or {}) do
-    if not place[2] or not place[1]:seek("set", place[2]) then return false end
-  end
-  return true
-end
-
 -- What stays the same over all tries of a request.
 local function prepare(connection, request)
   local is_json = request.json ~= nil or request.body_is_json
@@ -175,76 +157,18 @@ local function wait_for(op, request, streams)
   return loop.wait(op, DONE)
 end
 
---- Failures -----------------------------------------------------------------------
-
--- The wait itself ended: cancelled, or the caller's stream gave up.
-local function explain(err, request)
-  if err.operation then return err end
-  return errors.new {
-    kind = err.kind, code = err.code, message = err.message, operation = request.operation,
-    what = request.what, sandbox = request.sandbox, cause = err.cause, errno = err.errno,
-  }
-end
-
-local ABANDONED = { timeout = true, idle_timeout = true, canceled = true }
-
--- A request that left and was given up may still be at work over there.
-local function abandon(request, sent, err)
-  if request.on_abandon and sent then loop.shield(request.on_abandon, err, request) end
-end
-
-local function is_safe(request)
-  if request.safe ~= nil then return request.safe end
-  return SAFE[request.method or "GET"] or false
-end
-
-local PASSING = { resolve = true, connect = true, connect_timeout = true, reset = true, truncated = true }
-
--- What the engine knows decides: whether a part of the request left, in any
--- attempt of its own. What did not is sent again, what did only if that is harmless,
--- and if nobody has been given a part of the answer.
-local function may_repeat(request, code, sent, answered)
-  if not PASSING[code] or answered and (request.sink or request.sink_file) then return false end
-  return not sent or is_safe(request)
-end
-
-local UNKNOWN_END = { reset = true, timeout = true, idle_timeout = true }
-
--- Puts into a failure without an answer whether its request left.
-local function note_sent(err, request, sent)
-  err.sent = sent
-  if sent and UNKNOWN_END[err.code] and not is_safe(request) then
-    err.message = err.message .. "; the request was sent and may have run"
-  end
-  return err
-end
-
-local RETRY_STATUS = { [502] = true, [503] = true, [504] = true }
-
-local function may_repeat_answer(request, err)
-  if err.status == 429 then return true end
-  return RETRY_STATUS[err.status] and err.retryable and is_safe(request)
-end
+--- Further tries ---------------------------------------------------------------------
 
 ---Seconds to wait before a further try, after so many that failed.
 ---@param try integer
 ---@return number
-function http.backoff(try)
-  local delay = math.min(FIRST_DELAY * 2 ^ (try - 1), LONGEST_DELAY)
-  return delay * (0.5 + random.chance() / 2)
-end
+function http.backoff(try) return retrying().backoff(try) end
 
-local backoff = http.backoff
-
----Seconds to wait before a further try, after so many that failed: what the service asks
----for and a little more, or our own.
+---Seconds to wait before a further try: what the service asks for and a little more, or our own.
 ---@param err daytona.Error
 ---@param try integer
 ---@return number
-function http.delay_after(err, try)
-  local named = err.retry_after
-  return named and named * (1 + SPREAD * random.chance()) or backoff(try)
-end
+function http.delay_after(err, try) return retrying().delay_after(err, try) end
 
 ---Sleeps before the next try: true; false when the deadline would pass
 ---meanwhile; nil, err when the task was cancelled.
@@ -252,12 +176,7 @@ end
 ---@param deadline? number
 ---@return boolean?
 ---@return daytona.Error?
-function http.pause(delay, deadline)
-  if deadline and loop.now() + delay >= deadline then return false end
-  return loop.sleep(delay)
-end
-
-local pause = http.pause
+function http.pause(delay, deadline) return retrying().pause(delay, deadline) end
 
 --- One try -------------------------------------------------------------------------
 
@@ -267,7 +186,7 @@ local pause = http.pause
 function http.lost(op)
   local sent = op.transfer:trace()
   loop.close(op)
-  abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
+  retrying().abandon(op.request, sent, errors.new { kind = "canceled", message = "the caller was ended" })
 end
 
 ---What loop.exchange needs for sending JSON texts to an endpoint. Kept in
@@ -296,7 +215,7 @@ local function try_once(connection, request, op, streams)
   if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error
     local sent = transfer:trace()
     loop.close(op)
-    abandon(request, sent, errors.new { kind = "canceled", message = "interrupted" })
+    retrying().abandon(request, sent, errors.new { kind = "canceled", message = "interrupted" })
     error(waited, 0)
   end
   local status, body, message, errno = transfer:result()
@@ -306,14 +225,14 @@ local function try_once(connection, request, op, streams)
     if request.observer then request.observer:tried(transfer) end
     loop.close(op)
     if not waited then
-      local err = note_sent(explain(why, request), request, sent)
-      abandon(request, sent, err)
+      local err = retrying().note_sent(retrying().explain(why, request), request, sent)
+      retrying().abandon(request, sent, err)
       return nil, err
     end
     local context = context_of(connection, request)
     context.headers = begun
-    local err = failures().from_transport(body, message, errno, context)
-    return nil, note_sent(err, request, sent), body, sent, answered
+    local err = require("daytona.http.failure").from_transport(body, message, errno, context)
+    return nil, retrying().note_sent(err, request, sent), body, sent, answered
   end
   if request.observer then request.observer:tried(transfer) end
   local headers
@@ -375,56 +294,6 @@ end
 
 local answer = http.answer
 
--- What a try that failed means: the error, and whether another may follow.
-local function judge(connection, request, status, body, headers_or_code, sent, answered)
-  if status then
-    local err = failures().from_response({ status = status, body = body, headers = headers_or_code },
-      context_of(connection, request))
-    return err, may_repeat_answer(request, err)
-  end
-  local err, code = body, headers_or_code
-  if not code then return err, false end
-  if ABANDONED[code] then abandon(request, sent, err) end
-  return err, may_repeat(request, code, sent, answered)
-end
-
-local REDIRECT = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
-
--- Seconds until the next try; nil where there is to be none. Being throttled for a while is
--- no failure: others, perhaps many, share the limit, and their turn comes first. Only the
--- deadline ends that.
-local function pause_of(connection, tries, err)
-  local most, named = connection.max_retries, err.status == 429 and err.retry_after
-  local delay = http.delay_after(err, tries.failed + 1)
-  if not named or named < THROTTLED or most == 0 then
-    tries.failed = tries.failed + 1
-    return tries.failed <= most and delay or nil
-  end
-  local left = tries.deadline and tries.deadline - loop.now()
-  return left and named < left and math.min(delay, (named + left) / 2) or delay
-end
-
--- The call of the next try, after one that brought no answer; or nil, err.
-local function another(connection, request, tries, call, status, body, more, sent, answered)
-  if status and REDIRECT[status] then
-    tries.redirects = tries.redirects + 1
-    return require("daytona.http.redirect").follow(connection, request, call,
-      { status = status, headers = more, count = tries.redirects },
-      function() return can_resend(request, tries.places) end)
-  end
-  local err, again = judge(connection, request, status, body, more, sent, answered)
-  tries.sent = tries.sent or sent
-  if tries.sent and not status then err.sent = true end -- if not in this try
-  local delay = again and pause_of(connection, tries, err)
-  if not delay or not can_resend(request, tries.places) then return nil, err end
-  if request.observer then request.observer:repeats(err, delay, tries) end
-  local slept, why = pause(delay, tries.deadline)
-  if slept == nil then return nil, explain(why, request) end
-  if not slept then return nil, err end
-  tries.n = tries.n + 1
-  return call
-end
-
 local function is_accepted(accept, status, headers)
   return accept == status or type(accept) == "function" and accept(status, headers)
 end
@@ -469,7 +338,7 @@ function http.request(connection, request, op)
     end
     local err
     op, call = nil, call or prepare(connection, request)
-    call, err = another(connection, request, tries, call, status, body, more, sent, answered)
+    call, err = retrying().another(connection, request, tries, call, status, body, more, sent, answered)
     if not call then return nil, err end
     if tries.deadline then call.timeout = math.max(tries.deadline - loop.now(), 0.001) end
   end
