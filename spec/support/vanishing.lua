@@ -8,6 +8,8 @@
 --                                 which none is passed on, once; 0: at once
 --   relay:arm("answer", "reset")  when the server begins to answer what was said
 --                                 from now on; none of that is passed on
+--   relay:arm(n, "lose")          then what connections there are say and hear nothing any
+--                                 more, and nobody is told; new ones pass
 --   relay:arm(n, how, { away = 0.03, back = "silent" })  seconds until it is back;
 --                                 what it is then: silent, or no TLS ("plain")
 --   relay:wait()                  until it is back, if it went; how many bytes were
@@ -73,6 +75,7 @@ local changed = condition.new() -- signalled when it went or came back
 local pairs_of = {}             -- client socket -> server socket
 local plan                      -- what was armed, until it happens
 local said = 0                  -- bytes since it was armed
+local lost = {}                 -- client sockets that nothing passes any more
 local away = false
 local manner = "same"
 local listener, port, accept_all
@@ -125,7 +128,13 @@ local function vanish(how, seconds, back)
   end)
 end
 
+local function lose()
+  plan = nil
+  for client in pairs(pairs_of) do lost[client] = true end
+end
+
 local function execute(now)
+  if now.how == "lose" then return lose() end
   vanish(now.how, now.away, now.back)
 end
 
@@ -141,8 +150,12 @@ local function hear(client, server)
     local data = client:read(-65536)
     if not data then break end
     if plan then said = said + #data end
-    if is_due(true) then return execute(plan) end
-    if not (plan and plan.at ~= "answer") then server:write(data) end
+    if is_due(true) then
+      local gone = plan.how ~= "lose"
+      execute(plan)
+      if gone then return end
+    end
+    if not lost[client] and not (plan and plan.at ~= "answer") then server:write(data) end
   end
   server:shutdown "w"
 end
@@ -153,10 +166,10 @@ local function answer(client, server)
     local data = server:read(-65536)
     if not data then break end
     if pairs_of[client] and is_due(false) then execute(plan) end
-    if pairs_of[client] then client:write(data) end
+    if pairs_of[client] and not lost[client] then client:write(data) end
   end
   server:close()
-  if pairs_of[client] then
+  if pairs_of[client] and not lost[client] then
     pairs_of[client] = nil
     cqueues.cancel(client:pollfd())
     client:close()

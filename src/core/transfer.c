@@ -53,6 +53,18 @@ static const char *stage(const struct dt_transfer *t)
   return "receiving the answer";
 }
 
+/* No byte came back: the connection may be dead. libcurl closes those of HTTP/1 that end
+   early, but would use one of HTTP/2 again, for whatever comes next. */
+static void distrust_connection(struct dt_transfer *t)
+{
+  struct dt_handle *h = t->flow.handle;
+
+  if(!h || !t->request_sent || t->answered)
+    return;
+  h->dirty = 1;
+  curl_easy_setopt(h->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 /* A deadline has come: ends the transfer, or sets the next one. */
 static void expire(struct dt_flow *f)
 {
@@ -63,6 +75,7 @@ static void expire(struct dt_flow *f)
   if(t->order.timeout > 0 && t->flow.started + t->order.timeout <= now) {
     snprintf(text, sizeof(text), "no complete answer within %g s, while %s",
              t->order.timeout, stage(t));
+    distrust_connection(t);
     dt_transfer_end(t, DT_TIMEOUT, text);
     return;
   }
@@ -74,6 +87,7 @@ static void expire(struct dt_flow *f)
   }
   snprintf(text, sizeof(text), "no byte within %g s, while %s",
            t->order.idle_timeout, stage(t));
+  distrust_connection(t);
   dt_transfer_end(t, DT_IDLE_TIMEOUT, text);
 }
 
