@@ -399,7 +399,10 @@ static void test_two_lengths(struct dt_engine *e)
     struct dt_transfer *t = begin(e, &r);
 
     CHECK(finish(e, t)->code == (i ? DT_PROTOCOL : DT_OK));
-    CHECK(i != 1 || contains(finish(e, t)->message, "two different lengths"));
+    /* from 8.22 on libcurl sees it first */
+    CHECK(i != 1 ||
+          contains(finish(e, t)->message, "two different lengths") ||
+          contains(finish(e, t)->message, "Invalid Content-Length"));
     dt_transfer_free(t);
     peer_close(p);
   }
