@@ -100,7 +100,8 @@ describe("a client's hooks", function()
     assert.is_true(assert(box:exec("true", { cwd = "/tmp" })).trace.received > 0)
     assert.equal(1, assert(box:run "print(1)").trace.tries)
     assert.is_nil(assert(assert(service.client:get(box.id)):exec "true").trace)
-    assert.is_true(box:exec("sleep 5", { timeout = 1 }).trace.seconds >= 0.9)
+    local seconds = box:exec("sleep 5", { timeout = 1 }).trace.seconds
+    assert.is_true(seconds >= 0.9 and seconds < 60)
     box:delete()
   end)
 
