@@ -76,7 +76,7 @@ describe("a budget", function()
     assert.equal(0, budget:used().sandboxes)
     expect { POST, new() }
     assert(create(budget))
-    minutes(14)
+    minutes(15) -- 14 are left, but for what fractions lose
     local _, err = create(budget)
     assert.equal("minutes", err.code)
     assert.equal(0, budget:left().minutes)

@@ -170,12 +170,13 @@ end)
 describe("preview and logs", function()
   it("give the address of a port, which answers", function()
     local box = assert(cli.client:get "box")
-    local job = assert(box:popen "python3 -m http.server 8123 --bind 127.0.0.1")
-    local url = cli:must("preview --wait box 8123"):match "^(http%S+)\n$"
+    local job = assert(box:popen("python3 -u -m http.server 0 --bind 127.0.0.1", { stderr = "stdout" }))
+    local port = assert(job:read "l"):match "port (%d+)"
+    local url = cli:must("preview --wait box " .. port):match "^(http%S+)\n$"
     local pipe = io.popen("curl -s -o /dev/null -w '%{http_code}' --retry 3 '" .. url .. "'")
     assert.equal("200", pipe:read "*a")
     pipe:close()
-    assert.truthy(cli:must("preview --token box 8123"):find "^http%S+\nX%-Daytona%-Preview%-Token: %S+\n$")
+    assert.truthy(cli:must("preview --token box " .. port):find "^http%S+\nX%-Daytona%-Preview%-Token: %S+\n$")
     job:kill()
   end)
 

@@ -159,6 +159,22 @@ describe("a program that is killed", function()
     assert.equal(0, service:sandboxes())
     assert.same({}, ledgers())
   end)
+
+  it("is forgotten once: who comes second begins no ledger anew", function()
+    local old = require "daytona.control.old_ledgers"
+    local dead = program [[
+      assert(client:create())
+      say "made"
+      loop.sleep(60)
+    ]]
+    dead:line()
+    dead:signal "KILL"
+    dead:rest()
+    local of = old.orphans(client)[1]
+    assert(client:reap())
+    old.settle(of, client, assert(next(old.names(of, client))))
+    assert.same({}, ledgers())
+  end)
 end)
 
 describe("leftovers", function()

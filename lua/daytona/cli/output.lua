@@ -54,14 +54,14 @@ end
 ---Prints a value as a line of JSON: of an object of the library, what the service said.
 ---@param value table
 function output.json(value)
-  output.write(assert(require("daytona.http.json").stable(copied(rawget(value, "raw") or value))) .. "\n")
+  output.write(assert(require("daytona.http.json").stable(copied(value.raw or value))) .. "\n")
 end
 
 ---Prints a list as a JSON array, an item a line.
 ---@param list table[]
 function output.json_list(list)
   local json, lines = require "daytona.http.json", {}
-  for i, item in ipairs(list) do lines[i] = assert(json.stable(copied(rawget(item, "raw") or item))) end
+  for i, item in ipairs(list) do lines[i] = assert(json.stable(copied(item.raw or item))) end
   output.write("[" .. table.concat(lines, ",\n ") .. "]\n")
 end
 

@@ -29,9 +29,11 @@ end
 ---Appends to a file; nothing where that cannot be.
 ---@param path string
 ---@param text string
-function M.append(path, text)
-  local file = io.open(path, "a")
+---@param existing? boolean  nothing either where it is no longer there
+function M.append(path, text, existing)
+  local file = io.open(path, existing and "r+" or "a")
   if not file then return end
+  if existing then file:seek "end" end
   file:setvbuf "full" -- written whole
   file:write(text)
   file:close()

@@ -62,7 +62,8 @@ function M.settle(of, client, name)
   local key = url.escape(name)
   local names = of.accounts[ledger.account(client)]
   if not names or not names[key] then return end
-  ledger_file.append(of.path, "\n- " .. ledger.key(client, name) .. "\n") -- its last line may have been cut
+  -- Its last line may have been cut; another reaper may have removed it meanwhile.
+  ledger_file.append(of.path, "\n- " .. ledger.key(client, name) .. "\n", true)
   names[key] = nil
 end
 
