@@ -136,9 +136,10 @@ function options.check(what, spec, given)
   if type(given) ~= "table" then
     refusal().value(what .. ": options", nil, "a table", given)
   end
+  local module = package.loaded.daytona -- which a colon in place of a dot gives
   for name, value in pairs(given) do
     local kind = spec[name]
-    if kind == nil then refusal().name(what, spec, name, given) end
+    if kind == nil or given == module then refusal().name(what, spec, name, given) end
     local fine, expected = fits(kind, value)
     if not fine then
       refusal().value(("%s: option '%s'"):format(what, name), kind, expected, value)
