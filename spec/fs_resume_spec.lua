@@ -234,7 +234,7 @@ describe("an upload", function()
 
   for name, source_of in pairs(SOURCES) do
     it(name .. " goes on after a cut, wherever it is", function()
-      for _, cut in ipairs { 2000, 30000, 65536, SIZE - 1, SIZE + 100 } do
+      for _, cut in ipairs { 2000, 30000, 65536, SIZE - 1 } do
         haste(function()
           local last, broken = 0, behind(cut, 1)
           local info = assert(broken:upload(source_of(), remote .. "/f", { on_progress = function(done, total)
@@ -243,7 +243,7 @@ describe("an upload", function()
           end }))
           assert.equal(SIZE, info.size)
           assert.equal(SIZE, last)
-          assert.is_true(relay:cuts() <= 1)
+          assert.equal(0, relay:cuts()) -- are left
           assert.is_true(there() == WHOLE, "cut at " .. cut)
         end)
       end
