@@ -7,7 +7,7 @@ local daytona = require "daytona"
 daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
 local client = check(require("daytona.devserver").client())
-local count = tonumber(arg[1]) or 5
+local count = tonumber(arg[1] or 5) or error("HOW MANY is a number", 0)
 
 local numbers = {}
 for i = 1, count do numbers[i] = i end

@@ -36,6 +36,14 @@ local function program(text, ledger)
     ("%s %s %s"):format(service.server.api_url, service.server.api_key, ledger or client.ledger))
 end
 
+-- A program that does this, and is killed then.
+local function killed_after(text)
+  local dead = program(text .. ' say "made" loop.sleep(60)')
+  dead:line()
+  dead:signal "KILL"
+  dead:rest()
+end
+
 local function names_of(list)
   local names = {}
   for i, item in ipairs(list) do names[i] = item.sandbox.name end
@@ -103,15 +111,10 @@ describe("a program that is killed", function()
   end)
 
   it("leaves what is meant to stay", function()
-    local dead = program [[
+    killed_after [[
       assert(client:create { name = "meant", owned = false })
       assert(assert(client:create { name = "given" }):disown())
-      say "made"
-      loop.sleep(60)
     ]]
-    dead:line()
-    dead:signal "KILL"
-    dead:rest()
     assert.same({}, assert(client:reap()))
     assert.equal(2, service:sandboxes())
   end)
@@ -125,14 +128,9 @@ describe("a program that is killed", function()
       say "done"
     ]]
     for _ = 1, 5 do
-      local dead = program [[
+      killed_after [[
         assert(client:create())
-        say "made"
-        loop.sleep(60)
       ]]
-      dead:line()
-      dead:signal "KILL"
-      dead:rest()
       assert.equal(1, #assert(client:reap()))
     end
     assert.equal("done", busy:line())
@@ -142,14 +140,9 @@ describe("a program that is killed", function()
   end)
 
   it("is reaped by several at once", function()
-    local dead = program [[
+    killed_after [[
       assert(daytona.map({ 1, 2, 3, 4 }, function() return client:create() end))
-      say "made"
-      loop.sleep(60)
     ]]
-    dead:line()
-    dead:signal "KILL"
-    dead:rest()
     local lists = assert(daytona.gather {
       function() return client:reap() end, function() return client:reap() end, function() return client:reap() end,
     })
@@ -162,14 +155,9 @@ describe("a program that is killed", function()
 
   it("is forgotten once: who comes second begins no ledger anew", function()
     local old = require "daytona.control.old_ledgers"
-    local dead = program [[
+    killed_after [[
       assert(client:create())
-      say "made"
-      loop.sleep(60)
     ]]
-    dead:line()
-    dead:signal "KILL"
-    dead:rest()
     local of = old.orphans(client)[1]
     assert(client:reap())
     old.settle(of, client, assert(next(old.names(of, client))))
@@ -229,15 +217,10 @@ describe("leftovers", function()
   end)
 
   it("can be narrowed down by labels", function()
-    local dead = program [[
+    killed_after [[
       assert(client:create { name = "red", labels = { team = "red" } })
       assert(client:create { name = "blue", labels = { team = "blue" } })
-      say "made"
-      loop.sleep(60)
     ]]
-    dead:line()
-    dead:signal "KILL"
-    dead:rest()
     assert.equal("red", names_of(assert(client:reap { labels = { team = "red" } })))
     assert.equal("blue", names_of(assert(client:leftovers())))
     assert.equal("blue", names_of(assert(client:reap())))
@@ -245,15 +228,10 @@ describe("leftovers", function()
   end)
 
   it("are told when the service does not delete them", function()
-    local dead = program [[
+    killed_after [[
       assert(client:create { name = "stuck" })
       assert(client:create { name = "loose" })
-      say "made"
-      loop.sleep(60)
     ]]
-    dead:line()
-    dead:signal "KILL"
-    dead:rest()
     local id = assert(client:get "stuck").id
     assert(service.server:faults { { method = "DELETE", path = "/sandbox/" .. id, status = 403 } })
     local list, err = client:reap()

@@ -64,14 +64,7 @@ function main.run(argv)
   local server
   server, why = make(given)
   if not server then return fail(why) end
-  local interrupt = require "daytona.loop.interrupt"
-  interrupt.trap()
-  local fine, err = pcall(require("daytona.agent.mcp.stdio").run, server)
-  local ended = fine or interrupt.ended(err)
-  server:close()
-  if ended then return 0 end
-  io.stderr:write("daytona-acp: ", tostring(err), "\n")
-  return 1
+  return require("daytona.agent.mcp.stdio").serve("daytona-acp", server, server)
 end
 
 return main

@@ -57,19 +57,6 @@ local function fail(why)
   return 2
 end
 
--- Serves to the end, whatever that is; the exit status. What is in progress then, also
--- because of a signal, is ended over there, too.
-local function serve(tools, server)
-  local interrupt = require "daytona.loop.interrupt"
-  interrupt.trap()
-  local fine, err = pcall(require("daytona.agent.mcp.stdio").run, server)
-  local ended = fine or interrupt.ended(err)
-  tools:close()
-  if ended then return 0 end
-  io.stderr:write("daytona-mcp: ", tostring(err), "\n")
-  return 1
-end
-
 ---Serves on standard input and output until the client closes it, or a signal ends it.
 ---@param argv string[]
 ---@return integer status
@@ -84,7 +71,7 @@ function main.run(argv)
   print = function(...) io.stderr:write(table.concat({ ... }, "\t"), "\n") end -- luacheck: ignore
   local tools, server = make(given)
   if not tools then return fail(server) end
-  return serve(tools, server)
+  return require("daytona.agent.mcp.stdio").serve("daytona-mcp", server, tools)
 end
 
 return main

@@ -4,6 +4,7 @@
 
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local interrupt = require "daytona.loop.interrupt"
 local json = require "daytona.http.json"
 local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
@@ -138,6 +139,22 @@ function stdio.run(server)
   local self = { server = server, running = {}, buffer = line_buffer.new(), peer = { notify = send } }
   loop.drive(serve, self)
   finish(self)
+end
+
+---Does so as a program, which a signal ends as the end of standard input does; the exit
+---status. What is in progress at the end is ended over there, too.
+---@param name string                  the program's, for messages
+---@param server daytona.McpServer
+---@param to_close { close: function }  what goes away with it
+---@return integer status
+function stdio.serve(name, server, to_close)
+  interrupt.trap()
+  local fine, err = pcall(stdio.run, server)
+  local ended = fine or interrupt.ended(err)
+  to_close:close()
+  if ended then return 0 end
+  io.stderr:write(name, ": ", tostring(err), "\n")
+  return 1
 end
 
 return stdio

@@ -3,7 +3,6 @@
 local calls = require "daytona.toolbox.fs.calls"
 local errors = require "daytona.base.errors"
 local fetch = require "daytona.toolbox.fs.fetch"
-local http = require "daytona.http"
 local localfile = require "daytona.toolbox.fs.localfile"
 local options = require "daytona.base.options"
 local pace = require "daytona.toolbox.fs.pace"
@@ -161,8 +160,8 @@ local function ask(self, path, opts, limits)
     if err.code ~= "truncated" or not connection or tries > connection.max_retries then return nil, err end
     limits.timeout = clock:left() or 0
     if not headers then return in_pieces(self, path, opts, limits) end
-    local slept, why = http.pause(http.backoff(tries), clock.deadline)
-    if not slept then return nil, why or err end
+    local fine, why = clock:try_again(tries, err)
+    if not fine then return nil, why end
   end
 end
 

@@ -2,7 +2,6 @@
 -- it ended, if the file is still the same. Bytes of two versions never come together.
 
 local errors = require "daytona.base.errors"
-local http = require "daytona.http"
 local pace = require "daytona.toolbox.fs.pace"
 
 local fetch = {}
@@ -110,7 +109,8 @@ local function request_of(self)
   return request
 end
 
-local BROKEN = { truncated = true, reset = true, idle_timeout = true }
+---Codes of a line that broke, after which what arrived is taken up again.
+fetch.BROKEN = { truncated = true, reset = true, idle_timeout = true }
 
 -- Learns by what the file is known again, from the answer that was cut.
 local function learn(self, headers)
@@ -123,7 +123,7 @@ end
 local function may_go_on(self, err, brought)
   if err.status == 416 and self.got > 0 then return false, true end
   if err.code == fetch.CHANGED then return false, true end
-  if not BROKEN[err.code] or self.connection.max_retries == 0 then return false end
+  if not fetch.BROKEN[err.code] or self.connection.max_retries == 0 then return false end
   if not brought and err.code == "idle_timeout" then return false end
   if self.got > 0 then learn(self, err.headers) end
   local known = self.got == 0 or self.version ~= nil
@@ -142,9 +142,8 @@ local function run(self)
     local goes_on, anew = may_go_on(self, err, self.got > before)
     if err.status == 416 and anew then err = changed() end
     if not goes_on or tries > self.connection.max_retries then return nil, err, anew end
-    local slept, why = http.pause(http.backoff(tries), self.clock.deadline)
-    if slept == nil then return nil, why end
-    if not slept then return nil, err end
+    local fine, why = self.clock:try_again(tries, err)
+    if not fine then return nil, why end
   end
 end
 

@@ -2,6 +2,7 @@
 -- noticed, and all of it ends when its time is over.
 
 local errors = require "daytona.base.errors"
+local http = require "daytona.http"
 local loop = require "daytona.loop"
 
 ---@class daytona.Pace
@@ -70,6 +71,18 @@ end
 ---@return number?
 function Pace:left()
   return self.deadline and math.max(self.deadline - loop.now(), 0.001)
+end
+
+---Waits before the next of several tries: true; nil and `err` when there is no time for
+---it, or the error of a cancel.
+---@param tries integer  that failed
+---@param err daytona.Error
+---@return true?
+---@return daytona.Error?
+function Pace:try_again(tries, err)
+  local slept, why = http.pause(http.backoff(tries), self.deadline)
+  if slept then return true end
+  return nil, why or err
 end
 
 -- Merges from[low .. middle - 1] and from[middle .. high - 1] into the same places of `into`.

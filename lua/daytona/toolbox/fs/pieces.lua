@@ -5,7 +5,7 @@
 local calls = require "daytona.toolbox.fs.calls"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
-local http = require "daytona.http"
+local fetch = require "daytona.toolbox.fs.fetch"
 
 local pieces = {}
 
@@ -33,7 +33,6 @@ local FOLDER = "-pieces"
 local Pieces = {}
 Pieces.__index = Pieces
 
-local BROKEN = { truncated = true, reset = true, idle_timeout = true }
 local REFUSED = { [413] = true, [502] = true, [503] = true, [504] = true }
 
 -- Whether a file of this machine is as it was.
@@ -58,7 +57,7 @@ local function next_piece(self)
   local content, at = self.content, self.at
   if at == 0 and self.whole then return { path = self.path, size = content.length }, content end
   if not is_same(content) then
-    return calls.failure("upload", "conflict", "the file changed while it was sent", content.path, "FILE_CHANGED")
+    return calls.failure("upload", "conflict", "the file changed while it was sent", content.path, fetch.CHANGED)
   end
   local size = content.length - at
   if not self.whole then size = math.min(size, pieces.PART) end
@@ -96,15 +95,15 @@ local function send_all(self)
     if info then
       keep(self, piece, piece.size)
     else
-      if not BROKEN[err.code] and not REFUSED[err.status] then return nil, err end
+      if not fetch.BROKEN[err.code] and not REFUSED[err.status] then return nil, err end
       local size = arrived(self, piece, err)
       if not size then return nil, err end
       keep(self, piece, size)
       if size == 0 and err.sent ~= false then self.whole = false end
       tries = size > 0 and 1 or tries + 1
       if tries > most then return nil, err end
-      local slept, why = http.pause(http.backoff(tries), self.clock.deadline)
-      if not slept then return nil, why or err end
+      local fine, why = self.clock:try_again(tries, err)
+      if not fine then return nil, why end
     end
   end
   return true
@@ -146,9 +145,9 @@ local function join(self)
       return calls.failure("upload", kind or "io", "it could not be put together: " .. text, self.path, code)
     end
     tries = tries + 1
-    if not BROKEN[err.code] or tries > most then return nil, err end
-    local slept, why = http.pause(http.backoff(tries), self.clock.deadline)
-    if not slept then return nil, why or err end
+    if not fetch.BROKEN[err.code] or tries > most then return nil, err end
+    local fine, why = self.clock:try_again(tries, err)
+    if not fine then return nil, why end
   end
 end
 
