@@ -27,7 +27,7 @@ LUA_INC := $(shell $(PKG_CONFIG) --cflags $(LUA) 2>/dev/null || \
 LUA_LIB = $(shell $(PKG_CONFIG) --libs $(LUA) 2>/dev/null || echo -l$(LUA))
 CURL_INC := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
 CURL_LIB := $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
-LIBS = $(CURL_LIB) -lwslay -lcrypto
+LIBS = $(CURL_LIB) -lwslay -lcrypto -lz
 
 # LPeg's list without -Wc++-compat, which refuses plain C (void * conversions).
 WARN = -Wall -Wextra -pedantic -Waggregate-return -Wcast-align -Wcast-qual \
@@ -84,9 +84,9 @@ HEADERS = $(BUILD)/$(LUA)/headers
 
 $(HEADERS):
 	@mkdir -p $(@D)
-	@for header in lua.h curl/curl.h wslay/wslay.h openssl/evp.h; do \
+	@for header in lua.h curl/curl.h wslay/wslay.h openssl/evp.h zlib.h; do \
 	  echo "#include <$$header>" | $(CC) $(CPPFLAGS) $(CURL_INC) $(LUA_INC) -E -x c - >/dev/null 2>&1 || \
-	  { echo "make: no <$$header>: the headers of $(LUA), libcurl, wslay and OpenSSL are needed;" \
+	  { echo "make: no <$$header>: the headers of $(LUA), libcurl, wslay, OpenSSL and zlib are needed;" \
 	    "on Debian and Ubuntu scripts/setup build installs them" >&2; exit 1; }; \
 	done
 	@touch $@

@@ -33,6 +33,7 @@ external_dependencies = {
   CURL = { library = "curl" },
   WSLAY = { library = "wslay" },
   CRYPTO = { library = "crypto" },
+  ZLIB = { library = "z" },
 }
 
 -- `modules` is written by scripts/rockspec; scripts/lint checks that it is the tree.
@@ -54,6 +55,7 @@ build = {
         "src/core/flow.c",
         "src/core/global.c",
         "src/core/handle.c",
+        "src/core/inflate.c",
         "src/core/multi.c",
         "src/core/multipart_reader.c",
         "src/core/order.c",
@@ -89,9 +91,9 @@ build = {
         "src/lua_tty.c",
         "src/lua_websocket.c",
       },
-      libraries = { "curl", "wslay", "crypto" },
-      incdirs = { "src", "$(CURL_INCDIR)", "$(WSLAY_INCDIR)", "$(CRYPTO_INCDIR)" },
-      libdirs = { "$(CURL_LIBDIR)", "$(WSLAY_LIBDIR)", "$(CRYPTO_LIBDIR)" },
+      libraries = { "curl", "wslay", "crypto", "z" },
+      incdirs = { "src", "$(CURL_INCDIR)", "$(WSLAY_INCDIR)", "$(CRYPTO_INCDIR)", "$(ZLIB_INCDIR)" },
+      libdirs = { "$(CURL_LIBDIR)", "$(WSLAY_LIBDIR)", "$(CRYPTO_LIBDIR)", "$(ZLIB_LIBDIR)" },
     },
     ["daytona.agent.acp.main"] = "lua/daytona/agent/acp/main.lua",
     ["daytona.agent.acp.past"] = "lua/daytona/agent/acp/past.lua",

@@ -252,6 +252,7 @@ static int core_profile(lua_State *L)
   o.client_key = text_option(L, "client_key");
   o.insecure = flag_field(L, 1, "insecure");
   o.http1 = flag_field(L, 1, "http1");
+  o.packed = flag_field(L, 1, "packed");
   o.headers = strings_field(L, 1, "headers", headers, 32, &bad);
   rc = bad ? DT_BAD_ARGUMENT : dt_profile_new(&box->impl, &o);
   if(rc == DT_BAD_ARGUMENT)

@@ -165,6 +165,19 @@ function behaviour.echo(sock, request)
   reply(sock, 200, head .. (request.body or ""), { "Content-Type: text/plain" })
 end
 
+-- /packed/HEX/...: the file whose path that is in hexadecimal, as a gzip stream where one is taken
+-- (and with ?unasked=1 to anybody); else {"asked":false}.
+function behaviour.packed(sock, request, rest)
+  local taken = (request.headers["accept-encoding"] or ""):find("gzip", 1, true)
+  local headers = { "Content-Type: application/json" }
+  if not taken and not request.query.unasked then return reply(sock, 200, '{"asked":false}', headers) end
+  local path = rest:match("^%x+"):gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)
+  local file = assert(io.open(path, "rb"))
+  headers[2] = "Content-Encoding: gzip"
+  reply(sock, tonumber(request.query.status) or 200, file:read "*a", headers)
+  file:close()
+end
+
 -- /size: how many bytes the body had.
 function behaviour.size(sock, request)
   reply(sock, 200, tostring(#(request.body or "")))

@@ -251,8 +251,7 @@ static enum dt_carry refuse(struct dt_transfer *t, int code)
   char text[128];
 
   if(code == DT_TOO_LARGE)
-    snprintf(text, sizeof(text), "the answer's body exceeds %llu bytes",
-             (unsigned long long)t->order.max_bytes);
+    dt_sink_excess(t, text, sizeof(text));
   else if(code == DT_NOMEM)
     snprintf(text, sizeof(text), "out of memory");
   else

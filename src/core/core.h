@@ -151,6 +151,10 @@ struct dt_profile_options {
   const char *client_key;
   int insecure;               /* 1: do not verify the peer */
   int http1;                  /* 1: never offer HTTP/2 */
+  int packed;                 /* 1: answers that are kept in memory may come packed
+                                 (gzip); they are unpacked as they come. Never those
+                                 of signed requests and of those that say Range or
+                                 Accept-Encoding themselves. */
 };
 
 /* Copies everything. DT_BAD_ARGUMENT when a string holds CR, LF or another
@@ -208,7 +212,7 @@ struct dt_request {
   size_t nparts;
   enum dt_sink_kind sink;
   int sink_fd;
-  uint64_t max_bytes;         /* cap of the answer's body; 0: none */
+  uint64_t max_bytes;         /* cap of the answer's body, unpacked; 0: none */
   double connect_timeout;     /* seconds; 0: none */
   double timeout;             /* total, counted from dt_transfer_start */
   double idle_timeout;
@@ -304,9 +308,9 @@ struct dt_result {
   size_t body_size;
   const char *header_block; /* "Name: value\r\n" lines of the final answer */
   size_t header_size;
-  uint64_t received;      /* body bytes received */
+  uint64_t received;      /* body bytes received, unpacked */
   uint64_t sent;          /* body bytes sent */
-  int64_t received_total; /* announced length, or -1 */
+  int64_t received_total; /* announced length; -1: unknown, or of a packed body */
   int64_t sent_total;
   int request_sent;       /* at least a part of the request left, or may have,
                              over whatever connection: the peer may have acted

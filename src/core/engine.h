@@ -13,7 +13,7 @@
  * order.c     checks a request and copies it into a transfer
  * request.c   turns the copy into options of an easy handle
  * source.c    where a request's body comes from
- * sink.c      where an answer goes
+ * sink.c      where an answer goes; inflate.c unpacks it
  * failure.c   names of codes; what libcurl's codes mean
  * carry.c     transfers whose bytes somebody else carries (carry.h)
  *
@@ -30,6 +30,7 @@
 #include "core.h"
 #include "deadlines.h"
 #include "flow.h"
+#include "inflate.h"
 #include "list.h"
 #include "pollset.h"
 #include "profile.h"
@@ -172,6 +173,7 @@ struct dt_order {
   enum dt_sink_kind sink;
   int sink_fd;
   int head;       /* the answer has no body */
+  int packed;     /* the answer's body may come packed */
   int repeatable; /* sending it twice is harmless */
   int progress;
   int timing;
@@ -208,6 +210,13 @@ struct dt_transfer {
   int answer_started;
   int to_sink;    /* a 2xx: the body goes where it was asked to go */
   int chunked;
+  enum {
+    DT_PLAIN,
+    DT_GZIP,
+    DT_OTHER_CODING
+  } coding;                    /* of the body */
+  struct dt_inflate *unpacker; /* of a body that has begun */
+  uint64_t packed_size;        /* of what it was given */
   long status;
   int64_t announced; /* length; -1: unknown */
   char *header_block;
@@ -408,6 +417,12 @@ int dt_source_seek(void *source, curl_off_t offset, int whence);
    a part of its body. DT_OK or what the transfer is to end with. */
 int dt_sink_take_line(struct dt_transfer *t, const char *line, size_t size);
 int dt_sink_take_body(struct dt_transfer *t, const char *data, size_t size);
+
+/* The text for DT_TOO_LARGE. */
+void dt_sink_excess(const struct dt_transfer *t, char *text, size_t size);
+
+/* Frees what only a body on its way needs. */
+void dt_sink_close(struct dt_transfer *t);
 
 /* The same as callbacks of libcurl. */
 size_t dt_sink_header(char *data, size_t size, size_t n, void *handle);

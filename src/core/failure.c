@@ -201,8 +201,7 @@ void dt_failure_message(const struct dt_transfer *t, int code, CURLcode rc,
     snprintf(text, size, "out of memory");
     return;
   case DT_TOO_LARGE:
-    snprintf(text, size, "the answer's body exceeds %llu bytes",
-             (unsigned long long)t->order.max_bytes);
+    dt_sink_excess(t, text, size);
     return;
   case DT_SINK:
     snprintf(text, size, "the answer could not be written: %s",

@@ -224,6 +224,14 @@ static int is_large(const struct dt_request *r)
   return r->body != DT_BODY_NONE;
 }
 
+/* What is signed is sent as it was signed, and a part of a packed body is none of the
+   body. */
+static int may_be_packed(const struct dt_request *r, const struct dt_profile *p)
+{
+  return p->packed && r->sink == DT_SINK_MEMORY && !r->sigv4 &&
+         !names(r->headers, "Accept-Encoding:") && !names(r->headers, "Range:");
+}
+
 /* The request's headers, then the profile's: the profile's own list where none
    is overridden, else nodes for those that are left. */
 static struct curl_slist *pack_headers(struct packer *p,
@@ -240,6 +248,8 @@ static struct curl_slist *pack_headers(struct packer *p,
     add_node(p, &list, pack_text(p, "Content-Type:"));
   if(may_exclude(r) && is_large(r) && !names(r->headers, "Expect:"))
     add_node(p, &list, pack_text(p, "Expect:"));
+  if(may_be_packed(r, profile))
+    add_node(p, &list, pack_text(p, "Accept-Encoding: gzip"));
   if(overrides(r, profile)) {
     for(l = profile->headers; l; l = l->next) {
       if(!names(r->headers, l->data))
@@ -345,6 +355,7 @@ static void pack_order(struct packer *p, struct dt_order *o,
   o->user = pack_text(p, r->sigv4 ? r->user : NULL);
   o->password = pack_text(p, r->sigv4 ? r->password : NULL);
   o->head = !strcmp(method, "HEAD");
+  o->packed = may_be_packed(r, profile);
   o->repeatable = is_repeatable(method);
   take_limits(o, r);
 }
@@ -479,6 +490,7 @@ static int is_like(const struct dt_transfer *t, const struct dt_request *r,
 
   return r->body == DT_BODY_MEMORY && o->body == DT_BODY_MEMORY &&
          profile == t->profile && r->method && r->url && !r->sigv4 && !o->sigv4 &&
+         r->sink == o->sink &&
          (size_t)(o->sources->data - (const char *)t) + r->size <= t->size &&
          !strcmp(o->url, r->url) && !strcmp(o->method, r->method) &&
          same_lines(o, r->headers);

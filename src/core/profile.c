@@ -108,6 +108,7 @@ static int copy_options(struct dt_profile *p,
 {
   p->insecure = o->insecure;
   p->http1 = o->http1;
+  p->packed = o->packed;
   if(copy_headers(p, o->headers) || copy(&p->user_agent, o->user_agent) ||
      copy(&p->proxy, o->proxy) || find_proxy(p, o) ||
      copy(&p->ca_file, o->ca_file) || copy(&p->ca_path, o->ca_path) ||

@@ -25,6 +25,7 @@ struct dt_profile {
   char *client_key;
   int insecure;
   int http1;
+  int packed;    /* answers may come packed */
   int proxied;   /* a proxy may be used */
   int tls_proxy; /* the proxy may be reached by TLS */
 };

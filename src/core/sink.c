@@ -8,11 +8,17 @@
 #include "text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define RESERVE_MAX (4 * 1024 * 1024) /* believed of an announced length */
+
+/* A packed body may unpack to so many bytes, and beyond them to so many times its size. */
+#define UNPACKED_FREE (64 * 1024 * 1024)
+#define UNPACKED_MOST 100
 
 /* --- growing memory --------------------------------------------------------------- */
 
@@ -73,6 +79,7 @@ static int status_line(struct dt_transfer *t, const char *line, size_t size)
   t->answer_started = 1;
   t->header_size = 0;
   t->chunked = 0;
+  t->coding = DT_PLAIN;
   t->announced = -1;
   return DT_OK;
 }
@@ -95,10 +102,32 @@ static int64_t parse_length(const char *s, const char *end)
   return digits && s == end ? n : -1;
 }
 
-/* Two lengths would leave it to each reader where the answer ends. */
-static int note_length(struct dt_transfer *t, const char *line, size_t size)
+/* How the body is packed. Twice is not known here. */
+static void note_coding(struct dt_transfer *t, const char *s, const char *end)
 {
-  static const char name[] = "Content-Length";
+  static const char *const gzip[] = { "gzip", "x-gzip" };
+  size_t size, i;
+
+  while(s < end && (*s == ' ' || *s == '\t'))
+    s++;
+  while(end > s && (unsigned char)end[-1] <= ' ')
+    end--;
+  size = (size_t)(end - s);
+  if(!size || (size == 8 && !strncasecmp(s, "identity", 8)))
+    return;
+  for(i = 0; i < 2 && t->coding == DT_PLAIN; i++) {
+    if(size == strlen(gzip[i]) && !strncasecmp(s, gzip[i], size)) {
+      t->coding = DT_GZIP;
+      return;
+    }
+  }
+  t->coding = DT_OTHER_CODING;
+}
+
+/* Two lengths would leave it to each reader where the answer ends. */
+static int note_body(struct dt_transfer *t, const char *line, size_t size)
+{
+  static const char name[] = "Content-Length", coding[] = "Content-Encoding";
   int64_t before = t->announced;
   char first = (char)(*line | 32);
 
@@ -110,7 +139,24 @@ static int note_length(struct dt_transfer *t, const char *line, size_t size)
       return odd(t, "the answer announces two different lengths");
   } else if(dt_text_header_is(line, size, "Transfer-Encoding"))
     t->chunked = 1;
+  else if(dt_text_header_is(line, size, coding))
+    note_coding(t, line + sizeof(coding), line + size);
   return DT_OK;
+}
+
+static int is_fine(const struct dt_transfer *t)
+{
+  return t->status >= 200 && t->status < 300;
+}
+
+/* Of a failure the status is enough. */
+static int check_coding(struct dt_transfer *t)
+{
+  if(!is_fine(t) || (t->coding == DT_GZIP && t->order.packed))
+    return DT_OK;
+  return odd(t, t->coding == DT_GZIP
+                  ? "the answer is packed (gzip), which was not asked for"
+                  : "the answer is packed in a way that was not asked for");
 }
 
 /* All headers of the final answer are there: where will the body go? */
@@ -120,14 +166,15 @@ static int answer_begins(struct dt_transfer *t)
   size_t expected;
 
   t->answered = 1;
-  t->to_sink = o->sink == DT_SINK_MEMORY || (t->status >= 200 &&
-                                             t->status < 300);
+  t->to_sink = o->sink == DT_SINK_MEMORY || is_fine(t);
   if(t->chunked)
     t->announced = -1;
   if(o->sink == DT_SINK_QUEUE)
     dt_flow_post(&t->flow, DT_EVENT_HEADERS);
   if(o->head || t->announced <= 0)
     return DT_OK;
+  if(t->coding)
+    return check_coding(t);
   if(t->to_sink && o->max_bytes && (uint64_t)t->announced > o->max_bytes)
     return DT_TOO_LARGE;
   if(o->sink != DT_SINK_MEMORY)
@@ -160,7 +207,7 @@ int dt_sink_take_line(struct dt_transfer *t, const char *line, size_t size)
   }
   if(t->header_size + size > DT_HEADERS_MAX)
     return odd(t, DT_HEADERS_TOO_LONG);
-  code = note_length(t, line, size);
+  code = note_body(t, line, size);
   if(code)
     return code;
   if(append(&t->header_block, &t->header_size, &t->header_room, line, size))
@@ -261,15 +308,66 @@ static int must_pause(struct dt_transfer *t)
   return 1;
 }
 
-int dt_sink_take_body(struct dt_transfer *t, const char *data, size_t size)
+static int take_plain(void *transfer, const char *data, size_t size)
 {
-  int code;
+  struct dt_transfer *t = transfer;
+  int code = to_sink(t, data, size);
 
-  dt_flow_touch(&t->flow);
-  code = to_sink(t, data, size);
   if(!code)
     t->received += size;
   return code;
+}
+
+static int take_unpacked(void *transfer, const char *data, size_t size)
+{
+  struct dt_transfer *t = transfer;
+
+  if(t->received + size > UNPACKED_FREE &&
+     (t->received + size) / UNPACKED_MOST > t->packed_size) {
+    t->odd = "the answer's body is many times larger than it was sent";
+    return DT_TOO_LARGE;
+  }
+  return take_plain(t, data, size);
+}
+
+static int take_packed(struct dt_transfer *t, const char *data, size_t size)
+{
+  int code;
+
+  if(!t->unpacker)
+    t->unpacker = dt_inflate_new();
+  if(!t->unpacker)
+    return DT_NOMEM;
+  t->packed_size += size;
+  code = dt_inflate_feed(t->unpacker, data, size, take_unpacked, t);
+  if(code == DT_INFLATE_MALFORMED)
+    return odd(t, "the answer's body is not packed as it says (gzip)");
+  return code == DT_INFLATE_NOMEM ? DT_NOMEM : code;
+}
+
+int dt_sink_take_body(struct dt_transfer *t, const char *data, size_t size)
+{
+  dt_flow_touch(&t->flow);
+  if(!t->coding)
+    return take_plain(t, data, size);
+  if(t->coding == DT_GZIP && t->order.packed)
+    return size ? take_packed(t, data, size) : DT_OK;
+  return is_fine(t) ? check_coding(t) : DT_OK; /* the text of a failure is not readable */
+}
+
+void dt_sink_excess(const struct dt_transfer *t, char *text, size_t size)
+{
+  if(t->odd)
+    snprintf(text, size, "%s", t->odd);
+  else
+    snprintf(text, size, "the answer's body exceeds %llu bytes",
+             (unsigned long long)t->order.max_bytes);
+}
+
+void dt_sink_close(struct dt_transfer *t)
+{
+  dt_inflate_free(t->unpacker);
+  t->unpacker = NULL;
 }
 
 size_t dt_sink_body(char *data, size_t size, size_t n, void *handle)

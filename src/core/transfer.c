@@ -259,6 +259,11 @@ static void end(struct dt_transfer *t, int code, const char *message,
 {
   struct dt_engine *e = t->flow.engine;
 
+  if(!code && t->unpacker && !dt_inflate_is_over(t->unpacker)) {
+    code = DT_TRUNCATED;
+    message = "the packed answer ends before its end";
+  }
+  dt_sink_close(t);
   copy_facts(t);
   dt_origin_leave(e, t);
   give_handle_back(t, finished);
@@ -362,6 +367,7 @@ const struct dt_flow_type dt_transfer_type = { ready, complete, expire, end_flow
 
 void dt_transfer_delete(struct dt_transfer *t)
 {
+  dt_sink_close(t);
   dt_profile_free(t->profile);
   dt_carriage_free(t->carriage);
   free(t->header_block);
@@ -552,7 +558,7 @@ void dt_transfer_result(const struct dt_transfer *t, struct dt_result *r)
   r->header_size = t->answered ? t->header_size : 0;
   r->received = t->received;
   r->sent = t->sent;
-  r->received_total = t->announced;
+  r->received_total = t->coding ? -1 : t->announced;
   r->sent_total = t->sent_total;
   r->request_sent = t->request_sent;
   r->answer_started = t->answer_started;

@@ -65,7 +65,7 @@ local function new_profile(settings, headers, unnamed)
   return loop.profile {
     headers = headers, proxy = settings.proxy, no_proxy = settings.no_proxy, ca_file = settings.ca_file,
     ca_path = settings.ca_path, client_cert = settings.client_cert, client_key = settings.client_key,
-    insecure = settings.insecure,
+    insecure = settings.insecure, packed = settings.compression ~= false,
   }
 end
 

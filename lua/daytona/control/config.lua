@@ -37,6 +37,7 @@ end
 ---@field connect_timeout? number seconds; 10
 ---@field timeout? number         seconds, of a plain request; 60, and 0 for none
 ---@field max_bytes? integer      cap of an answer kept in memory; 64 MiB
+---@field compression? boolean    answers, and trees on their way to a sandbox, may travel packed; true
 ---@field max_retries? integer    further tries where repeating is safe; 3
 ---@field max_connections? integer to one host; 256. The first client that says it sets it for the whole program
 ---@field user_agent? string      added to ours
@@ -58,6 +59,7 @@ local SPEC = {
   client_cert = "text", client_key = "text", insecure = "boolean", insecure_http = "boolean",
   connect_timeout = "seconds", timeout = "seconds", max_bytes = "positive",
   max_retries = "count", max_connections = "positive", user_agent = is_line,
+  compression = "boolean",
   budget = function(v)
     local meta = type(v) == "table" and getmetatable(v)
     return type(meta) == "table" and meta.__name == "daytona.Budget", "a budget (daytona.budget)"

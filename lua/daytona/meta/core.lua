@@ -337,7 +337,7 @@ function core.new(opts) end
 ---What many requests have in common. Raises on CR, LF or control characters.
 ---Who gives `ca_file` or `ca_path` trusts what is in there, and nobody else; without
 ---both the system's authorities are trusted.
----@param opts { headers?: string[], user_agent?: string, proxy?: string, no_proxy?: string, ca_file?: string, ca_path?: string, client_cert?: string, client_key?: string, insecure?: boolean, http1?: boolean }
+---@param opts { headers?: string[], user_agent?: string, proxy?: string, no_proxy?: string, ca_file?: string, ca_path?: string, client_cert?: string, client_key?: string, insecure?: boolean, http1?: boolean, packed?: boolean }
 ---@return daytona.core.Profile
 function core.profile(opts) end
 

@@ -14,6 +14,7 @@ void test_request(void);
 void test_sigv4(void);
 void test_body(void);
 void test_sink(void);
+void test_packed(void);
 void test_failure(void);
 void test_deadline(void);
 void test_cancel(void);
@@ -37,6 +38,7 @@ static const struct {
   { "sigv4", test_sigv4 },
   { "body", test_body },
   { "sink", test_sink },
+  { "packed", test_packed },
   { "failure", test_failure },
   { "deadline", test_deadline },
   { "cancel", test_cancel },
