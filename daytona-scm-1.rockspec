@@ -412,6 +412,7 @@ build = {
     ["daytona.toolbox.fs.place"] = "lua/daytona/toolbox/fs/place.lua",
     ["daytona.toolbox.fs.plan"] = "lua/daytona/toolbox/fs/plan.lua",
     ["daytona.toolbox.fs.remotetree"] = "lua/daytona/toolbox/fs/remotetree.lua",
+    ["daytona.toolbox.fs.repeatable"] = "lua/daytona/toolbox/fs/repeatable.lua",
     ["daytona.toolbox.fs.results"] = "lua/daytona/toolbox/fs/results.lua",
     ["daytona.toolbox.fs.search"] = "lua/daytona/toolbox/fs/search.lua",
     ["daytona.toolbox.fs.sync"] = "lua/daytona/toolbox/fs/sync.lua",

@@ -2,6 +2,7 @@
 -- make one of two versions of it.
 
 local haste = require "spec.support.haste"
+local compat = require "daytona.base.compat"
 local daytona = require "daytona"
 local pieces = require "daytona.toolbox.fs.pieces"
 
@@ -234,7 +235,8 @@ describe("an upload", function()
 
   for name, source_of in pairs(SOURCES) do
     it(name .. " goes on after a cut, wherever it is", function()
-      for _, cut in ipairs { 2000, 30000, 65536, SIZE - 1 } do
+      local past = { SIZE - 1, SIZE + 100, SIZE + 400, SIZE + 700, SIZE + 1000, SIZE + 2000 } -- in the move, too
+      for _, cut in ipairs { 2000, 30000, 65536, compat.unpack(past) } do
         haste(function()
           local last, broken = 0, behind(cut, 1)
           local info = assert(broken:upload(source_of(), remote .. "/f", { on_progress = function(done, total)

@@ -129,6 +129,81 @@ describe("an upload that fails", function()
   end)
 end)
 
+describe("a move into place whose answer is lost", function()
+  -- Of one and of many, with what was there: done already, and not done.
+  local function each_way(prepare, try)
+    for _, handled in ipairs { true, false } do
+      for name, send in pairs {
+        one = function(path) return fs:write(path, "new") end,
+        many = function(path)
+          local all, err = fs:upload_many { { { data = "new" }, path }, { { data = "2" }, path .. "2" } }
+          return all, err and err.results[1].error
+        end,
+      } do
+        there("rm -rf ..?* .[!.]* *; " .. prepare)
+        assert(service.server:faults {
+          { path = "/process/execute", drop = true, handled = handled, times = 1, after = 0 },
+        })
+        haste(function() try(send, ("%s, %s"):format(name, handled and "done" or "not done")) end)
+        assert(service.server:clear_faults())
+        assert.equal("", there "find . -name '.daytona-sync*'")
+      end
+    end
+  end
+
+  it("is made once more, or is known to be done", function()
+    local files_there = "mkdir d; echo old >old; chmod 640 old; echo old >a; ln a b; echo old >d/to; ln -s d/to link"
+    each_way(files_there, function(send, way)
+      for _, name in ipairs { "old", "none", "a", "link" } do
+        local fine, err = send(remote .. "/" .. name)
+        assert.truthy(fine, name .. ", " .. way .. ": " .. tostring(err))
+      end
+      assert.equal("new new new new new 640 link\n",
+        there "echo $(cat old) $(cat none) $(cat a) $(cat b) $(cat d/to) $(stat -c %a old) $(find link -type l)")
+    end)
+  end)
+
+  it("says what is wrong all the same", function()
+    each_way("mkdir d", function(send, way)
+      local _, err = send(remote .. "/d")
+      assert.equal("invalid is a directory", err.kind .. " " .. err.message, way)
+    end)
+  end)
+
+  it("gives a pipe nothing twice, and that is said", function()
+    local pipe = "mkfifo pipe; { cat pipe >from-pipe; } >/dev/null 2>&1 & until [ -p pipe ]; do :; done"
+    each_way(pipe, function(send, way)
+      local _, err = send(remote .. "/pipe")
+      local is_done = way:find ", done" ~= nil
+      assert.equal(is_done and "nil" or "connection", tostring(err and err.kind), way)
+      if not is_done then there "printf later >pipe" end
+      local got = there "until [ -s from-pipe ]; do sleep 0.05; done; cat from-pipe"
+      assert.equal(is_done and "new" or "later", got, way)
+    end)
+  end)
+
+  it("is made by the daemon as often, where there is no shell", function()
+    local other = service.client:attach(box.id)
+    function other.exec(self)
+      return nil, errors.new { kind = "not_found", code = "PROCESS_START_FAILED", operation = "exec", sandbox = self,
+                               message = "fork/exec /bin/sh: no such file or directory" }
+    end
+    for _, handled in ipairs { true, false } do
+      assert(service.server:faults { { path = "/files/move", drop = true, handled = handled, times = 1 } })
+      haste(function() assert(other.fs:write(remote .. "/made" .. tostring(handled), "new")) end)
+    end
+    assert.equal("newnew", there "cat made*")
+  end)
+
+  it("is not made again by a client that repeats nothing", function()
+    local once = service:connect({ max_retries = 0 }):attach(box.id).fs
+    assert(service.server:faults { { path = "/process/execute", drop = true, times = 1 } })
+    local _, err = once:write(remote .. "/x", "new")
+    assert.equal("connection upload " .. remote .. "/x", err.kind .. " " .. err.operation .. " " .. err.what)
+    assert.equal("", there "find . -mindepth 1")
+  end)
+end)
+
 describe("many files", function()
   it("of several folders, new and old, of any name, take their places", function()
     there "mkdir -p b/c; echo old >b/old; chmod 640 b/old"

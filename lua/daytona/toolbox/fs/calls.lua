@@ -169,13 +169,12 @@ function calls.base_name(path)
 end
 
 -- Seconds a transfer may take, and may stand still.
-calls.TRANSFER_TIMEOUT = 1800
-local TRANSFER_IDLE = 60
+calls.TRANSFER_TIMEOUT, calls.TRANSFER_IDLE = 1800, 60
 
 ---Adds what every transfer takes from the caller's options.
 function calls.transfer_fields(request, opts)
   request.timeout = opts.timeout or calls.TRANSFER_TIMEOUT
-  request.idle_timeout = opts.idle_timeout or TRANSFER_IDLE
+  request.idle_timeout = opts.idle_timeout or calls.TRANSFER_IDLE
   request.on_progress = opts.on_progress
   return request
 end

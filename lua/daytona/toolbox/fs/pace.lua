@@ -8,6 +8,7 @@ local loop = require "daytona.loop"
 ---@class daytona.Pace
 ---@field package operation string
 ---@field package deadline? number
+---@field idle? number  seconds that a line may be silent, where not the usual ones
 ---@field package last number  when others had their turn
 local Pace = {}
 Pace.__index = Pace
@@ -23,11 +24,12 @@ local RUN, STEPS = 128, 256
 ---For one operation, which may take so long (nil and 0: as long as it likes).
 ---@param operation string
 ---@param timeout? number  seconds
+---@param idle? number     seconds that a line may be silent; 0: as long as it likes
 ---@return daytona.Pace
-function pace.new(operation, timeout)
+function pace.new(operation, timeout, idle)
   local now = loop.now()
   local deadline = timeout and timeout > 0 and now + timeout or nil
-  return setmetatable({ operation = operation, deadline = deadline, last = now }, Pace)
+  return setmetatable({ operation = operation, deadline = deadline, idle = idle, last = now }, Pace)
 end
 
 ---To be called in every round of a loop: true, or nil and an error, with which the loop

@@ -6,6 +6,7 @@ local calls = require "daytona.toolbox.fs.calls"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local fetch = require "daytona.toolbox.fs.fetch"
+local repeatable = require "daytona.toolbox.fs.repeatable"
 
 local pieces = {}
 
@@ -134,21 +135,13 @@ local function script_of(self)
 end
 
 local function join(self)
-  local script, most, tries = script_of(self), self.fs.sandbox:toolbox().max_retries, 0
-  while true do
-    local result, err = self.fs.sandbox:exec(script, { timeout = self.clock:left() })
-    if result and result.timed_out then return self.clock:over() end
-    if result and result.exit_code == 0 then return true end
-    if result then
-      local text = result.result:match("([^\n]*)\n*$")
-      local kind, code = calls.problem(text)
-      return calls.failure("upload", kind or "io", "it could not be put together: " .. text, self.path, code)
-    end
-    tries = tries + 1
-    if not fetch.BROKEN[err.code] or tries > most then return nil, err end
-    local fine, why = self.clock:try_again(tries, err)
-    if not fine then return nil, why end
-  end
+  local script = script_of(self)
+  local result, err = repeatable.exec(self.fs.sandbox, function() return script end, self.clock)
+  if not result then return nil, err end
+  if result.exit_code == 0 then return true end
+  local text = result.result:match("([^\n]*)\n*$")
+  local kind, code = calls.problem(text)
+  return calls.failure("upload", kind or "io", "it could not be put together: " .. text, self.path, code)
 end
 
 ---Sends content whose parts can be had again (it has `from`) by `send`, and puts it together

@@ -2,11 +2,15 @@
 -- a rename: until then an old file stays as it is. Its permissions and owner are kept, a
 -- link is followed. What cannot be replaced so (a device, a pipe, a file with several
 -- names or of somebody else) is written to instead.
+--
+-- A file that waits goes away only when it is in its place: where the answer to a move is
+-- lost, that tells what was done from what is still to be done.
 
 local calls = require "daytona.toolbox.fs.calls"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local random = require "daytona.base.random"
+local repeatable = require "daytona.toolbox.fs.repeatable"
 local shell = require "daytona.base.shell"
 
 local place = {}
@@ -18,11 +22,17 @@ local CLEAN_TIMEOUT = 3
 local BATCH = 200
 
 -- `one NUMBER FROM TO` puts a file in its place, or says what went wrong; `like OLD NEW`
--- makes a file be as the one that it is to replace, and fails where there can be none.
+-- makes a file be as the one that it is to replace, and fails where there can be none. A
+-- further try (`again`) takes what is gone for done, and gives nothing to a pipe or a device,
+-- which may have it already: "?" says so. The one before may still be at work,
+-- so nothing is emptied before there is something to be read.
 local FUNCTIONS = [[
 [ -z "$ZSH_VERSION" ] || emulate sh
 CDPATH=
-tell() { printf '%s %s\n' "$1" "$(printf %s "$2" | tail -n 1)"; }
+bad=
+tell() { bad=1; printf '%s %s\n' "$1" "$(printf %s "$2" | tail -n 1)"; }
+is_done() { [ -n "$again" ] && [ ! -e "$1" ]; }
+is_taken() { [ -n "$again" ] && [ -e "$1" ] && [ ! -f "$1" ] && [ ! -d "$1" ]; }
 like() {
   [ -f "$1" ] && seen=$(stat -c '%h %a %u:%g' "$1" 2>/dev/null) && [ "${seen%% *}" = 1 ] || return
   seen=${seen#* }
@@ -33,11 +43,12 @@ over() {
   if [ -L "$to" ]; then to=$(readlink -f "$to" && echo .) || return; to=${to%??}; fi
   if [ -d "$to" ]; then echo "is a directory"; return 1; fi
   if [ -e "$to" ] && [ ! -w "$to" ]; then echo "permission denied"; return 1; fi
-  if [ ! -e "$to" ] || like "$to" "$1"; then mv -f "$1" "$to"; else cat "$1" >"$to"; fi
+  if [ ! -e "$to" ] || like "$to" "$1"; then mv -f "$1" "$to"; else cat <"$1" >"$to"; fi
 }
 one() {
-  said=$(over "$2" "$3" 2>&1) || tell "$1" "$said"
-  rm -f "$2"
+  is_done "$2" && return
+  if is_taken "$3"; then tell "$1" "?"; return; fi
+  said=$(over "$2" "$3" 2>&1) && rm -f "$2" || is_done "$2" || tell "$1" "$said"
 }
 ]]
 
@@ -130,7 +141,7 @@ local function move_some(lines, items, number, pace)
 end
 
 local function script_of(groups, pace)
-  local lines, number = { FUNCTIONS }, 0
+  local lines, number = {}, 0
   for _, group in ipairs(groups) do
     lines[#lines + 1] = "from=" .. quoted(group.from) .. " into=" .. quoted(group.folder)
     for first = 1, #group.items, BATCH do
@@ -140,107 +151,9 @@ local function script_of(groups, pace)
       if not fine then return nil, err end
     end
     number = number + #group.items
-    lines[#lines + 1] = 'rm -rf "$from"'
+    lines[#lines + 1] = '[ -n "$bad" ] || rm -rf "$from"'
   end
   return table.concat(lines, "\n")
-end
-
---- Running them ----------------------------------------------------------------------------
-
--- What a line of the script says of a file, as an error.
-local function problem_of(operation, path, text)
-  local kind, code = calls.problem(text)
-  text = text:gsub("^mv: ", ""):gsub("^cat: ", "")
-  return errors.new { kind = kind or "invalid", code = code, operation = operation, what = path, message = text }
-end
-
--- What a script prints; nil, err when it did not end.
-local function run(self, operation, path, script, timeout)
-  local result, err = self.sandbox:exec(script, { timeout = timeout })
-  if result and not result.timed_out then return result.result end
-  if result then
-    err = errors.new { kind = "timeout", code = "timeout", message = "not done within the time allowed" }
-  end
-  err.operation, err.what, err.sandbox = operation, path, self.sandbox
-  return nil, err
-end
-
--- Without a shell the daemon itself moves, but never over a file that is there.
-local function move_by_daemon(self, from, to)
-  local moved, err = self:move(from, to)
-  if not moved and errors.is(err, "conflict") then
-    local removed
-    removed, err = self:remove(to)
-    if removed then moved, err = self:move(from, to) end
-  end
-  if not moved then return nil, err end
-  return true
-end
-
-local function lacks_shell(err)
-  return err.code == "PROCESS_START_FAILED"
-end
-
----Puts a file that waits in its place. true, or nil, err.
----@param self daytona.FileSystem
----@param operation string
----@param from string
----@param path string
----@param timeout? number
----@return true?
----@return daytona.Error?
-function place.put(self, operation, from, path, timeout)
-  local script = FUNCTIONS .. ("one 1 %s %s"):format(quoted(from), quoted(path))
-  local said, err = run(self, operation, path, script, timeout)
-  if said then
-    local text = said:match("^1 ([^\n]*)")
-    if not text then return true end
-    return nil, problem_of(operation, path, text)
-  end
-  if not lacks_shell(err) then return nil, err end
-  return move_by_daemon(self, from, path)
-end
-
--- One after the other, by the daemon: errors by path.
-local function put_by_daemon(self, waiting)
-  local problems = {}
-  for _, group in ipairs(waiting.groups) do
-    for _, item in ipairs(group.items) do
-      local _, err = move_by_daemon(self, group.from .. "/" .. item.name, item.path)
-      problems[item.path] = err
-    end
-    self:remove(group.from, { recursive = true })
-  end
-  return problems
-end
-
----Puts all files that wait in their places, with one command. Errors by path; or nil,
----err when that is not known.
----@param self daytona.FileSystem
----@param operation string
----@param waiting daytona.Waiting
----@param pace daytona.Pace
----@return table<string, daytona.Error>?
----@return daytona.Error?
-function place.put_each(self, operation, waiting, pace)
-  local script, problem = script_of(waiting.groups, pace)
-  if not script then return nil, problem end
-  local said, err = run(self, operation, nil, script, pace:left())
-  if not said then
-    if lacks_shell(err) then return put_by_daemon(self, waiting) end
-    return nil, err
-  end
-  local by_number, problems = {}, {}
-  for number, text in said:gmatch("(%d+) ([^\n]*)\n") do by_number[tonumber(number)] = text end
-  local number = 0
-  for _, group in ipairs(waiting.groups) do
-    for _, item in ipairs(group.items) do
-      number = number + 1
-      local text = by_number[number]
-      problems[item.path] = text and problem_of(operation, item.path, text)
-    end
-  end
-  return problems
 end
 
 --- After a failure -------------------------------------------------------------------------
@@ -263,6 +176,12 @@ local function remove(self, paths, may_arrive)
   end
 end
 
+local function folders_of(waiting)
+  local paths = {}
+  for i, group in ipairs(waiting.groups) do paths[i] = group.from end
+  return paths
+end
+
 ---Takes away what waits for nothing any more, whatever becomes of that.
 ---@param self daytona.FileSystem
 ---@param waiting string|string[]|daytona.Waiting
@@ -271,11 +190,118 @@ function place.discard(self, waiting, err)
   local is_ours = errors.is(err)
   if is_ours and err.sent == false then return end
   local paths = type(waiting) == "string" and { waiting } or waiting
-  if getmetatable(waiting) == Waiting then
-    paths = {}
-    for i, group in ipairs(waiting.groups) do paths[i] = group.from end
-  end
+  if getmetatable(waiting) == Waiting then paths = folders_of(waiting) end
   loop.shield(remove, self, paths, not (is_ours and err.status))
+end
+
+--- Running them ----------------------------------------------------------------------------
+
+-- What a line of the script says of a file, as an error.
+local function problem_of(operation, path, text)
+  local kind, code = calls.problem(text)
+  text = text:gsub("^mv: ", ""):gsub("^cat: ", "")
+  return errors.new { kind = kind or "invalid", code = code, operation = operation, what = path, message = text }
+end
+
+-- What a script prints, of the last try, and the error of the one before; nil, err when it
+-- did not end.
+local function run(self, operation, path, script, clock)
+  local result, err = repeatable.exec(self.sandbox, function(tries)
+    return (tries > 0 and "again=1\n" or "again=\n") .. FUNCTIONS .. script
+  end, clock)
+  if result then return result.result, err end
+  err.operation, err.what, err.sandbox = operation, path, self.sandbox
+  return nil, err
+end
+
+-- Without a shell the daemon itself moves, but never over a file that is there.
+local function move_by_daemon(self, from, to, clock)
+  local moved, err = repeatable.call(self.sandbox, function(tries)
+    if tries > 0 then
+      local waits, why = calls.api.stat(self, { path = from }, { timeout = clock:left() })
+      if not waits then
+        if errors.is(why, "not_found") then return true end
+        return nil, why
+      end
+    end
+    local moved, err = self:move(from, to)
+    if not moved and errors.is(err, "conflict") then
+      local removed
+      removed, err = self:remove(to)
+      if removed then moved, err = self:move(from, to) end
+    end
+    return moved, err
+  end, clock)
+  if not moved then return nil, err end
+  return true
+end
+
+local function lacks_shell(err)
+  return err.code == "PROCESS_START_FAILED"
+end
+
+---Puts a file that waits in its place. true, or nil, err: then it may still wait.
+---@param self daytona.FileSystem
+---@param operation string
+---@param from string
+---@param path string
+---@param clock daytona.Pace
+---@return true?
+---@return daytona.Error?
+function place.put(self, operation, from, path, clock)
+  local said, err = run(self, operation, path, ("one 1 %s %s"):format(quoted(from), quoted(path)), clock)
+  if said then
+    local text = said:match("^1 ([^\n]*)")
+    if not text then return true end
+    if text == "?" and err then return nil, err end
+    return nil, problem_of(operation, path, text)
+  end
+  if not lacks_shell(err) then return nil, err end
+  return move_by_daemon(self, from, path, clock)
+end
+
+-- One after the other, by the daemon: errors by path.
+local function put_by_daemon(self, waiting, clock)
+  local problems = {}
+  for _, group in ipairs(waiting.groups) do
+    for _, item in ipairs(group.items) do
+      local _, err = move_by_daemon(self, group.from .. "/" .. item.name, item.path, clock)
+      problems[item.path] = err
+    end
+    self:remove(group.from, { recursive = true })
+  end
+  return problems
+end
+
+---Puts all files that wait in their places, with one command, and takes away what could not
+---be put. Errors by path; or nil, err when that is not known.
+---@param self daytona.FileSystem
+---@param operation string
+---@param waiting daytona.Waiting
+---@param pace daytona.Pace
+---@return table<string, daytona.Error>?
+---@return daytona.Error?
+function place.put_each(self, operation, waiting, pace)
+  local script, problem = script_of(waiting.groups, pace)
+  if not script then return nil, problem end
+  local said, err = run(self, operation, nil, script, pace)
+  if not said then
+    if lacks_shell(err) then return put_by_daemon(self, waiting, pace) end
+    return nil, err
+  end
+  local by_number, problems = {}, {}
+  for number, text in said:gmatch("(%d+) ([^\n]*)\n") do by_number[tonumber(number)] = text end
+  local number = 0
+  for _, group in ipairs(waiting.groups) do
+    for _, item in ipairs(group.items) do
+      number = number + 1
+      local text = by_number[number]
+      if text == "?" and err then problems[item.path] = err
+      elseif text then problems[item.path] = problem_of(operation, item.path, text) end
+    end
+  end
+  if next(problems) then loop.shield(remove, self, folders_of(waiting)) end
+  return problems
 end
 
 return place

@@ -214,15 +214,16 @@ end
 ---@return { path: string, name: string, size: integer }?
 ---@return daytona.Error?
 function upload.whole(self, content, path, opts)
-  local clock, mark = pace.new("upload", opts.timeout or calls.TRANSFER_TIMEOUT), mark_of(content)
-  local waiting = place.beside(path)
+  local clock = pace.new("upload", opts.timeout or calls.TRANSFER_TIMEOUT, opts.idle_timeout)
+  local mark, waiting, arrived = mark_of(content), place.beside(path), false
   local places = pieces.can(self, content) and pieces.places(waiting) or { waiting }
   local function go()
     -- The name is nobody else's: what is lost on its way is sent once more.
     local size, err = upload.stage(self, content, waiting, opts, clock, mark and true)
     if not size then return nil, about(err, waiting, path) end
+    arrived = true
     local put
-    put, err = place.put(self, "upload", waiting, path, clock:left())
+    put, err = place.put(self, "upload", waiting, path, clock)
     if not put then return nil, about(err, waiting, path) end
     return { path = path, name = base_name(path) or path, size = size }
   end
@@ -230,7 +231,10 @@ function upload.whole(self, content, path, opts)
   if info then return info end
   if mark and errors.is(err, "forbidden") then
     local written = send_in_place(self, content, mark, path, opts)
-    if written then return written end
+    if written then
+      if arrived then place.discard(self, places, err) end
+      return written
+    end
   end
   place.discard(self, places, err)
   return nil, err

@@ -198,7 +198,7 @@ local MANY = { timeout = "seconds", idle_timeout = "seconds", on_progress = "cal
 function upload_many.upload_many(self, list, opts)
   results.check_list("upload_many", list)
   opts = options.check("upload_many", MANY, opts)
-  local clock = pace.new("upload_many", opts.timeout or calls.TRANSFER_TIMEOUT)
+  local clock = pace.new("upload_many", opts.timeout or calls.TRANSFER_TIMEOUT, opts.idle_timeout)
   local all, entries = {}, {}
   for i, item in ipairs(list) do
     all[i], entries[#entries + 1] = checked(i, item)
