@@ -72,7 +72,7 @@ ENV = LUA_PATH='$(HERE)/lua/?.lua;$(HERE)/lua/?/init.lua;;' \
 
 # --- building -----------------------------------------------------------------
 
-.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm crowd conformance lint site bench bench-net bench-peers interop install uninstall dist rock deb \
+.PHONY: all objects core-test fuzz host demo demo-agent test fresh soak storm crowd signals conformance lint site bench bench-net bench-peers interop install uninstall dist rock deb \
   clean help env
 .DELETE_ON_ERROR:
 
@@ -195,14 +195,24 @@ TASKS = 200
 storm:
 	@scripts/setup build demo test
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
-	@eval "$$($(MAKE) --no-print-directory -s env)" && scripts/storm $(TASKS) $(SEED)
+	@$(ENV) scripts/storm $(TASKS) $(SEED)
 
 # Many processes that share one limit, and that come back after the server was away.
 PROCESSES = 200
 crowd:
 	@scripts/setup build demo test
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
-	@eval "$$($(MAKE) --no-print-directory -s env)" && scripts/crowd $(PROCESSES)
+	@$(ENV) scripts/crowd $(PROCESSES)
+
+# Programs ended by signals and exits, and what they leave; RUNS, TWICE (with two Ctrl-C), SEED.
+RUNS = 8
+TWICE = 25
+signals:
+	@scripts/setup build demo
+	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
+	@$(MAKE) --no-print-directory -s LUA=luajit all
+	@$(ENV) scripts/signals lua5.4 $(RUNS) $(TWICE) $(SEED)
+	@$(ENV) scripts/signals luajit $(RUNS) $(TWICE) $(SEED)
 
 # Recorded facts of the service against the local server in both flavours, or against
 # URL (an API's base) with KEY; FLAVOUR=legacy for an old service.
@@ -280,6 +290,7 @@ help:
 	@echo 'make soak          thousands of operations in every host; some minutes'
 	@echo 'make storm         sandboxes in a storm of faults and kills: none lost, none doubled, none left'
 	@echo 'make crowd         200 processes that share one limit; and the server goes away and comes back'
+	@echo 'make signals       programs ended by signals and exits, and the sandboxes that they leave'
 	@echo 'make conformance   recorded facts of the service against the local server, or URL= KEY='
 	@echo 'make lint          luacheck, and the C code with warnings as errors'
 	@echo 'make site          the documents as a static site in build/site'

@@ -4,15 +4,10 @@
 --   lua5.4 examples/parallel.lua [HOW MANY]
 
 local daytona = require "daytona"
-daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
-local client = check(require("daytona.devserver").client())
-local count = tonumber(arg[1] or 5) or error("HOW MANY is a number", 0)
+local client
 
-local numbers = {}
-for i = 1, count do numbers[i] = i end
-
-local lines = check(daytona.map(numbers, function(i)
+local function square(i)
   local worker = check(client:create { name = "worker-" .. i .. "-" .. os.time(), ephemeral = true })
   return daytona.using(worker, function(sb)
     -- Within a sandbox, too, commands run side by side.
@@ -23,6 +18,13 @@ local lines = check(daytona.map(numbers, function(i)
     return ("%s on %s: %d squared is %s"):format(sb.name, (results[1].result:gsub("%s", "")), i,
       (results[2].result:gsub("%s", "")))
   end)
-end, { concurrency = 10 }))
+end
 
-for _, line in ipairs(lines) do print(line) end
+-- Ended by Ctrl-C, SIGTERM or SIGHUP, it deletes its sandboxes and says no more.
+daytona.main(function()
+  local count = tonumber(arg[1] or 5) or error("HOW MANY is a number", 0)
+  client = check(require("daytona.devserver").client())
+  local numbers = {}
+  for i = 1, count do numbers[i] = i end
+  for _, line in ipairs(check(daytona.map(numbers, square, { concurrency = 10 }))) do print(line) end
+end)

@@ -26,6 +26,7 @@ local ELSEWHERE = {
   within = { "daytona.loop.task", "within" },
   on_unhandled = { "daytona.loop.unhandled", "on_unhandled" },
   trap = { "daytona.loop.interrupt", "trap" },
+  main = { "daytona.loop.main", "run" },
   sleep = { "daytona.loop", "sleep" },
   update = { "daytona.loop", "update" },
   use = { "daytona.loop", "use" },
@@ -55,6 +56,7 @@ if false then
   daytona.map = require("daytona.loop.group").map
   daytona.on_unhandled = require("daytona.loop.unhandled").on_unhandled
   daytona.trap = require("daytona.loop.interrupt").trap
+  daytona.main = require("daytona.loop.main").run
   daytona.sleep = require("daytona.loop").sleep
   daytona.update = require("daytona.loop").update
   daytona.use = require("daytona.loop").use

@@ -186,6 +186,13 @@ function errors.misuse(level, fmt, ...)
   error(text, found - 1)
 end
 
+---Raises a text at the line outside this library that is on its way there.
+---@param text string
+function errors.raise_outside(text)
+  local found = callers_level(1)
+  error(text, found and found - 1 or 0)
+end
+
 local needs_string = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
 
 ---Raises an error object, for iterators, as `errors.assert` does.

@@ -49,8 +49,6 @@ local function misunderstood(text, command)
   return MISUSE
 end
 
-local SIGNALS = { SIGHUP = 1, SIGINT = 2, SIGPIPE = 13, SIGTERM = 15 }
-
 local function is_signal(raised)
   return require("daytona.loop.interrupt").ended(raised)
 end
@@ -63,10 +61,9 @@ local function status_of(raised, command)
     say(tostring(raised))
     return command.failure or 1
   end
+  local signal = require("daytona.loop.main").status_of(raised)
+  if signal then return signal end
   local text = tostring(raised)
-  if is_signal(text) then
-    return 128 + SIGNALS[text:match "SIG%u+" or "SIGINT"]
-  end
   if text:find "%.lua:%d+:" then
     say(text)
     return command.failure or 1

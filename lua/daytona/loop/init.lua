@@ -582,7 +582,7 @@ local function interrupted(err, source, before)
   loop.resync()
   if source and source.transfer then source.transfer:cancel() end
   interrupt.clean_up(loop)
-  error(err, 0)
+  errors.raise_outside((err:gsub("^.*:%d+: ", "")))
 end
 
 local function driven(before, ok, ...)
