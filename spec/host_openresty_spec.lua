@@ -505,8 +505,18 @@ describe("the example for OpenResty #host", function()
     assert.matches("42\n", body)
     assert.matches("it's\n", body)
     assert.equal("[exit 3]\n", (server:get("/run", "raise SystemExit(3)")))
-    assert.equal(400, (select(2, server:get "/run")))
     assert.equal(1, sandboxes())
+  end)
+
+  it("says how it is used", function()
+    for _, path in ipairs { "/run", "/agent" } do
+      local body, status = server:get(path)
+      assert.equal(405, status)
+      assert.matches("This wants a POST%. Try\n\n  curl %-N .*" .. path .. "\n$", body)
+    end
+    local body, status = server:get "/"
+    assert.equal(200, status)
+    assert.matches("@program.py http://127.0.0.1:%d+/run\n", body)
   end)
 
   it("streams what a program prints", function()
@@ -551,5 +561,19 @@ print('b')]], function(text)
     server = nil
     assert.equal("", complaints(log))
     assert.is_true(nginx.wait_until(nil, function() return sandboxes() == 0 end))
+  end)
+
+  it("leaves none when it is stopped while a program runs", function()
+    server = nginx.start {
+      config = "examples/openresty/nginx.conf", prefix = "examples/openresty", env = stage:env { HOME = "/" },
+    }
+    assert.equal("1\n", (server:get("/run", "print(1)")))
+    server:stream("/run", "import time\nprint('runs', flush=True)\ntime.sleep(1104)", function(text)
+      if text == "runs\n" then server:signal "TERM" end
+    end)
+    local log = server:stop()
+    server = nil
+    assert.equal("", complaints(log))
+    assert.equal(0, sandboxes())
   end)
 end)

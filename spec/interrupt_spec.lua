@@ -212,6 +212,52 @@ describe("a program", function()
     child:rest()
   end)
 
+  it("says at which of its lines it was interrupted", function()
+    local child = run [[
+      daytona.trap()
+      say "waits"
+      local function work() box:exec "sleep 78" return 1 end
+      local fine, err = xpcall(work, function(e) return e end)
+      say(err)
+    ]]
+    assert.equal("waits", child:line())
+    os.execute "sleep 0.2"
+    child:signal "TERM"
+    assert.matches("^[^\n]*:%d+: ended by SIGTERM\n$", (child:rest():gsub("%[string [^\n]-%]", "(program)")))
+  end)
+
+  it("run by main ends without a word, and with a status, by a signal", function()
+    local before = service:sandboxes()
+    for name, status in pairs { TERM = 143, INT = 130, HUP = 129 } do
+      local child = run [[
+        daytona.main(function()
+          daytona.using(assert(client:create()), function(own) say "made" own:exec "sleep 79" end)
+        end)
+      ]]
+      assert.equal("made", child:line())
+      child:signal(name)
+      local text, ended_with = child:rest()
+      assert.equal("", text)
+      if _VERSION ~= "Lua 5.1" then assert.equal(status, ended_with) end
+    end
+    assert.is_true(eventually(function() return service:sandboxes() == before end))
+  end)
+
+  it("run by main tells an error in one line, a mistake with where it was, and exits as told", function()
+    local function told(program)
+      return run(("arg = { [0] = 'prog.lua' } daytona.main(function(...) %s end, 7, nil, 8)"):format(program)):rest()
+    end
+    assert.equal("prog.lua: get on nobody: not_found (not_found)\n",
+      (told 'daytona.assert(client:get "nobody")':gsub("nobody: .-%(not_found.-%)", "nobody: not_found (not_found)")))
+    assert.equal("prog.lua: so not\n", (told 'error("so not", 0)'))
+    assert.matches("^prog.lua: [^\n]*:%d+: attempt to index [^\n]*\nstack traceback:", told "local x; return x.y")
+    local text, status = told "local a, b, c = ... say(a, b, c, select('#', ...)) return 3"
+    assert.equal("7 nil 8 3\n", text)
+    if _VERSION ~= "Lua 5.1" then assert.equal(3, status) end
+    assert.equal("after\n", (run("daytona.main(function() end) say 'after'"):rest()))
+    assert.matches("main: a function expected, got table", (run("daytona.main {}"):rest()))
+  end)
+
   it("without a trap ends by them as ever", function()
     local child = run "say 'there' daytona.sleep(60)"
     assert.equal("there", child:line())

@@ -4,7 +4,8 @@ local compat = require "daytona.base.compat"
 
 describe("a program that makes sandboxes without an end", function()
   it("leaves none when a signal, a closed pipe or its own exit ends it, or those that a reap finds", function()
-    local rows = require("spec.support.signals").run { lua = compat.name, runs = 1, twice = 1, latest = 0.8, seed = os.time() }
+    local signals = require "spec.support.signals"
+    local rows = signals.run { lua = compat.name, runs = 1, twice = 1, latest = 0.8, seed = os.time() }
     local made = 0
     for _, row in ipairs(rows) do
       made = made + row.made

@@ -3,6 +3,7 @@
 
 local daytona = require "daytona"
 local cjson = require "cjson"
+local how_to = require "how_to"
 
 local _M = {}
 
@@ -30,7 +31,9 @@ end
 function _M.handle()
   ngx.req.read_body()
   local task = ngx.req.get_body_data()
-  if ngx.req.get_method() ~= "POST" or not task then return ngx.exit(400) end
+  if ngx.req.get_method() ~= "POST" or not task then
+    return how_to.tell "curl -N -d 'count the primes below 1000' http://127.0.0.1:8080/agent"
+  end
   ngx.header["Content-Type"] = "text/event-stream"
   ngx.header["X-Accel-Buffering"] = "no"
   local work = daytona.spawn(serve, task)

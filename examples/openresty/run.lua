@@ -2,6 +2,7 @@
 -- client that hangs up stops its program.
 
 local daytona = require "daytona"
+local how_to = require "how_to"
 local pool = require "pool"
 
 local _M = {}
@@ -51,7 +52,9 @@ end
 function _M.handle()
   ngx.req.read_body()
   local code = ngx.req.get_body_data()
-  if ngx.req.get_method() ~= "POST" or not code then return ngx.exit(400) end
+  if ngx.req.get_method() ~= "POST" or not code then
+    return how_to.tell "curl -N --data-binary @program.py http://127.0.0.1:8080/run"
+  end
   ngx.header["Content-Type"] = "text/plain; charset=utf-8"
   ngx.header["X-Accel-Buffering"] = "no"
   local task = daytona.spawn(serve, code)

@@ -43,11 +43,11 @@ function Child:line()
   return self.out:read("*l")
 end
 
----All it prints until its end.
+---All it prints until its end; its exit status, where `close` tells it (Lua 5.2 and later).
 function Child:rest()
   local text = self.out:read("*a")
-  self.out:close()
-  return text
+  local _, how, status = self.out:close()
+  return text, how == "exit" and status or nil
 end
 
 ---Sends it a signal ("INT").

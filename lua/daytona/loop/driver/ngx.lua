@@ -61,7 +61,7 @@ local CAN_WAIT = {
 
 local NO_TIMERS = {
   init = "init_by_lua runs before there are workers: make it in a timer that init_worker_by_lua starts",
-  exit_worker = "the worker exits",
+  exit_worker = "the worker exits", -- calls block there, and start none
 }
 
 local loop
@@ -75,6 +75,7 @@ local bell             -- the doorbell; nil before the first, false when there i
 local wanted = true    -- a doorbell is
 local next_sweep = 0
 local looking = false  -- a timer looks after those who wait for what is carried
+local leaving = false  -- the worker exits: nobody can be suspended any more, and nobody minds who blocks
 
 ---True where nginx runs this Lua, which is beyond doubt.
 function _M.detect()
@@ -266,6 +267,11 @@ end
 ---Why the caller cannot wait here, or nil.
 function _M.refuse()
   local phase = get_phase()
+  if phase == "exit_worker" then
+    leaving = true
+    carriers.use(false)
+    return nil
+  end
   if not CAN_WAIT[phase] then
     return ("a call cannot wait in nginx's phase '%s': %s"):format(
       phase, NO_TIMERS[phase] or "make it in a timer, ngx.timer.at(0, function() ... end)")
@@ -327,8 +333,14 @@ end
 
 _M.carry, _M.drop = carriers.carry, carriers.drop
 
+local function block_until(waiter)
+  while not waiter.ready do loop.poll() end
+  return true
+end
+
 ---Suspends the calling light thread until the waiter is ready.
 function _M.wait(waiter)
+  if leaving then return block_until(waiter) end
   local source = waiter.source
   if source and source.carried then
     wait_carried(waiter, source)
