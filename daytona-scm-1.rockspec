@@ -377,6 +377,7 @@ build = {
     ["daytona.loop.host"] = "lua/daytona/loop/host.lua",
     ["daytona.loop"] = "lua/daytona/loop/init.lua",
     ["daytona.loop.interrupt"] = "lua/daytona/loop/interrupt.lua",
+    ["daytona.loop.main"] = "lua/daytona/loop/main.lua",
     ["daytona.loop.task"] = "lua/daytona/loop/task.lua",
     ["daytona.loop.timers"] = "lua/daytona/loop/timers.lua",
     ["daytona.loop.unhandled"] = "lua/daytona/loop/unhandled.lua",
