@@ -62,6 +62,9 @@ describe("an error", function()
       ['{"message":["a is wrong","b is too"]}'] = "a is wrong, b is too",
       ['{"message":[{"constraints":{"message":"deep"}}]}'] = "deep",
       ['{"error":"only error"}'] = "only error",
+      ['{"detail":"in detail"}'] = "in detail", ['{"message":" ","errors":[{"detail":["far","in"]},7]}'] = "far, in",
+      ['{"message":{"message":{"message":{"message":{"message":{"message":"deep"}}}}}}'] = "deep",
+      ["<h1></h1>"] = "the server answered 502 Bad Gateway",
       ['{"error":{"message":"nested","code":"X"}}'] = "nested",
       ['{"errors":["first","second"],"files":null}'] = "first, second",
       ['"a JSON string"'] = "a JSON string",
@@ -80,7 +83,12 @@ describe("an error", function()
     end
     assert.equal("the server answered status 599", answered(599, "").message)
     for status, words in pairs { [301] = "Moved Permanently", [302] = "Found", [303] = "See Other",
-      [307] = "Temporary Redirect", [308] = "Permanent Redirect", [409] = "Conflict" } do
+      [304] = "Not Modified", [307] = "Temporary Redirect", [308] = "Permanent Redirect", [400] = "Bad Request",
+      [401] = "Unauthorized", [402] = "Payment Required", [403] = "Forbidden", [405] = "Method Not Allowed",
+      [408] = "Request Timeout", [409] = "Conflict", [410] = "Gone", [413] = "Content Too Large",
+      [415] = "Unsupported Media Type", [416] = "Range Not Satisfiable", [422] = "Unprocessable Content",
+      [429] = "Too Many Requests", [500] = "Internal Server Error", [501] = "Not Implemented",
+      [502] = "Bad Gateway", [503] = "Service Unavailable", [504] = "Gateway Timeout" } do
       assert.equal(("the server answered %d %s"):format(status, words), answered(status, "").message)
     end
   end)
@@ -112,7 +120,12 @@ describe("an error", function()
     } do
       assert.equal(seconds, failure.http_date(text), text)
     end
+    for month, name in ipairs { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" } do
+      local days = ({ 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 })[month]
+      assert.equal(1767225600 + days * 86400, failure.http_date(("Day, 01 %s 2026 00:00:00 GMT"):format(name)), name)
+    end
     assert.is_nil(failure.http_date "soon")
+    assert.is_nil(failure.http_date "Day, 01 Foo 2026 00:00:00 GMT")
   end)
 
   it("knows how long to wait, whatever throttler says so", function()
@@ -124,6 +137,13 @@ describe("an error", function()
     }).retry_after)
     assert.is_nil(answered(429, "", { ["Retry-After"] = "soon" }).retry_after)
     assert.equal(2, answered(429, "", { ["Retry-After"] = "2", ["retry-after-ms"] = "1500" }).retry_after)
+    assert.equal(0, answered(429, "", { ["Retry-After"] = "-2" }).retry_after)
+    assert.equal(0.5, answered(429, "", { ["Retry-After"] = "0.5" }).retry_after)
+    for _, odd in ipairs { "nan", "inf", "1e999" } do
+      assert.is_nil(answered(429, "", { ["Retry-After"] = odd }).retry_after)
+    end
+    local soon = answered(429, "", { ["Retry-After"] = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60) })
+    assert.is_true(soon.retry_after > 30 and soon.retry_after <= 60)
   end)
 
   it("gives headers in any letter case, and the id of the request", function()
@@ -131,6 +151,18 @@ describe("an error", function()
     assert.equal("r-1", err.request_id)
     assert.equal("r-1", err.headers["x-REQUEST-id"])
     assert.is_nil(err.headers["nope"])
+    assert.is_nil(err.headers[1])
+    for _, name in ipairs { "X-Request-Id", "X-Daytona-Request-Id", "Request-Id", "X-Correlation-Id", "CF-Ray" } do
+      assert.equal("r-1", answered(500, "", { [name] = "r-1" }).request_id, name)
+    end
+    assert.is_nil(answered(500, "").request_id)
+  end)
+
+  it("is told of a body that is nested without end", function()
+    local deep = ('{"message":'):rep(900) .. '"x"' .. ("}"):rep(900)
+    assert.equal("x", answered(500, deep).message)
+    assert.equal("the server answered 500 Internal Server Error", answered(500, (deep:gsub("x", ""))).message)
+    assert.is_string(answered(500, ('{"message":'):rep(100000)).message)
   end)
 
   it("keeps no more of a body than is useful", function()
@@ -241,7 +273,8 @@ describe("what a service names", function()
     assert.equal("connect on a??X: 1: no?[2J way (io)", tostring(err))
     for text, shown in pairs {
       ["\0"] = "?", ["caf\195\169"] = "caf\195\169", ["\195"] = "?", ["\233t\233"] = "?t?", ["\194\155m"] = "?m",
-      ["\240\159\152\128"] = "\240\159\152\128", ["\128\128"] = "?", ["\192\175"] = "?", ["\127"] = "?",
+      ["\194\169"] = "\194\169", ["\223\191"] = "\223\191", ["\224\164\133"] = "\224\164\133",
+      ["\240\159\152\128"] = "\240\159\152\128", ["\245\128\128\128"] = "?", ["\224\164"] = "?", ["\128\128"] = "?", ["\192\175"] = "?", ["\127"] = "?",
     } do
       assert.equal(shown, errors.new { kind = "io", message = "m", what = text }.what)
     end
@@ -285,6 +318,16 @@ describe("secrets", function()
       ["{'api_key': 'k\\'1', 'n': 1}"] = "{'api_key': '[redacted]', 'n': 1}",
       ['{"token":"cut of'] = '{"token":"[redacted]',
       ["key dtn_0123456789abcdef0123 refused"] = "key [redacted] refused",
+      ["key dtn_0123456789abcdef refused"] = "key [redacted] refused",
+      ["key dtn_0123456789abcde refused"] = "key dtn_0123456789abcde refused",
+      ["Cookie: x"] = "Cookie: [redacted]", ["Authorization: \r\nHost: x"] = "Authorization: \r\nHost: x",
+      ["Authorization: Token "] = "Authorization: [redacted]", ["X-Secret: plain"] = "X-Secret: [redacted]",
+      ["password: secretsecretsecretsecret"] = "password: [redacted]", ["password: ABcDe"] = "password: [redacted]",
+      ["password: abc="] = "password: [redacted]", ["password: a/b"] = "password: [redacted]",
+      ["Bearer abcdefghijklmnopqrstuvwx"] = "Bearer [redacted]", ["Basic YWJj="] = "Basic [redacted]",
+      ["token=a&b=c"] = "token=[redacted]&b=c", ["token=&b=c"] = "token=&b=c",
+      ["https://h/a?next=https://u:p@h2/"] = "https://h/a?next=https://[redacted]@h2/",
+      ['{"n":"x","token" : "t","m":"y"}'] = '{"n":"x","token" : "[redacted]","m":"y"}',
     }
     for text, clean in pairs(texts) do assert.equal(clean, redact(text)) end
   end)
@@ -294,7 +337,7 @@ describe("secrets", function()
       "Bearer token is invalid", "Bearer authentication failed: the token expired", "Basic auth is required",
       "invalid token: expired", "Invalid password: it must be longer", "nothing=here to see",
       '{"message":"no token"}', "retry: later", "the secret: not found", "http://host/a@b and user@host",
-      "missing Bearer token.",
+      "missing Bearer token.", "password: secretsecretsecretsecre", "password: short, or so",
     } do
       assert.equal(text, redact(text))
     end
@@ -305,6 +348,8 @@ describe("secrets", function()
       assert.equal("x [redacted].", redact("x abcdefgh.", secrets))
     end
     assert.equal("[redacted][redacted]-[redacted]", redact("abcdabcd-abcd", { "abcd" }))
+    assert.equal("[redacted].", redact("aaaaa.", { "aaaa" }))
+    assert.equal("[redacted] [redacted]", redact("abcdefgh abcd", { "abcd", "cdef", "efgh" }))
   end)
 
   it("are looked for in long texts without delay", function()

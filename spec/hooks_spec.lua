@@ -91,6 +91,21 @@ describe("a client's hooks", function()
     assert.is_nil(tostring(err):find("sk-hooked", 1, true))
   end)
 
+  it("note it only where that is asked for, or somebody hears of answers", function()
+    local quiet = connect { on_request = function() end }
+    assert.is_nil(assert(quiet:request("GET", "/ok")).trace)
+    local heard
+    local told = connect { on_response = function(info) heard = info.trace end }
+    assert.is_true(assert(told:request("GET", "/ok")).trace.total > 0)
+    assert.is_true(heard.total > 0)
+  end)
+
+  it("say of a request that never left that nothing was sent", function()
+    local _, err = connect({ trace = true }):request("GET", "/ok", { headers = { ["X-Own"] = "a\nb" } })
+    err.trace.seconds = err.trace.seconds < 5 and 0 or err.trace.seconds
+    assert.same({ seconds = 0, reused = false, received = 0, sent = 0, tries = 1, reasons = {} }, err.trace)
+  end)
+
   it("are in the results of commands and code", function()
     local service = require("spec.support.service").start()
     finally(function() service:stop() end)

@@ -61,6 +61,12 @@ local function story(name, get)
       end
     end)
 
+    it("says yes and no", function()
+      assert.equal("[true,false]", j.encode { true, false })
+      assert.equal('{"a":false}', j.encode { a = false })
+      assert.same({ yes = true, no = false }, round { yes = true, no = false })
+    end)
+
     it("tells an empty array from an empty object", function()
       assert.equal('{"a":[]}', j.encode { a = j.array() })
       assert.equal('{"a":{}}', j.encode { a = {} })
@@ -127,6 +133,19 @@ story("lua-cjson", function() return json end)
 story("vim.json", over_vim)
 
 describe("JSON", function()
+  it("that is to be the same text each time has its fields in the order that was written down, then by name", function()
+    local value = { b = 1, a = { d = 1, c = 2 }, z = 3, y = 4 }
+    assert.equal('{"a":{"c":2,"d":1},"b":1,"y":4,"z":3}', json.stable(value))
+    assert.equal(value, json.ordered(value, { "z", "b" }))
+    assert.equal('{"z":3,"b":1,"a":{"c":2,"d":1},"y":4}', json.stable(value))
+    assert.same({ "z", "b" }, json.order_of(value))
+    assert.equal("[{},[],true]", json.stable { {}, json.array(), true })
+  end)
+
+  it("that was received goes out again byte for byte", function()
+    assert.equal('{"a":{ "x" : 1e0 }}', json.encode { a = json.verbatim '{ "x" : 1e0 }' })
+  end)
+
   it("never touches the settings of the shared codec", function()
     assert.equal("[1,null,3]", shared.encode { 1, nil, 3 })
     assert.has_error(function() shared.encode { [1000] = 1 } end)

@@ -49,6 +49,102 @@ describe("options", function()
     assert.truthy(refusal("x"):find("options must be a table, not a string", 1, true))
   end)
 
+  it("have one of the types that there are", function()
+    local right = {
+      { "any", false, print }, { "boolean", true, false }, { "string", "", "a" }, { "text", "a" },
+      { "number", 0, -1.5, 1 / 0 }, { "integer", -3, 0, 2 ^ 53 - 1, 1 - 2 ^ 53 }, { "count", 0, 7 }, { "positive", 1 },
+      { "seconds", 0, 0.5 }, { "table", {} }, { "map", {}, { a = "b" } }, { "list", {}, { "a", "b" } },
+      { "variables", {}, { a = 1, b = "c" } }, { "words", {}, { 1, "c" } }, { "texts", "a", {}, { "a" } },
+      { "callable", print, setmetatable({}, { __call = print }) }, { "file", io.stdout },
+    }
+    local wrong = {
+      { "boolean", 0, "true" }, { "string", 1 }, { "text", "", 1 }, { "number", 0 / 0, "1" },
+      { "integer", 0.5, 2 ^ 53, -2 ^ 53, "1" }, { "count", -1, 0.5 }, { "positive", 0, -1 },
+      { "seconds", -0.1, 1 / 0, "1" }, { "table", "a" }, { "map", "a", { "a" }, { a = 1 }, { a = "b", [1] = "c" } },
+      { "list", "a", { 1 }, { "a", 2 }, { a = "b" }, { "a", b = "c" } },
+      { "variables", "a", { "a" }, { a = true }, { a = 0 / 0 } },
+      { "words", "a", { true }, { 0 / 0 }, { "a", b = 1 }, { "a", true } },
+      { "texts", "", 1, { 1 }, { a = "b" } }, { "callable", 1, {}, setmetatable({}, {}), "print" },
+      { "file", {}, "x" },
+    }
+    for _, case in ipairs(right) do
+      for i = 2, #case do assert.equal(case[i], options.argument("x", case[1], case[i]), case[1]) end
+    end
+    for _, case in ipairs(wrong) do
+      for i = 2, #case do
+        assert.is_false(pcall(options.argument, "x", case[1], case[i]), case[1] .. " " .. tostring(case[i]))
+      end
+    end
+    assert.is_false(pcall(options.argument, "x", "any", nil))
+    local closed = io.tmpfile()
+    closed:close()
+    assert.is_false(pcall(options.argument, "x", "file", closed))
+  end)
+
+  it("that are wrong are shown as they are, where they can be no secret", function()
+    local function said(kind, value)
+      return (tostring(select(2, pcall(options.argument, "x", kind, value))):match "x must be .-, not (.*)$")
+    end
+    assert.equal("true", said("text", true))
+    assert.equal("nil", said("text", nil))
+    assert.equal("a function", said("text", print))
+    assert.equal("an empty string", said("text", ""))
+    assert.equal("a string", said("count", "s3cret"))
+    assert.equal('"' .. ("x"):rep(39) .. '"', said({ "a" }, ("x"):rep(39)))
+    assert.equal("a string", said({ "a" }, ("x"):rep(40)))
+    assert.equal("this string", said(options.id, "a/b"))
+    assert.equal("a table", said("text", {}))
+    assert.equal("one where 'a' is a boolean", said("variables", { a = true }))
+    assert.equal("one whose item 2 is a boolean", said("words", { 1, true }))
+    assert.equal("one whose item 1 is a number", said("words", { 0 / 0 }))
+    assert.equal("one with the key [1]", said("map", { "a" }))
+    assert.equal("a table with names or gaps", said("list", { a = "b" }))
+    assert.equal("a table with names or gaps", said("words", { a = "b" }))
+  end)
+
+  it("that are nearly right are guessed, others are not", function()
+    local function guess(name)
+      return refusal({ [name] = 1 }):match "did you mean '([%w_]+)'"
+    end
+    assert.equal("timeout", guess "timeot")
+    assert.equal("timeout", guess "tiemout")
+    assert.equal("timeout", guess "TIME_OUT")
+    assert.equal("timeout", guess "xtimeout")
+    assert.equal("timeout", guess "timeoutxx")
+    assert.equal("language", guess "languages")
+    assert.equal("limit", guess "limits")
+    assert.equal("env", guess "en")
+    for _, name in ipairs { "timeoutxxx", "e", "xy", "something_else" } do assert.is_nil(guess(name), name) end
+  end)
+
+  it("may be seconds where nothing else is asked", function()
+    assert.equal(3, options.timeout("wait", 3))
+    assert.equal(3, options.timeout("wait", { timeout = 3 }))
+    assert.is_nil(options.timeout("wait", nil))
+    assert.is_false(pcall(options.timeout, "wait", "3"))
+    assert.is_false(pcall(options.timeout, "wait", { time = 3 }))
+  end)
+
+  it("may be ids, which become names over there", function()
+    for _, id in ipairs { "a", "_", "7", "a.b_c-d", ("x"):rep(100) } do
+      assert.equal(id, options.identifier("x", id))
+    end
+    for _, id in ipairs { "", "-a", ".a", "a/b", "a b", ("x"):rep(101), 7 } do
+      assert.is_false(pcall(options.identifier, "x", id), tostring(id))
+    end
+  end)
+
+  it("in an environment are texts, and none of them is shown", function()
+    local texts, secrets = options.environment("exec", { A = "x", B = 3, C = 0.5, D = 2 ^ 40 })
+    assert.same({ A = "x", B = "3", C = "0.5", D = "1099511627776" }, texts)
+    table.sort(secrets)
+    assert.same({ "0.5", "1099511627776", "3", "x" }, secrets)
+    assert.same({ nil, {} }, { options.environment("exec", nil) })
+    for _, name in ipairs { "1A", "", "A-B", "A=B" } do
+      assert.is_false(pcall(options.environment, "exec", { [name] = "x" }), name)
+    end
+  end)
+
   it("never show the value of a string, which might be a secret", function()
     assert.is_nil(refusal({ env = "hunter22" }):find("hunter22", 1, true))
   end)
@@ -81,6 +177,11 @@ describe("names", function()
     assert.same({ volumeId = "v", labels = { a_b = "c" } },
       names.to_service { volume_id = "v", labels = { a_b = "c" } })
     assert.is_not_nil(raw.someThing)
+    for _, name in ipairs { "labels", "env", "envs", "secrets", "set", "resourceAttributes", "logAttributes",
+      "spanAttributes" } do
+      assert.same({ myName = { its_own = 1 } }, select(2, next(names.to_lua { [name] = { myName = { its_own = 1 } } })))
+    end
+    assert.same({ 1, { is_on = true } }, names.to_lua { 1, { isOn = true } })
   end)
 end)
 

@@ -25,6 +25,42 @@ describe("a buffer of lines", function()
   end)
 end)
 
+describe("a buffer of bytes", function()
+  local function filled(...)
+    local buffer = line_buffer.new()
+    for _, chunk in ipairs { ... } do buffer:push(chunk) end
+    return buffer
+  end
+
+  it("gives so many of them, wherever chunks end, and shows what is ahead", function()
+    for first = 0, 7 do
+      for n = 0, 8 do
+        local buffer = filled("ab", "c", "", "defg")
+        local text = "abcdefg"
+        if first > 0 then assert.equal(text:sub(1, first), buffer:take(first)) end
+        assert.equal(7 - first, buffer.size)
+        assert.equal(text:sub(first + 1, first + n), buffer:ahead(n))
+        assert.equal(first < 7 and n > 0 and text:sub(first + 1, first + n) or nil, n > 0 and buffer:take(n) or nil)
+        buffer:push "h\n"
+        assert.equal(text:sub(first + n + 1) .. "h\n", buffer:line())
+        assert.equal(0, buffer.size)
+        assert.is_nil(buffer:take(1))
+        assert.equal("", buffer:ahead(1))
+        assert.is_nil(buffer:line())
+      end
+    end
+  end)
+
+  it("gives lines and bytes by turns", function()
+    local buffer = filled("one\ntwo", "\nthr", "ee\n", "rest")
+    assert.same({ "one\n", "tw", "o\n", "t", "hree\n" },
+      { buffer:line(), buffer:take(2), buffer:line(), buffer:take(1), buffer:line() })
+    assert.is_nil(buffer:line())
+    buffer:push "\nx"
+    assert.same({ "rest\n", "x" }, { buffer:line(), buffer:take(math.huge) })
+  end)
+end)
+
 local is_lua51 = _VERSION == "Lua 5.1" and not jit
 
 local Source = {

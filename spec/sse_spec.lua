@@ -33,6 +33,12 @@ describe("a stream of events", function()
     end
   end)
 
+  it("may begin with a byte order mark, which elsewhere is a part of what is said", function()
+    local mark = "\239\187\191"
+    assert.same({ { event = "message", data = "a" }, { event = "message", data = mark .. "b" } },
+      events_of(mark .. "data: a\n\ndata: " .. mark .. "b\n" .. mark .. "data: c\n\n", 7))
+  end)
+
   it("takes long data in linear time", function()
     local data = ("x"):rep(300000)
     local before = os.clock()

@@ -680,6 +680,37 @@ describe("tasks", function()
     it("is heard by a function alone", function()
       assert.has_error(function() unhandled.on_unhandled(1) end)
     end)
+
+    it("is told where people look who use the host", function()
+      local said = {}
+      local function note(...) said[#said + 1] = table.concat({ ... }, " ") end
+      local function told_in(hosts)
+        said = {}
+        local print_before = print
+        for name, host in pairs(hosts) do rawset(_G, name, host) end
+        rawset(_G, "print", note)
+        unhandled.on_unhandled(nil)
+        unhandled.report("lost", "a thing")
+        rawset(_G, "print", print_before)
+        for name in pairs(hosts) do rawset(_G, name, nil) end
+        return said
+      end
+      local later = function(fn) note "later"; fn() end
+      local text = "daytona: a thing: lost"
+      assert.same({ "later", text .. " 4" },
+        told_in { vim = { schedule = later, notify = note, log = { levels = { ERROR = 4 } } } })
+      assert.same({ "later", text }, told_in { vim = { schedule = later, notify = note } })
+      assert.same({ "3 " .. text }, told_in { ngx = { ERR = 3, log = note } })
+      assert.same({ text }, told_in { love = {} })
+    end)
+
+    it("is told soon in an editor that does nothing", function()
+      local seconds
+      rawset(_G, "vim", { defer_fn = function(fn, after) seconds = fn == collectgarbage and after / 1000 end })
+      unhandled.watch(errors.new { kind = "task", message = "x" }).err = nil
+      rawset(_G, "vim", nil)
+      assert.is_true(seconds > 0 and seconds < 5)
+    end)
   end)
 
   it("can be detached from the task that spawned them", function()

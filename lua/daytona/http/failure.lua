@@ -106,20 +106,19 @@ end
 local text_in
 
 -- A list of texts, joined as the service does it.
-local function list_text(list, depth)
+local function list_text(list)
   local out = {}
-  for i = 1, #list do out[#out + 1] = text_in(list[i], depth) end
+  for i = 1, #list do out[#out + 1] = text_in(list[i]) end
   return out[1] and table.concat(out, ", ")
 end
 
--- The message in a decoded body of any shape, or nil.
-function text_in(value, depth)
+-- The message in a decoded body of any shape, or nil. (The decoder limits its depth.)
+function text_in(value)
   if type(value) == "string" then return value:find("%S") and value or nil end
-  if type(value) ~= "table" or depth > 4 then return nil end
-  if value[1] ~= nil then return list_text(value, depth + 1) end
-  return text_in(value.message, depth + 1) or text_in(value.error, depth + 1)
-    or text_in(value.errors, depth + 1) or text_in(value.detail, depth + 1)
-    or text_in(value.constraints, depth + 1)
+  if type(value) ~= "table" then return nil end
+  if value[1] ~= nil then return list_text(value) end
+  return text_in(value.message) or text_in(value.error) or text_in(value.errors) or text_in(value.detail)
+    or text_in(value.constraints)
 end
 
 local function string_field(body, name, old_name)
@@ -226,7 +225,7 @@ function failure.from_response(response, context)
   local value = decoded(response)
   local object = type(value) == "table" and value or {}
   local raw = response.body
-  local text = text_in(value, 0) or (value == nil and raw and plain_text(raw)) or own_message(status, context)
+  local text = text_in(value) or (value == nil and raw and plain_text(raw)) or own_message(status, context)
   local code = string_field(object, "code", "error_code")
   local details = string_field(object, "details")
   if details and not text:find(details, 1, true) then text = text .. ": " .. details end
