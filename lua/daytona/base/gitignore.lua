@@ -11,10 +11,11 @@ local CLASSES = {
 }
 
 -- One item of a class at `p`: whether `c` is of it, and what follows. nil when
--- the pattern ends there.
+-- the pattern ends there, or names a class that there is not.
 local function class_item(pattern, p, c)
   local name, after = pattern:match("^%[:(%a+):%]()", p)
-  if name then return CLASSES[name] ~= nil and c:find("^" .. CLASSES[name]) ~= nil, after end
+  if name and not CLASSES[name] then return nil end
+  if name then return c:find("^" .. CLASSES[name]) ~= nil, after end
   local function one(at)
     local char = pattern:sub(at, at)
     if char == "\\" then return pattern:sub(at + 1, at + 1), at + 2 end
