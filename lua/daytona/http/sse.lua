@@ -28,6 +28,7 @@ local function dispatch(self)
   self.on_event { event = name or "message", data = table.concat(data, "\n"), id = self.id }
 end
 
+-- (Comments are fields without a name.)
 local function field(self, name, value)
   if name == "data" then
     self.data[#self.data + 1] = value
@@ -42,7 +43,6 @@ local function take(self, line)
   if line == "" then return dispatch(self) end
   local colon = line:find(":", 1, true)
   if not colon then return field(self, line, "") end
-  if colon == 1 then return end -- a comment
   field(self, line:sub(1, colon - 1), (line:sub(colon + 1):gsub("^ ", "")))
 end
 
