@@ -68,7 +68,7 @@ describe("a server for one program", function()
   it("is not started without one", function()
     for arguments, reason in pairs {
       ["--"] = "a program must follow --", ["--child -- true"] = "--child starts no program",
-      ["--frob -- true"] = "unknown option: --frob",
+      ["--frob -- true"] = "unknown option: --frob", ["lua5.4 prog.lua"] = "a program follows --: -- lua5.4 prog.lua",
     } do
       local text, status = run(DEVSERVER .. " " .. arguments .. " 2>&1")
       assert.equal(2, status)

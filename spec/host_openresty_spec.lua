@@ -217,6 +217,30 @@ describe("in nginx #host", function()
     assert.equal("", complaints(log))
   end)
 
+  it("an error that nobody catches is logged as what it is", function()
+    local own = nginx.start {
+      init = 'daytona = require "daytona"', env = { DAYTONA_API_KEY = "" },
+      worker = 'ngx.timer.at(0, function() daytona.assert(daytona.create()) end)',
+      locations = {
+        plain_assert = "daytona.assert(daytona.create())",
+        scope = "daytona.using({ close = function() end }, function() daytona.assert(daytona.create()) end)",
+        caught = [[
+          local _, err = pcall(function() daytona.assert(daytona.create()) end)
+          ngx.say(err.kind)
+        ]],
+        nobody = "daytona.spawn(function() daytona.assert(daytona.create()) end):done()",
+      },
+    }
+    for _, path in ipairs { "/plain_assert", "/scope" } do assert.equal(500, (select(2, own:get(path)))) end
+    assert.equal("config\n", (own:get "/caught"))
+    own:get "/nobody"
+    local function is_told() return own:log():find "nobody waited for it: configure: no API key" ~= nil end
+    assert.is_true(own:wait_until(is_told, 10))
+    local log = own:stop()
+    assert.is_nil(log:find "unknown reason")
+    assert.equal(3, select(2, log:gsub("lua[%w ]* [%w ]*: runtime error: configure: no API key", "")))
+  end)
+
   it("an engine that was made in init, before the fork, is made again", function()
     start { init = INIT .. "client = daytona.new {} old = loop.engine() old:fd()", locations = {
       run = [[

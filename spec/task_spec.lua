@@ -677,6 +677,21 @@ describe("tasks", function()
       assert.equal("daytona: a task failed, and nobody waited for it: kept to the end (task)\n", child:rest())
     end)
 
+    it("is told soon by a frame loop, though its collector has nothing to do", function()
+      local child = Child.start [[
+        local daytona = require "daytona"
+        local told
+        daytona.use "manual"
+        daytona.on_unhandled(function(err) told = err.message end)
+        collectgarbage "stop"
+        daytona.spawn(error, "in a game", 0)
+        local limit = core.now() + 5
+        repeat daytona.update(0.01) until told or core.now() > limit
+        say(told)
+      ]]
+      assert.equal("in a game\n", (child:rest()))
+    end)
+
     it("is heard by a function alone", function()
       assert.has_error(function() unhandled.on_unhandled(1) end)
     end)

@@ -43,6 +43,7 @@ end
 ---where calls block; `nginx -s stop` comes here, too, lets nobody finish, and gives a worker
 ---about a second.
 function _M.stop()
+  if not pool then return end
   local client = daytona.assert(daytona.client())
   for sandbox in client:each { labels = SANDBOX.labels } do
     local deleted, err = client:delete(sandbox, { missing_ok = true, wait = false })
@@ -52,6 +53,7 @@ end
 
 ---A sandbox for this caller alone; nil and why when there is none.
 function _M.take()
+  if not pool then return nil, "there are no sandboxes here: the error log says why" end
   return pool:take(PATIENCE)
 end
 

@@ -1036,7 +1036,7 @@ end
 local function guarded(on_error, state, ok, ...)
   if ok then return ... end
   loop.shield(on_error, state, (...))
-  error((...), 0)
+  errors.raise_again((...))
 end
 
 ---Returns what fn(state) returns. When that raises (Ctrl-C, above all), calls

@@ -3,7 +3,9 @@
 -- end of the program; and of the ends of scopes, which return nothing.
 
 local compat = require "daytona.base.compat"
+local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local loop = require "daytona.loop"
 local loaded = package.loaded
 
 local unhandled = {}
@@ -53,10 +55,19 @@ function unhandled.report(err, what)
   pcall(listener, err, what)
 end
 
--- An idle editor collects nothing: it is to look, for once, a little later.
+-- Hosts that idle collect little or nothing: they are to look, for once, a little later. Where
+-- much is going on, not for each failure.
+local LATER, REST = 0.5, 10
+local HOSTS = { manual = true, ngx = true }
+local looked = -REST
+
 local function look_soon()
   local editor = rawget(_G, "vim")
-  if type(editor) == "table" and editor.defer_fn then editor.defer_fn(collectgarbage, 500) end
+  if type(editor) == "table" and editor.defer_fn then return editor.defer_fn(collectgarbage, LATER * 1000) end
+  local now = core.now()
+  if now < looked + REST or not HOSTS[loop.driver_info()] then return end
+  looked = now
+  loop.timer(LATER, collectgarbage)
 end
 
 ---Begins to watch over a failure: what keeps what comes back keeps it from being told.

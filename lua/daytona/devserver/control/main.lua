@@ -82,6 +82,7 @@ local function parse(argv)
     local name, value = argv[i]:match("^%-%-([%w%-]+)=(.*)$")
     name = name or argv[i]:match("^%-%-([%w%-]+)$")
     if not name or not (TAKES_VALUE[name] or FLAGS[name]) then
+      if argv[i]:sub(1, 1) ~= "-" then return nil, "a program follows --: -- " .. table.concat(argv, " ", i) end
       return nil, "unknown option: " .. argv[i]
     end
     if TAKES_VALUE[name] and not value then
