@@ -45,13 +45,15 @@ local function scan(text, fn)
   end
 end
 
-local function line_at(text, i)
+---@return string  the text of the line
+---@return integer
+function mutations.line_at(text, i)
   local line, begin = 1, 1
   for at in text:gmatch "()\n" do
     if at >= i then break end
     line, begin = line + 1, at + 1
   end
-  return line, text:match("^%s*([^\n]*)", begin)
+  return text:match("^%s*([^\n]*)", begin), line
 end
 
 local function is_program(text)
@@ -80,22 +82,47 @@ local function lost_calls(text, add)
   end
 end
 
----All bugs of a program: { line, name, text, apply }, in its order.
+---All bugs of a program: { line, at, name, text, apply }, in its order.
 ---@param text string
----@return { line: integer, name: string, text: string, apply: fun(text: string): string }[]
+---@return { line: integer, at: integer, name: string, text: string, apply: fun(text: string): string }[]
 function mutations.of(text)
   local list = {}
   local function add(first, last, by, name)
     local apply = replaced(first, last, by)
     if not is_program(apply(text)) then return end
-    local line, shown = line_at(text, first)
-    list[#list + 1] = { line = line, name = name, text = shown, apply = apply }
+    local shown, line = mutations.line_at(text, first)
+    list[#list + 1] = { line = line, at = first, name = name, text = shown, apply = apply }
   end
   scan(text, function(first, last, kind)
     local by, name = instead(text:sub(first, last), kind)
     if by then add(first, last, by, name) end
   end)
   lost_calls(text, add)
+  return list
+end
+
+---Where a statement can stand: at the beginnings of lines, and of functions (`head`).
+---@param text string
+---@return { at: integer, head?: boolean }[]
+function mutations.places(text)
+  local list, line_end, head = {}, 0, nil
+  local function add(at, is_head)
+    if is_program(text:sub(1, at - 1) .. " do end " .. text:sub(at)) then
+      list[#list + 1] = { at = at, head = is_head }
+    end
+  end
+  scan(text, function(first, last)
+    local word = text:sub(first, last)
+    if first > line_end then
+      line_end = text:find("\n", first, true) or #text
+      add(first)
+    end
+    if head and word == ")" then
+      head = nil
+      add(last + 1, true)
+    end
+    if word == "function" then head = true end
+  end)
   return list
 end
 

@@ -8,6 +8,7 @@ local SPECS = {
   ["base/errors.lua"] = "errors http",
   ["base/formats.lua"] = "options tools_schema",
   ["base/gitignore.lua"] = "gitignore",
+  ["base/known_secrets.lua"] = "tools_texts errors",
   ["base/line_buffer.lua"] = "reader job",
   ["base/methods.lua"] = "prompt calls bad_input",
   ["base/native.lua"] = "native",
@@ -120,27 +121,28 @@ local SPECS = {
   ["agent/argv.lua"] = "mcp_stdio acp",
   ["agent/capture.lua"] = "tools_coding tools_session tools_operations mcp_stdio",
   ["agent/arguments.lua"] = "tools_call",
-  ["agent/desktop.lua"] = "tools_native computer",
-  ["agent/edit.lua"] = "tools_coding",
+  ["agent/desktop.lua"] = "tool_reference tools_native computer",
+  ["agent/edit.lua"] = "tools_texts tools_coding",
   ["agent/expression.lua"] = "expression workflow",
   ["agent/forms.lua"] = "tools_schema tools_call",
-  ["agent/globs.lua"] = "tools_coding",
+  ["agent/globs.lua"] = "tools_texts tools_coding",
   ["agent/keys.lua"] = "tools_native",
-  ["agent/mime.lua"] = "mcp_stdio",
+  ["agent/output.lua"] = "tools_texts tools_call mcp_stdio",
+  ["agent/mime.lua"] = "tools_texts mcp_stdio",
   ["agent/outcome.lua"] = "tools_call",
-  ["agent/patch"] = "tools_coding tools_native",
+  ["agent/patch"] = "tools_texts tools_coding tools_native",
   ["agent/schema.lua"] = "tools_schema tools_call",
-  ["agent/shape.lua"] = "tools_schema",
+  ["agent/shape.lua"] = "tool_reference tools_schema",
   ["agent/workflow.lua"] = "workflow",
   ["agent/tools.lua"] = "tools_schema tools_call agent_sandbox",
-  ["agent/native/"] = "tools_native",
-  ["agent/sets/coding.lua"] = "tools_coding",
-  ["agent/sets/components.lua"] = "tools_components workflow",
-  ["agent/sets/computer.lua"] = "tools_native computer",
-  ["agent/sets/daytona.lua"] = "mcp_stdio tools_call tools_native",
-  ["agent/sets/native.lua"] = "tools_native",
-  ["agent/sets/operations.lua"] = "tools_operations mcp_stdio",
-  ["agent/sets/session.lua"] = "tools_session",
+  ["agent/native/"] = "tool_reference tools_native",
+  ["agent/sets/coding.lua"] = "tool_reference tools_coding",
+  ["agent/sets/components.lua"] = "tool_reference tools_components workflow",
+  ["agent/sets/computer.lua"] = "tool_reference tools_native computer",
+  ["agent/sets/daytona.lua"] = "tool_reference mcp_stdio tools_call tools_native",
+  ["agent/sets/native.lua"] = "tool_reference tools_native",
+  ["agent/sets/operations.lua"] = "tool_reference tools_operations mcp_stdio",
+  ["agent/sets/session.lua"] = "tool_reference tools_session",
   ["agent/mcp/"] = "mcp_stdio mcp_http",
   ["agent/mcp/ngx.lua"] = "",
   ["agent/store/ngx.lua"] = "",
@@ -149,16 +151,13 @@ local SPECS = {
   ["agent/"] = "tools_schema tools_call tools_coding tools_session",
 }
 
----@param file string  "lua/daytona/..."
----@return string[]  spec files
-return function(file)
-  local name = file:match "lua/daytona/(.*)$" or file
-  local longest = ""
-  for prefix in pairs(SPECS) do
-    if #prefix > #longest and name:sub(1, #prefix) == prefix then longest = prefix end
-  end
+local specs_of = {}
+
+---@param names string  of spec files, with spaces between them
+---@return string[]  the paths of those that there are
+function specs_of.paths(names)
   local list = {}
-  for spec in (SPECS[longest] or ""):gmatch "%S+" do
+  for spec in names:gmatch "%S+" do
     local path = "spec/" .. spec .. "_spec.lua"
     local there = io.open(path)
     if there then
@@ -168,3 +167,16 @@ return function(file)
   end
   return list
 end
+
+---@param file string  "lua/daytona/..."
+---@return string[]  spec files
+function specs_of.file(file)
+  local name = file:match "lua/daytona/(.*)$" or file
+  local longest = ""
+  for prefix in pairs(SPECS) do
+    if #prefix > #longest and name:sub(1, #prefix) == prefix then longest = prefix end
+  end
+  return specs_of.paths(SPECS[longest] or "")
+end
+
+return specs_of

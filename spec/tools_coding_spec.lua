@@ -1,10 +1,7 @@
 -- The set "coding": each of its tools, with right, wrong and malicious arguments, against
--- the local server; and what patches and edits do to a text.
+-- the local server.
 
 local daytona = require "daytona"
-local edit = require "daytona.agent.edit"
-local globs = require "daytona.agent.globs"
-local patch = require "daytona.agent.patch"
 local schema = require "daytona.agent.schema"
 local support = require "spec.support.tools"
 
@@ -25,80 +22,6 @@ end)
 teardown(function()
   tools:close()
   service:stop()
-end)
-
-describe("an edit", function()
-  local function apply(text, old, new, all)
-    return edit.apply(text, { old_string = old, new_string = new, replace_all = all })
-  end
-
-  it("changes a text that is there once", function()
-    assert.same({ "a X c", 1 }, { apply("a b c", "b", "X") })
-    assert.same({ "a % c", 1 }, { apply("a ( c", "(", "%") })
-  end)
-
-  it("refuses none, several, and no change, and says where they are", function()
-    local text, why = apply("a b c", "x", "y")
-    assert.is_nil(text)
-    assert.truthy(why:find "not in the file")
-    text, why = apply("b\nb\n", "b", "y")
-    assert.is_nil(text)
-    assert.truthy(why:find "2 times %(lines 1, 2%)")
-    assert.truthy(select(2, apply("if x  then", "if x then", "y")):find "other white space")
-    assert.is_nil((apply("b", "b", "b")))
-    assert.same({ "y\ny\n", 2 }, { apply("b\nb\n", "b", "y", true) })
-  end)
-end)
-
-describe("a patch", function()
-  local function apply(text, body)
-    local operations = assert(patch.parse("*** Begin Patch\n*** Update File: f\n" .. body .. "\n*** End Patch"))
-    return patch.apply(text, operations[1].body)
-  end
-
-  it("changes lines by their context", function()
-    assert.equal("a\nB\nc\n", apply("a\nb\nc\n", "@@\n a\n-b\n+B\n c"))
-    assert.equal("a\nB\nc\n", apply("a\nb\nc\n", " a\n-b\n+B"))
-    assert.equal("new\na\n", apply("a\n", "+new\n a"))
-    assert.equal("a\nz\n", apply("a\n", "@@\n+z"))
-    assert.equal("a\n", apply("a\nb\n", "-b"))
-    assert.equal("f1\n  x\nf2\n  y\n", apply("f1\n  x\nf2\n  x\n", "@@ f2\n-  x\n+  y"))
-    assert.equal("1\nA\n2\nB\n", apply("1\na\n2\nb\n", "@@\n-a\n+A\n@@\n-b\n+B"))
-    assert.equal("x\ny\nx\nz\n", apply("x\ny\nx\ny\n", "@@\n x\n-y\n+z\n*** End of File"))
-    assert.equal("a \nB\n", apply("a \nb\n", " a\n-b\n+B")) -- what stays is as the file has it
-    assert.equal("a\nb", apply("a\nc", " a\n-c\n+b"))
-  end)
-
-  it("that does not fit says which lines", function()
-    for _, body in ipairs { "-x\n+y", "@@ nowhere\n-a\n+b", "?a", "@@" } do
-      local text, why = apply("a\n", body)
-      assert.is_nil(text)
-      assert.truthy(#why > 10)
-    end
-    for _, text in ipairs { "", "x", "*** Begin Patch", "*** Begin Patch\n*** End Patch",
-      "*** Begin Patch\n+a\n*** End Patch",
-      "*** Begin Patch\n*** Delete File: a\n-x\n*** End Patch" } do
-      local operations, why = patch.parse(text)
-      assert.is_nil(operations)
-      assert.is_string(why)
-    end
-  end)
-end)
-
-describe("a pattern of paths", function()
-  it("means what people mean by it", function()
-    for pattern, cases in pairs {
-      ["*.lua"] = { "a.lua", "x/y/a.lua", "!a.luac" }, ["src/**/*.lua"] = { "src/a.lua", "src/x/y/a.lua", "!a.lua" },
-      ["src/*.lua"] = { "src/a.lua", "!src/x/a.lua" }, ["a?[0-9]"] = { "ab1", "!abc" }, ["**"] = { "a", "a/b" },
-      ["a+(b).c"] = { "a+(b).c", "!aab.c" }, ["[!a]b"] = { "cb", "!ab" }, ["a["] = { "a[" },
-    } do
-      local fits = globs.matcher(pattern)
-      for _, path in ipairs(cases) do
-        local name = path:match "^!(.*)"
-        assert.equal(name == nil, fits(name or path), pattern .. " " .. path)
-      end
-    end
-  end)
 end)
 
 describe("the set coding", function()

@@ -3,6 +3,7 @@
 
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
+local known = require "daytona.base.known_secrets"
 local output = require "daytona.agent.output"
 
 local M = {}
@@ -45,15 +46,15 @@ end
 ---@param secrets string[]
 ---@return daytona.ToolResult
 function M.failed(err, secrets)
-  if not errors.is(err) then return M.failure("failed", output.hide(output.clean(tostring(err)), secrets)) end
+  if not errors.is(err) then return M.failure("failed", known.hide(output.clean(tostring(err)), secrets)) end
   local hint = hint_for(err)
   local message = err.kind == "task" and err.message or tostring(err)
-  message = output.hide(output.clean(message), secrets)
+  message = known.hide(output.clean(message), secrets)
   return M.failure(kind_of(err), hint and message .. "\n" .. hint or message, err.retryable)
 end
 
 local function hidden(value, secrets)
-  if type(value) == "string" then return output.hide(value, secrets) end
+  if type(value) == "string" then return known.hide(value, secrets) end
   if type(value) ~= "table" then return value end
   for key, item in pairs(value) do value[key] = hidden(item, secrets) end
   return value
@@ -67,7 +68,7 @@ end
 function M.succeeded(data, more, secrets)
   if type(more) ~= "table" then more = {} end
   if secrets[1] then hidden(data, secrets) end
-  local text, why = more.text and output.hide(output.clean(more.text), secrets), nil
+  local text, why = more.text and known.hide(output.clean(more.text), secrets), nil
   if not text then text, why = json.stable(data) end
   if not text then return M.failure("internal", "the result cannot be shown: " .. why) end
   return {

@@ -1,4 +1,4 @@
--- What a model gets to see of a text: valid UTF-8, not too long, without secrets.
+-- What a model gets to see of a text: valid UTF-8, not too long.
 
 local core = require "daytona.base.native"
 
@@ -10,7 +10,6 @@ local is_utf8, json_string = core.is_utf8, core.json_string
 output.LINES, output.BYTES = 2000, 50 * 1024
 
 local REPLACEMENT = "\239\191\189" -- U+FFFD
-local SHORTEST_SECRET = 4          -- bytes; replacing "1" would shred the text
 
 local function repair(run)
   local out, i = {}, 1
@@ -34,19 +33,6 @@ end
 function output.clean(text)
   if is_utf8(text) then return text end
   return (text:gsub("[\128-\255]+", repair))
-end
-
----The text without these secrets; those under 4 bytes are left.
----@param text string
----@param secrets string[]
----@return string
-function output.hide(text, secrets)
-  for _, secret in ipairs(secrets) do
-    if #secret >= SHORTEST_SECRET then
-      text = text:gsub(secret:gsub("%p", "%%%0"), "[redacted]")
-    end
-  end
-  return text
 end
 
 local function continues(text, at)

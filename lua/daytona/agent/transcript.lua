@@ -5,7 +5,7 @@
 
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
-local output = require "daytona.agent.output"
+local known = require "daytona.base.known_secrets"
 local reply = require "daytona.agent.model.reply"
 
 local transcript = {}
@@ -21,7 +21,7 @@ end
 
 -- A copy without secrets.
 local function hidden(value, secrets)
-  if type(value) == "string" then return output.hide(value, secrets) end
+  if type(value) == "string" then return known.hide(value, secrets) end
   if type(value) ~= "table" or value == json.null then return value end
   local out = setmetatable({}, getmetatable(value))
   for key, item in pairs(value) do out[key] = hidden(item, secrets) end

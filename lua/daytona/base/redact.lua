@@ -5,48 +5,10 @@
 -- credential is replaced by its shape. It must not know where text comes from, and
 -- leaves sentences alone: "Bearer token is invalid" holds no token.
 
+local known = require "daytona.base.known_secrets"
 local quoted = require "daytona.base.quoted"
 
-local MARK = "[redacted]"
-
--- Shorter values ("1", "on") are no secrets, and replacing them would shred
--- the text around them.
-local SHORTEST = 4
-
---- Known secrets -----------------------------------------------------------------
-
--- Where the secrets stand in the text, as {first, last}, overlaps and all.
-local function find_all(text, secrets)
-  local spans = {}
-  for i = 1, #secrets do
-    local secret = secrets[i]
-    local at = #secret >= SHORTEST and text:find(secret, 1, true)
-    while at do
-      spans[#spans + 1] = { at, at + #secret - 1 }
-      at = text:find(secret, at + 1, true)
-    end
-  end
-  return spans
-end
-
--- One mark for each stretch that is covered by secrets: one that begins or overlaps
--- another leaves nothing of it.
-local function hide_known(text, secrets)
-  local spans = find_all(text, secrets)
-  if not spans[1] then return text end
-  table.sort(spans, function(a, b) return a[1] < b[1] end)
-  local out, shown, hidden = {}, 1, 0
-  for i = 1, #spans do
-    local first, last = spans[i][1], spans[i][2]
-    if first > hidden then
-      out[#out + 1] = text:sub(shown, first - 1)
-      out[#out + 1] = MARK
-    end
-    if last > hidden then hidden, shown = last, last + 1 end
-  end
-  out[#out + 1] = text:sub(shown)
-  return table.concat(out)
-end
+local MARK = known.MARK
 
 --- By name --------------------------------------------------------------------------
 
@@ -130,7 +92,7 @@ end
 ---@param secrets? string[]  exact texts to hide; those under 4 bytes are ignored
 ---@return string
 local function redact(text, secrets)
-  if secrets then text = hide_known(text, secrets) end
+  if secrets then text = known.hide(text, secrets) end
   text = hide_fields(text)
   -- The frontiers keep a long word from being tried at each of its letters.
   text = text:gsub("(%f[%w+.-][%w+.-]+://)[^/%s\"'<>]*@", "%1" .. MARK .. "@")
