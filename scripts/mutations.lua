@@ -60,6 +60,13 @@ local function is_program(text)
   return load(text, "=", "t", {}) ~= nil
 end
 
+-- Whether what begins there says of a text that it is no pattern (`find("x", at, true)`),
+-- which makes no difference to this one.
+local function is_plain_anyway(text, i)
+  local literal = text:sub(math.max(i - 200, 1), i - 1):match "[(,]%s*\"([^\"]*)\",[^,\"\n()]+,%s*$"
+  return literal ~= nil and not literal:gsub("\\.", ""):find "[%^%$%(%)%%%.%[%]%*%+%-%?]"
+end
+
 -- What takes the place of a token, and how that is called; nil: nothing does.
 local function instead(word, kind)
   if kind == "number" and tonumber(word) then return tostring(tonumber(word) + 1), word .. " is one more" end
@@ -94,8 +101,9 @@ function mutations.of(text)
     list[#list + 1] = { line = line, at = first, name = name, text = shown, apply = apply }
   end
   scan(text, function(first, last, kind)
-    local by, name = instead(text:sub(first, last), kind)
-    if by then add(first, last, by, name) end
+    local word = text:sub(first, last)
+    local by, name = instead(word, kind)
+    if by and not (word == "true" and is_plain_anyway(text, first)) then add(first, last, by, name) end
   end)
   lost_calls(text, add)
   return list

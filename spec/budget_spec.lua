@@ -63,6 +63,7 @@ describe("a budget", function()
     assert(box:stop())
     minutes(60)
     assert.near(6, budget:used().minutes, 1e-6)
+    assert.near(0.2, budget:used().cpu_hours, 1e-6)
     assert.equal(1, budget:used().sandboxes)
     expect { "/start$", ok { id = box.id, state = "started" } }
     assert(box:start())
@@ -90,6 +91,37 @@ describe("a budget", function()
     assert.near(29 / 60 * 8, budget:used().cpu_hours, 1e-6)
     minutes(2)
     assert.equal("cpu_hours", select(2, create(budget)).code)
+  end)
+
+  it("takes one processor for each that is being made, until the service says otherwise", function()
+    local budget = daytona.budget { cpu_hours = 4 }
+    expect { POST, function(request)
+      minutes(30)
+      assert.near(0.5, budget:used().cpu_hours, 1e-6)
+      return new { cpu = 8 } (request)
+    end }
+    assert(create(budget))
+    assert.near(4, budget:used().cpu_hours, 1e-6)
+  end)
+
+  it("counts no time of what is paused or archived", function()
+    for state, call in pairs { paused = "pause", archived = "archive", archiving = "archive" } do
+      local budget = daytona.budget { minutes = 9 }
+      expect({ POST, new() })
+      local box = assert(create(budget))
+      minutes(1)
+      expect({ "/" .. call .. "$", ok { id = box.id, state = state } },
+        { "^GET ", ok { id = box.id, state = "archived" } })
+      assert(box[call](box))
+      minutes(60)
+      assert.near(1, budget:used().minutes, 0.1, state)
+    end
+  end)
+
+  it("may be of nothing, or of parts", function()
+    assert.same({ sandboxes = 0, cpu_hours = 0, minutes = 0.5 },
+      daytona.budget({ sandboxes = 0, cpu_hours = 0, minutes = 0.5 }):left())
+    assert.has_error(function() daytona.budget { minutes = math.huge } end)
   end)
 
   it("gives back what was not made", function()

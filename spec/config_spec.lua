@@ -49,17 +49,47 @@ export DAYTONA_API_URL="https://file/api/"
     settings = assert(resolved { api_key = "k" })
     assert.equal("https://app.daytona.io/api", settings.api_url)
     assert.is_nil(settings.target)
-    assert.equal(10, settings.connect_timeout)
+    assert.same({ 10, 60, 64 * 1024 * 1024, 3 },
+      { settings.connect_timeout, settings.timeout, settings.max_bytes, settings.max_retries })
   end)
 
   it("has comments behind values, quoted or not", function()
     for text, key in pairs {
       ['"abc" # mine'] = "abc", ['"abc"#mine'] = "abc", ["'abc' # mine"] = "abc", ["abc # mine"] = "abc",
-      ['"a\\"b#c"'] = 'a"b#c', ['"abc"'] = "abc", ["a#b"] = "a#b", ['"a\\\\" # "'] = "a\\",
+      ['"a\\"b#c"'] = 'a"b#c', ['"abc"'] = "abc", ["a#b"] = "a#b",
+      ['"abc"def'] = '"abc"def', ['"\\"'] = '"\\"', ['"a\\\\" # "'] = "a\\",
     } do
       assert.equal(key, assert(resolved { env_file = env_file("DAYTONA_API_KEY=" .. text .. "\n") }).api_key, text)
       os.remove(path)
     end
+  end)
+
+  it("reads .env.local and .env of the working directory where it is told to, in this order", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local function says(files)
+      assert(os.execute(("rm -rf %s; mkdir %s"):format(folder, folder)))
+      for name, text in pairs(files) do
+        local file = assert(io.open(folder .. "/" .. name, "w"))
+        file:write(text)
+        file:close()
+      end
+      local child = require("spec.support.child").start([[
+        local config = require "daytona.control.config"
+        local env_file = require "daytona.control.env_file"
+        local open = io.open
+        io.open = function(path, ...) return open(ARG .. "/" .. path, ...) end
+        local settings, err = config.resolve({ env_file = true }, function() end)
+        print(settings and settings.api_key, settings and settings.target, err)
+      ]], folder)
+      return (child:rest():gsub("%s+$", ""))
+    end
+    local both = { [".env"] = "DAYTONA_API_KEY=k\nDAYTONA_TARGET=us\n", [".env.local"] = "DAYTONA_TARGET=eu\n" }
+    assert.equal("k\teu\tnil", says(both))
+    assert.equal("k\tnil\tnil", says { [".env"] = "DAYTONA_API_KEY=k\n" })
+    assert.equal("l\tnil\tnil", says { [".env.local"] = "DAYTONA_API_KEY=l\n" })
+    assert.matches("^nil\tnil\t.*no API key", says {})
+    assert(os.execute("rm -rf " .. folder))
   end)
 
   it("takes an empty variable for none, and does not look further for it in the file", function()
@@ -87,6 +117,18 @@ export DAYTONA_API_URL="https://file/api/"
     settings = assert(resolved({}, { DAYTONA_API_KEY = "k", DAYTONA_JWT_TOKEN = "j" }))
     assert.equal("k", settings.api_key)
     assert.is_nil(settings.jwt_token)
+    settings = assert(resolved({ env_file = env_file "DAYTONA_API_KEY=k\n" },
+      { DAYTONA_JWT_TOKEN = "j", DAYTONA_ORGANIZATION_ID = "o" }))
+    assert.equal("j", settings.jwt_token)
+    assert.is_nil(settings.api_key)
+  end)
+
+  it("listens to events unless the environment, or the program, says otherwise", function()
+    assert.is_true(assert(resolved { api_key = "k" }).events)
+    local env = { DAYTONA_USE_DEPRECATED_POLLING = "True" }
+    assert.is_false(assert(resolved({ api_key = "k" }, env)).events)
+    assert.is_true(assert(resolved({ api_key = "k", events = true }, env)).events)
+    assert.is_false(assert(resolved { api_key = "k", events = false }).events)
   end)
 
   it("wants the organization of a JWT", function()
@@ -122,6 +164,8 @@ export DAYTONA_API_URL="https://file/api/"
   it("refuses a key that cannot be one, without showing it", function()
     local message = refused { api_key = "two words\n" }
     assert.is_nil(message:find("two words", 1, true))
+    assert.matches("^the API key holds white space", message)
+    assert.matches("^the JWT holds", refused { jwt_token = "a b", organization_id = "o" })
   end)
 
   it("refuses a key that is given and empty", function()
@@ -151,6 +195,27 @@ export DAYTONA_API_URL="https://file/api/"
   it("raises on an option that does not exist", function()
     assert.has_error(function() resolved { api_kee = "x" } end)
     assert.has_error(function() resolved { timeout = -1 } end)
+  end)
+
+  it("raises on options of another kind, and takes each of those that it says", function()
+    local trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for name, values in pairs {
+      env_file = { 1, {} }, proxy = { 1, "a\nb" }, budget = { {}, 1, setmetatable({}, {}) },
+      traceparent = { 1, {}, "x", trace .. "-" }, ledger = { 1 },
+    } do
+      for _, value in ipairs(values) do
+        assert.has_error(function() resolved { api_key = "k", [name] = value } end)
+      end
+    end
+    for name, values in pairs {
+      proxy = { "", "http://p:1" }, budget = { daytona.budget { minutes = 1 } },
+      traceparent = { true, false, trace, function() end },
+    } do
+      for _, value in ipairs(values) do
+        assert.equal(value, assert(resolved { api_key = "k", [name] = value })[name])
+      end
+    end
+    assert(resolved { api_key = "k", env_file = false })
   end)
 end)
 

@@ -5,6 +5,7 @@ local json = require "daytona.http.json"
 
 local RESULTS = {
   box = { type = "daytona.sandbox", data = { id = "b1", state = "started", public = false } },
+  empty = { data = {}, n = 3.0, x = 1.5 },
   ["my step"] = { data = { exitCode = 0, list = { "a", { name = "b" } }, result = '{{ $["box"].data.id }}' } },
 }
 
@@ -25,6 +26,7 @@ describe("an expression", function()
     assert.equal("id=b1; code 0", resolve 'id={{ $.box.data.id }}; code {{ $["my step"].data.exitCode }}')
     assert.equal('["a",{"name":"b"}]!', resolve '{{ $["my step"].data.list }}!')
     assert.equal("false.", resolve "{{ $.box.data.public }}.")
+    assert.equal("3 of 1.5", resolve "{{ $.empty.n }} of {{ $.empty.x }}")
   end)
 
   it("is found however deep it is, and the table is not changed", function()
@@ -51,12 +53,13 @@ describe("an expression", function()
 
   it("without a value says which that is, and what there is", function()
     local function why(text) return select(2, resolve(text)) end
-    assert.equal('$["boxx"] has no value; there is: box, my step', why '{{ $["boxx"].data.id }}')
+    assert.equal('$["boxx"] has no value; there is: box, empty, my step', why '{{ $["boxx"].data.id }}')
     assert.equal('$["box"].data.sandboxId has no value; there is: id, public, state',
       why "{{ $.box.data.sandboxId }}")
     assert.equal('$["box"].data.id.x has no value: $["box"].data.id is a string', why "{{ $.box.data.id.x }}")
     assert.equal('$["my step"].data.list[7] has no value; there is: 1, 2', why "{{ $['my step'].data.list[7] }}")
     assert.truthy(why({ a = { "{{ $.nobody }}" } }):find "nobody")
+    assert.equal('$["empty"].data.id has no value; there is nothing', why "{{ $.empty.data.id }}")
   end)
 
   it("that cannot be read says where", function()
@@ -65,5 +68,7 @@ describe("an expression", function()
       assert.is_nil(value)
       assert.truthy(why:find "cannot read the expression at", text)
     end
+    assert.equal("cannot read the expression at ' + 1 }} and more text than need'",
+      select(2, resolve "{{ $.box.data + 1 }} and more text than need be shown"))
   end)
 end)

@@ -1,6 +1,7 @@
 -- What tools for models do to texts: what is shown of long ones and of bytes, edits, patches,
 -- patterns of paths.
 
+local errors = require "daytona.base.errors"
 local edit = require "daytona.agent.edit"
 local globs = require "daytona.agent.globs"
 local json = require "daytona.http.json"
@@ -26,6 +27,10 @@ describe("a text that is shown", function()
     assert.equal("[redacted]!", known.hide("abcdefgh!", { "abcde", "defgh" }))
     assert.equal("[redacted] and [redacted]", known.hide("a+b% and a+b%", { "a+b%" }))
     assert.equal("abc", known.hide("abc", { "abc", "b" }))
+    assert.equal("[redacted], [redacted].", known.hide("abcd, efgh.", { "efgh", "abcd" }))
+    assert.equal("[redacted]!", known.hide("abcdefg!", { "defg", "abcd" }))
+    assert.equal("<[redacted]>", known.hide("<aaaaa>", { "aaaa" }))
+    assert.equal("x[redacted]y", known.hide("xabcdefy", { "abcdef", "abcd" }))
   end)
 
   local function lines(first, last)
@@ -46,7 +51,8 @@ describe("a text that is shown", function()
 
   it("has its beginning, or both ends, when it has too many lines", function()
     local limits = { lines = 11, bytes = 10000 }
-    assert.same({ lines(1, 8) .. "\n[... 11 bytes left out ...]\n", true }, { output.cap(lines(1, 12), limits, "head") })
+    assert.same({ lines(1, 8) .. "\n[... 11 bytes left out ...]\n", true },
+      { output.cap(lines(1, 12), limits, "head") })
     assert.same({ lines(1, 8) .. "\n[... 9 bytes left out; the whole is in /tmp/all ...]\n", true },
       { output.cap(lines(1, 11) .. "x", limits, "head", "/tmp/all") })
     assert.same({ lines(1, 4) .. "\n[... 10 bytes left out ...]\n" .. lines(10, 13), true },
@@ -66,8 +72,19 @@ describe("a text that is shown", function()
       { lines = 100, bytes = 204 }, "head")))
   end)
 
+  it("has its empty lines", function()
+    local text = "\n\na\n\nb\n\n\nc\n\n\n"
+    assert.equal("\n\na\n\n[... 9 bytes left out ...]\n", (output.cap(text, { lines = 6, bytes = 900 }, "head")))
+    assert.equal("\n\n\n[... 9 bytes left out ...]\n\n\n", (output.cap(text, { lines = 7, bytes = 900 }, "ends")))
+  end)
+
+  it("is the note alone where there is no room for more", function()
+    assert.equal("\n[... 300 bytes left out ...]\n", (output.cap(("x"):rep(300), { lines = 9, bytes = 10 }, "head")))
+    assert.equal("\n[... 300 bytes left out ...]\n", (output.cap(("x"):rep(300), { lines = 9, bytes = 10 }, "ends")))
+  end)
+
   it("is not cut within a character", function()
-    local euro = "\226\130\172"
+    local euro = "\226\128\191" -- of the lowest and the highest byte within characters
     for bytes = 210, 213 do
       local shown = output.cap(euro:rep(80), { lines = 9, bytes = bytes }, "head")
       assert.equal(euro:rep(math.floor((bytes - 200) / 3)), shown:match "^[^\n]*", bytes)
@@ -92,14 +109,13 @@ end)
 
 describe("the kind of a file", function()
   it("is what its name says, else its first bytes", function()
-    for name, kind in pairs { ["a.PNG"] = "image/png", ["x/b.tar.gz"] = "application/gzip", ["c.lua"] = "text/x-lua" } do
-      assert.equal(kind, mime.of(name, "x"))
-    end
+    assert.equal("image/png", mime.of("a.PNG", "x"))
+    assert.equal("application/gzip", mime.of("x/b.tar.gz", "x"))
     for data, kind in pairs {
       ["\137PNG\r\n\26"] = "image/png", ["\255\216\255\224"] = "image/jpeg", ["GIF89a"] = "image/gif",
       ["RIFF\1\0\0\0WEBPVP8"] = "image/webp", ["%PDF-1.7"] = "application/pdf", ["PK\3\4"] = "application/zip",
       ["\31\139\8"] = "application/gzip", ["text \195\169"] = "text/plain", ["a\255"] = "application/octet-stream",
-      ["a\0"] = "application/octet-stream", [""] = "text/plain",
+      ["\0a"] = "application/octet-stream", [""] = "text/plain",
     } do
       assert.equal(kind, mime.of("README", data))
       assert.equal(kind, mime.of("file.unknown", data))
@@ -124,9 +140,14 @@ describe("an edit", function()
     text, why = apply("b\nb\n", "b", "y")
     assert.is_nil(text)
     assert.truthy(why:find "2 times %(lines 1, 2%)")
+    assert.truthy(select(2, apply("\nb\nb", "b", "y")):find "2 times %(lines 2, 3%)")
+    assert.truthy(select(2, apply(("a\nb\n"):rep(11), "a\nb", "y")):find
+      "11 times %(lines 1, 3, 5, 7, 9, 11, 13, 15, 17, 19%)")
+    assert.truthy(select(2, apply("if (x  then", "if (x then", "y")):find "other white space")
     assert.truthy(select(2, apply("if x  then", "if x then", "y")):find "other white space")
     assert.is_nil((apply("b", "b", "b")))
     assert.same({ "y\ny\n", 2 }, { apply("b\nb\n", "b", "y", true) })
+    assert.same({ "yy", 2 }, { apply("bb", "b", "y", true) })
   end)
 end)
 
@@ -147,6 +168,18 @@ describe("a patch", function()
     assert.equal("x\ny\nx\nz\n", apply("x\ny\nx\ny\n", "@@\n x\n-y\n+z\n*** End of File"))
     assert.equal("a \nB\n", apply("a \nb\n", " a\n-b\n+B")) -- what stays is as the file has it
     assert.equal("a\nb", apply("a\nc", " a\n-c\n+b"))
+    assert.equal("a \nb\t\nc\nD\n", apply("a \nb\t\nc\nd\n", " a\n b\n c\n-d\n+D"))
+    assert.equal("1\n2\n3\n", apply("1\na\n2\nb\n3\n", "@@\n-a\n@@\n-b"))
+  end)
+
+  it("looks for them behind the lines that @@ names, from the first that fits", function()
+    assert.equal("b\na\n", apply("a\na\n", "@@\n-a\n+b"))
+    assert.equal("b\na\n", apply("a\na\n", "@@ -1,2 +1,2 @@\n-a\n+b"))
+    assert.equal("1\nx\na\n2\ny\nb\n", apply("1\na\n2\nb\n", "@@ 1\n+x\n@@ 2\n+y"))
+    assert.equal("f(x)\ny\nx\nf(x)\nx\n", apply("f(x)\nx\nx\nf(x)\nx\n", "@@ f(x)\n-x\n+y"))
+    assert.equal("x\ny\nz\n", apply("x\ny\nx\n", "@@ x\n-x\n+z"))
+    assert.equal("a\nz\n", apply("a\nx\n", "@@ x\n-x\n+z")) -- which may be among them
+    assert.equal("c1\n m1\nc2\n m1!\n", apply("c1\n m1\nc2\n m1\n", "@@ c2\n@@ m1\n- m1\n+ m1!"))
   end)
 
   it("that does not fit says which lines", function()
@@ -155,7 +188,17 @@ describe("a patch", function()
       assert.is_nil(text)
       assert.truthy(#why > 10)
     end
-    for _, text in ipairs { "", "x", "*** Begin Patch", "*** Begin Patch\n*** End Patch",
+    local long = ("x"):rep(600)
+    for body, reason in pairs {
+      ["?a"] = "line 1 begins with neither ' ', '-', '+' nor '@@': ?a",
+      ["?" .. long] = "line 1 begins with neither ' ', '-', '+' nor '@@': ?" .. long:sub(1, 79),
+      ["@@ " .. long .. "\n-a"] = "the line after @@ is not in the file: " .. long:sub(1, 100),
+      ["-" .. long] = "these lines are not in the file:\n" .. long:sub(1, 500),
+      ["-a\n*** Move to: b"] = "line 2 begins with neither ' ', '-', '+' nor '@@': *** Move to: b",
+    } do
+      assert.equal(reason, select(2, apply("a\n", body)))
+    end
+    for _, text in ipairs { "", "\n \n", "x", "*** Begin Patch", "*** Begin Patch\n*** End Patch",
       "*** Begin Patch\n+a\n*** End Patch",
       "*** Begin Patch\n*** Delete File: a\n-x\n*** End Patch" } do
       local operations, why = patch.parse(text)
@@ -163,14 +206,21 @@ describe("a patch", function()
       assert.is_string(why)
     end
   end)
+
+  it("may have empty lines around it", function()
+    assert.same({ { kind = "delete", path = "a", body = {} } },
+      patch.parse "\n \n*** Begin Patch\n*** Delete File: a\n*** End Patch\n\n")
+  end)
 end)
 
 describe("a pattern of paths", function()
   it("means what people mean by it", function()
     for pattern, cases in pairs {
-      ["*.lua"] = { "a.lua", "x/y/a.lua", "!a.luac" }, ["src/**/*.lua"] = { "src/a.lua", "src/x/y/a.lua", "!a.lua" },
+      ["*.lua"] = { "a.lua", "x/y/a.lua", "!a.luac" },
+      ["src/**/*.lua"] = { "src/a.lua", "src/x/a.lua", "src/x/y/a.lua", "!a.lua" },
       ["src/*.lua"] = { "src/a.lua", "!src/x/a.lua" }, ["a?[0-9]"] = { "ab1", "!abc" }, ["**"] = { "a", "a/b" },
       ["a+(b).c"] = { "a+(b).c", "!aab.c" }, ["[!a]b"] = { "cb", "!ab" }, ["a["] = { "a[" },
+      ["src/*"] = { "src/a", "!src/a/b", "!src" },
     } do
       local fits = globs.matcher(pattern)
       for _, path in ipairs(cases) do
@@ -187,8 +237,8 @@ describe("a patch of files", function()
     local fs = {}
     function fs:exists(path) return self.files[path] ~= nil end
     function fs:read(path)
-      if not self.files[path] then return nil, "no such file" end
-      return self.files[path]
+      if self.files[path] then return self.files[path] end
+      return nil, errors.new { kind = "not_found", operation = "read", message = "no such file" }
     end
     function fs:stat(path)
       if self.files[path] == nil then return nil, "no such file" end
@@ -224,6 +274,9 @@ describe("a patch of files", function()
     data = apply(files, "*** Update File: a\n*** Move to: b\n-1\n+2")
     assert.same({ b = "2\n" }, files)
     assert.same({ { path = "b", change = "moved from a" } }, data.files)
+    files = { a = "1\n" }
+    assert.truthy(apply(files, "*** Update File: a\n*** Move to: b\n+2"))
+    assert.same({ b = "1\n2\n" }, files)
   end)
 
   it("that does not fit changes nothing, and says where", function()

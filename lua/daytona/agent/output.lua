@@ -14,15 +14,13 @@ local REPLACEMENT = "\239\191\189" -- U+FFFD
 local function repair(run)
   local out, i = {}, 1
   while i <= #run do
-    local n = 0
+    local good
     for length = 2, 4 do
-      if i + length - 1 <= #run and is_utf8(run:sub(i, i + length - 1)) then
-        n = length
-        break
-      end
+      local part = run:sub(i, i + length - 1)
+      if is_utf8(part) then good = part end
     end
-    out[#out + 1] = n > 0 and run:sub(i, i + n - 1) or REPLACEMENT
-    i = i + math.max(n, 1)
+    out[#out + 1] = good or REPLACEMENT
+    i = i + #(good or " ")
   end
   return table.concat(out)
 end
@@ -35,9 +33,9 @@ function output.clean(text)
   return (text:gsub("[\128-\255]+", repair))
 end
 
+-- Whether a character goes on there.
 local function continues(text, at)
-  local byte = text:byte(at)
-  return byte ~= nil and byte >= 0x80 and byte < 0xC0
+  return text:find("^[\128-\191]", at) ~= nil
 end
 
 local function count_lines(text)
@@ -47,11 +45,7 @@ end
 
 local function head_of(text, lines, bytes)
   local stop = 0
-  for _ = 1, lines do
-    local at = text:find("\n", stop + 1, true)
-    stop = at or #text
-    if not at or stop >= bytes then break end
-  end
+  for _ = 1, lines do stop = text:find("\n", stop + 1, true) or #text end
   stop = math.min(stop, bytes)
   while continues(text, stop + 1) do stop = stop - 1 end
   return text:sub(1, stop)
@@ -99,11 +93,11 @@ end
 function output.cap(text, limits, keep, where)
   if size_of(text, limits) <= limits.bytes and count_lines(text) <= limits.lines then return text, false end
   local room = math.max(limits.bytes - 200 - (where and #where or 0), 0)
-  local short = cut(text, keep, limits.lines - 3, room, where)
-  while room > 0 and size_of(short, limits) > limits.bytes do
-    room = math.floor(room * 0.8)
+  local short
+  repeat
     short = cut(text, keep, limits.lines - 3, room, where)
-  end
+    room = math.floor(room * 0.8)
+  until room == 0 or size_of(short, limits) <= limits.bytes
   return short, true
 end
 

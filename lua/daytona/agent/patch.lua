@@ -127,7 +127,7 @@ end
 local function find_block(lines, old, from, at_end)
   for _, of in ipairs { as_is, stripped } do
     local first = at_end and math.max(#lines - #old + 1, from) or from
-    for at = first, #lines - #old + 1 do
+    for at = first, #lines do
       if stands_at(lines, at, old, of) then return at end
     end
   end
@@ -137,7 +137,7 @@ local function after_anchors(lines, anchors, from)
   for _, anchor in ipairs(anchors) do
     local found
     for at = from, #lines do
-      if stripped(lines[at]) == stripped(anchor) or lines[at]:find(anchor, 1, true) then
+      if lines[at]:find(anchor, 1, true) then
         found = at
         break
       end

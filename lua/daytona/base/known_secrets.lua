@@ -29,7 +29,6 @@ end
 ---@return string
 function known.hide(text, secrets)
   local spans = find_all(text, secrets)
-  if not spans[1] then return text end
   table.sort(spans, function(a, b) return a[1] < b[1] end)
   local out, shown, hidden = {}, 1, 0
   for i = 1, #spans do
