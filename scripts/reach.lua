@@ -68,6 +68,18 @@ function reach.read(path)
   return known
 end
 
+local places_of = {} -- by text
+
+local function place_of(text, at)
+  places_of[text] = places_of[text] or mutations.places(text)
+  local found
+  for _, place in ipairs(places_of[text]) do
+    if place.at > at then break end
+    found = place
+  end
+  return found
+end
+
 ---The specs that run the place of a bug, the quickest first, so many as take `limit` seconds.
 ---@param known table  of `reach.read`
 ---@param bug { file: string, at: integer }
@@ -77,11 +89,7 @@ end
 ---@return string[] specs
 ---@return number seconds
 function reach.specs(known, bug, text, but, limit)
-  local place
-  for _, one in ipairs(mutations.places(text)) do
-    if one.at > bug.at then break end
-    place = one
-  end
+  local place = place_of(text, bug.at)
   local found = place and known[key(bug.file, text, place)] or {}
   table.sort(found, function(a, b)
     if a.seconds ~= b.seconds then return a.seconds < b.seconds end
