@@ -169,6 +169,7 @@ build = {
     ["daytona.base.errors"] = "lua/daytona/base/errors.lua",
     ["daytona.base.formats"] = "lua/daytona/base/formats.lua",
     ["daytona.base.gitignore"] = "lua/daytona/base/gitignore.lua",
+    ["daytona.base.known_secrets"] = "lua/daytona/base/known_secrets.lua",
     ["daytona.base.line_buffer"] = "lua/daytona/base/line_buffer.lua",
     ["daytona.base.methods"] = "lua/daytona/base/methods.lua",
     ["daytona.base.native"] = "lua/daytona/base/native.lua",

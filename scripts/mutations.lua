@@ -98,7 +98,7 @@ function mutations.of(text)
     local apply = replaced(first, last, by)
     if not is_program(apply(text)) then return end
     local shown, line = mutations.line_at(text, first)
-    list[#list + 1] = { line = line, at = first, name = name, text = shown, apply = apply }
+    list[#list + 1] = { line = line, at = text:find("%S", first), name = name, text = shown, apply = apply }
   end
   scan(text, function(first, last, kind)
     local word = text:sub(first, last)

@@ -43,7 +43,7 @@ local LISTS = {
 local function copied(value)
   if type(value) ~= "table" then return value end
   local json = require "daytona.http.json"
-  local copy = value[1] ~= nil and json.array() or {}
+  local copy = {}
   for key, item in pairs(value) do
     local is_list = LISTS[key] and type(item) == "table" and next(item) == nil
     copy[key] = is_list and json.array() or copied(item)
