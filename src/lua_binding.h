@@ -104,11 +104,12 @@ void open_carry(lua_State *L);
 void open_websocket(lua_State *L);
 void open_doorbell(lua_State *L);
 
-/* lua_stream.c, lua_digest.c, lua_json.c, lua_tty.c, lua_file.c, lua_signal.c,
+/* lua_stream.c, lua_digest.c, lua_pack.c, lua_json.c, lua_tty.c, lua_file.c, lua_signal.c,
    lua_input.c:
    register their types, and add their functions to the module's table on top of the stack. */
 void open_stream(lua_State *L);
 void open_digest(lua_State *L);
+void open_pack(lua_State *L);
 void open_json(lua_State *L);
 void open_tty(lua_State *L);
 void open_file(lua_State *L);

@@ -450,6 +450,7 @@ int luaopen_daytona_core(lua_State *L)
   open_unique(L);
   open_stream(L);
   open_digest(L);
+  open_pack(L);
   open_tty(L);
   open_input(L);
   open_json(L);

@@ -113,7 +113,7 @@ function M.new(opts)
   local connection = http.connection({
     base = settings.api_url, profile = new_profile(settings, common_headers(settings)),
     bare = bare_profile(settings), connect_timeout = settings.connect_timeout, timeout = settings.timeout,
-    max_bytes = settings.max_bytes, max_retries = settings.max_retries,
+    max_bytes = settings.max_bytes, max_retries = settings.max_retries, compression = settings.compression ~= false,
   }, secrets_in(settings))
   if settings.on_request or settings.on_response or settings.on_retry or settings.traceparent or settings.trace then
     connection.hooks = require("daytona.http.hooks").new(settings)

@@ -13,6 +13,7 @@ local connection = {}
 ---@field timeout number          seconds, of a request that says nothing else
 ---@field max_bytes integer
 ---@field max_retries integer
+---@field compression? boolean  what is sent may be packed where that pays
 ---@field calls table<table, daytona.core.Call>  see http.call
 ---@field hooks? daytona.Hooks    who is told of each request
 

@@ -193,6 +193,11 @@ function core.hmac_sha256(key, s) end
 ---@return daytona.core.Sha256
 function core.hash() end
 
+---A gzip stream of what comes in pieces; levels are 0 (stored as it is) to 9.
+---@param level integer
+---@return daytona.core.Packer
+function core.packer(level) end
+
 ---Two lower-case digits a byte.
 ---@param s string
 ---@return string
@@ -227,6 +232,19 @@ function core.multipart(content_type) end
 ---@return daytona.core.Terminal?
 ---@return string? message
 function core.terminal() end
+
+---@class daytona.core.Packer : userdata
+local Packer = {}
+
+---Adds to the stream. What there is of it by now, which may be "".
+---@param data string
+---@param level? integer  from here on
+---@return string
+function Packer:write(data, level) end
+
+---The rest of the stream; nothing can be added any more.
+---@return string
+function Packer:finish() end
 
 ---@class daytona.core.Terminal : userdata
 local Terminal = {}

@@ -34,7 +34,7 @@ local FOLDER = "-pieces"
 local Pieces = {}
 Pieces.__index = Pieces
 
-local REFUSED = { [413] = true, [502] = true, [503] = true, [504] = true }
+local REFUSED = { [411] = true, [413] = true, [502] = true, [503] = true, [504] = true }
 
 -- Whether a file of this machine is as it was.
 local function is_same(content)
@@ -56,27 +56,29 @@ end
 -- The next request: a piece, and what is in it; nil, err.
 local function next_piece(self)
   local content, at = self.content, self.at
-  if at == 0 and self.whole then return { path = self.path, size = content.length }, content end
+  if at == 0 and self.whole then return { path = self.path, size = content.length or math.huge }, content end
   if not is_same(content) then
     return calls.failure("upload", "conflict", "the file changed while it was sent", content.path, fetch.CHANGED)
   end
-  local size = content.length - at
+  local size = (content.length or math.huge) - at
   if not self.whole then size = math.min(size, pieces.PART) end
   self.count = (self.count or 0) + 1
   local piece = { path = ("%s%s/%d"):format(self.path, FOLDER, self.count), size = size }
   local some, err = content.from(at, size)
   if not some then return nil, err end
-  some.length = size
+  some.length = some.length or content.length and size
   return piece, some
 end
 
 -- Progress of all of it.
 local function options_of(self)
-  local opts, at = self.opts, self.at
-  local told = opts.on_progress
+  local opts, at, told = self.opts, self.at, self.opts.on_progress
   return {
     timeout = self.clock:left() or 0, idle_timeout = opts.idle_timeout,
-    on_progress = told and function(done) told(math.min(at + done, self.content.length), self.content.length) end,
+    on_progress = told and function(done)
+      local length = self.content.length
+      told(length and math.min(at + done, length) or at + done, length)
+    end,
   }
 end
 
@@ -89,12 +91,12 @@ end
 -- Sends what is not there yet. true, or nil, err. Tries that bring nothing are counted.
 local function send_all(self)
   local most, tries = self.fs.sandbox:toolbox().max_retries, 0
-  while self.at < self.content.length do
+  while not self.content.length or self.at < self.content.length do
     local piece, content = next_piece(self)
     if not piece then return nil, content end
     local info, err = self.send(content, piece.path, options_of(self), false)
     if info then
-      keep(self, piece, piece.size)
+      keep(self, piece, content.length)
     else
       if not fetch.BROKEN[err.code] and not REFUSED[err.status] then return nil, err end
       local size = arrived(self, piece, err)
@@ -174,8 +176,8 @@ end
 ---@return boolean
 function pieces.can(fs, content)
   local connection = fs.sandbox:toolbox()
-  return connection ~= nil and connection.max_retries > 0 and content.from ~= nil and content.length ~= nil
-    and content.length > pieces.LARGE
+  if not connection or connection.max_retries == 0 or not content.from then return false end
+  return content.raw_length ~= nil or (content.length or 0) > pieces.LARGE
 end
 
 ---Where something is left when it fails.

@@ -5,6 +5,7 @@
 local base64 = require "daytona.base.base64"
 local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.fs.calls"
+local loop = require "daytona.loop"
 local shell = require "daytona.base.shell"
 
 local remotetree = {}
@@ -20,12 +21,19 @@ local TOOLS = "find stat base64 tr"
 
 -- Everything is encoded, because output is text to the daemon. A record ends
 -- with "//" and a line end, which no path holds. The last one says whether all
--- folders could be looked into: what is gone when its turn comes is no failure.
+-- folders could be looked into: what is gone when its turn comes is no failure. At the end
+-- stands whether there is gzip, and when the script began and ended.
 local LIST = [[
+{ read -r began rest </proc/uptime; } 2>/dev/null || began=
 for tool in %s; do command -v "$tool" >/dev/null || { echo "lacks $tool"; exit 0; }; done
+about() {
+  { read -r ended rest </proc/uptime; } 2>/dev/null || ended=
+  if command -v gzip >/dev/null; then echo "gzip $began $ended"; else echo "plain $began $ended"; fi
+}
 CDPATH= root=%s
 cd -P -- "$root" 2>/dev/null || {
   if [ -d "$root" ]; then echo closed; elif [ -e "$root" ]; then echo other; else echo none; fi
+  about
   exit 0
 }
 echo tree
@@ -143,10 +151,20 @@ local function broken(sandbox, operation, root, why)
   return nil, why
 end
 
+-- What the last line says of the way there: seconds that a question took which was not the
+-- script's time, as far as that can be told.
+local function way_of(text, seconds)
+  local packer, began, ended = text:match "^(%a+) ([%d.]+) ([%d.]+)$"
+  if not packer then return { packs = text:find "^gzip" ~= nil } end
+  return { packs = packer == "gzip", distance = math.max(seconds - (tonumber(ended) - tonumber(began)), 0) }
+end
+
 -- What an answer means that holds no tree: a result of `scan`, or an error.
-local function without_tree(sandbox, operation, root, answer)
-  local said = answer:match("^(%a+)\n$")
-  if said == "none" or said == "other" or said == "closed" then return { complete = true, instead = said } end
+local function without_tree(sandbox, operation, root, answer, seconds)
+  local said, about = answer:match("^(%a+)\n([^\n]*)\n?$")
+  if said == "none" or said == "other" or said == "closed" then
+    return { complete = true, instead = said, way = way_of(about, seconds) }
+  end
   local lacking = answer:match("^lacks (%w+)\n$")
   if not lacking then return select(2, broken(sandbox, operation, root, "it is not what was asked for")) end
   return errors.new {
@@ -160,16 +178,19 @@ end
 local function list(sandbox, operation, root, wanted)
   local tools = TOOLS .. (wanted.hashes and " sha256sum " or " ") .. (wanted.tools or "")
   local script = LIST:format(tools, calls.quoted(root))
-    .. (wanted.rules and RULES or "echo\n") .. (wanted.hashes and HASHES or "echo\n")
+    .. (wanted.rules and RULES or "echo\n") .. (wanted.hashes and HASHES or "echo\n") .. "about\n"
+  local asked = loop.now()
   local result, err = sandbox:exec(script, { check = true, timeout = wanted.pace:left(), max_bytes = LARGEST_LIST })
   if not result then
     if err.kind == "process_timeout" then err = select(2, wanted.pace:over()) end
     err.operation, err.what = operation, root
     return nil, err
   end
-  local parts = { result.result:match("^(%a+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n$") }
-  if parts[1] then return parts end
-  return nil, without_tree(sandbox, operation, root, result.result)
+  local seconds = loop.now() - asked
+  local parts = { result.result:match("^(%a+)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n?$") }
+  if not parts[1] then return nil, without_tree(sandbox, operation, root, result.result, seconds) end
+  parts.way = way_of(parts[6], seconds)
+  return parts
 end
 
 -- The parts as a tree, and whether all of it could be read; or nil and why.
@@ -202,7 +223,7 @@ end
 ---@param operation string
 ---@param root string
 ---@param wanted { pace: daytona.Pace, hashes?: boolean, rules?: daytona.Gitignore, tools?: string }  tools: needed later
----@return { entries: table<string, daytona.TreeEntry>?, complete: boolean, instead: string? }?
+---@return { entries: table<string, daytona.TreeEntry>?, complete: boolean, instead: string?, way: { packs: boolean, distance: number? } }?
 ---@return daytona.Error?
 function remotetree.scan(sandbox, operation, root, wanted)
   local parts, other = list(sandbox, operation, root, wanted)
@@ -212,7 +233,7 @@ function remotetree.scan(sandbox, operation, root, wanted)
   end
   local tree, complete = read_tree(parts, wanted)
   if not tree then return broken(sandbox, operation, root, complete) end
-  return { entries = tree, complete = complete }
+  return { entries = tree, complete = complete, way = parts.way }
 end
 
 -- So many names go into one line.
@@ -280,6 +301,9 @@ local function reason_in(err)
     local kind, code = calls.problem(line)
     if kind then return kind, code, line end
   end
+  -- Where a part of a block could be written tar does not ask why the rest could not.
+  local cut = (err.result or ""):match("[^\n]*: Wrote only [^\n]*")
+  if cut then return "io", "FILE_NO_SPACE", cut end
   return "io", nil, err.message
 end
 
@@ -301,10 +325,21 @@ local function open_folders(lines, opened)
   batches(lines, "chmod u+rwx --", paths, "2>/dev/null || :")
 end
 
-local function unpack_tree(lines, staging)
+-- Of a pipe only the end of its last command is known.
+local UNPACK = [[
+exec 3>&1
+{ gzip -dc <%s/tree.tar 2>&3 || : >%s/broken; } | tar -xpo -f - -C %s/tree 2>&1
+[ ! -e %s/broken ]
+]]
+
+local function unpack_tree(lines, staging, packed)
   lines[#lines + 1] = STALE
   lines[#lines + 1] = "mkdir " .. staging .. "/tree"
-  lines[#lines + 1] = "tar -xpo -f " .. staging .. "/tree.tar -C " .. staging .. "/tree 2>&1"
+  if packed then
+    lines[#lines + 1] = UNPACK:gsub("%%s", staging)
+  else
+    lines[#lines + 1] = "tar -xpo -f " .. staging .. "/tree.tar -C " .. staging .. "/tree 2>&1"
+  end
 end
 
 local function move_all(lines, staging, moves)
@@ -319,7 +354,7 @@ local function script_of(root, change)
   local lines = { CHANGE .. "cd -P -- " .. calls.quoted(root), pace = change.pace }
   at_the_end(lines, change.staging, change.opened)
   open_folders(lines, change.opened)
-  if change.staging then unpack_tree(lines, change.staging) end
+  if change.staging then unpack_tree(lines, change.staging, change.packed) end
   batches(lines, "rm -rf --", change.replaced)
   move_all(lines, change.staging, change.moves)
   for mode, paths in pairs(change.modes) do batches(lines, ("mode %o"):format(mode), paths) end
@@ -332,6 +367,7 @@ end
 ---What a tree is to become.
 ---@class daytona.TreeChange
 ---@field staging? string                  the name of the folder with tree.tar
+---@field packed? boolean                  that is a gzip stream
 ---@field moves table<string, string[]>    paths in the archive by the folder they go into
 ---@field replaced string[]                removed before that
 ---@field modes table<integer, string[]>

@@ -158,7 +158,8 @@ local function way_of(name) return require("daytona.toolbox.fs." .. name) end
 ---place the last one wins, file by file. What files that change meanwhile spoil is
 ---begun again; after three times it is a "conflict", code FILE_CHANGED. No room
 ---over there is kind "io", code FILE_NO_SPACE. `timeout` (seconds; none) is for all of
----it. A tree of more than a million files, or with paths of more than 4,095 bytes, is
+---it. On the way up what is far away (15 ms and more) is sent packed, where the sandbox has
+---gzip, unless the client's `compression` is false. A tree of more than a million files, or with paths of more than 4,095 bytes, is
 ---"too_large". On the way up the sandbox needs tar, stat and base64 (coreutils or
 ---busybox), on the way down all but tar.
 ---@param folder string  on this machine

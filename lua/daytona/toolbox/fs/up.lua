@@ -7,6 +7,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local localtree = require "daytona.toolbox.fs.localtree"
 local loop = require "daytona.loop"
+local packing = require "daytona.toolbox.fs.packing"
 local place = require "daytona.toolbox.fs.place"
 local plan = require "daytona.toolbox.fs.plan"
 local random = require "daytona.base.random"
@@ -113,7 +114,8 @@ local function begin_at(run, made, from, source, at)
   return rest
 end
 
-local function content_of(run, made, from, source, length)
+-- The archive as it is.
+local function plain_content(run, made, from, source, length)
   local content = { source = function() return source:next() end, length = length }
   function content.from(at, size)
     local chunk, err = begin_at(run, made, from, source, at)
@@ -131,6 +133,27 @@ local function content_of(run, made, from, source, length)
   return content
 end
 
+-- The archive packed.
+local function packed_content(run, made, from, source, length, connection)
+  local told = run.on_progress
+  local content = packing.content({
+    source = function() return source:next() end, length = length,
+    again = function()
+      local fine, err = begin_at(run, made, from, source, 0)
+      if not fine then return nil, err end
+      return function() return source:next() end
+    end,
+  }, connection)
+  return content, told and function() told(content.given, length) end
+end
+
+local function content_of(self, run, made, from, source, length)
+  local connection = self.sandbox:toolbox()
+  run.packed = connection and run.way.packs and packing.pays(connection, length, run.way.distance)
+  if run.packed then return packed_content(run, made, from, source, length, connection) end
+  return plain_content(run, made, from, source, length), run.on_progress
+end
+
 local function send_archive(self, run, made, from, staging)
   local fine, why = mark_fresh(run, made, from)
   if not fine then return nil, why end
@@ -139,11 +162,13 @@ local function send_archive(self, run, made, from, staging)
   local length
   length, err = source:length(run.pace)
   if not length then return nil, err end
+  local content, on_progress = content_of(self, run, made, from, source, length)
   local sent
-  sent, err = upload.stage(self, content_of(run, made, from, source, length),
-    run.remote .. "/" .. staging .. "/tree.tar", { on_progress = run.on_progress }, run.pace)
+  sent, err = upload.stage(self, content, run.remote .. "/" .. staging .. "/tree.tar", { on_progress = on_progress },
+    run.pace)
   source:close()
   if not sent then return nil, err end
+  if content.sent then content.sent() end
   return true
 end
 
@@ -151,7 +176,7 @@ local function apply(self, run, made, to, staging)
   local moves, err = moves_of(run, made, to)
   if not moves then return nil, err end
   return remotetree.apply(self.sandbox, run.remote, {
-    staging = staging, moves = moves, replaced = made.replaced, modes = made.modes,
+    staging = staging, packed = run.packed, moves = moves, replaced = made.replaced, modes = made.modes,
     opened = made.opened, files = made.files, folders = made.folders, pace = run.pace,
   })
 end
@@ -187,6 +212,7 @@ local function look(self, run)
     { hashes = run.checksum, pace = run.pace, tools = "tar" })
   if not scan then return nil, err end
   if scan.instead and scan.instead ~= "none" then return run:no_directory(scan.instead) end
+  run.way = scan.way
   return from, scan
 end
 
