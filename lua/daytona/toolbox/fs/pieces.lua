@@ -27,7 +27,7 @@ local FOLDER = "-pieces"
 ---@field package path string       where all of it is to be
 ---@field package opts table
 ---@field package clock daytona.Pace
----@field package send fun(content: table, path: string, opts: table, safe: boolean): table?, daytona.Error?
+---@field package send fun(content: table, path: string, opts: table, safe: boolean): { size: integer }?, daytona.Error?
 ---@field package list { path: string, size: integer }[]  what is there
 ---@field package at integer        bytes of it
 ---@field package whole boolean     all of the rest in one request
@@ -96,7 +96,7 @@ local function send_all(self)
     if not piece then return nil, content end
     local info, err = self.send(content, piece.path, options_of(self), false)
     if info then
-      keep(self, piece, content.length)
+      keep(self, piece, content.length or info.size)
     else
       if not fetch.BROKEN[err.code] and not REFUSED[err.status] then return nil, err end
       local size = arrived(self, piece, err)
