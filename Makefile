@@ -27,7 +27,8 @@ LUA_INC := $(shell $(PKG_CONFIG) --cflags $(LUA) 2>/dev/null || \
 LUA_LIB = $(shell $(PKG_CONFIG) --libs $(LUA) 2>/dev/null || echo -l$(LUA))
 CURL_INC := $(shell $(PKG_CONFIG) --cflags libcurl 2>/dev/null)
 CURL_LIB := $(shell $(PKG_CONFIG) --libs libcurl 2>/dev/null || echo -lcurl)
-LIBS = $(CURL_LIB) -lwslay -lcrypto -lz
+# libcrypto first: of all that is looked for when the module is loaded, most is there.
+LIBS = -lcrypto $(CURL_LIB) -lwslay -lz
 
 # LPeg's list without -Wc++-compat, which refuses plain C (void * conversions).
 WARN = -Wall -Wextra -pedantic -Waggregate-return -Wcast-align -Wcast-qual \

@@ -1,4 +1,5 @@
 local json = require "daytona.http.json"
+local long_json = require "daytona.http.long_json"
 local shared = require "cjson"
 
 -- The same module again, over another codec.
@@ -178,7 +179,7 @@ describe("a long JSON list", function()
   before_each(function() rests = 0 end)
 
   local function decoded(items, between, tail)
-    return json.decode_list("[" .. table.concat(items, between or ",") .. "]" .. (tail or ""), rest)
+    return long_json.list("[" .. table.concat(items, between or ",") .. "]" .. (tail or ""), rest)
   end
 
   local function many(item)
@@ -206,10 +207,10 @@ describe("a long JSON list", function()
     } do
       local text = "[" .. table.concat(case[1], case[2] or ",") .. "]" .. (case[3] or "")
       local list, why = json.decode(text)
-      assert.same({ list, why }, { json.decode_list(text, rest) })
+      assert.same({ list, why }, { long_json.list(text, rest) })
     end
-    assert.same({}, json.decode_list("[]", rest))
-    assert.equal(json.null, (json.decode_list("null", rest)))
+    assert.same({}, long_json.list("[]", rest))
+    assert.equal(json.null, (long_json.list("null", rest)))
   end)
 
   it("is decoded item by item as a field of an object, too", function()
@@ -219,7 +220,7 @@ describe("a long JSON list", function()
       [' { "errors" : null , "files" : ' .. list .. ' , "count" : 3 } '] = { 3000, nil, 3 },
     } do
       rests = 0
-      local object = assert(json.decode_object(text, rest))
+      local object = assert(long_json.object(text, rest))
       assert.same(wanted, { #object.files, object.errors and object.errors[1], object.count })
       assert.same({ n = 3000, path = "a[b]{c}" }, object.files[3000])
       assert.is_true(rests >= 2999)
@@ -230,15 +231,15 @@ describe("a long JSON list", function()
       '{"files":' .. list, '{"files":' .. list .. "}x", '{"files":' .. list .. ',"n":01}', list,
     } do
       local value, why = json.decode(text)
-      assert.same({ value, why }, { json.decode_object(text, rest) })
+      assert.same({ value, why }, { long_json.object(text, rest) })
     end
-    local value, err = json.decode_object('{"files":' .. list .. "}", function() return nil, "stop" end)
+    local value, err = long_json.object('{"files":' .. list .. "}", function() return nil, "stop" end)
     assert.same({ nil, "stop" }, { value, err })
   end)
 
   it("is given up when there is no rest", function()
     local text = "[" .. table.concat(many '{"name":"number #"}', ",") .. "]"
-    local value, err = json.decode_list(text, function() return nil, "stop" end)
+    local value, err = long_json.list(text, function() return nil, "stop" end)
     assert.same({ nil, "stop" }, { value, err })
   end)
 end)

@@ -4,6 +4,7 @@
 local daytona = require "daytona"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
+local row_of = require "daytona.control.row"
 local sandbox = require "daytona.control.sandbox"
 local script = require "spec.support.script"
 local task = require "daytona.loop.task"
@@ -139,7 +140,7 @@ describe("a change", function()
     local box = box_in "started"
     assert(box:stop())
     assert.equal("sandbox (box, destroyed)", tostring(box))
-    assert.equal("box", sandbox.row(script.client, record { name = "DESTROYED_box_1764000000000" }).name)
+    assert.equal("box", row_of.new(script.client, record { name = "DESTROYED_box_1764000000000" }).name)
   end)
 end)
 
@@ -504,7 +505,7 @@ describe("a sandbox of another program", function()
       end
       assert(box:stop())
       assert.is_true(box:delete())
-      local row = sandbox.row(script.client, record { labels = odd })
+      local row = row_of.new(script.client, record { labels = odd })
       assert.is_table(row.labels)
     end
   end)

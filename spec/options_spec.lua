@@ -2,6 +2,7 @@ local options = require "daytona.base.options"
 local names = require "daytona.http.names"
 local shell = require "daytona.base.shell"
 local url = require "daytona.http.url"
+local reference = require "daytona.http.reference"
 local base64 = require "daytona.base.base64"
 
 describe("options", function()
@@ -214,12 +215,12 @@ describe("URLs", function()
 
   it("are told apart by origin, and followed like browsers do", function()
     local base = url.parse "https://Host:443/a/b/c?x=1"
-    assert.equal("https://host/a/d?e", url.text(url.resolve(base, "../d?e")))
-    assert.equal("https://host/a/b/c?y", url.text(url.resolve(base, "?y#frag")))
-    assert.equal("https://other/x", url.text(url.resolve(base, "//other/x")))
+    assert.equal("https://host/a/d?e", url.text(reference.resolve(base, "../d?e")))
+    assert.equal("https://host/a/b/c?y", url.text(reference.resolve(base, "?y#frag")))
+    assert.equal("https://other/x", url.text(reference.resolve(base, "//other/x")))
     assert.equal(url.origin(base), url.origin(url.parse "https://host/z"))
     assert.not_equal(url.origin(base), url.origin(url.parse "http://host/z"))
-    assert.is_nil(url.resolve(base, "ftp://host/"))
+    assert.is_nil(reference.resolve(base, "ftp://host/"))
     for _, bad in ipairs { "host/x", "http://", "http://a b/", "http://h:99999/", "file:///etc/passwd" } do
       assert.is_nil(url.parse(bad), bad)
     end

@@ -3,7 +3,7 @@
 
 local base64 = require "daytona.base.base64"
 local daytona = require "daytona"
-local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local schema = require "daytona.agent.schema"
 local support = require "spec.support.tools"
 
@@ -135,7 +135,7 @@ describe("a command", function()
       command = "head -c 10000000 /dev/zero | tr '\\0' x | fold -w 99; echo the end" })
     assert.is_true(result.truncated and result.data.truncated)
     assert.is_true(#result.text <= 50 * 1024, #result.text)
-    assert.is_true(#json.stable(result.data) <= 50 * 1024)
+    assert.is_true(#ordered.encode(result.data) <= 50 * 1024)
     assert.truthy(result.data.result:find "the end\n$")
     assert.equal(result.read_more, result.data.readMore)
     assert.truthy(result.text:find(result.read_more, 1, true))

@@ -1,9 +1,10 @@
 -- URLs: what a reference means, seen from a place.
 
 local url = require "daytona.http.url"
+local reference = require "daytona.http.reference"
 
 local function resolved(base, location)
-  local parts = url.resolve(url.parse(base), location)
+  local parts = reference.resolve(url.parse(base), location)
   return parts and url.text(parts)
 end
 

@@ -3,6 +3,7 @@
 
 local daytona = require "daytona"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 
 local service, git
 
@@ -70,7 +71,7 @@ describe("the workflow of a repository", function()
     local done = assert(run(repository "test"))
     assert.same({ box = "default", test = "success", deleteSandbox = "default" }, done.channels)
     assert.same({}, done.skipped)
-    local results = json.decode(json.stable(done)).results
+    local results = json.decode(ordered.encode(done)).results
     for id, kind in pairs {
       box = "daytona.repository.sandbox", test = "daytona.command.response", deleteSandbox = "daytona.delete.response",
     } do
@@ -92,7 +93,7 @@ describe("the workflow of a repository", function()
   end)
 
   it("is the same as JSON text", function()
-    local done = assert(run(json.stable(repository "test")))
+    local done = assert(run(ordered.encode(repository "test")))
     assert.equal("ready\n", done.results.test.data.result)
     assert.equal(0, service:sandboxes())
   end)
@@ -276,7 +277,7 @@ describe("what is no workflow", function()
       assert.is_false(fine, expected)
       assert.truthy(raised:find(expected, 1, true), expected .. ": " .. raised)
       assert.truthy(raised:find("workflow_spec.lua", 1, true), raised)
-      local done, err = run(json.stable(steps))
+      local done, err = run(ordered.encode(steps))
       assert.is_nil(done)
       assert.equal("invalid", err.kind)
       assert.truthy(err.message:find(expected, 1, true), err.message)

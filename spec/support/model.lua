@@ -13,6 +13,7 @@
 -- to its end, its last entry is repeated.
 
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local socket = require "cqueues.socket"
 
 local Server = {}
@@ -71,7 +72,7 @@ end
 
 local function event(name, data)
   data.type = data.type or name
-  return ("event: %s\ndata: %s\n\n"):format(name, assert(json.stable(data)))
+  return ("event: %s\ndata: %s\n\n"):format(name, assert(ordered.encode(data)))
 end
 
 -- A text in pieces, as a stream has it.
@@ -149,7 +150,7 @@ end
 function STREAM.chat(reply)
   local out = {}
   local function add(delta, reason)
-    out[#out + 1] = "data: " .. json.stable { choices = { { index = 0, delta = delta, finish_reason = reason } } }
+    out[#out + 1] = "data: " .. ordered.encode { choices = { { index = 0, delta = delta, finish_reason = reason } } }
       .. "\n\n"
   end
   add { role = "assistant", content = "" }
@@ -163,7 +164,7 @@ function STREAM.chat(reply)
   end
   local stops = { refusal = "content_filter" }
   add({}, stops[reply.stop] or reply.stop or reply.calls and "tool_calls" or "stop")
-  out[#out + 1] = "data: " .. json.stable { choices = json.array(), usage = { prompt_tokens = 100,
+  out[#out + 1] = "data: " .. ordered.encode { choices = json.array(), usage = { prompt_tokens = 100,
     completion_tokens = 10, prompt_tokens_details = { cached_tokens = 60 } } } .. "\n\ndata: [DONE]\n\n"
   return table.concat(out)
 end

@@ -1,6 +1,7 @@
 -- What specs of toolsets share: a call whose result is checked on the way.
 
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local schema = require "daytona.agent.schema"
 
 local M = {}
@@ -12,7 +13,7 @@ function M.call(tools, name, arguments, opts)
   assert(result.ok, name .. ": " .. result.text)
   local node = tools.by_name[name].output
   if node then
-    local again = json.decode(assert(json.stable(result.data)))
+    local again = json.decode(assert(ordered.encode(result.data)))
     local fine, problems = schema.check(node, again)
     assert(fine, problems and schema.describe(problems, name))
   end

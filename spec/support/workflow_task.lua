@@ -31,7 +31,7 @@ local function failing()
 end
 
 local function cancelled()
-  local begun = loop.latch()
+  local begun = require("daytona.loop.latch")()
   local job = daytona.spawn(daytona.workflow.run, {
     { id = "box", component = "createSandbox" }, command("long", "sleep 1000"),
   }, { on_step = function() begun:open() end })

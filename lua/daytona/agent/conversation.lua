@@ -6,6 +6,7 @@
 
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local native = require "daytona.base.native"
 local options = require "daytona.base.options"
 local store = require "daytona.agent.store"
@@ -36,7 +37,7 @@ local function failure(why)
 end
 
 local function put(self, record)
-  local fine, why = self.store:put(self.id, record.name, assert(json.stable(record)))
+  local fine, why = self.store:put(self.id, record.name, assert(ordered.encode(record)))
   if fine then return true end
   return failure(why)
 end

@@ -4,6 +4,7 @@
 
 local base64 = require "daytona.base.base64"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local loop = require "daytona.loop"
 local names = require "daytona.http.names"
 local shape = require "daytona.agent.shape"
@@ -153,7 +154,7 @@ end
 local function tree(answer, err, call)
   if not answer then return nil, err end
   local data = names.to_service(answer)
-  local text, cut = call:cap(json.stable(data) or "", "head")
+  local text, cut = call:cap(ordered.encode(data) or "", "head")
   if not cut then return data end
   return { truncated = true }, { text = text, truncated = true }
 end

@@ -1,6 +1,7 @@
 -- Events on their way from a task that makes them to a loop that takes them, in order.
 
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 
 local events = {}
 
@@ -41,7 +42,7 @@ end
 function Queue:next()
   while self.first > self.last do
     if self.finished then return nil, self.err end
-    self.latch = self.latch or loop.latch()
+    self.latch = self.latch or new_latch()
     local came, err = loop.join(self.latch)
     if not came then return nil, err end
   end

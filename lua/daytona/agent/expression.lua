@@ -6,6 +6,7 @@
 -- begin so are none of ours.
 
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 
 local M = {}
 
@@ -79,7 +80,7 @@ end
 
 local function as_text(value)
   if type(value) == "string" then return value end
-  if type(value) == "table" then return assert(json.stable(value)) end
+  if type(value) == "table" then return assert(ordered.encode(value)) end
   if type(value) == "number" and value % 1 == 0 then return ("%d"):format(value) end
   return tostring(value)
 end

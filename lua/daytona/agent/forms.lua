@@ -4,6 +4,7 @@
 
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local options = require "daytona.base.options"
 local shape = require "daytona.agent.shape"
 local task = require "daytona.loop.task"
@@ -19,10 +20,10 @@ local NO_ARGUMENTS = { type = "object", additionalProperties = false }
 local function with_api_key(input)
   local out = shape.copy(input)
   out.properties = out.properties or {}
-  local order = options.copy(json.order_of(out.properties))
+  local order = options.copy(ordered.of(out.properties))
   order[#order + 1] = "apiKey"
   out.properties.apiKey = API_KEY
-  json.ordered(out.properties, order)
+  ordered.note(out.properties, order)
   return out
 end
 
@@ -83,7 +84,7 @@ end
 
 function DEFINE.openai(toolset, tool, opts)
   local schema, is_strict = parameters(toolset, tool, opts)
-  return json.ordered({
+  return ordered.note({
     type = "function", name = tool.name, description = tool.description, parameters = schema, strict = is_strict,
   }, { "type", "name", "description", "parameters", "strict" })
 end
@@ -91,18 +92,18 @@ end
 function DEFINE.openai_chat(toolset, tool, opts)
   local schema, is_strict = parameters(toolset, tool, opts)
   local inner = { name = tool.name, description = tool.description, parameters = schema, strict = is_strict }
-  json.ordered(inner, { "name", "description", "parameters", "strict" })
-  return json.ordered({ type = "function", ["function"] = inner }, { "type", "function" })
+  ordered.note(inner, { "name", "description", "parameters", "strict" })
+  return ordered.note({ type = "function", ["function"] = inner }, { "type", "function" })
 end
 
 function DEFINE.anthropic(toolset, tool, opts)
-  return json.ordered({
+  return ordered.note({
     name = tool.name, description = tool.description, input_schema = input_of(toolset, tool, opts),
   }, { "name", "description", "input_schema" })
 end
 
 function DEFINE.mcp(toolset, tool, opts)
-  return json.ordered({
+  return ordered.note({
     name = tool.name, title = tool.title, description = tool.description,
     inputSchema = input_of(toolset, tool, opts), outputSchema = tool.output, annotations = tool.annotations,
   }, { "name", "title", "description", "inputSchema", "outputSchema", "annotations" })
@@ -139,7 +140,7 @@ local AVANTE_TYPES = { string = "string", integer = "integer", number = "number"
 local function avante_fields(schema)
   local required, fields = {}, {}
   for _, name in ipairs(schema.required or {}) do required[name] = true end
-  local names = options.copy(json.order_of(schema.properties or {}))
+  local names = options.copy(ordered.of(schema.properties or {}))
   if not names[1] then
     for name in pairs(schema.properties or {}) do names[#names + 1] = name end
     table.sort(names)

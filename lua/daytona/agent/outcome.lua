@@ -2,8 +2,8 @@
 -- about it.
 
 local errors = require "daytona.base.errors"
-local json = require "daytona.http.json"
 local known = require "daytona.base.known_secrets"
+local ordered = require "daytona.http.ordered_json"
 local output = require "daytona.agent.output"
 
 local M = {}
@@ -69,7 +69,7 @@ function M.succeeded(data, more, secrets)
   if type(more) ~= "table" then more = {} end
   if secrets[1] then hidden(data, secrets) end
   local text, why = more.text and known.hide(output.clean(more.text), secrets), nil
-  if not text then text, why = json.stable(data) end
+  if not text then text, why = ordered.encode(data) end
   if not text then return M.failure("internal", "the result cannot be shown: " .. why) end
   return {
     ok = true, data = data, text = text, images = more.images or {},

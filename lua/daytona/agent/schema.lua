@@ -6,6 +6,7 @@
 -- and an object; a value is never changed.
 
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 
 local schema = {}
 
@@ -73,7 +74,7 @@ end
 
 local function listed(values)
   local out = {}
-  for i, value in ipairs(values) do out[i] = json.stable(value) or "?" end
+  for i, value in ipairs(values) do out[i] = ordered.encode(value) or "?" end
   return table.concat(out, ", ")
 end
 
@@ -125,7 +126,7 @@ keyword("enum", function(state, node, value, path)
 end)
 
 keyword("const", function(state, node, value, path)
-  if not same(node.const, value) then problem(state, path, "must be %s", json.stable(node.const)) end
+  if not same(node.const, value) then problem(state, path, "must be %s", ordered.encode(node.const)) end
 end)
 
 local function bound(name, fails, words)

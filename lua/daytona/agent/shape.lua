@@ -6,7 +6,7 @@
 --     { "limit?", shape.integer("Lines at most.", { minimum = 1, default = 2000 }) },
 --   }
 
-local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 
 local shape = {}
 
@@ -77,7 +77,7 @@ function shape.object(fields, description)
     if optional == "" then required[#required + 1] = name end
   end
   local schema = { type = "object", description = description, additionalProperties = false }
-  if order[1] then schema.properties = json.ordered(properties, order) end
+  if order[1] then schema.properties = ordered.note(properties, order) end
   if required[1] then schema.required = required end
   return schema
 end
@@ -89,8 +89,8 @@ function shape.copy(schema)
   if type(schema) ~= "table" then return schema end
   local out = setmetatable({}, getmetatable(schema))
   for key, value in pairs(schema) do out[key] = shape.copy(value) end
-  local order = json.order_of(schema)
-  return order and json.ordered(out, order) or out
+  local order = ordered.of(schema)
+  return order and ordered.note(out, order) or out
 end
 
 return shape

@@ -9,7 +9,7 @@
 local arguments_of = require "daytona.agent.arguments"
 local clients = require "daytona.control.client"
 local errors = require "daytona.base.errors"
-local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
@@ -195,7 +195,7 @@ end
 ---@param opts? table
 ---@return string
 function Toolset:definitions_json(form, opts)
-  return assert(json.stable(self:definitions(form, opts)))
+  return assert(ordered.encode(self:definitions(form, opts)))
 end
 
 ---A result as an API wants it back.

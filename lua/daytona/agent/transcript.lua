@@ -6,6 +6,7 @@
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local known = require "daytona.base.known_secrets"
+local ordered = require "daytona.http.ordered_json"
 local reply = require "daytona.agent.model.reply"
 
 local transcript = {}
@@ -35,7 +36,7 @@ end
 ---@return daytona.Error?
 function Transcript:write(entry, secrets)
   local shown = hidden(entry, secrets)
-  local line, why = json.stable(shown)
+  local line, why = ordered.encode(shown)
   if not line then return failure(self.path, why) end
   if self.fn then
     self.fn(shown)

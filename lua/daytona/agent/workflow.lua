@@ -14,6 +14,7 @@ local expression = require "daytona.agent.expression"
 local group = require "daytona.loop.group"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local options = require "daytona.base.options"
 local toolsets = require "daytona.agent.tools"
 
@@ -103,7 +104,7 @@ local function read_step(raw, known, before, tools)
   if known[id] then return nil, ("there is a step '%s' already; give it another id"):format(id) end
   local wanted, why = conditions(raw.after, known, before)
   if not wanted then return nil, why end
-  local step = { id = id, component = component, after = wanted, inputs = inputs_of(raw), latch = loop.latch() }
+  local step = { id = id, component = component, after = wanted, inputs = inputs_of(raw), latch = new_latch() }
   if expression.is_in(step.inputs) then return step end
   local given
   given, why = arguments_of.check(tool, step.inputs)

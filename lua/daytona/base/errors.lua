@@ -4,7 +4,6 @@
 -- is raised as a string at the line of the caller. What an answer or a broken
 -- transfer means is said in http/failure.lua.
 
-
 local errors = {}
 
 ---@alias daytona.ErrorKind
@@ -43,34 +42,6 @@ local Error = {}
 Error.__index = Error
 Error.__name = "daytona.Error"
 
--- A run of bytes that begins as a character of UTF-8 may: "?" where it is none, or a
--- control character.
-local function whole(run)
-  local lead = run:byte()
-  local length = lead < 0xC2 and 0 or lead < 0xE0 and 2 or lead < 0xF0 and 3 or lead < 0xF5 and 4 or 0
-  if #run ~= length or run:find("^\194[\128-\159]") then return "?" end
-end
-
----A text that can be shown anywhere: "?" for what is not UTF-8, and for control
----characters other than those of `but`, a set for a pattern.
----@param text string
----@param but? string
----@return string
-function errors.printable(text, but)
-  if not text:find("[%c\128-\255]") then return text end
-  text = text:gsub("[\128-\255][\128-\191]*", whole)
-  return (text:gsub("%c", function(c)
-    if not (but and c:find(but)) then return "?" end
-  end))
-end
-
----A text without line breaks, control characters and runs of blanks.
----@param text string
----@return string
-function errors.one_line(text)
-  return errors.printable((text:gsub("[%c%s]+", " "):gsub("^ ", ""):gsub(" $", "")))
-end
-
 local function name_of(sandbox)
   if type(sandbox) ~= "table" then return sandbox end
   return rawget(sandbox, "name") or rawget(sandbox, "id")
@@ -90,7 +61,7 @@ function Error:__tostring()
   if self.code and self.code ~= self.kind then tail[#tail + 1] = tostring(self.code) end
   local text = self.message .. " (" .. table.concat(tail, ", ") .. ")"
   if head[1] then text = table.concat(head, " ") .. ": " .. text end
-  return errors.one_line(text)
+  return require("daytona.base.printable").line(text)
 end
 
 function Error.__concat(a, b)
@@ -108,11 +79,11 @@ local TRANSIENT = {
 ---@param fields table
 ---@return daytona.Error
 function errors.new(fields)
-  local redact = require "daytona.base.redact" -- loaded with the first error
+  local redact, printable = require "daytona.base.redact", require "daytona.base.printable" -- with the first error
   local secrets = fields.secrets
   fields.secrets = nil
-  fields.message = errors.printable(redact(fields.message or fields.kind, secrets), "[\r\n\t]")
-  if type(fields.what) == "string" then fields.what = errors.printable(redact(fields.what, secrets)) end
+  fields.message = printable.text(redact(fields.message or fields.kind, secrets), "[\r\n\t]")
+  if type(fields.what) == "string" then fields.what = printable.text(redact(fields.what, secrets)) end
   if type(fields.cause) == "string" then fields.cause = redact(fields.cause, secrets) end
   if fields.retryable == nil then fields.retryable = TRANSIENT[fields.kind] or false end
   return setmetatable(fields, Error)
@@ -137,39 +108,7 @@ function errors.is(e, kind)
   return family ~= nil and type(e.code) == "string" and e.code:find(family) ~= nil
 end
 
---- Misuse ----------------------------------------------------------------------
-
--- The folder of this library, with a slash at its end.
-local HERE = debug.getinfo(1, "S").source:match("^(.*[/\\])base[/\\]") or "@daytona/"
-
-local function outside(info)
-  return info.source ~= "=[C]" and info.source ~= "=(tail call)" and info.source:sub(1, #HERE) ~= HERE
-end
-
--- The level, for a function called from here, of the first function that is
--- not part of this library; `least` when there is none.
-local function callers_level(least)
-  local level = least + 1
-  while true do
-    local info = debug.getinfo(level, "S")
-    if not info then return nil end
-    if outside(info) then return level end
-    level = level + 1
-  end
-end
-
----Set by the tasks: the function that the running one was made of, if any.
----@type fun(): function?
-errors.task_function = nil
-
--- A function that ends in `return sb:exec(...)` is gone when that call is looked into.
--- In a task it is at least known which one it was.
-local function in_task(text)
-  local fn = errors.task_function and errors.task_function()
-  local info = fn and debug.getinfo(fn, "S")
-  if not info or not outside(info) then return text end
-  return ("in the function of %s:%d: %s"):format(info.short_src, info.linedefined, text)
-end
+--- Raising ---------------------------------------------------------------------
 
 ---Raises a formatted string that points at the line outside this library from
 ---which the call came, however deep inside the library the mistake is noticed. Where
@@ -178,12 +117,8 @@ end
 ---@param fmt string
 ---@param ... any
 function errors.misuse(level, fmt, ...)
-  local text = select("#", ...) > 0 and string.format(fmt, ...) or fmt
-  local found = callers_level(level)
-  if not found then error(in_task(text), 0) end
-  -- callers_level counts from its own frame; error counts from this one, and
-  -- both are one level below the function asked for.
-  error(text, found - 1)
+  local raise = require("daytona.base.misuse").raise
+  raise(level, fmt, ...)
 end
 
 ---Raises a text at the line outside this library that is on its way there.

@@ -28,7 +28,13 @@ end
 
 local check = methods.check
 
-local function checked(method, name, class_name, usage)
+---A method that checks that it got an object of its class; see `guard`.
+---@param method function
+---@param name string
+---@param class_name string
+---@param usage string
+---@return function
+function methods.checked(method, name, class_name, usage)
   local known -- a metatable that passed
   return function(self, ...)
     local meta = getmetatable(self)
@@ -40,6 +46,13 @@ local function checked(method, name, class_name, usage)
   end
 end
 
+local checked, byte = methods.checked, string.byte
+
+-- Whether it is the name of a metamethod. (`sub` would make a text of each.)
+local function is_meta(name)
+  return byte(name, 2) == 95 and byte(name) == 95
+end
+
 ---What `pairs` of an object shows: its fields, and the methods of its class.
 ---@param self table
 ---@param class table  where the methods are
@@ -47,7 +60,7 @@ end
 function methods.listing(self, class)
   local all = {}
   for name, value in next, class do
-    if type(value) == "function" and name:sub(1, 2) ~= "__" then all[name] = value end
+    if type(value) == "function" and not is_meta(name) then all[name] = value end
   end
   for name, value in next, self do
     if type(name) ~= "string" or name:sub(1, 1) ~= "_" then all[name] = value end
@@ -105,7 +118,7 @@ end
 ---@param but? string        a method that does so itself, or is called here alone
 function methods.guard(class, class_name, usage, but)
   for name, method in pairs(class) do
-    if type(method) == "function" and name:sub(1, 2) ~= "__" and name ~= but then
+    if type(method) == "function" and not is_meta(name) and name ~= but then
       class[name] = checked(method, name, class_name, usage)
     end
   end

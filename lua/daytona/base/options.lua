@@ -4,9 +4,6 @@
 -- the caller's line and says what would have been right. Option tables are
 -- only read: they may be constants of the caller.
 
-local errors = require "daytona.base.errors"
-local shell = require "daytona.base.shell"
-
 local options = {}
 
 local EMPTY = {}
@@ -215,25 +212,6 @@ end
 function options.text(value)
   if type(value) == "string" then return value end
   return is_integer(value) and ("%d"):format(value) or ("%.14g"):format(value)
-end
-
----Checks the names of environment variables, and lists the values, which errors
----must not show. The variables as texts, and these values.
----@param operation string
----@param env? table<string, string|number>
----@return table<string, string>? texts  nil without `env`
----@return string[] secrets
-function options.environment(operation, env)
-  if not env then return nil, {} end
-  local texts, secrets = {}, {}
-  for name, value in pairs(env) do
-    if not shell.is_name(name) then
-      errors.misuse(1, "%s: '%s' cannot be the name of an environment variable", operation, name)
-    end
-    texts[name] = options.text(value)
-    secrets[#secrets + 1] = texts[name]
-  end
-  return texts, secrets
 end
 
 ---A copy of a table, one level deep; a new table for nil.

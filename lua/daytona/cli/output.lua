@@ -54,14 +54,14 @@ end
 ---Prints a value as a line of JSON: of an object of the library, what the service said.
 ---@param value table
 function output.json(value)
-  output.write(assert(require("daytona.http.json").stable(copied(value.raw or value))) .. "\n")
+  output.write(assert(require("daytona.http.ordered_json").encode(copied(value.raw or value))) .. "\n")
 end
 
 ---Prints a list as a JSON array, an item a line.
 ---@param list table[]
 function output.json_list(list)
-  local json, lines = require "daytona.http.json", {}
-  for i, item in ipairs(list) do lines[i] = assert(json.stable(copied(item.raw or item))) end
+  local ordered, lines = require "daytona.http.ordered_json", {}
+  for i, item in ipairs(list) do lines[i] = assert(ordered.encode(copied(item.raw or item))) end
   output.write("[" .. table.concat(lines, ",\n ") .. "]\n")
 end
 
@@ -90,7 +90,7 @@ local function cut(text, width)
 end
 
 local function shown(value)
-  return require("daytona.base.errors").one_line(tostring(value == nil and "" or value))
+  return require("daytona.base.printable").line(tostring(value == nil and "" or value))
 end
 
 local function widths_of(rows)

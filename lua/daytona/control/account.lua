@@ -1,5 +1,5 @@
--- What an account is: its key, its regions, what it uses of its quota. Methods of clients,
--- and `client.regions`.
+-- What an account is: its key, its regions, what it uses of its quota; and what its service
+-- says of itself. Methods of clients, and `client.regions`.
 
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
@@ -30,6 +30,8 @@ account.new = new
 local api = calls.of_service {
   list   = resource.lists(Region, "/regions"),
   shared = resource.lists(Region, "/shared-regions"),
+  config = { "GET", "/config", "object" },
+  user   = { "GET", "/users/me", "object", operation = "ping" },
   key    = { "GET", "/api-keys/current", "object" },
   usage  = { "GET", "/organizations/{organization}/usage", "object", what = "none" },
   gpus   = { "GET", "/organizations/{organization}/gpu-capacity", "object", operation = "gpu_capacity",
@@ -79,6 +81,31 @@ end
 ---@return daytona.Error?
 function account.key(self)
   return api.key(self)
+end
+
+---Whether the service is there and takes the credential.
+---@param self daytona.Client
+---@return true?
+---@return daytona.Error?
+function account.ping(self)
+  if self.uses_jwt then
+    local user, err = api.user(self)
+    return user and true, err
+  end
+  local key, err = account.key(self)
+  if not key then
+    err.operation = "ping"
+    return nil, err
+  end
+  return true
+end
+
+---What the service says about itself: version, default_snapshot, rate_limit, ...
+---@param self daytona.Client
+---@return table?
+---@return daytona.Error?
+function account.config(self)
+  return api.config(self)
 end
 
 -- Whose usage it is: what the client was told, else what the service says of the key.

@@ -11,41 +11,8 @@ local function is_sandbox(subject)
   return type(meta) == "table" and meta.__name == "daytona.Sandbox"
 end
 
--- The service's word that there is no such call, made plain: nil where it says something
--- else. It says so, too, when a body is too large for it.
-local function unknown_call(err, row)
-  local method, path = err.message:match("^Cannot (%u+) (/%S*)")
-  if err.status ~= 404 or not method then return nil end
-  local why = "the service knows no such call"
-  if row and row.since then why = why .. ", which came with version " .. row.since end
-  if not path:find("/api", 1, true) then
-    why = why .. " (does api_url end in /api?)"
-  elseif method == "POST" then
-    why = why .. ", or what was sent is too large for it"
-  end
-  return why .. ": " .. err.message
-end
-
----What an error of the service means. An older service answers to a newer call that it
----"cannot"; and 422 when it could never do that with what it was asked of: both are of
----kind "unsupported". A sandbox that did not come up is no bad request but kind "state".
----@param err daytona.Error
----@param row? daytona.Call
----@return daytona.Error
-function M.explain(err, row)
-  local unknown = unknown_call(err, row)
-  if unknown then
-    err.kind, err.message = "unsupported", unknown
-  elseif err.status == 422 and err.kind == "invalid" then
-    err.kind = "unsupported"
-  elseif err.status == 400 and err.message:find("^Sandbox failed to start") then
-    err.kind = "state"
-  end
-  return err
-end
-
 local SERVICE = {
-  explain = M.explain,
+  explain = function(err, row) return require "daytona.control.refused"(err, row) end,
   connect = function(subject, operation)
     local client = rawget(subject, "client") or is_sandbox(subject) and subject.client -- a row has it elsewhere
     return (client or subject):connection_of(operation)

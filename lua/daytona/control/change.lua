@@ -2,11 +2,10 @@
 --
 -- The service answers most changes before they are made, lets some hold, refuses them
 -- while another is under way, and its answers may be lost: whether a change was made is
--- always found out by a look.
+-- always found out by a look (verdict.lua).
 
 local calls = require "daytona.control.calls"
 local deadlines = require "daytona.loop.deadline"
-local errors = require "daytona.base.errors"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -40,31 +39,6 @@ local CHANGES = {
   },
 }
 
--- The service did not say yes. Perhaps because there is nothing to do, or it is under
--- way already; perhaps because another change is; perhaps it never said anything.
--- "done", "wait", "busy", "odd", or nil when the refusal stands.
-local function judge(self, change, err)
-  if errors.is(err, "not_found") and change.gone_is_fine then
-    self.state = "destroyed"
-    return "done"
-  end
-  local lost = calls.is_lost(err)
-  if err.kind == "state" then
-    err.state = life.look(self, false, life.LOOK_TIMEOUT) -- it was tried, and failed
-  end
-  if not lost and err.kind ~= "conflict" and err.kind ~= "invalid" then return nil end
-  local state = life.look(self, change.gone_is_fine, life.LOOK_TIMEOUT)
-  if not state then return lost and "odd" or nil end
-  if change.ends[state] then return "done" end
-  if change.under_way[state] then return "wait" end
-  if lost then return self.desired_state == change.wants and "wait" or "odd" end
-  if life.FAILED[state] and err.kind == "invalid" then -- nothing is wrong with the request
-    err.kind, err.state = "state", state
-    err.message = err.message .. (self.error_reason and ": " .. self.error_reason or "")
-  end
-  return err.kind == "conflict" and "busy" or nil
-end
-
 -- Between two requests for a change that the service has no time for; seconds.
 local FIRST_PAUSE, LONGEST_PAUSE, PAUSE_GROWTH = 0.2, 5, 1.5
 
@@ -80,7 +54,7 @@ local function ask(self, operation, values, deadline, busy_until)
     local left = deadlines.left(deadline)
     local fine, err = api[operation](self, values, { timeout = left and math.max(left, 0.001) or 0 })
     if fine then return "wait" end
-    local verdict = judge(self, change, err)
+    local verdict = require "daytona.control.verdict"(self, change, err)
     if verdict == "odd" then odd = odd + 1 end
     if verdict == "done" or verdict == "wait" then return verdict end
     if not verdict or odd > most then return nil, err end
@@ -102,7 +76,8 @@ local function change_state(self, operation, values, opts)
   if not verdict then return nil, err end
   if verdict == "wait" and opts.wait ~= false then
     local fine
-    fine, err = life.wait_until(self, operation, change.ends, deadline, before, change.gone_is_fine)
+    local waiting = require "daytona.control.wait"
+    fine, err = waiting.wait_until(self, operation, change.ends, deadline, before, change.gone_is_fine)
     if not fine then return nil, err end
   end
   return life.changed(self, operation == "delete" or life.GONE[self.state])

@@ -1,16 +1,12 @@
--- A client: one account at one service. It finds sandboxes; making them is in create.lua,
--- listing them in list.lua, what a sandbox does in sandbox.lua, the wire in http/.
+-- A client: one account at one service. Making sandboxes is in create.lua, finding them in
+-- finding.lua and list.lua, what a sandbox does in sandbox.lua, the wire in http/.
 
-local calls = require "daytona.control.calls"
 local core = require "daytona.base.native"
 local config = require "daytona.control.config"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
-local options = require "daytona.base.options"
-local record = require "daytona.control.record"
-local sandbox = require "daytona.control.sandbox"
 local url = require "daytona.http.url"
 local version = require "daytona.version"
 
@@ -26,9 +22,6 @@ local version = require "daytona.version"
 ---@field secrets daytona.Secrets
 ---@field warm_pools daytona.WarmPools
 ---@field regions daytona.Regions
----@field create fun(self: daytona.Client, opts?: daytona.CreateOptions): daytona.Sandbox?, daytona.Error?
----@field events fun(self: daytona.Client, opts?: { kinds?: string[], timeout?: number }): daytona.Events?, daytona.Error?
----@field request fun(self: daytona.Client, method: string, path: string, opts?: daytona.RequestOptions): daytona.Response?, daytona.Error?
 local Client = {}
 Client.__index = Client
 Client.__name = "daytona.Client"
@@ -196,108 +189,21 @@ function Client:toolbox_connection(address, id)
   return http.rebase(connection, (address:gsub("/+$", "")) .. "/" .. url.escape(id))
 end
 
-local api = calls.of_service {
-  config = { "GET", "/config", "object" },
-  user   = { "GET", "/users/me", "object", operation = "ping" },
-}
-
 Client.create = later("daytona.control.create", "create")
+Client.get = later("daytona.control.finding", "get")
+Client.attach = later("daytona.control.finding", "attach")
+Client.start = later("daytona.control.finding", "start")
+Client.stop = later("daytona.control.finding", "stop")
+Client.delete = later("daytona.control.finding", "delete")
 Client.list = later("daytona.control.list", "list")
 Client.each = later("daytona.control.list", "each")
 Client.pool = later("daytona.control.pool", "new")
 Client.leftovers = later("daytona.control.leftovers", "leftovers")
 Client.reap = later("daytona.control.leftovers", "reap")
+Client.ping = later("daytona.control.account", "ping")
+Client.config = later("daytona.control.account", "config")
 Client.key = later("daytona.control.account", "key")
 Client.usage = later("daytona.control.account", "usage")
-
---- Finding ---------------------------------------------------------------------------
-
----The sandbox of that id or name. kind "not_found" when there is none.
----@param id_or_name string
----@return daytona.Sandbox?
----@return daytona.Error?
-function Client:get(id_or_name)
-  options.argument("get: the id or name", "text", id_or_name)
-  if self.goes_ahead then require("daytona.control.ahead").open(self) end
-  local raw, err = record.fetch(self, { sandbox = id_or_name }, { operation = "get", flaw = record.absent })
-  if not raw then return nil, err end
-  return sandbox.new(self, raw)
-end
-
----A sandbox object of an id, without a request: its fields are unknown until
----`refresh`, its methods work.
----@param id string
----@return daytona.Sandbox
-function Client:attach(id)
-  options.argument("attach: the id", "text", id)
-  return sandbox.new(self, { id = id })
-end
-
-local function sandbox_of(self, what, value)
-  if sandbox.is(value) then return value end
-  if type(value) ~= "string" or value == "" then
-    errors.misuse(1, "%s takes a sandbox or its id, got %s", what, type(value))
-  end
-  return Client.attach(self, value)
-end
-
----Starts a sandbox by id, as `sandbox:start`.
----@param which string|daytona.Sandbox
----@param opts? table
----@return daytona.Sandbox?
----@return daytona.Error?
-function Client:start(which, opts)
-  return sandbox_of(self, "start", which):start(opts)
-end
-
----Stops a sandbox by id, as `sandbox:stop`.
----@param which string|daytona.Sandbox
----@param opts? table
----@return daytona.Sandbox?
----@return daytona.Error?
-function Client:stop(which, opts)
-  return sandbox_of(self, "stop", which):stop(opts)
-end
-
----Deletes a sandbox, as `sandbox:delete`. Of an id or a name: kind "not_found" when there
----is none, unless `missing_ok`.
----@param which string|daytona.Sandbox  an id or a name
----@param opts? { timeout?: number, wait?: boolean, force?: boolean, missing_ok?: boolean }
----@return true?
----@return daytona.Error?
-function Client:delete(which, opts)
-  local box = sandbox_of(self, "delete", which)
-  if type(which) == "string" then
-    opts = options.copy(options.argument("delete: options", "table", opts or {}))
-    opts.missing_ok = opts.missing_ok or false
-  end
-  return box:delete(opts)
-end
-
---- The rest --------------------------------------------------------------------------
-
----Whether the service is there and takes the credential.
----@return true?
----@return daytona.Error?
-function Client:ping()
-  if self.uses_jwt then
-    local user, err = api.user(self)
-    return user and true, err
-  end
-  local key, err = require("daytona.control.account").key(self)
-  if not key then
-    err.operation = "ping"
-    return nil, err
-  end
-  return true
-end
-
----What the service says about itself: version, default_snapshot, rate_limit, ...
----@return table?
----@return daytona.Error?
-function Client:config()
-  return api.config(self)
-end
 
 Client.events = later("daytona.control.events", "events")
 Client.request = later("daytona.control.raw", "of_client")

@@ -1,6 +1,6 @@
 -- Making sandboxes: each exactly once, or not at all. What may be asked for is in
 -- create_options.lua; finding and deleting what came of a failure is in undo.lua; waiting
--- for its start, and its end, are in life.lua.
+-- for its start is in wait.lua, its end in scope.lua.
 
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
@@ -91,43 +91,13 @@ local function post(creation)
   })
 end
 
--- Whether the service may have made the sandbox all the same; "state" says that it
--- has, and that it did not come up.
-local function answer_was_lost(err)
-  return err.kind == "conflict" or err.kind == "state" or calls.is_lost(err)
-end
-
-local MAY_REPEAT = { connection = true, unavailable = true, timeout = true }
-
--- Makes the sandbox once: after a lost answer it is looked for by its name, and
--- only asked for again when it is not there. Under the same name a second one
--- cannot come to be. When it fails and `unsure` is left, there may be one.
+-- Makes the sandbox once, whatever becomes of the answer. When it fails and `unsure` is left,
+-- there may be one.
 local function allocate(creation)
-  local delay, tries, most = 0.25, 0, creation.client.connection.max_retries
-  while true do
-    creation.unsure = false
-    local raw, err = post(creation)
-    if raw then return take(creation, raw) end
-    if not answer_was_lost(err) then return nil, err end
-    creation.unsure = true
-    local found, why = undoing().find(creation, creation.deadline and left_of(creation) or nil)
-    if found then
-      take(creation, found)
-      if err.kind == "state" then return nil, err end
-      return creation.sandbox
-    end
-    if errors.is(why, "canceled") then return nil, why end
-    if not errors.is(why, "not_found") then return nil, err end
-    tries = tries + 1
-    local too_late = creation.deadline and loop.now() + delay >= creation.deadline
-    if not MAY_REPEAT[err.kind] or tries > most or too_late then
-      creation.unsure = false
-      return nil, err
-    end
-    local slept, cancelled = loop.sleep(delay)
-    if not slept then return nil, cancelled end
-    delay = delay * 2
-  end
+  creation.unsure = false
+  local raw, err = post(creation)
+  if raw then return take(creation, raw) end
+  return undoing().find_or_repeat(creation, err, post)
 end
 
 --- As it was asked for ---------------------------------------------------------------------------
@@ -169,7 +139,10 @@ local function come_up(creation)
   if creation.on_build_log and box.raw.buildInfo then
     creation.log = require("daytona.control.build_log").follow(box, creation.on_build_log)
   end
-  local fine, err = life.wait_until(box, "create", STARTED, creation.deadline, nil, false)
+  local fine, err = true, nil
+  if box.state ~= "started" then
+    fine, err = require("daytona.control.wait").wait_until(box, "create", STARTED, creation.deadline, nil, false)
+  end
   if not creation.log or errors.is(err, "canceled") then return fine, err end
   local told, raised = creation.log:finish()
   if not told then return false, raised end

@@ -13,6 +13,7 @@ local connections = require "daytona.http.connection"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local random = require "daytona.base.random"
 local socket_io = require "daytona.http.socket_io"
 local websocket = require "daytona.http.websocket"
@@ -287,7 +288,7 @@ function event_stream.listen(client, key, on_event, on_gap)
   local self = stream_of(client)
   if self.refused then return nil, self.refused end
   local listener = setmetatable({
-    stream = self, key = key or "all", latch = loop.latch(), look = false, on_event = on_event, on_gap = on_gap,
+    stream = self, key = key or "all", latch = new_latch(), look = false, on_event = on_event, on_gap = on_gap,
   }, Listener)
   local same = self.by_key[listener.key] or setmetatable({}, WEAK)
   self.by_key[listener.key] = same
@@ -316,7 +317,7 @@ end
 ---@return daytona.Error?
 function Listener:wait(deadline)
   local fine, err = loop.join(self.latch, deadline)
-  if self.latch.is_open then self.latch = loop.latch() end
+  if self.latch.is_open then self.latch = new_latch() end
   if not fine then return nil, err end
   return true
 end

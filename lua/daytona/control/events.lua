@@ -38,7 +38,7 @@ function Event:__tostring()
 end
 
 local MAKERS = {
-  sandbox = function(...) return require("daytona.control.sandbox").row(...) end,
+  sandbox = function(...) return require("daytona.control.row").new(...) end,
   snapshot = function(...) return require("daytona.control.snapshots").object(...) end,
   volume = function(...) return require("daytona.control.volumes").object(...) end,
 }

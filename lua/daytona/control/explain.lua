@@ -2,7 +2,7 @@
 -- report for people.
 
 local event_stream = require "daytona.control.event_stream"
-local errors = require "daytona.base.errors"
+local printable = require "daytona.base.printable"
 
 local M = {}
 
@@ -29,7 +29,7 @@ end
 local function tail(text, count)
   local lines = {}
   for line in (text or ""):gmatch "[^\r\n]+" do
-    lines[#lines + 1] = errors.printable(line)
+    lines[#lines + 1] = printable.text(line)
   end
   return table.concat(lines, "\n", math.max(1, #lines - count + 1))
 end
@@ -135,7 +135,7 @@ function Report:__tostring()
   line("sandbox", ("%s (%s)"):format(tostring(self_.name or self_.id), self_.id))
   local wanted = self.desired_state and self.desired_state ~= self.state and ", to become " .. self.desired_state or ""
   line("state", self.state .. wanted)
-  line("reason", self.reason and errors.one_line(self.reason))
+  line("reason", self.reason and printable.line(self.reason))
   for _, hint in ipairs(self.hints) do line("note", hint) end
   line("limits", limits_of(self_))
   line("quota", self.usage and quota_line(self.usage))

@@ -13,6 +13,7 @@ local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
 local record = require "daytona.control.record"
+local waiting = require "daytona.control.wait"
 
 local family = {}
 
@@ -135,7 +136,7 @@ function family.resize(self, size)
   if not fine then return nil, err end
   local over = resized(self, wanted)
   fine, err = over()
-  if not fine and not err then fine, err = life.watch(self, "resize", over, deadline) end
+  if not fine and not err then fine, err = waiting.watch(self, "resize", over, deadline) end
   if not fine then return nil, err end
   return self
 end
@@ -221,7 +222,7 @@ local function discard(fork)
 end
 
 local function come_up(fork)
-  local fine, err = life.wait_until(fork.child, "fork", { started = true }, fork.deadline, nil, false)
+  local fine, err = waiting.wait_until(fork.child, "fork", { started = true }, fork.deadline, nil, false)
   if fine then return fork.child end
   local gone, why = loop.shield(discard, fork)
   err.sandbox = fork.child
@@ -271,6 +272,14 @@ end
 ---@return daytona.Error?
 function Family:ancestors()
   return api.ancestors(self.sandbox)
+end
+
+---As `sandbox:fork`.
+---@param opts? { name?: string, timeout?: number, wait?: boolean, keep?: boolean }
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function Family:fork(opts)
+  return family.fork(self.sandbox, opts)
 end
 
 methods.guard(Family, "daytona.Family", "sandbox.family")
@@ -332,7 +341,7 @@ function family.create_snapshot(self, name, opts)
     { timeout = opts.timeout, what = name })
   if not fine then return nil, err end
   local found = {}
-  fine, err = life.watch(self, "create_snapshot", snapshot_made(self, name, found), deadline)
+  fine, err = waiting.watch(self, "create_snapshot", snapshot_made(self, name, found), deadline)
   if not fine then return nil, err end
   return found.snapshot
 end

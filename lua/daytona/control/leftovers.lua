@@ -15,7 +15,7 @@ local old_ledgers = require "daytona.control.old_ledgers"
 local options = require "daytona.base.options"
 local owner = require "daytona.control.owner"
 local record = require "daytona.control.record"
-local sandbox = require "daytona.control.sandbox"
+local rows = require "daytona.control.row"
 local scope = require "daytona.control.scope"
 
 local M = {}
@@ -77,7 +77,7 @@ end
 
 local function leftover(client, raw, why, now, by)
   return setmetatable({
-    sandbox = sandbox.row(client, raw), why = why, owner = by or custody.owner_of(raw),
+    sandbox = rows.new(client, raw), why = why, owner = by or custody.owner_of(raw),
     idle = now and custody.idle(raw, now),
   }, Leftover)
 end

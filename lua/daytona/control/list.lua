@@ -3,7 +3,7 @@
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local options = require "daytona.base.options"
-local sandbox = require "daytona.control.sandbox"
+local rows = require "daytona.control.row"
 local walk = require "daytona.control.walk"
 
 local M = {}
@@ -93,10 +93,10 @@ local function flaw(raw)
 end
 
 local function page_of(raw, client)
-  local items, rows = raw.items or {}, {}
-  for i = 1, #items do rows[i] = sandbox.row(client, items[i]) end
+  local items, list = raw.items or {}, {}
+  for i = 1, #items do list[i] = rows.new(client, items[i]) end
   local cursor = raw.nextCursor
-  return setmetatable({ items = rows, next_cursor = cursor ~= "" and cursor or nil }, Page)
+  return setmetatable({ items = list, next_cursor = cursor ~= "" and cursor or nil }, Page)
 end
 
 local api = calls.of_service {

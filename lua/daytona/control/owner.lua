@@ -35,30 +35,16 @@ local function digest(text)
   return core.hex(core.sha256(text)):sub(1, 12)
 end
 
+-- The first and the twentieth word.
+local STATE_AND_START = "^(%S+)" .. (" +%S+"):rep(18) .. " +(%S+)"
+
 -- State and start of a process, of /proc; nil where there is none. The name, in front,
 -- may hold anything.
 local function proc_stat(pid)
   local line = first_line("/proc/" .. pid .. "/stat")
   local rest = line and line:match "^.*%) (.*)$"
   if not rest then return nil end
-  local words = {}
-  for word in rest:gmatch "%S+" do words[#words + 1] = word end
-  return words[1], words[20]
-end
-
--- The same where there is no /proc, as in macOS.
-local function lines_of(command)
-  local out = io.popen(command .. " 2>/dev/null", "r")
-  local lines = {}
-  for line in out and out:lines() or function() end do lines[#lines + 1] = line:match "^%s*(.-)%s*$" end
-  if out then out:close() end
-  return lines
-end
-
-local function ps_stat(pid)
-  local line = lines_of("LC_ALL=C TZ=UTC ps -o state= -o lstart= -p " .. pid)[1]
-  local state, start = (line or ""):match "^(%S+)%s+(.+)$"
-  return state, start and start:gsub("%s+", "_")
+  return rest:match(STATE_AND_START)
 end
 
 local has_proc
@@ -70,7 +56,7 @@ local has_proc
 function owner.process(pid)
   if has_proc == nil then has_proc = proc_stat(("%d"):format(core.pid())) ~= nil end
   if has_proc then return proc_stat(pid) end
-  return ps_stat(pid)
+  return require("daytona.control.owner_ps").process(pid)
 end
 
 ---Whether a process that is there would be seen: not where /proc hides those of others.
@@ -84,11 +70,6 @@ local function facts_of_proc()
     host = first_line "/proc/sys/kernel/hostname", boot = first_line "/proc/sys/kernel/random/boot_id",
     machine = first_line "/etc/machine-id", namespace = (core.read_link "/proc/self/ns/pid" or ""):match "%d+",
   }
-end
-
-local function facts_of_sysctl()
-  local lines = lines_of "sysctl -n kern.hostname kern.bootsessionuuid"
-  return { host = lines[1], boot = lines[2] }
 end
 
 --- This process --------------------------------------------------------------------------
@@ -109,7 +90,7 @@ function owner.own()
   if own and own_pid == pid then return own end
   local text = ("%d"):format(pid)
   local _, start = owner.process(text)
-  local facts = has_proc and facts_of_proc() or facts_of_sysctl()
+  local facts = has_proc and facts_of_proc() or require("daytona.control.owner_ps").facts()
   local function hashed(value) return value and value ~= "" and digest(value) or "" end
   own_pid = pid
   own = {

@@ -9,6 +9,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local group = require "daytona.loop.group"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local random = require "daytona.base.random"
@@ -238,7 +239,7 @@ end
 
 -- Waits for one. It, or nil, err.
 local function wait_for(self, deadline)
-  local waiter = { latch = loop.latch(), deadline = deadline }
+  local waiter = { latch = new_latch(), deadline = deadline }
   self.waiters[#self.waiters + 1] = waiter
   fill(self)
   local fine, err = loop.join(waiter.latch, deadline)
@@ -406,7 +407,7 @@ local function end_all(self, drain)
   for box in pairs(self.taken) do taken[#taken + 1] = box end
   for _, one in ipairs(idle) do discard(self, one.box) end
   for _, box in ipairs(drain and {} or taken) do discard(self, box) end
-  self.quiet = self.quiet or loop.latch()
+  self.quiet = self.quiet or new_latch()
   settled(self)
   return loop.join(self.quiet)
 end

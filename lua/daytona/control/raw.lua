@@ -1,12 +1,12 @@
 -- Calls that have no method here: any path of the service, or of the daemon in a sandbox,
 -- with the credential, the retries, the deadlines and the errors of all other calls.
 
-local calls = require "daytona.control.calls"
-local daemon_calls = require "daytona.toolbox.calls"
+local daemon_refused = require "daytona.toolbox.refused"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local json = require "daytona.http.json"
 local options = require "daytona.base.options"
+local refused = require "daytona.control.refused"
 
 local raw = {}
 
@@ -130,7 +130,7 @@ function raw.of_client(self, method, path, opts)
   request.what = request.method .. " " .. path
   local response
   response, err = send(connection, request)
-  if not response then return nil, calls.explain(err) end
+  if not response then return nil, refused(err) end
   return response
 end
 
@@ -150,7 +150,7 @@ function raw.of_sandbox(self, method, path, opts)
   request.sandbox = self
   local response
   response, err = send(connection, request)
-  if not response then return nil, daemon_calls.explain(err) end
+  if not response then return nil, daemon_refused(err) end
   return response
 end
 

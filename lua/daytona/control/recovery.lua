@@ -6,6 +6,7 @@ local deadlines = require "daytona.loop.deadline"
 local life = require "daytona.control.life"
 local options = require "daytona.base.options"
 local record = require "daytona.control.record"
+local waiting = require "daytona.control.wait"
 
 local recovery = {}
 
@@ -21,8 +22,8 @@ local function recovered(self, ends, reason)
   return function()
     if ends[self.state] then return true end
     local failed = life.FAILED[self.state] and (self.recoverable == false or self.error_reason ~= reason)
-    if failed then return nil, life.failed_error(self, "recover") end
-    return nil, not life.FAILED[self.state] and life.dead_end(self, "recover", ends, true) or nil
+    if failed then return nil, waiting.failed_error(self, "recover") end
+    return nil, not life.FAILED[self.state] and waiting.dead_end(self, "recover", ends, true) or nil
   end
 end
 
@@ -47,7 +48,7 @@ function recovery.recover(self, opts)
   if not fine and err.kind ~= "conflict" and not calls.is_lost(err) then return nil, err end
   if opts.wait == false then return fine and self, err end
   fine, err = over()
-  if not fine and not err then fine, err = life.watch(self, "recover", over, deadline) end
+  if not fine and not err then fine, err = waiting.watch(self, "recover", over, deadline) end
   if not fine then return nil, err end
   return self
 end
@@ -81,14 +82,14 @@ function recovery.ensure_started(self, opts)
   local state, err = life.look(self, false, opts.timeout)
   while state do
     if state == "started" then return self end
-    err = life.dead_end(self, "ensure_started", { started = true }, not self.recoverable)
+    err = waiting.dead_end(self, "ensure_started", { started = true }, not self.recoverable)
     if err then return nil, err end
     local operation, targets = step_from(self)
     local left = deadline and math.max(deadlines.left(deadline), 0.001) or 0
     if operation then
       state, err = (operation == "recover" and recovery.recover or change.start)(self, { timeout = left })
     else
-      state, err = life.wait_until(self, "ensure_started", targets, deadline, self.state)
+      state, err = waiting.wait_until(self, "ensure_started", targets, deadline, self.state)
     end
     state = state and self.state
   end

@@ -1,7 +1,8 @@
 -- A creation that failed, or whose answer was lost: finding what the service made all the
--- same, and deleting it. Loaded when that happens; making sandboxes is in create.lua.
+-- same, asking again, and deleting it. Loaded when that happens; making sandboxes is in create.lua.
 
 local asked = require "daytona.control.create_options"
+local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
 local ledger = require "daytona.control.ledger"
 local loop = require "daytona.loop"
@@ -27,6 +28,63 @@ function undo.find(creation, timeout)
     return nil, errors.new { kind = "not_found", message = "that name belongs to another sandbox" }
   end
   return raw
+end
+
+--- Asking again --------------------------------------------------------------------------------
+
+-- Whether the service may have made the sandbox all the same; "state" says that it
+-- has, and that it did not come up.
+local function answer_was_lost(err)
+  return err.kind == "conflict" or err.kind == "state" or calls.is_lost(err)
+end
+
+local MAY_REPEAT = { connection = true, unavailable = true, timeout = true }
+
+-- What was left of the time, for a look.
+local function left_of(creation)
+  return creation.deadline and math.max(creation.deadline - loop.now(), 0.001) or nil
+end
+
+-- The sandbox, if it was made all the same. Else nil, err; or nothing where it is not there.
+local function find_lost(creation, err)
+  creation.unsure = true
+  local found, why = undo.find(creation, left_of(creation))
+  if found then
+    creation:take(found)
+    if err.kind == "state" then return nil, err end
+    return creation.sandbox
+  end
+  if errors.is(why, "canceled") then return nil, why end
+  if not errors.is(why, "not_found") then return nil, err end
+end
+
+---The sandbox of a creation that was answered with an error. After a lost answer it is looked
+---for by its name, and only asked for again when it is not there: under the same name a
+---second one cannot come to be.
+---@param creation daytona.Creation
+---@param err daytona.Error
+---@param post fun(creation: daytona.Creation): table?, daytona.Error?  asks for it
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function undo.find_or_repeat(creation, err, post)
+  local delay, most = 0.25, creation.client.connection.max_retries
+  for tries = 1, math.huge do
+    if not answer_was_lost(err) then return nil, err end
+    local found, why = find_lost(creation, err)
+    if found or why then return found, why end
+    local too_late = creation.deadline and loop.now() + delay >= creation.deadline
+    creation.unsure = false
+    if not MAY_REPEAT[err.kind] or tries > most or too_late then return nil, err end
+    local slept, cancelled = loop.sleep(delay)
+    if not slept then
+      creation.unsure = true
+      return nil, cancelled
+    end
+    delay = delay * 2
+    local raw
+    raw, err = post(creation)
+    if raw then return creation:take(raw) end
+  end
 end
 
 --- Undoing it ------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 -- The way to the daemon in a sandbox: its address, which may change, and the connection
--- there. Methods of sandboxes; what the daemon says of itself is asked here, too.
+-- there.
 
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
@@ -57,40 +57,6 @@ function way.toolbox(self)
   end
   connection.state = self.state
   return connection
-end
-
-local function daemon_of(self)
-  return require("daytona.toolbox.daemon").of(self)
-end
-
----The home directory inside.
----@param self daytona.Sandbox
----@return string?
----@return daytona.Error?
-function way.home_dir(self)
-  local daemon, err = daemon_of(self)
-  if not daemon then return nil, err end
-  return daemon:home(self)
-end
-
----The directory that relative paths start from.
----@param self daytona.Sandbox
----@return string?
----@return daytona.Error?
-function way.work_dir(self)
-  local daemon, err = daemon_of(self)
-  if not daemon then return nil, err end
-  return daemon:work(self)
-end
-
----The version of the daemon inside.
----@param self daytona.Sandbox
----@return string?
----@return daytona.Error?
-function way.version(self)
-  local daemon, err = daemon_of(self)
-  if not daemon then return nil, err end
-  return daemon:version(self)
 end
 
 return way

@@ -24,7 +24,6 @@
 local http = require "daytona.http"
 local loop = require "daytona.loop"
 local names = require "daytona.http.names"
-local options = require "daytona.base.options"
 local url = require "daytona.http.url"
 
 local calls = {}
@@ -260,27 +259,6 @@ end
 
 --- Methods ----------------------------------------------------------------------------------
 
-local IN_REQUEST = { timeout = true, max_bytes = true }
-
--- Checks what a caller gave, by the row, and sorts it: values, fields of the request.
-local function checked(made, given, count)
-  local args, operation = made.row.args or EMPTY, made.operation
-  local values, request = {}, {}
-  for i = 1, #args do
-    local name, kind = args[i][1], args[i][2]
-    local value = given[i]
-    if value ~= nil or not args[i].optional then
-      values[name] = options.argument(operation .. ": the " .. name:gsub("_", " "), kind, value)
-    end
-  end
-  local opts = count > #args and given[#args + 1] or nil
-  for name, value in pairs(options.check(operation, made.row.options or EMPTY, opts)) do
-    if IN_REQUEST[name] then request[name] = value else values[name] = value end
-  end
-  if made.row.prepare then made.row.prepare(values, request) end
-  return values, request
-end
-
 ---A public method of a row that says what callers give: `args`, by position, each
 ---{ name, type of base/options, optional = }, then `options`, a table of types by name
 ---(`timeout` and `max_bytes` are the request's). Everything is checked, and goes under
@@ -294,7 +272,7 @@ end
 function calls.method(call)
   local made = made_of[call]
   return function(self, ...)
-    local values, request = checked(made, { ... }, select("#", ...))
+    local values, request = require("daytona.http.given").check(made, { ... }, select("#", ...))
     return call(self, values, request)
   end
 end

@@ -3,6 +3,7 @@
 -- no endpoint.
 
 local errors = require "daytona.base.errors"
+local printable = require "daytona.base.printable"
 local redact = require "daytona.base.redact"
 
 local failure = {}
@@ -131,14 +132,14 @@ end
 
 local function html_text(body)
   local title = body:match("<[Tt][Ii][Tt][Ll][Ee][^>]*>(.-)</") or body:match("<[Hh]1[^>]*>(.-)</")
-  title = title and errors.one_line(title:gsub("<[^>]*>", " "))
+  title = title and printable.line(title:gsub("<[^>]*>", " "))
   return title ~= "" and title or nil
 end
 
 local function plain_text(body)
   if body:find("^%s*<[!%a]") then return html_text(body) end
   if not body:find("%S") or body:find("%z") then return nil end
-  return errors.one_line(body:sub(1, 1000))
+  return printable.line(body:sub(1, 1000))
 end
 
 local function decoded(response)

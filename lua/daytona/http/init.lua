@@ -21,7 +21,7 @@ local http = {
 }
 
 local DONE = core.DONE
-local context_of, refused = connections.context_of, connections.refused
+local refused = connections.refused
 
 --- Requests -----------------------------------------------------------------------
 
@@ -98,30 +98,6 @@ local function body_text(request)
   return text
 end
 
--- Multipart parts as the core wants them; the part with a source uses the queue.
-local function core_parts(parts)
-  local out = {}
-  for i = 1, #parts do
-    local part = parts[i]
-    out[i] = {
-      name = part.name, filename = part.filename, type = part.type, data = part.data,
-      file = part.file, queue = part.source and true or nil, length = part.length,
-    }
-  end
-  return out
-end
-
--- Files that are sent start again at the same place when a request is repeated.
-local function remember_positions(request)
-  local places = {}
-  local function add(file)
-    if file then places[#places + 1] = { file, (file:seek()) } end
-  end
-  add(request.body_file)
-  for _, part in ipairs(request.parts or {}) do add(part.file) end
-  return places[1] and places
-end
-
 -- What stays the same over all tries of a request.
 local function prepare(connection, request)
   local is_json = request.json ~= nil or request.body_is_json
@@ -136,10 +112,7 @@ local function prepare(connection, request)
     max_bytes = request.max_bytes or connection.max_bytes,
   }
   if request.body_file or request.body_source or request.parts then
-    call.body_file = request.body_file
-    call.body_queue = request.body_source and true or nil
-    call.body_length = request.body_length
-    call.parts = request.parts and core_parts(request.parts)
+    require("daytona.http.sources").add(call, request)
   end
   if request.sink_file then call.sink_file, call.max_bytes = request.sink_file, request.max_bytes end
   if request.sink then call.sink_queue, call.max_bytes = true, request.max_bytes end
@@ -220,19 +193,8 @@ local function try_once(connection, request, op, streams)
   end
   local status, body, message, errno = transfer:result()
   if not waited or not status then
-    local sent, answered = transfer:trace()
-    local begun = answered and request.with_headers and transfer:headers() or nil
-    if request.observer then request.observer:tried(transfer) end
-    loop.close(op)
-    if not waited then
-      local err = retrying().note_sent(retrying().explain(why, request), request, sent)
-      retrying().abandon(request, sent, err)
-      return nil, err
-    end
-    local context = context_of(connection, request)
-    context.headers = begun
-    local err = require("daytona.http.failure").from_transport(body, message, errno, context)
-    return nil, retrying().note_sent(err, request, sent), body, sent, answered
+    local failed = { why = not waited and why or nil, code = body, message = message, errno = errno }
+    return retrying().unanswered(connection, request, op, failed)
   end
   if request.observer then request.observer:tried(transfer) end
   local headers
@@ -274,7 +236,7 @@ function http.answer(connection, request, status, body, headers)
   end
   local response = { status = status, body = body, headers = headers }
   if not wanted or (request.optional and body == "") then return response end
-  local decode = wanted == "list" and json.decode_list or json.decode
+  local decode = wanted == "list" and require("daytona.http.long_json").list or json.decode
   local value, problem = decode(body, loop.breathe)
   if errors.is(problem) then return nil, problem end -- canceled
   if value == nil then
@@ -322,7 +284,7 @@ function http.request(connection, request, op)
   local timeout = request.timeout or connection.timeout
   local tries = {
     n = 1, failed = 0, redirects = 0, deadline = timeout > 0 and loop.now() + timeout,
-    places = (streams or request.body_file) and remember_positions(request),
+    places = (streams or request.body_file) and require("daytona.http.sources").positions(request),
   }
   while true do
     local refusal, errno

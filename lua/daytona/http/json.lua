@@ -78,6 +78,7 @@ end
 
 ---Decodes a JSON text. null fields of objects are absent from the result, nulls
 ---in arrays are `json.null`, and whole numbers are integers where Lua has them.
+---(Long texts are decoded piece by piece in long_json.lua.)
 ---@param text string
 ---@return any value  or nil and a message
 ---@return string? message
@@ -87,73 +88,6 @@ function json.decode(text)
   if type(value) ~= "table" then return tidy_value(value) end
   if to_integer or text:find("null", 1, true) then tidy(value) end
   return value
-end
-
--- Texts up to this size are decoded in one go.
-local SMALL = 32 * 1024
-
--- The items of an array, decoded one by one; nil where the text is not quite what it
--- looks like. (Braces in strings may mislead %b{}, but not for long: no text that is
--- longer or shorter than an object is one.)
-local function decode_items(text, rest)
-  local list, at = {}, text:match("^%s*%[()")
-  while at do
-    local item, sign, after = text:match("^%s*(%b{})%s*([,%]])()", at)
-    local value = item and json.decode(item)
-    if value == nil then return nil end
-    list[#list + 1], at = value, after
-    if sign == "]" then return not text:find("%S", after) and list or nil end
-    local fine, err = rest()
-    if not fine then return nil, err end
-  end
-end
-
--- An object of arrays and plain values, each decoded by itself; nil where the text is not
--- quite that. (As above: brackets in strings do not mislead for long.)
-local function decode_fields(text, rest)
-  local object, at = {}, text:match("^%s*{()")
-  while at do
-    local name, value, sign, after = text:match('^%s*"([%w_]+)"%s*:%s*(%b[])%s*([,}])()', at)
-    if not name then
-      name, value, sign, after = text:match('^%s*"([%w_]+)"%s*:%s*([%w.+-]+)%s*([,}])()', at)
-    end
-    local field, err
-    if name and #value > SMALL then field, err = decode_items(value, rest) end
-    if err then return nil, err end
-    if name and field == nil then field = json.decode(value) end
-    if field == nil then return nil end
-    if field ~= null then object[name] = field end
-    if sign == "}" then return not text:find("%S", after) and object or nil end
-    at = after
-  end
-end
-
----Decodes a JSON text as `decode` does; a long object whose fields are arrays of objects
----item by item, as `decode_list` does.
----@param text string
----@param rest fun(): boolean?, any
----@return any value
----@return any message
-function json.decode_object(text, rest)
-  if #text > SMALL then
-    local object, err = decode_fields(text, rest)
-    if object or err then return object, err end
-  end
-  return json.decode(text)
-end
-
----Decodes a JSON text as `decode` does; a long array of objects item by item, with
----`rest()` called in between, whose nil, err is what then comes back.
----@param text string
----@param rest fun(): boolean?, any
----@return any value
----@return any message
-function json.decode_list(text, rest)
-  if #text > SMALL then
-    local list, err = decode_items(text, rest)
-    if list or err then return list, err end
-  end
-  return json.decode(text)
 end
 
 --- Encoding ------------------------------------------------------------------------
@@ -228,37 +162,17 @@ local function append_list(out, n, list, depth, lists)
   return n + 1
 end
 
--- The keys of an object whose order somebody wrote down; the objects' own business.
-local orders = setmetatable({}, { __mode = "k" })
-
--- In place of a caller's `lists`: fields come in an order of their own.
-local STABLE = {}
-
-local function in_order(object)
-  local rank, keys = {}, {}
-  for i, key in ipairs(orders[object] or keys) do rank[key] = i end
-  for key in pairs(object) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b)
-    local x, y = rank[a] or math.huge, rank[b] or math.huge
-    if x ~= y then return x < y end
-    return tostring(a) < tostring(b)
-  end)
-  local i = 0
-  return function()
-    i = i + 1
-    return keys[i], object[keys[i]]
-  end
-end
-
 local function append_object(out, n, object, depth, lists)
   local before = "{"
-  for key, value in (lists == STABLE and in_order or pairs)(object) do
+  local each, named = pairs, lists
+  if type(lists) == "function" then each, named = lists, nil end
+  for key, value in each(object) do
     if type(key) ~= "string" then return nil, "an object with the key " .. tostring(key) end
     local name, problem = encode_string(key)
     if not name then return nil, "a field name is " .. problem end
     local where
     out[n + 1], out[n + 2], out[n + 3] = before, name, ":"
-    if lists and lists[key] and type(value) == "table" and next(value) == nil then value = json.array() end
+    if named and named[key] and type(value) == "table" and next(value) == nil then value = json.array() end
     n, problem, where = append(out, n + 3, value, depth, lists)
     if not n then return nil, problem, "." .. key .. (where or "") end
     before = ","
@@ -292,28 +206,11 @@ function append(out, n, value, depth, lists)
   return n + 1
 end
 
----Notes the order in which `json.stable` writes the fields of an object; those that
----are not named follow by name. Returns the object.
----@generic T
----@param object T
----@param keys string[]
----@return T
-function json.ordered(object, keys)
-  orders[object] = keys
-  return object
-end
-
----The order that was noted for an object, or nil.
----@param object table
----@return string[]?
-function json.order_of(object)
-  return orders[object]
-end
-
 ---Encodes a value. An empty table is an object unless it is marked with
 ---`json.array`, or is a field named in `lists`.
 ---@param value any
----@param lists? table<string, true>  fields that are arrays even when empty
+---@param lists? table<string, true>|fun(object: table): function  fields that are arrays even when empty;
+---or what gives the fields of an object, one by one, in place of `pairs`
 ---@return string? text      nil and a message that names the field when it cannot be sent
 ---@return string? message
 function json.encode(value, lists)
@@ -324,15 +221,6 @@ function json.encode(value, lists)
     return nil, where and (where .. ": " .. problem) or problem
   end
   return table.concat(out, "", 1, n)
-end
-
----Encodes a value so that the same value is always the same text: fields come in the
----order that `json.ordered` noted, else by name. Otherwise as `json.encode`.
----@param value any
----@return string? text
----@return string? message
-function json.stable(value)
-  return json.encode(value, STABLE)
 end
 
 return json

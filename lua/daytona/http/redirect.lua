@@ -5,6 +5,7 @@
 -- followed to another origin. Files and texts are, without any header of ours.
 
 local connection = require "daytona.http.connection"
+local reference = require "daytona.http.reference"
 local url = require "daytona.http.url"
 
 local redirect = {}
@@ -44,7 +45,7 @@ end
 ---@return daytona.Error?
 function redirect.follow(way, request, call, answer, can_resend)
   local from, location = url.parse(call.url), answer.headers.location
-  local to = location and url.resolve(from, location)
+  local to = location and reference.resolve(from, location)
   local why
   if answer.count > MOST then
     why = "there are too many"

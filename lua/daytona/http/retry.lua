@@ -73,6 +73,34 @@ function retry.note_sent(err, request, sent)
   return err
 end
 
+---What came of a try that brought no answer, which is closed: nil, err, code (nil where the
+---wait ended), and whether it was sent and answered.
+---@param way daytona.Connection
+---@param request daytona.Request
+---@param op daytona.Op
+---@param failed { why?: daytona.Error, code?: string, message?: string, errno?: integer }  why: the wait ended
+---@return nil
+---@return daytona.Error
+---@return string? code
+---@return boolean? sent
+---@return boolean? answered
+function retry.unanswered(way, request, op, failed)
+  local transfer = op.transfer
+  local sent, answered = transfer:trace()
+  local begun = answered and request.with_headers and transfer:headers() or nil
+  if request.observer then request.observer:tried(transfer) end
+  loop.close(op)
+  if failed.why then
+    local err = retry.note_sent(retry.explain(failed.why, request), request, sent)
+    retry.abandon(request, sent, err)
+    return nil, err
+  end
+  local context = context_of(way, request)
+  context.headers = begun
+  local err = failure.from_transport(failed.code, failed.message, failed.errno, context)
+  return nil, retry.note_sent(err, request, sent), failed.code, sent, answered
+end
+
 local RETRY_STATUS = { [502] = true, [503] = true, [504] = true }
 
 local function may_repeat_answer(request, err)

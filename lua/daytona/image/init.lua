@@ -11,6 +11,7 @@ local errors = require "daytona.base.errors"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local pip = require "daytona.image.pip"
+local printable = require "daytona.base.printable"
 local shell = require "daytona.base.shell"
 
 ---An image: the text of its Dockerfile, and the files of this machine that it copies.
@@ -444,7 +445,7 @@ end
 function Image:__tostring()
   local first, rest = self.text:match "^([^\n]*)\n?(.*)$"
   local _, more = rest:gsub("\n", "")
-  return ("daytona image (%s, %d more lines, %d local)"):format(errors.printable(first), more, #self.contexts)
+  return ("daytona image (%s, %d more lines, %d local)"):format(printable.text(first), more, #self.contexts)
 end
 
 ---Whether a value is an image.

@@ -7,6 +7,7 @@ local errors = require "daytona.base.errors"
 local group = require "daytona.loop.group"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
+local printable = require "daytona.base.printable"
 
 local M = {}
 
@@ -86,7 +87,7 @@ local KIND = {
 }
 
 local function explained(err, code, message)
-  if message then err.message = errors.printable(message) end
+  if message then err.message = printable.text(message) end
   err.code, err.kind = code or err.code, KIND[code] or err.kind
   if code == "RequestTimeTooSkewed" then err.message = err.message .. " (this machine's clock is wrong)" end
   return err

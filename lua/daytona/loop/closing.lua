@@ -6,6 +6,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local interrupt = require "daytona.loop.interrupt"
 local loop = require "daytona.loop"
+local printable = require "daytona.base.printable"
 
 local closing = {}
 
@@ -76,7 +77,7 @@ end
 ---@param ... any
 ---@return any ...
 function closing.deleting(name, fn, ...)
-  name = errors.printable(tostring(name))
+  name = printable.text(tostring(name))
   begin(name)
   return ended(name, loop.pcall(fn, ...))
 end

@@ -37,9 +37,6 @@ loop.max_connections = nil
 -- How long an exchange waits by itself, seconds.
 local SHORT = 0.05
 
--- How long a task may compute before others are to run, seconds.
-local SHARE = 0.005
-
 -- Whether Ctrl-C raises in whatever coroutine runs; PUC Lua's strikes the main
 -- thread only.
 local STRIKES_TASKS = compat.name == "luajit"
@@ -54,11 +51,15 @@ local driver, driver_why   -- nil until first used
 local sure = false         -- the driver was chosen, or the host seen running
 local kick, notify, refuse, carry -- the driver's, or nil
 local hosted               -- where tasks are threads of the host: those, by coroutine
+local hosting              -- what is done otherwise there: hosted.lua
 local deferred = false     -- the driver was asked to resume the ready tasks
 local turn                 -- when what runs now is to let its host go on; nil: never
 local spare = {}           -- waiters of callers outside tasks, for the next ones
 local left = { false, 0 }  -- the transfer and id of an exchange that goes on
 local struck               -- the error that ended the wait of one
+
+-- What hosted.lua needs of this file; completed at its end.
+local inside = {}
 
 local function forget_all()
   ops = setmetatable({}, { __mode = "v" })
@@ -90,6 +91,13 @@ end
 
 local recheck
 
+-- Whether tasks are threads of the host, from now on.
+local function host_tasks(yes)
+  hosted = yes and (hosted or setmetatable({}, { __mode = "kv" })) or nil
+  hosting = yes and (hosting or require "daytona.loop.hosted"(inside)) or nil
+  inside.hosted, inside.driver, inside.carry = hosted, driver, carry
+end
+
 local function install(found, why, certain)
   if found ~= driver then
     if driver and engine then driver.detach() end
@@ -97,7 +105,7 @@ local function install(found, why, certain)
     if engine then driver.attach(loop) end
   end
   driver_why, sure, notify, refuse, carry = why, certain, found.wake, found.refuse, found.carry
-  hosted = found.spawn and (hosted or setmetatable({}, { __mode = "kv" })) or nil
+  host_tasks(found.spawn ~= nil)
   kick = certain and found.kick or nil
   if not certain then kick = recheck end
 end
@@ -137,7 +145,7 @@ end
 ---flight.
 ---@param which string|table
 function loop.use(which)
-  local chosen = host.choose(which)
+  local chosen = require "daytona.loop.choice"(which)
   if chosen ~= driver and loop.busy() then
     errors.misuse(2, "the driver cannot be changed while something is in flight")
   end
@@ -337,23 +345,6 @@ local function settle(before, task, ok, ...)
   error((...), 0)
 end
 
-local function keep_trace(e)
-  local task = hosted[running()]
-  if task then task.trace = debug.traceback("", 2) end
-  return e
-end
-
-local function ended(task, ...)
-  hosted[task.co] = nil
-  task:ended(...)
-end
-
-local function run_hosted(task, fn, ...)
-  task.co = running()
-  hosted[task.co] = task
-  return ended(task, xpcall(fn, keep_trace, ...))
-end
-
 -- Runs a task until it waits or ends.
 local function continue(task, ...)
   local before = current
@@ -369,7 +360,7 @@ end
 
 ---Starts fn(...) as a task (of daytona.task), up to its first wait.
 function loop.launch(task, fn, ...)
-  if hosted then return driver.spawn(run_hosted, task, fn, ...) end
+  if hosted then return driver.spawn(hosting.run, task, fn, ...) end
   task.co = compat.coroutine(fn)
   live[task] = true
   return continue(task, ...)
@@ -387,7 +378,7 @@ function loop.background(fn, ...)
   return true
 end
 
----Lets a task go that is done, and wakes those who wait for it.
+---Lets a task (or a latch) go that is done, and wakes those who wait for it.
 function loop.release(task)
   live[task] = nil
   if task.slot then heap:remove(task) end -- it died in a wait: where 5.1 cannot yield
@@ -718,46 +709,6 @@ local function take_over(done, raised)
   end
 end
 
--- The op of a transfer that the driver carries. It keeps no host awake by itself.
-local function register_carried(timeout, body, on_lost, subject)
-  local transfer, id = left[1], left[2]
-  left[1] = false
-  local op = {
-    id = id, transfer = transfer, done = false, events = 0, waiter = nil, request = nil, on_lost = on_lost,
-    resting = true, carried = true, due = timeout and timeout > 0 and now() + timeout or nil,
-    carrier = nil, connect_timeout = nil, body = body, subject = subject,
-  }
-  ops[id] = op
-  carry(op)
-  return op
-end
-
--- The exchange where tasks are threads of the host, which may end them.
-local function hosted_exchange(call, body, timeout, max_bytes, on_lost, subject)
-  refuse_start()
-  local _, _, carried = engine:exchange(left, carry and -1 or 0, call, body, timeout, max_bytes)
-  local op
-  if carried then
-    op = register_carried(timeout, body, on_lost, subject)
-  else
-    op = take_over(false)
-    if op then op.on_lost, op.body, op.subject = on_lost, body, subject end
-  end
-  if not op or not on_lost then return nil, op end
-  local task = own_task()
-  if task then
-    if task.canceled and task.shields == 0 then return nil, op end
-    park(task, op, DONE)
-  else
-    host_wait(op, DONE)
-  end
-  if op.done then
-    local status, answer, text = call:take(op.transfer)
-    if status then return status, answer, text end
-  end
-  return nil, op
-end
-
 ---Starts a small request from memory to memory. Waits in a task of the loop's own,
 ---and, a moment, where its end is all there is to wait for: when a 2xx answer came,
 ---its status and the body, or the number and the text in it that the call names.
@@ -781,7 +732,7 @@ function loop.exchange(call, body, timeout, max_bytes, on_lost, subject)
     return nil, take_over(fine and answer, not fine and status or nil)
   end
   if not engine then loop.engine() end
-  if hosted then return hosted_exchange(call, body, timeout, max_bytes, on_lost, subject) end
+  if hosted then return hosting.exchange(engine, left, call, body, timeout, max_bytes, on_lost, subject) end
   refuse_start()
   engine:exchange(left, 0, call, body, timeout, max_bytes)
   local op = take_over(false)
@@ -873,17 +824,8 @@ end
 ---never run again. What it waited for is nobody's now.
 ---@param waiter table
 function loop.lose(waiter)
-  local source = waiter.source
-  waiter.ready = true
   heap:remove(waiter)
-  if source then unlink(source, waiter) end
-  if waiter.co then
-    hosted[waiter.co] = nil
-    waiter:ended(false, canceled())
-  end
-  if not (source and source.transfer) or source.done then return end
-  if source.on_lost then return driver.background(source.on_lost, source) end
-  source.transfer:cancel()
+  hosting.lose(waiter)
 end
 
 ---Ends an op and frees what it holds. Idempotent.
@@ -906,26 +848,6 @@ function loop.join(task, deadline)
   if why == "lost" then return nil, lost() end
   if why == "deadline" then return nil, too_late() end
   return nil, canceled()
-end
-
----Something to wait for that is no transfer and no task: `loop.join` waits until it is
----opened, once.
----@class daytona.Latch
----@field is_open boolean
-local Latch = {}
-Latch.__index = Latch
-
-function Latch:done() return self.is_open end
-
----Lets all who wait go on.
-function Latch:open()
-  self.is_open = true
-  if self.waiter then wake_all(self, DONE) end
-end
-
----@return daytona.Latch
-function loop.latch()
-  return setmetatable({ is_open = false }, Latch)
 end
 
 ---Calls fn, which must not wait, when so many seconds have passed and the loop does its
@@ -953,20 +875,6 @@ function loop.cancellation()
   return true
 end
 
----A function for loops over much that never wait for anything: called in each round, it
----lets others run when that is time. true, or nil, err when the task was cancelled. (What
----waits now and then, and may be fed without waiting, calls `loop.breathe`.)
----@return fun(): boolean?, daytona.Error?
-function loop.breather()
-  local last = now()
-  return function()
-    if now() - last < SHARE or not loop.current() then return true end
-    local rested, err = loop.sleep(0)
-    last = now()
-    return rested, err
-  end
-end
-
 ---Sleeps; meanwhile tasks run. nil, err when the task is cancelled.
 ---@param seconds number
 ---@return boolean?
@@ -981,26 +889,6 @@ end
 
 --- Cleaning up ---------------------------------------------------------------------
 
--- What a coroutine inside a task yields is the task's; what the task is given back
--- is its own. Whether its function returned, and what.
-local function pump(co, ok, ...)
-  if not ok or coroutine.status(co) == "dead" then return ok, ... end
-  return pump(co, resume(co, yield(...)))
-end
-
-local function left_inner(task, before, ...)
-  task.inner = before
-  return ...
-end
-
--- 5.1 cannot yield across pcall, but can catch what a coroutine raises. One that
--- stands for its task waits as the task does.
-local function inner_pcall(task, fn, ...)
-  local co, before = compat.coroutine(fn), task.inner
-  task.inner = co
-  return left_inner(task, before, pump(co, resume(co, ...)))
-end
-
 ---As pcall, also around waits of a task on PUC Lua 5.1. There, in a coroutine that
 ---is no task's own, errors pass: nothing else could wait in it either.
 ---@param fn function
@@ -1010,7 +898,7 @@ end
 function loop.pcall(fn, ...)
   if compat.pcall_yields or not running() then return pcall(fn, ...) end
   local task = own_task()
-  if task then return inner_pcall(task, fn, ...) end
+  if task then return require "daytona.loop.inner_pcall"(task, fn, ...) end
   return true, fn(...)
 end
 
@@ -1048,5 +936,11 @@ end
 function loop.guard(fn, on_error, state)
   return guarded(on_error, state, loop.pcall(fn, state))
 end
+
+inside.refuse_start, inside.take_over, inside.own_task, inside.canceled = refuse_start, take_over, own_task, canceled
+inside.park, inside.host_wait, inside.unlink = park, host_wait, unlink
+
+-- An op is in flight, from now on.
+function inside.keep(op) ops[op.id] = op end
 
 return loop

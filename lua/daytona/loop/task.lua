@@ -8,6 +8,7 @@ local loop = require "daytona.loop"
 local deadline = require "daytona.loop.deadline"
 local options = require "daytona.base.options"
 local methods = require "daytona.base.methods"
+local misuse = require "daytona.base.misuse"
 local unhandled = require "daytona.loop.unhandled"
 
 local task = {}
@@ -285,7 +286,7 @@ end
 
 --- What there is to know of all of them ----------------------------------------------
 
-function errors.task_function()
+function misuse.task_function()
   local current = loop.current()
   return current and current.of
 end

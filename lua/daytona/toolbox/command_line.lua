@@ -6,6 +6,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local options = require "daytona.base.options"
 local shell = require "daytona.base.shell"
+local variables = require "daytona.base.variables"
 
 local command_line = {}
 
@@ -91,7 +92,7 @@ end
 ---@return string exports
 ---@return string[] secrets
 function command_line.environment(operation, env)
-  local texts, secrets = options.environment(operation, env)
+  local texts, secrets = variables(operation, env)
   local plain, exports = {}, ""
   for name, value in pairs(texts) do
     command_line.refuse_nul(operation .. ": the environment variable " .. name, value)

@@ -164,7 +164,7 @@ function exec_call.send(sandbox, body, patience, about)
   else
     response, err = http.request(connection, request, first)
   end
-  if err then err = calls.explain(err) end
+  if err then err = require "daytona.toolbox.refused"(err) end
   return nil, response, err, request
 end
 

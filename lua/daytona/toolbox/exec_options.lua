@@ -7,6 +7,7 @@ local exec_result = require "daytona.toolbox.exec_result"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local outcome = require "daytona.toolbox.exec_outcome"
+local variables = require "daytona.base.variables"
 
 local M = {}
 
@@ -47,7 +48,7 @@ local function exec_live(self, command, opts)
   local timeout = opts.timeout or exec_call.DEFAULT_TIMEOUT
   command_line.command_text("exec", command)
   command_line.whole_seconds("exec", timeout)
-  local _, secrets = options.environment("exec", opts.env)
+  local _, secrets = variables("exec", opts.env)
   return require "daytona.toolbox.exec_live"(self, command, opts, timeout, secrets)
 end
 

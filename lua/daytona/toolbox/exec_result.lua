@@ -1,8 +1,6 @@
 -- What a command or code did: the object. What of a daemon's answer becomes one is said in
 -- exec_outcome.lua.
 
-local errors = require "daytona.base.errors"
-
 local exec_result = {}
 
 ---What a command or code did.
@@ -33,7 +31,7 @@ local SHOWN = 60
 ---@param output string
 ---@return string
 function exec_result.summary(exit_code, output)
-  local text = errors.one_line(output:sub(1, 2 * SHOWN))
+  local text = require("daytona.base.printable").line(output:sub(1, 2 * SHOWN))
   if #text > SHOWN then text = text:sub(1, SHOWN):gsub("[\128-\255]*$", "") .. "..." end
   return string.format("exit %d, %d bytes%s", exit_code, #output, text ~= "" and ": " .. text or "")
 end

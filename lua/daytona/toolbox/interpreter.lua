@@ -11,6 +11,8 @@ local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local websocket = require "daytona.http.websocket"
+local oldest_first = require "daytona.toolbox.oldest_first"
+local variables = require "daytona.base.variables"
 
 local function context_flaw(answer)
   if type(answer.id) ~= "string" then return "no context (it has no id)" end
@@ -102,7 +104,7 @@ end
 function Interpreter:contexts()
   local answer, err = api.contexts(self)
   if not answer then return nil, err end
-  return calls.oldest_first(answer.contexts, function(fields) return new_context(self, fields) end, "created_at")
+  return oldest_first(answer.contexts, function(fields) return new_context(self, fields) end, "created_at")
 end
 
 ---Ends a context and what runs in it.
@@ -356,7 +358,7 @@ function Interpreter:run(code, opts)
   local context_id = opts.context and id_of("run: option 'context'", opts.context) or nil
   local timeout = math.ceil(opts.timeout or DEFAULT_TIMEOUT)
   if timeout > LONGEST_TIMEOUT then errors.misuse(1, "run: the timeout is longer than %d seconds", LONGEST_TIMEOUT) end
-  local env, secrets = options.environment("run", opts.env)
+  local env, secrets = variables("run", opts.env)
   local run = {
     opts = opts, sandbox = self.sandbox, context_id = context_id, secrets = secrets, timeout = timeout,
     request = request_text(code, env, context_id, timeout), out = { stdout = {}, stderr = {}, output = {} }, size = 0,

@@ -17,6 +17,7 @@ local reader = require "daytona.toolbox.reader"
 local script = require "daytona.toolbox.job_script"
 local shell = require "daytona.base.shell"
 local task = require "daytona.loop.task"
+local variables = require "daytona.base.variables"
 
 local M = {}
 
@@ -276,7 +277,7 @@ local POPEN = {
 
 -- A file of assignments, and the values, which errors must not show.
 local function environment(env)
-  local texts, secrets = options.environment("popen", env)
+  local texts, secrets = variables("popen", env)
   local lines = {}
   for name, value in pairs(texts) do
     command_line.refuse_nul("popen: the environment variable " .. name, value)

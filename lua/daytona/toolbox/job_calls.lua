@@ -8,6 +8,7 @@ local exec_call = require "daytona.toolbox.exec_call"
 local outcome = require "daytona.toolbox.exec_outcome"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
+local printable = require "daytona.base.printable"
 local script = require "daytona.toolbox.job_script"
 
 local job_calls = {}
@@ -73,7 +74,7 @@ end
 
 -- What a script could not do, in the system's words: "failed <words>".
 local function not_done(sandbox, operation, id, answer)
-  local why = errors.one_line(answer:match "^failed(.*)" or "")
+  local why = printable.line(answer:match "^failed(.*)" or "")
   local kind = why:find("ermission denied", 1, true) and "forbidden" or "io"
   if why == "" then why = "what the job needs cannot be written" end
   return failure(sandbox, operation, id, kind, "JOB_FAILED", why)

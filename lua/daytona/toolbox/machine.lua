@@ -1,11 +1,14 @@
--- A sandbox as a machine: its ports, its environment, what it uses. Methods of
--- sandboxes, kept apart from their life in sandbox.lua.
+-- A sandbox as a machine: its folders, its ports, its environment, what it uses. Methods of
+-- sandboxes, some of which also stand under `sb.machine`.
 
 local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.calls"
+local daemons = require "daytona.toolbox.daemon"
+local grouping = require "daytona.base.grouping"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local shell = require "daytona.base.shell"
+local variables = require "daytona.base.variables"
 
 local machine = {}
 
@@ -15,6 +18,38 @@ local api = calls.of_daemon {
   set_env        = { "POST", "/env", body = true, safe = true, since = "0.200", lists = { "unset" } },
   metrics_latest = { "GET",  "/system/metrics", "object", since = "0.200" },
 }
+
+--- What its daemon says ----------------------------------------------------------------
+
+---The home directory inside.
+---@param self daytona.Sandbox
+---@return string?
+---@return daytona.Error?
+function machine.home_dir(self)
+  local daemon, err = daemons.of(self)
+  if not daemon then return nil, err end
+  return daemon:home(self)
+end
+
+---The directory that relative paths start from.
+---@param self daytona.Sandbox
+---@return string?
+---@return daytona.Error?
+function machine.work_dir(self)
+  local daemon, err = daemons.of(self)
+  if not daemon then return nil, err end
+  return daemon:work(self)
+end
+
+---The version of the daemon inside.
+---@param self daytona.Sandbox
+---@return string?
+---@return daytona.Error?
+function machine.version(self)
+  local daemon, err = daemons.of(self)
+  if not daemon then return nil, err end
+  return daemon:version(self)
+end
 
 --- Ports -------------------------------------------------------------------------------
 
@@ -180,7 +215,7 @@ end
 function machine.set_env(self, changes)
   options.argument("set_env: the changes", "table", changes)
   changes = options.check("set_env", SET_ENV, changes)
-  local set, secrets = options.environment("set_env", changes.set)
+  local set, secrets = variables("set_env", changes.set)
   for _, name in ipairs(changes.unset or {}) do check_name(name) end
   return api.set_env(self, { set = set, unset = changes.unset }, { secrets = secrets })
 end
@@ -244,5 +279,9 @@ function machine.keep_alive(self, fn, opts)
   local state = { toucher = require("daytona.loop.task").spawn(touch_for_ever, self, interval) }
   return stopped(state, loop.guard(function() return fn() end, stop, state))
 end
+
+machine.new = grouping("daytona.Machine", "machine", {
+  "home_dir", "work_dir", "version", "ports", "port_in_use", "wait_for_port", "keep_alive",
+})
 
 return machine

@@ -2,7 +2,6 @@
 -- are made by pty_create.lua, and read by reader.lua.
 
 local api = require "daytona.toolbox.pty_calls"
-local calls = require "daytona.toolbox.calls"
 local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local create = require "daytona.toolbox.pty_create"
@@ -13,6 +12,9 @@ local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local reader = require "daytona.toolbox.reader"
+local oldest_first = require "daytona.toolbox.oldest_first"
+local withdraw = require "daytona.toolbox.withdraw"
+local variables = require "daytona.base.variables"
 
 local M = {}
 
@@ -108,7 +110,7 @@ local UNCERTAIN = { timeout = true, canceled = true, connection = true }
 -- Ends what may have come to be. Called shielded.
 local function undo(self)
   link.hang_up(self)
-  calls.undo(function() return api.kill(self, nil, { timeout = CLOSE_TIMEOUT }) end)
+  withdraw(function() return api.kill(self, nil, { timeout = CLOSE_TIMEOUT }) end)
 end
 
 local OPEN = {
@@ -136,7 +138,7 @@ function M.open(self, which)
   local opts = options.check("pty", OPEN, which)
   local pty = new(self, opts.id or "lua-" .. core.hex(core.random(8)))
   pty.cols, pty.rows, pty.ours, pty.ping_interval = opts.cols or 80, opts.rows or 24, true, opts.ping_interval
-  options.environment("pty", opts.env)
+  variables("pty", opts.env)
   local function go() return create.make(pty, opts, opts.timeout or CONNECT_TIMEOUT) end
   -- An id of the caller's may belong to a terminal that was there before.
   local function abandon() if pty.made or not opts.id then undo(pty) end end
@@ -153,7 +155,7 @@ end
 function M.list(self)
   local answer, err = api.ptys(self)
   if not answer then return nil, err end
-  return calls.oldest_first(answer.sessions, function(item) return apply(new(self, item.id), item) end, "created_at")
+  return oldest_first(answer.sessions, function(item) return apply(new(self, item.id), item) end, "created_at")
 end
 
 --- Using it --------------------------------------------------------------------------

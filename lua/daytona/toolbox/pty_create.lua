@@ -6,7 +6,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local link = require "daytona.toolbox.pty_link"
-local options = require "daytona.base.options"
+local variables = require "daytona.base.variables"
 
 local create = {}
 
@@ -19,7 +19,7 @@ local ENVS, LONGEST_TOKEN = "X-Daytona-Pty-Envs~", 6000
 -- Checks the variables. Their token, nil where there are none; their values, which
 -- errors must not show; and they as texts.
 local function pack_env(env)
-  local texts, secrets = options.environment("pty", env)
+  local texts, secrets = variables("pty", env)
   if not secrets[1] then return nil, secrets end
   local text, problem = json.encode(texts)
   if not text then errors.misuse(1, "pty: option 'env': %s", problem) end

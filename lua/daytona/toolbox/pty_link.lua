@@ -9,6 +9,7 @@ local calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local websocket = require "daytona.http.websocket"
 
 local link = {}
@@ -197,7 +198,7 @@ function link.open(self, request, timeout)
   local socket
   socket, err = websocket.open(connection, request)
   if not socket then return nil, err end
-  self.socket, self.lost, self.reader, self.gone = socket, nil, nil, loop.latch()
+  self.socket, self.lost, self.reader, self.gone = socket, nil, nil, new_latch()
   return await_connected(self, deadline)
 end
 

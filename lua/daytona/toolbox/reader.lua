@@ -19,6 +19,7 @@ local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
 local formats = require "daytona.base.formats"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local numeral = require "daytona.base.numeral"
 local options = require "daytona.base.options"
 
@@ -51,7 +52,7 @@ end
 function reader.turn(self, take, deadline)
   local other = self.filling
   if is_busy(other) then
-    other.latch = other.latch or loop.latch()
+    other.latch = other.latch or new_latch()
     local came, err = loop.join(other.latch, deadline)
     if not came then return nil, reader.explain(self, err) end
     return true

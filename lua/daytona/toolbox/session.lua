@@ -5,7 +5,6 @@
 -- which it is found again.
 
 local api = require "daytona.toolbox.session_calls"
-local calls = require "daytona.toolbox.calls"
 local commands = require "daytona.toolbox.command"
 local command_line = require "daytona.toolbox.command_line"
 local core = require "daytona.base.native"
@@ -16,6 +15,7 @@ local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local watch = require "daytona.toolbox.watch"
+local withdraw = require "daytona.toolbox.withdraw"
 
 local M = {}
 
@@ -91,7 +91,7 @@ end
 
 -- Ends what was asked for and given up.
 local function undo(session)
-  calls.undo(function() return api.delete(session, nil, { timeout = DELETE_TIMEOUT }) end)
+  withdraw(function() return api.delete(session, nil, { timeout = DELETE_TIMEOUT }) end)
 end
 
 ---The session of that name, which is made unless it is there (with `create` false

@@ -3,6 +3,7 @@
 
 local files = require "daytona.agent.store.file"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local output = require "daytona.agent.output"
 
 local M = {}
@@ -52,7 +53,7 @@ end
 function Past:note(id, folder, prompt)
   local record = { sessionId = id, cwd = folder, updatedAt = os.date "!%Y-%m-%dT%H:%M:%SZ",
     title = prompt and title_of(prompt) }
-  return self.store:put(FOLDER, id, assert(json.stable(record))) ~= nil
+  return self.store:put(FOLDER, id, assert(ordered.encode(record))) ~= nil
 end
 
 ---The sessions that have begun, the latest first; those about that folder, if one is given.

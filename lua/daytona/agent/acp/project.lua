@@ -7,6 +7,7 @@ local errors = require "daytona.base.errors"
 local gitignore = require "daytona.base.gitignore"
 local localtree = require "daytona.toolbox.fs.localtree"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local pace = require "daytona.toolbox.fs.pace"
 local plan = require "daytona.toolbox.fs.plan"
 local remotetree = require "daytona.toolbox.fs.remotetree"
@@ -178,7 +179,7 @@ local function alone(self, fn, argument)
     local came, err = loop.join(self.busy)
     if not came then return nil, err end
   end
-  local latch = loop.latch()
+  local latch = new_latch()
   self.busy = latch
   local function release()
     self.busy = nil

@@ -6,6 +6,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local options = require "daytona.base.options"
 local past = require "daytona.agent.acp.past"
 local rpc = require "daytona.agent.mcp.protocol"
@@ -74,7 +75,7 @@ end
 ---@return any
 function Server:ask(method, params)
   self.asked = self.asked + 1
-  local id, question = "daytona-" .. self.asked, { latch = loop.latch() }
+  local id, question = "daytona-" .. self.asked, { latch = new_latch() }
   self.pending[id] = question
   self.peer.notify { jsonrpc = "2.0", id = id, method = method, params = params }
   local came = loop.join(question.latch)

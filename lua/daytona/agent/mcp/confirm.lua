@@ -3,7 +3,7 @@
 -- meanwhile: what was asked about is in the state that the client sends back.
 
 local core = require "daytona.base.native"
-local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 
 local M = {}
 
@@ -11,7 +11,7 @@ local KEY = "confirm"
 
 -- Of this call and no other.
 local function state_of(tool, arguments)
-  return core.hex(core.sha256(tool.name .. "\n" .. (json.stable(arguments or {}) or "")))
+  return core.hex(core.sha256(tool.name .. "\n" .. (ordered.encode(arguments or {}) or "")))
 end
 
 local function question(tool, arguments)
@@ -20,7 +20,7 @@ local function question(tool, arguments)
     local value = arguments and arguments[name]
     if value ~= nil and not node.writeOnly then shown[name] = value end
   end
-  local text = json.stable(shown) or "{}"
+  local text = ordered.encode(shown) or "{}"
   if #text > 300 then text = text:sub(1, 300) .. " ..." end
   return ("%s? %s"):format(tool.title or tool.name, require("daytona.agent.output").clean(text))
 end

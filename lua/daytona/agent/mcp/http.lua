@@ -5,6 +5,7 @@
 local errors = require "daytona.base.errors"
 local headers_of = require "daytona.agent.mcp.headers"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local options = require "daytona.base.options"
 local protocol = require "daytona.agent.mcp.protocol"
 
@@ -31,8 +32,8 @@ local function plain(status, text, headers)
 end
 
 local function encoded(message)
-  local text, why = json.stable(message)
-  return text or assert(json.stable(protocol.error(message.id, -32603, "the answer cannot be sent: " .. why)))
+  local text, why = ordered.encode(message)
+  return text or assert(ordered.encode(protocol.error(message.id, -32603, "the answer cannot be sent: " .. why)))
 end
 
 local function as_json(status, message)

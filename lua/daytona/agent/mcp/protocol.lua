@@ -7,6 +7,7 @@ local confirm = require "daytona.agent.mcp.confirm"
 local durable = require "daytona.agent.mcp.durable"
 local forms = require "daytona.agent.forms"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local options = require "daytona.base.options"
 local resources = require "daytona.agent.mcp.resources"
 local version = require "daytona.version"
@@ -70,7 +71,7 @@ end
 
 --- What the server is ---------------------------------------------------------------------
 
-local INFO = json.ordered({ name = "daytona-lua", title = "Daytona sandboxes", version = version.library },
+local INFO = ordered.note({ name = "daytona-lua", title = "Daytona sandboxes", version = version.library },
   { "name", "title", "version" })
 
 local INSTRUCTIONS = "These tools work in Daytona sandboxes, isolated Linux computers. Commands and code run in a "
@@ -252,7 +253,7 @@ local function copy(result)
   return out
 end
 
----Answers a request: the response, a table for `json.stable`. Waits as long as the tool
+---Answers a request: the response, a table for `ordered.encode`. Waits as long as the tool
 ---does. nil for what wants no answer: a notification, a response, and a request whose
 ---task was cancelled.
 ---@param message any  decoded

@@ -6,6 +6,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local interrupt = require "daytona.loop.interrupt"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
 local protocol = require "daytona.agent.mcp.protocol"
@@ -21,9 +22,9 @@ local LONGEST, GRACE, CLEANING = 64 * 1024 * 1024, 0.5, 8
 local BATCHES = "2025-03-26"
 
 local function send(message)
-  local text, why = json.stable(message)
+  local text, why = ordered.encode(message)
   if not text then
-    text = assert(json.stable(protocol.error(message.id, -32603, "the answer cannot be sent: " .. why)))
+    text = assert(ordered.encode(protocol.error(message.id, -32603, "the answer cannot be sent: " .. why)))
   end
   io.stdout:write(text, "\n")
   io.stdout:flush()

@@ -6,6 +6,7 @@ local connections = require "daytona.http.connection"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local loop = require "daytona.loop"
 local sse = require "daytona.http.sse"
 local url = require "daytona.http.url"
@@ -130,7 +131,7 @@ end
 
 -- The body as JSON text, or nil, err: what a program put into it may be no JSON.
 local function encoded(body)
-  local text, why = json.stable(body)
+  local text, why = ordered.encode(body)
   if text then return text end
   return fail("the request cannot be sent: %s", why)
 end

@@ -1,6 +1,7 @@
 -- The Messages API (Anthropic): a conversation as its request, its stream as a reply.
 
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local options = require "daytona.base.options"
 local reply = require "daytona.agent.model.reply"
 
@@ -147,7 +148,7 @@ function ON.content_block_stop(self, data)
   if call and call.id then
     -- All of it may stand in the block's beginning.
     local given = self.given[index]
-    if text == "" then text = given and next(given) ~= nil and json.stable(given) or "{}" end
+    if text == "" then text = given and next(given) ~= nil and ordered.encode(given) or "{}" end
     self:add_call(call.id, call.name, text)
   end
   if block.type ~= "text" or block.text:find "%S" then self.raw[#self.raw + 1] = block end

@@ -1,6 +1,7 @@
 -- The Responses API (OpenAI): a conversation as its request, its stream as a reply.
 
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local options = require "daytona.base.options"
 local reply = require "daytona.agent.model.reply"
 
@@ -71,12 +72,12 @@ end
 local CALLS = {}
 
 function CALLS.function_call(item) return item.name, item.arguments end
-function CALLS.shell_call(item) return "shell", json.stable(item.action or {}) end
-function CALLS.apply_patch_call(item) return "apply_patch", json.stable(item.operation or {}) end
+function CALLS.shell_call(item) return "shell", ordered.encode(item.action or {}) end
+function CALLS.apply_patch_call(item) return "apply_patch", ordered.encode(item.operation or {}) end
 
 function CALLS.computer_call(item)
   local checks = item.pending_safety_checks
-  return "computer", json.stable { actions = item.actions or { item.action },
+  return "computer", ordered.encode { actions = item.actions or { item.action },
     pending_safety_checks = checks and checks[1] and checks or nil }
 end
 

@@ -3,11 +3,11 @@
 -- `daytona.workflow` runs lists of them.
 
 local capture = require "daytona.agent.capture"
-local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local operations = require "daytona.agent.sets.operations"
-local options = require "daytona.base.options"
 local repository_sandbox = require "daytona.agent.repository_sandbox"
 local shape = require "daytona.agent.shape"
+local variables = require "daytona.base.variables"
 
 local string, integer, boolean, object = shape.string, shape.integer, shape.boolean, shape.object
 
@@ -35,8 +35,8 @@ end
 
 local function wrapped(tool, data)
   local schema = tool.output.properties
-  return json.ordered({
-    type = schema.type.enum[1], timestamp = now(), data = json.ordered(data, json.order_of(schema.data.properties)),
+  return ordered.note({
+    type = schema.type.enum[1], timestamp = now(), data = ordered.note(data, ordered.of(schema.data.properties)),
   }, { "type", "timestamp", "data" })
 end
 
@@ -67,7 +67,7 @@ local function environment(env, more)
     if type(value) == "table" then key, value = value.name, value.value end
     out[key] = value
   end
-  return (options.environment("env", out))
+  return (variables("env", out))
 end
 
 -- The options of `create` for a new sandbox.

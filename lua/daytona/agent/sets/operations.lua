@@ -5,6 +5,7 @@ local base64 = require "daytona.base.base64"
 local capture = require "daytona.agent.capture"
 local core = require "daytona.base.native"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local names = require "daytona.http.names"
 local shape = require "daytona.agent.shape"
 
@@ -38,7 +39,7 @@ local function shown(sandbox)
     local name = field[1]:gsub("%?$", "")
     out[name] = sandbox[names.snake_name(name)]
   end
-  return json.ordered(out, json.order_of(SANDBOX.properties))
+  return ordered.note(out, ordered.of(SANDBOX.properties))
 end
 
 local function one(sandbox, err)
@@ -159,7 +160,7 @@ local function executed(call, sandbox, done)
   end
   local truncated = cut or done.file ~= nil or nil
   local data = { exitCode = done.exit_code, result = text, truncated = truncated, readMore = done.file }
-  return json.ordered(data, { "exitCode", "result" }),
+  return ordered.note(data, { "exitCode", "result" }),
     { truncated = truncated, read_more = done.file, sandbox = sandbox.id }
 end
 
@@ -299,7 +300,7 @@ function upload.run(args, call)
   local written
   written, err = sandbox.fs:write(path, data)
   if not written then return nil, err end
-  return json.ordered({ uploadedPath = path, name = name, size = #data }, { "uploadedPath", "name", "size" })
+  return ordered.note({ uploadedPath = path, name = name, size = #data }, { "uploadedPath", "name", "size" })
 end
 
 local download = {
@@ -329,7 +330,7 @@ function download.run(args, call)
     file = base64.encode(data), name = name, mimeType = require("daytona.agent.mime").of(name, data),
     size = info.size, truncated = cut, readMore = cut and args.filePath,
   }
-  return json.ordered(result, { "name", "mimeType", "size", "file" }),
+  return ordered.note(result, { "name", "mimeType", "size", "file" }),
     { truncated = cut, read_more = result.readMore, sandbox = sandbox.id }
 end
 
@@ -362,7 +363,7 @@ function files.run(args, call)
   for i = 1, math.min(#entries, most) do
     local row = {}
     for _, name in ipairs(FILE) do row[name] = entries[i][names.snake_name(name)] end
-    rows[i] = json.ordered(row, FILE)
+    rows[i] = ordered.note(row, FILE)
   end
   local cut = #entries > most or nil
   return { files = rows, truncated = cut }, { truncated = cut }
@@ -395,7 +396,7 @@ function clone.run(args, call)
     branch = args.branch, commit_id = args.commitId, username = some(args.username), password = some(args.password),
   })
   if not cloned then return nil, err end
-  return json.ordered({ repoUrl = redact(cloned.url), clonePath = cloned.path }, { "repoUrl", "clonePath" })
+  return ordered.note({ repoUrl = redact(cloned.url), clonePath = cloned.path }, { "repoUrl", "clonePath" })
 end
 
 local M = {}

@@ -5,6 +5,7 @@ local errors = require "daytona.base.errors"
 local group = require "daytona.toolbox.computer.group"
 local localfile = require "daytona.toolbox.fs.localfile"
 local options = require "daytona.base.options"
+local oldest_first = require "daytona.toolbox.oldest_first"
 
 local recordings = {}
 
@@ -25,8 +26,8 @@ local function id_in(operation)
   end
 end
 
-local function oldest_first(answer)
-  return calls.oldest_first(answer.recordings, function(item) return item end, "start_time")
+local function in_order(answer)
+  return oldest_first(answer.recordings, function(item) return item end, "start_time")
 end
 
 local ID = { { "id", "any" } }
@@ -36,7 +37,7 @@ local api = calls.of_daemon {
             options = { label = "text" }, explain = explain_start },
   stop = { "POST", "/computeruse/recordings/stop", "object", operation = "stop_recording", what = "id", args = ID,
            prepare = id_in "stop" },
-  list = { "GET", "/computeruse/recordings", "object", operation = "recordings", refine = oldest_first },
+  list = { "GET", "/computeruse/recordings", "object", operation = "recordings", refine = in_order },
   get = { "GET", "/computeruse/recordings/{id}", "object", operation = "recording", args = ID, prepare = id_in "get" },
   delete = { "DELETE", "/computeruse/recordings/{id}", operation = "delete_recording", args = ID,
              prepare = id_in "delete" },

@@ -6,7 +6,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local failure = require "daytona.http.failure"
 local http = require "daytona.http"
-local json = require "daytona.http.json"
+local long_json = require "daytona.http.long_json"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local pace = require "daytona.toolbox.fs.pace"
@@ -111,7 +111,7 @@ local function send(self, entries, sent, opts, clock)
   content:close()
   if not response then return nil, err end
   local answer
-  answer, err = json.decode_object(response.body, function() return clock:breathe() end)
+  answer, err = long_json.object(response.body, function() return clock:breathe() end)
   if errors.is(err) then return nil, err end
   local shaped = type(answer) == "table" and (answer.errors ~= nil or response.status == 200)
   if not shaped then

@@ -1,0 +1,113 @@
+---@meta daytona.methods
+-- Methods of sandboxes and clients that are loaded with their first use, described for editors
+-- and type checkers: the classes themselves, and what each method does, stand in
+-- control/sandbox.lua, control/client.lua and the files that these name. Nothing here runs.
+
+---@class daytona.Client
+---@field create fun(self: daytona.Client, opts?: daytona.CreateOptions): daytona.Sandbox?, daytona.Error?
+---@field get fun(self: daytona.Client, id_or_name: string): daytona.Sandbox?, daytona.Error?
+---@field attach fun(self: daytona.Client, id: string): daytona.Sandbox
+---@field start fun(self: daytona.Client, which: string|daytona.Sandbox, opts?: table): daytona.Sandbox?, daytona.Error?
+---@field stop fun(self: daytona.Client, which: string|daytona.Sandbox, opts?: table): daytona.Sandbox?, daytona.Error?
+---@field delete fun(self: daytona.Client, which: string|daytona.Sandbox, opts?: { timeout?: number, wait?: boolean, force?: boolean, missing_ok?: boolean }): true?, daytona.Error?
+---@field ping fun(self: daytona.Client): true?, daytona.Error?
+---@field config fun(self: daytona.Client): table?, daytona.Error?
+---@field events fun(self: daytona.Client, opts?: { kinds?: string[], timeout?: number }): daytona.Events?, daytona.Error?
+---@field request fun(self: daytona.Client, method: string, path: string, opts?: daytona.RequestOptions): daytona.Response?, daytona.Error?
+
+---@class daytona.Sandbox
+---@field wait fun(self: daytona.Sandbox, states?: string|string[], opts?: { timeout?: number }|number): daytona.Sandbox?, daytona.Error?
+---@field start fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field stop fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean, force?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field pause fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field resume fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field archive fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field delete fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean, force?: boolean, missing_ok?: boolean }): true?, daytona.Error?
+---@field recover fun(self: daytona.Sandbox, opts?: { timeout?: number, wait?: boolean, skip_start?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field ensure_started fun(self: daytona.Sandbox, opts?: { timeout?: number }): daytona.Sandbox?, daytona.Error?
+---@field close fun(self: daytona.Sandbox): true?, daytona.Error?
+---@field run fun(self: daytona.Sandbox, code: string, opts?: { language?: "python"|"javascript"|"typescript", argv?: (string|number)[], env?: table<string, string|number>, timeout?: number, check?: boolean, max_bytes?: integer, on_stdout?: fun(chunk: string), on_stderr?: fun(chunk: string), on_output?: fun(chunk: string, stream: "stdout"|"stderr") }): daytona.RunResult?, daytona.Error?
+---@field session fun(self: daytona.Sandbox, id?: string, opts?: { create?: boolean }): daytona.Session?, daytona.Error?
+---@field sessions fun(self: daytona.Sandbox): daytona.Session[]?, daytona.Error?
+---@field entrypoint fun(self: daytona.Sandbox): daytona.Command?, daytona.Error?
+---@field popen fun(self: daytona.Sandbox, command: string|string[], opts?: table): daytona.Job?, daytona.Error?
+---@field job fun(self: daytona.Sandbox, id: string, opts?: { offset?: integer, stderr_offset?: integer }): daytona.Job?, daytona.Error?
+---@field jobs fun(self: daytona.Sandbox): daytona.Job[]?, daytona.Error?
+---@field pty fun(self: daytona.Sandbox, which?: string|table): daytona.Pty?, daytona.Error?
+---@field ptys fun(self: daytona.Sandbox): daytona.Pty[]?, daytona.Error?
+---@field lsp fun(self: daytona.Sandbox, language: string, root: string): daytona.LanguageServer
+---@field home_dir fun(self: daytona.Sandbox): string?, daytona.Error?
+---@field work_dir fun(self: daytona.Sandbox): string?, daytona.Error?
+---@field version fun(self: daytona.Sandbox): string?, daytona.Error?
+---@field preview_url fun(self: daytona.Sandbox, port: integer, opts?: { signed?: boolean, expires_in?: integer }): { url: string, token: string, port?: integer, sandbox_id: string }?, daytona.Error?
+---@field expire_preview_url fun(self: daytona.Sandbox, port: integer, token: string): true?, daytona.Error?
+---@field download_url fun(self: daytona.Sandbox, path: string, opts?: { ttl?: integer }): string?, daytona.Error?
+---@field upload_url fun(self: daytona.Sandbox, path: string, opts?: { ttl?: integer }): string?, daytona.Error?
+---@field rotate_signing_key fun(self: daytona.Sandbox): true?, daytona.Error?
+---@field ssh_access fun(self: daytona.Sandbox, opts?: { expires_in?: number }): { id: string, token: string, ssh_command: string, expires_at: string, sandbox_id: string }?, daytona.Error?
+---@field revoke_ssh_access fun(self: daytona.Sandbox, token?: string): true?, daytona.Error?
+---@field forks fun(self: daytona.Sandbox, opts?: { include_destroyed?: boolean }): daytona.Sandbox[]?, daytona.Error?
+---@field parent fun(self: daytona.Sandbox): daytona.Sandbox?, daytona.Error?
+---@field ancestors fun(self: daytona.Sandbox): daytona.Sandbox[]?, daytona.Error?
+---@field set_labels fun(self: daytona.Sandbox, labels: table<string, string>): daytona.Sandbox?, daytona.Error?
+---@field merge_labels fun(self: daytona.Sandbox, labels: table<string, string>): daytona.Sandbox?, daytona.Error?
+---@field set_auto_stop_interval fun(self: daytona.Sandbox, minutes: integer): daytona.Sandbox?, daytona.Error?
+---@field set_auto_pause_interval fun(self: daytona.Sandbox, minutes: integer): daytona.Sandbox?, daytona.Error?
+---@field set_auto_archive_interval fun(self: daytona.Sandbox, minutes: integer): daytona.Sandbox?, daytona.Error?
+---@field set_auto_delete_interval fun(self: daytona.Sandbox, minutes: integer): daytona.Sandbox?, daytona.Error?
+---@field set_ttl fun(self: daytona.Sandbox, minutes: integer): daytona.Sandbox?, daytona.Error?
+---@field set_public fun(self: daytona.Sandbox, public: boolean): daytona.Sandbox?, daytona.Error?
+---@field set_network fun(self: daytona.Sandbox, limits: { block_all?: boolean, allow?: string|string[], domains?: string|string[] }): daytona.Sandbox?, daytona.Error?
+---@field set_secrets fun(self: daytona.Sandbox, secrets: table<string, string>): daytona.Sandbox?, daytona.Error?
+---@field disown fun(self: daytona.Sandbox): daytona.Sandbox?, daytona.Error?
+---@field set_env fun(self: daytona.Sandbox, changes: { set?: table<string, string>, unset?: string[] }): true?, daytona.Error?
+---@field metrics fun(self: daytona.Sandbox, opts?: { from?: number|string, to?: number|string }): daytona.Metrics[]?, daytona.Error?
+---@field metrics_latest fun(self: daytona.Sandbox): daytona.Metrics?, daytona.Error?
+---@field logs fun(self: daytona.Sandbox, opts?: table): daytona.TelemetryPage?, daytona.Error?
+---@field traces fun(self: daytona.Sandbox, opts?: table): daytona.TelemetryPage?, daytona.Error?
+---@field trace fun(self: daytona.Sandbox, trace_id: string): table[]?, daytona.Error?
+---@field explain fun(self: daytona.Sandbox): daytona.Report?, daytona.Error?
+---@field wait_for fun(self: daytona.Sandbox, what: daytona.WaitFor): daytona.Sandbox?, daytona.Error?
+---@field request fun(self: daytona.Sandbox, method: string, path: string, opts?: daytona.RequestOptions): daytona.Response?, daytona.Error?
+---@field build_logs fun(self: daytona.Sandbox, opts?: { timeout?: number, max_bytes?: integer }): string?, daytona.Error?
+---@field ports fun(self: daytona.Sandbox): integer[]?, daytona.Error?
+---@field port_in_use fun(self: daytona.Sandbox, port: integer): boolean?, daytona.Error?
+---@field wait_for_port fun(self: daytona.Sandbox, port: integer, opts?: { timeout?: number, host?: string }): daytona.Sandbox?, daytona.Error?
+---@field keep_alive fun(self: daytona.Sandbox, fn: fun(): any, opts?: { interval?: number }): any ...
+---@field touch fun(self: daytona.Sandbox): true?, daytona.Error?
+---@field resize fun(self: daytona.Sandbox, size: { cpu?: integer, memory?: integer, disk?: integer, timeout?: number }): daytona.Sandbox?, daytona.Error?
+---@field fork fun(self: daytona.Sandbox, opts?: { name?: string, timeout?: number, wait?: boolean, keep?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field create_snapshot fun(self: daytona.Sandbox, name: string, opts?: { include_memory?: boolean, timeout?: number }): daytona.Snapshot?, daytona.Error?
+
+---What leads from one state to another: `sb.life`. All of it also stands at the sandbox.
+---@class daytona.Life
+---@field sandbox daytona.Sandbox
+---@field start fun(self: daytona.Life, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field stop fun(self: daytona.Life, opts?: { timeout?: number, wait?: boolean, force?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field pause fun(self: daytona.Life, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field resume fun(self: daytona.Life, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field archive fun(self: daytona.Life, opts?: { timeout?: number, wait?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field recover fun(self: daytona.Life, opts?: { timeout?: number, wait?: boolean, skip_start?: boolean }): daytona.Sandbox?, daytona.Error?
+---@field ensure_started fun(self: daytona.Life, opts?: { timeout?: number }): daytona.Sandbox?, daytona.Error?
+---@field delete fun(self: daytona.Life, opts?: { timeout?: number, wait?: boolean, force?: boolean, missing_ok?: boolean }): true?, daytona.Error?
+---@field wait fun(self: daytona.Life, states?: string|string[], opts?: { timeout?: number }|number): daytona.Sandbox?, daytona.Error?
+
+---A sandbox as a machine: `sb.machine`. All of it also stands at the sandbox.
+---@class daytona.Machine
+---@field sandbox daytona.Sandbox
+---@field home_dir fun(self: daytona.Machine): string?, daytona.Error?
+---@field work_dir fun(self: daytona.Machine): string?, daytona.Error?
+---@field version fun(self: daytona.Machine): string?, daytona.Error?
+---@field ports fun(self: daytona.Machine): integer[]?, daytona.Error?
+---@field port_in_use fun(self: daytona.Machine, port: integer): boolean?, daytona.Error?
+---@field wait_for_port fun(self: daytona.Machine, port: integer, opts?: { timeout?: number, host?: string }): daytona.Sandbox?, daytona.Error?
+---@field keep_alive fun(self: daytona.Machine, fn: fun(): any, opts?: { interval?: number }): any ...
+
+---What may run in a sandbox: `sb.running`. All of it also stands at the sandbox.
+---@class daytona.Running
+---@field sandbox daytona.Sandbox
+---@field sessions fun(self: daytona.Running): daytona.Session[]?, daytona.Error?
+---@field entrypoint fun(self: daytona.Running): daytona.Command?, daytona.Error?
+---@field job fun(self: daytona.Running, id: string, opts?: { offset?: integer, stderr_offset?: integer }): daytona.Job?, daytona.Error?
+---@field jobs fun(self: daytona.Running): daytona.Job[]?, daytona.Error?
+---@field ptys fun(self: daytona.Running): daytona.Pty[]?, daytona.Error?
