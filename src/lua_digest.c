@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPENSSL_SUPPRESS_DEPRECATED /* see core_sha256 */
+#define OPENSSL_SUPPRESS_DEPRECATED /* see sha256 */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
@@ -26,18 +26,28 @@ static int failed(lua_State *L)
   return luaL_error(L, "libcrypto has no SHA-256, or no memory");
 }
 
-/* By the functions of old, which OpenSSL 3 calls deprecated: its new ones look
-   for providers first, which costs a program that starts more than all that is
-   hashed there. */
+/* By the functions of old where libcrypto has them, which OpenSSL 3 calls
+   deprecated: its new ones look for providers first, which costs a program that
+   starts more than all that is hashed there. */
+static int sha256(const char *s, size_t size, unsigned char *digest)
+{
+#ifdef OPENSSL_NO_DEPRECATED_3_0
+  return EVP_Digest(s, size, digest, NULL, EVP_sha256(), NULL);
+#else
+  SHA256_CTX c;
+
+  return SHA256_Init(&c) && SHA256_Update(&c, s, size) &&
+         SHA256_Final(digest, &c);
+#endif
+}
+
 static int core_sha256(lua_State *L)
 {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256_CTX c;
+  unsigned char digest[DIGEST_SIZE];
   size_t size;
   const char *s = luaL_checklstring(L, 1, &size);
 
-  if(!SHA256_Init(&c) || !SHA256_Update(&c, s, size) ||
-     !SHA256_Final(digest, &c))
+  if(!sha256(s, size, digest))
     return failed(L);
   lua_pushlstring(L, (const char *)digest, sizeof digest);
   return 1;
