@@ -11,33 +11,12 @@ local cjson = require("cjson").new()
 
 local rounds = tonumber(arg[1]) or 3
 
-local function output(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read "a"
-  return text:gsub("%s+$", ""), pipe:close()
-end
+local tools = dofile "bench/tools.lua"
+local read, save, output, median = tools.read, tools.save, tools.output, tools.median
 
 local here, dir = output "pwd", output "mktemp -d"
 os.execute("chmod 755 " .. dir) -- nginx, started by root, reads as somebody else
 local modules = output "ls -d /usr/lib/nginx/modules /usr/lib64/nginx/modules 2>/dev/null | head -n 1"
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
-local function save(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-end
-
-local function median(list)
-  table.sort(list)
-  return list[(#list + 1) // 2]
-end
 
 --- The line ------------------------------------------------------------------------------------
 

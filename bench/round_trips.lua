@@ -15,22 +15,13 @@ local loop = require "daytona.loop"
 local ROUNDS = tonumber((...)) or 3
 local RTT = 0.2
 
-local function output(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read "*a"
-  pipe:close()
-  return (text:gsub("%s+$", ""))
-end
+local tools = dofile "bench/tools.lua"
+local output, write, median = tools.output, tools.save, tools.median
 
 local server = assert(devserver.start())
 local dir = output "mktemp -d"
 
-local function read(path)
-  local file = io.open(path)
-  local text = file and file:read "*a" or ""
-  if file then file:close() end
-  return text
-end
+local function read(path) return tools.read(path) or "" end
 
 -- A line to the local server: its `port`; `stats()` since the last time; `stop()`.
 local function start_line(rtt)
@@ -56,12 +47,6 @@ local function start_line(rtt)
   end
   function line.stop() link:close() end
   return line
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
 end
 
 --- The calls ----------------------------------------------------------------------------------
@@ -157,11 +142,6 @@ local function run(rtt, round)
   client:close()
   line.stop()
   return seen
-end
-
-local function median(list)
-  table.sort(list)
-  return list[math.floor((#list + 1) / 2)]
 end
 
 assert(os.execute("mkdir " .. dir .. "/tree"))

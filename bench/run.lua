@@ -13,38 +13,10 @@ local cjson = require("cjson").new()
 local write = arg[1] == "--write"
 local rounds = tonumber(arg[write and 2 or 1]) or 5
 local only = arg[write and 3 or 2] -- one of PARTS below, or nil for all
-local here = assert(io.popen("pwd")):read("l")
 
--- --- small things --------------------------------------------------------------
-
-local function read(path)
-  local file = io.open(path)
-  local text = file and file:read("a")
-  if file then file:close() end
-  return text
-end
-
-local function save(path, text)
-  local file = assert(io.open(path, "w"))
-  assert(file:write(text))
-  assert(file:close())
-end
-
-local function output(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read("a")
-  local ok = pipe:close()
-  return text:gsub("%s+$", ""), ok
-end
-
-local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
-
-local function median(list)
-  if #list == 0 then return nil end
-  table.sort(list)
-  local middle = #list // 2
-  return #list % 2 == 1 and list[middle + 1] or (list[middle] + list[middle + 1]) / 2
-end
+local tools = dofile "bench/tools.lua"
+local read, save, output, quote, median = tools.read, tools.save, tools.output, tools.quote, tools.median
+local here = output "pwd"
 
 -- --- the machine ---------------------------------------------------------------
 

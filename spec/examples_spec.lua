@@ -21,15 +21,6 @@ local function run(example, arguments)
   return text
 end
 
--- The network is the machine's, so that another program may have any port of ours.
-local function free_port()
-  local socket = require "cqueues.socket".listen("127.0.0.1", 0)
-  socket:listen()
-  local _, _, port = socket:localname()
-  socket:close()
-  return ("%d"):format(port)
-end
-
 describe("the example", function()
   after_each(function() assert.equal(0, service:sandboxes()) end)
 
@@ -157,7 +148,7 @@ describe("the example", function()
       .. "curl -s $url/index.html; echo >&3; cat; }' sh "):format(folder, folder, folder)
     local server = service.server
     local pipe = io.popen(LUA:format(("DAYTONA_API_URL='%s' DAYTONA_API_KEY='%s' %s"):format(server.api_url,
-      server.api_key, fetch), "preview", "'' " .. free_port()))
+      server.api_key, fetch), "preview", "'' " .. ("%d"):format(require("spec.support.ports").free())))
     local text = pipe:read "*a"
     pipe:close()
     assert.truthy(text:find("open\n<h1>hello from a sandbox</h1>\n", 1, true), text)

@@ -4,22 +4,16 @@
 local daytona = require "daytona"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
+local ports = require "spec.support.ports"
 local socket = require "cqueues.socket"
 local trials = require "spec.support.trial"
 
 local trial, impostor, silent
 
--- A port of this machine: nobody listens there, or somebody who never answers.
+-- A port of this machine where somebody never answers.
 local function port_of(server)
   server:listen()
   local _, _, port = server:localname()
-  return port
-end
-
-local function free_port()
-  local server = socket.listen("127.0.0.1", 0)
-  local port = port_of(server)
-  server:close()
   return port
 end
 
@@ -47,7 +41,7 @@ local function go_to(base, opts)
 end
 
 local FAILURES = {
-  { "nobody listens", "connection connect", function() go_to("http://127.0.0.1:" .. free_port()) end },
+  { "nobody listens", "connection connect", function() go_to("http://127.0.0.1:" .. ports.free()) end },
   { "the host name does not exist", "connection resolve", function() go_to "http://name.invalid" end },
   { "the certificate is signed by nobody", "tls tls", function() go_to((impostor.api_url:gsub("/api$", ""))) end },
   { "the other side speaks no TLS", "tls tls", function()
@@ -99,7 +93,7 @@ describe("a connection that cannot be made", function()
   it("is tried again for every operation", function()
     for _, operation in ipairs(trials.operations()) do
       trial:prepare(operation)
-      go_to("http://127.0.0.1:" .. free_port(), { max_retries = 1 })
+      go_to("http://127.0.0.1:" .. ports.free(), { max_retries = 1 })
       trial.begun = 0
       local result, err = trial:run(operation)
       assert.is_nil(result)

@@ -55,15 +55,17 @@ describe("at a prompt", function()
 
   it("no object has more than thirty names, besides its fields", function()
     local box = client:attach "b"
-    local others = { "settings", "preview", "telemetry", "ssh", "family", "life", "machine", "running", "git", "interpreter" }
-    for _, name in ipairs(others) do
+    for _, name in ipairs {
+      "settings", "preview", "telemetry", "ssh", "family", "life", "machine", "running", "git", "interpreter",
+    } do
       local _, methods = shown(box[name])
       assert.is_true(methods > 0 and methods <= 30 or not asks, name .. " shows " .. methods)
     end
     for _, object in ipairs { client, box } do
       local _, count = shown(object)
       for _, value in next, object do -- nouns
-        if type(value) == "table" and (rawget(value, "sandbox") or rawget(value, "client")) == object then count = count + 1 end
+        local of = type(value) == "table" and (rawget(value, "sandbox") or rawget(value, "client"))
+        if of == object then count = count + 1 end
       end
       assert.is_true(count > 20 and count <= 30 or not asks, tostring(object) .. " shows " .. count)
     end

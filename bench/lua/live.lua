@@ -26,8 +26,7 @@ end
 
 local function median(list)
   assert(#list >= 90)
-  table.sort(list)
-  return list[math.ceil(#list / 2)]
+  return dofile("bench/tools.lua").median(list)
 end
 
 local followed, note = ages()

@@ -18,12 +18,7 @@ local output = assert(io.popen(command))
 local input = assert(io.open(folder .. "/in", "w"))
 local pid = output:read "*l"
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local read = dofile("bench/tools.lua").read
 
 -- User and system time, seconds.
 local function cpu()

@@ -24,6 +24,7 @@
 
 local cqueues = require "cqueues"
 local shell = require "daytona.base.shell"
+local ports = require "spec.support.ports"
 local socket = require "cqueues.socket"
 
 local ROOT = io.popen("pwd"):read("*l")
@@ -90,14 +91,6 @@ local function read(path)
   local text = file and file:read("*a") or ""
   if file then file:close() end
   return text
-end
-
-local function free_port()
-  local listener = socket.listen { host = "127.0.0.1", port = 0 }
-  assert(listener:listen())
-  local _, _, port = listener:localname()
-  listener:close()
-  return ("%d"):format(port)
 end
 
 -- In the configuration, which is read before the user is changed.
@@ -310,7 +303,7 @@ local function sanitized(dir)
 end
 
 local function start(opts)
-  local dir, port = output "mktemp -d", free_port()
+  local dir, port = output "mktemp -d", ("%d"):format(ports.free())
   os.execute("chmod 755 " .. dir)
   local self = setmetatable({ dir = dir, port = port, patience = opts.patience or PATIENCE }, Server)
   local env = { TMPDIR = os.getenv "TMPDIR" or "/tmp" }

@@ -32,11 +32,6 @@ local function find(name, place)
   return found and output("test -x " .. shell.quote(found) .. " && printf yes") == "yes" and found or nil
 end
 
-local function free_port()
-  local program = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
-  return output("python3 -c " .. shell.quote(program)):match "%d+"
-end
-
 local function text_of(path)
   local file = io.open(path, "rb")
   local text = file and file:read "*a"
@@ -60,7 +55,7 @@ end
 local function launch(self, program)
   self.grant.access_key, self.grant.secret = "VGWKEY", "vgw/Secret+1"
   output(("mkdir -p %s/data/%s %s/meta"):format(self.dir, BUCKET, self.dir))
-  local port = free_port()
+  local port = ("%d"):format(require("spec.support.ports").free())
   run(self, ("ROOT_ACCESS_KEY_ID=VGWKEY ROOT_SECRET_ACCESS_KEY=vgw/Secret+1 exec %s "
     .. "-p 127.0.0.1:%s --cert $PWD/cert.pem --key $PWD/key.pem "
     .. "posix --sidecar $PWD/meta $PWD/data"):format(program, port), "listening on")

@@ -72,22 +72,17 @@ static int make_carriage(struct dt_transfer *t)
 int dt_carry_start(struct dt_engine *e, const struct dt_request *r,
                    struct dt_transfer **out, const char **what)
 {
-  struct dt_transfer *t;
   int code = dt_transfer_new(e, r, out, what);
 
   if(code)
     return code;
-  t = *out;
-  if(can_be_carried(t) && !make_carriage(t)) {
-    t->carried = 1;
-    dt_origin_run(e, t);
-  } else {
-    dt_origin_enqueue(e, t);
-    e->pipes |= t->order.origin.tls || t->profile->tls_proxy;
+  if(!can_be_carried(*out) || make_carriage(*out)) {
+    dt_transfer_enqueue(e, *out, r);
+    return DT_OK;
   }
-  dt_transfer_set_deadline(t);
-  if(!t->carried)
-    dt_engine_sync(e);
+  (*out)->carried = 1;
+  dt_origin_run(e, *out);
+  dt_transfer_set_deadline(*out);
   return DT_OK;
 }
 

@@ -361,6 +361,10 @@ void dt_transfer_end(struct dt_transfer *t, int code, const char *message);
 int dt_transfer_new(struct dt_engine *e, const struct dt_request *r,
                     struct dt_transfer **out, const char **what);
 
+/* It is to go to libcurl: it waits in the queue of its origin. */
+void dt_transfer_enqueue(struct dt_engine *e, struct dt_transfer *t,
+                         const struct dt_request *r);
+
 /* Sets the next moment at which its deadlines are looked at. */
 void dt_transfer_set_deadline(struct dt_transfer *t);
 

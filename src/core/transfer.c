@@ -151,20 +151,23 @@ int dt_transfer_new(struct dt_engine *e, const struct dt_request *r,
   return code;
 }
 
-int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
-                      struct dt_transfer **out, const char **what)
+void dt_transfer_enqueue(struct dt_engine *e, struct dt_transfer *t,
+                         const struct dt_request *r)
 {
-  struct dt_transfer *t;
-  int code = dt_transfer_new(e, r, out, what);
-
-  if(code)
-    return code;
-  t = *out;
   dt_origin_enqueue(e, t);
   dt_transfer_set_deadline(t);
   e->pipes |= t->order.origin.tls || t->profile->tls_proxy || may_break(r);
   dt_engine_sync(e);
-  return DT_OK;
+}
+
+int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
+                      struct dt_transfer **out, const char **what)
+{
+  int code = dt_transfer_new(e, r, out, what);
+
+  if(!code)
+    dt_transfer_enqueue(e, *out, r);
+  return code;
 }
 
 /* Gives a transfer that has got its slot to libcurl, or ends it. */

@@ -1,6 +1,7 @@
 -- The ACP agent as a program: what bin/daytona-acp runs. `run` returns the exit status.
 
 local argv_of = require "daytona.agent.argv"
+local program = require "daytona.agent.program"
 
 local main = {}
 
@@ -44,27 +45,11 @@ local function make(given)
   return nil, tostring(server)
 end
 
-local function fail(why)
-  io.stderr:write("daytona-acp: ", why, "\n")
-  return 2
-end
-
 ---Serves on standard input and output until the editor closes it, or ends it.
 ---@param argv string[]
 ---@return integer status
 function main.run(argv)
-  local given, why = argv_of.parse(argv, OPTIONS)
-  if not given then return fail(why .. "\n\n" .. USAGE) end
-  if given.help then
-    io.stdout:write(USAGE)
-    return 0
-  end
-  -- Standard output is for messages; what a tool of the program's own prints is none.
-  print = function(...) io.stderr:write(table.concat({ ... }, "\t"), "\n") end -- luacheck: ignore
-  local server
-  server, why = make(given)
-  if not server then return fail(why) end
-  return require("daytona.agent.mcp.stdio").serve("daytona-acp", server, server)
+  return program(argv, { name = "daytona-acp", usage = USAGE, options = OPTIONS, make = make })
 end
 
 return main

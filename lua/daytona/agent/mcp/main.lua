@@ -1,6 +1,7 @@
 -- The MCP server as a program: what bin/daytona-mcp runs. `run` returns the exit status.
 
 local argv_of = require "daytona.agent.argv"
+local program = require "daytona.agent.program"
 
 local main = {}
 
@@ -47,31 +48,16 @@ local function make(given)
     max_bytes = bytes and math.floor(bytes),
   })
   if not fine then return nil, tostring(tools) end
-  return tools, require("daytona.agent.mcp.protocol").new(tools, {
+  return require("daytona.agent.mcp.protocol").new(tools, {
     task_after = seconds, confirm = given.confirm ~= nil,
-  })
-end
-
-local function fail(why)
-  io.stderr:write("daytona-mcp: ", why, "\n")
-  return 2
+  }), tools
 end
 
 ---Serves on standard input and output until the client closes it, or a signal ends it.
 ---@param argv string[]
 ---@return integer status
 function main.run(argv)
-  local given, why = argv_of.parse(argv, OPTIONS)
-  if not given then return fail(why .. "\n\n" .. USAGE) end
-  if given.help then
-    io.stdout:write(USAGE)
-    return 0
-  end
-  -- Standard output is for messages; what a tool of the program's own prints is none.
-  print = function(...) io.stderr:write(table.concat({ ... }, "\t"), "\n") end -- luacheck: ignore
-  local tools, server = make(given)
-  if not tools then return fail(server) end
-  return require("daytona.agent.mcp.stdio").serve("daytona-mcp", server, tools)
+  return program(argv, { name = "daytona-mcp", usage = USAGE, options = OPTIONS, make = make })
 end
 
 return main

@@ -10,13 +10,13 @@ local children = require "daytona.devserver.control.children"
 local files = require "daytona.devserver.control.files"
 local limits = require "daytona.devserver.control.limits"
 local params = require "daytona.devserver.control.params"
+local passing = require "daytona.devserver.control.passing"
 local regions = require "daytona.devserver.control.regions"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 local json = require "daytona.devserver.http.json"
 
 local snapshots = { GENERAL_ID = "8f4a1c52-0000-4000-8000-000000000003" }
 
-local STEP, LAG = 0.05, 0.5        -- seconds in each state on the way, on the service's clock
 local COPY_SECONDS = 600
 
 local REGIONS = { "local", "us", "eu" }
@@ -77,14 +77,7 @@ end
 
 -- States -------------------------------------------------------------------------------------
 
-local function move(context, snapshot, state)
-  local old = snapshot.state
-  snapshot.state, snapshot.updated = state, context.clock:now()
-  context.records.snapshots:keep(snapshot)
-  context.events:moved("snapshot", snapshot, old, state)
-end
-
-local function wait(context) context.clock:sleep(context.life.lag and LAG or STEP) end
+local move, wait = passing.mover "snapshot", passing.wait
 
 -- Waits where a fault says so (its state is "snapshot." and the snapshot's). False when it failed.
 local function obey_rules(context, snapshot)
@@ -351,7 +344,7 @@ function snapshots.deactivate(context, req)
   move(context, snapshot, "inactive")
   snapshot.deactivating = true
   cqueues.running():wrap(function()
-    context.clock:sleep(context.life.lag and 60 or STEP * 4)
+    context.clock:sleep(context.life.lag and 60 or passing.STEP * 4)
     snapshot.deactivating = nil
   end)
   return 204

@@ -8,6 +8,7 @@ local httpd = require "daytona.devserver.http"
 local checks = require "daytona.devserver.control.checks"
 local files = require "daytona.devserver.control.files"
 local limits = require "daytona.devserver.control.limits"
+local passing = require "daytona.devserver.control.passing"
 local sandboxes = require "daytona.devserver.control.sandboxes"
 local json = require "daytona.devserver.http.json"
 
@@ -19,9 +20,6 @@ local volumes = {}
 
 -- A default ACL of rwx for everybody: version 2, then owner, group and others.
 local ANYBODY = "\2\0\0\0" .. ("\1\0\7\0" .. "\4\0\7\0" .. "\32\0\7\0"):gsub("....", "%0\255\255\255\255")
-
-local STEP = 0.05     -- seconds in each state on the way, on the service's clock
-local LAG = 0.5       -- the same where states last as long as with the service
 
 ---What is published of one.
 ---@param volume table
@@ -36,14 +34,7 @@ end
 
 -- States ---------------------------------------------------------------------------------
 
-local function move(context, volume, state)
-  local old = volume.state
-  volume.state, volume.updated = state, context.clock:now()
-  context.records.volumes:keep(volume)
-  context.events:moved("volume", volume, old, state)
-end
-
-local function wait(context) context.clock:sleep(context.life.lag and LAG or STEP) end
+local move, wait = passing.mover "volume", passing.wait
 
 -- Makes a folder that every sandbox may write in, whatever user it is, and so what is made
 -- in it (where the file system has ACLs).
