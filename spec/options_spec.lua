@@ -1,3 +1,4 @@
+local variables = require "daytona.base.variables"
 local options = require "daytona.base.options"
 local names = require "daytona.http.names"
 local shell = require "daytona.base.shell"
@@ -136,13 +137,13 @@ describe("options", function()
   end)
 
   it("in an environment are texts, and none of them is shown", function()
-    local texts, secrets = options.environment("exec", { A = "x", B = 3, C = 0.5, D = 2 ^ 40 })
+    local texts, secrets = variables("exec", { A = "x", B = 3, C = 0.5, D = 2 ^ 40 })
     assert.same({ A = "x", B = "3", C = "0.5", D = "1099511627776" }, texts)
     table.sort(secrets)
     assert.same({ "0.5", "1099511627776", "3", "x" }, secrets)
-    assert.same({ nil, {} }, { options.environment("exec", nil) })
+    assert.same({ nil, {} }, { variables("exec", nil) })
     for _, name in ipairs { "1A", "", "A-B", "A=B" } do
-      assert.is_false(pcall(options.environment, "exec", { [name] = "x" }), name)
+      assert.is_false(pcall(variables, "exec", { [name] = "x" }), name)
     end
   end)
 

@@ -124,28 +124,19 @@ end
 ---Raises a text at the line outside this library that is on its way there.
 ---@param text string
 function errors.raise_outside(text)
-  local found = callers_level(1)
-  error(text, found and found - 1 or 0)
+  local raise = require("daytona.base.misuse").raise
+  raise(1, "%s", text)
 end
 
 local needs_string = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
-
--- Whether one of the functions that run in this thread catches what is raised.
-local function is_caught()
-  local level = 3
-  while true do
-    local info = debug.getinfo(level, "f")
-    if not info then return false end
-    if info.func == pcall or info.func == xpcall then return true end
-    level = level + 1
-  end
-end
 
 ---Raises an error that was caught. nginx logs an object that nobody catches as "unknown
 ---reason": there it is raised as text.
 ---@param err any
 function errors.raise_again(err)
-  if getmetatable(err) == Error and rawget(_G, "ngx") and not is_caught() then err = tostring(err) end
+  if getmetatable(err) == Error and rawget(_G, "ngx") and not require("daytona.base.misuse").is_caught() then
+    err = tostring(err)
+  end
   error(err, 0)
 end
 

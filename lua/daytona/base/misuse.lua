@@ -1,5 +1,6 @@
 -- Misuse: a mistake of the program's, raised as a string at the line outside this library
--- from which the call came. Loaded with the first: programs that are right have none.
+-- from which the call came; and who catches what is raised. Loaded with the first: programs
+-- that are right have none.
 
 local misuse = {}
 
@@ -47,6 +48,18 @@ function misuse.raise(level, fmt, ...)
   -- callers_level counts from its own frame; error counts from this one, and
   -- both are one level below the function asked for.
   error(text, found - 1)
+end
+
+---Whether one of the functions that run in this thread catches what is raised.
+---@return boolean
+function misuse.is_caught()
+  local level = 3
+  while true do
+    local info = debug.getinfo(level, "f")
+    if not info then return false end
+    if info.func == pcall or info.func == xpcall then return true end
+    level = level + 1
+  end
 end
 
 return misuse

@@ -94,7 +94,7 @@ local recheck
 -- Whether tasks are threads of the host, from now on.
 local function host_tasks(yes)
   hosted = yes and (hosted or setmetatable({}, { __mode = "kv" })) or nil
-  hosting = yes and (hosting or require "daytona.loop.hosted"(inside)) or nil
+  hosting = yes and (hosting or require("daytona.loop.hosted").of(inside)) or nil
   inside.hosted, inside.driver, inside.carry = hosted, driver, carry
 end
 
