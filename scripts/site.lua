@@ -1,7 +1,8 @@
--- The links of the site's pages.
+-- The links of the site's pages, and what its search looks through.
 --
 --   site.lua PATH.md SOURCE PAGES...   HTML through: links to documents become links to pages,
 --                                      links to other files lead to SOURCE
+--   site.lua --index FOLDER            index.js, of the pages there
 --   site.lua --check FOLDER            every link and anchor of the pages there leads somewhere
 
 local function read(path)
@@ -58,9 +59,81 @@ local function pass(from, source, ...)
   io.write(html)
 end
 
+-- The pages of a folder, in an order that stays.
+local function pages_in(folder)
+  return io.popen(("cd '%s' && find * -name '*.html' | LC_ALL=C sort"):format(folder)):lines()
+end
+
+--- The index -------------------------------------------------------------------------
+
+local ENTITIES = { amp = "&", lt = "<", gt = ">", quot = '"', ldquo = '"', rdquo = '"', lsquo = "'", rsquo = "'" }
+
+local function plain(html)
+  local text = html:gsub("<[^>]*>", " "):gsub("&(%a+);", ENTITIES):gsub("&#(%d+);", function(code)
+    return utf8.char(tonumber(code))
+  end)
+  text = text:gsub("\u{201C}", '"'):gsub("\u{201D}", '"'):gsub("\u{2018}", "'"):gsub("\u{2019}", "'")
+  return (text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""))
+end
+
+-- A text within a script; no "<", which might end that.
+local function quoted(text)
+  return '"' .. text:gsub('[%c"\\<]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
+end
+
+-- The beginning of a text, whole words of it.
+local SHOWN = 110
+
+local function beginning(text)
+  if #text <= SHOWN then return text end
+  return text:sub(1, SHOWN):gsub("%S*$", "") .. "..."
+end
+
+-- The words of a text, each once, in their order, without those that stand in `shown`.
+local function other_words(text, shown)
+  local list, seen = {}, {}
+  for word in shown:lower():gmatch "[%w_\128-\255]+" do seen[word] = true end
+  for word in text:lower():gmatch "[%w_\128-\255]+" do
+    if not seen[word] and #word > 2 then
+      seen[word] = true
+      list[#list + 1] = word
+    end
+  end
+  return table.concat(list, " ")
+end
+
+-- What stands under each heading of a page.
+local function each_section(html)
+  local sections = {}
+  for at, id, heading, after in html:gmatch '()<h%d id="([^"]*)">(.-)</h%d>()' do
+    if sections[1] then sections[#sections].last = at - 1 end
+    sections[#sections + 1] = { id = id, heading = plain(heading), first = after, last = #html }
+  end
+  return ipairs(sections)
+end
+
+local function entry_of(page, i, section, html)
+  local text = plain(html:sub(section.first, section.last))
+  local shown = beginning(text)
+  return ("[%d,%s,%s,%s,%s]"):format(page, quoted(i == 1 and "" or section.id), quoted(section.heading), quoted(shown),
+    quoted(other_words(text, section.heading .. " " .. shown)))
+end
+
+local function index(folder)
+  local pages, entries = {}, {}
+  for file in pages_in(folder) do
+    local html = read(folder .. "/" .. file)
+    pages[#pages + 1] = ("[%s,%s]"):format(quoted(file), quoted(plain(html:match "<title>(.-)</title>")))
+    for i, section in each_section(html) do entries[#entries + 1] = entry_of(#pages - 1, i, section, html) end
+  end
+  local list = '"%s":[\n%s]'
+  io.write("self.INDEX={", list:format("pages", table.concat(pages, ",\n")), ",",
+    list:format("entries", table.concat(entries, ",\n")), "};\n")
+end
+
 local function check(folder)
   local dead = 0
-  for file in io.popen(("cd '%s' && find * -name '*.html'"):format(folder)):lines() do
+  for file in pages_in(folder) do
     for target in read(folder .. "/" .. file):gmatch '[hs][rer][ec]f?="([^"]*)"' do
       if not target:find "^%a+:" then
         local name, anchor = target:match "^([^#]*)#?(.*)$"
@@ -75,4 +148,6 @@ local function check(folder)
   os.exit(dead == 0)
 end
 
-if arg[1] == "--check" then check(arg[2]) else pass(table.unpack(arg)) end
+local COMMANDS = { ["--check"] = check, ["--index"] = index }
+local command = COMMANDS[arg[1]]
+if command then command(arg[2]) else pass(table.unpack(arg)) end

@@ -1,5 +1,6 @@
 -- The local server's page: who may see it, what it shows and does, and how a browser takes it.
 
+local browse = require "spec.support.browse"
 local json = require "daytona.http.json"
 local shell = require "daytona.base.shell"
 
@@ -124,27 +125,8 @@ describe("the local server's page", function()
 end)
 
 describe("a browser", function()
-  local program = output_of "command -v chromium || command -v chromium-browser || command -v google-chrome"
-    :match "^(%S+)"
-
-  -- The values of the steps, one by one.
-  local function browse(url, steps)
-    local name = dir .. "/plan.json"
-    local file = assert(io.open(name, "w"))
-    file:write((assert(json.encode { program = program, url = url, dir = dir .. "/profile", steps = steps })))
-    file:close()
-    local values = {}
-    local pipe = io.popen("LUA_PATH='./lua/?.lua;;' luajit spec/support/browser.lua " .. name .. " 2>&1")
-    for line in pipe:lines() do
-      local value = json.decode(line)
-      values[#values + 1] = type(value) == "table" and value[1] or line
-    end
-    pipe:close()
-    return values
-  end
-
   it("opens it, follows what goes on, watches output, sets faults, and deletes", function()
-    if not program then return pending "Chromium is not here" end
+    if not browse.program then return pending "Chromium is not here" end
     local box = assert(service.client:create { name = "clicked" })
     local session = assert(box:session "build")
     assert(session:exec("for i in 1 2 3; do echo \"<i>step $i</i>\"; done; exec sleep 60", { async = true }))
@@ -155,7 +137,7 @@ describe("a browser", function()
         :format(text) }
     end
     local function shows(text) return { js = ("document.body.innerText.includes(%q)"):format(text) } end
-    local values = browse(assert(server:page()), {
+    local values = browse.through(assert(server:page()), dir, {
       shows "clicked", shows "port 8080", shows "for i in 1 2 3", { js = "!location.hash" },
       { js = "document.querySelectorAll('i').length === 0 && document.querySelector('article b').textContent" },
       click "Output", shows "<i>step 3</i>",

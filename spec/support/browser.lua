@@ -1,10 +1,10 @@
 -- A browser for specs: runs headless Chromium, opens a page and goes through steps. Run by
 -- LuaJIT with the name of a file of JSON:
 --
---   { program, url, dir, steps = [ { js, becomes? } | { screenshot: path } ] }
+--   { program, url, dir, steps = [ { js } | { key } | { look: { width, height, dark } } | { screenshot: path } ] }
 --
 -- `js` is evaluated until it is true (10 seconds at most), and its value printed as a line of
--- JSON. `dir` is for the browser's own files.
+-- JSON. `key` is pressed: a character, or a name as "Enter". `dir` is for the browser's own files.
 
 local cqueues = require "cqueues"
 local json = require "cjson"
@@ -55,12 +55,37 @@ local function evaluate(js)
   end
 end
 
+local CODES = { Enter = 13, Escape = 27, ArrowDown = 40, ArrowUp = 38 }
+
+local function press(key)
+  local event = { type = "keyDown", key = key, windowsVirtualKeyCode = CODES[key] }
+  event.text = not CODES[key] and key or key == "Enter" and "\r" or nil
+  ask("Input.dispatchKeyEvent", event, session)
+  event.type, event.text = "keyUp", nil
+  ask("Input.dispatchKeyEvent", event, session)
+end
+
+local function look(how)
+  ask("Emulation.setDeviceMetricsOverride",
+    { width = how.width, height = how.height, deviceScaleFactor = 1, mobile = how.width < 600 }, session)
+  ask("Emulation.setEmulatedMedia",
+    { features = { { name = "prefers-color-scheme", value = how.dark and "dark" or "light" } } }, session)
+end
+
+local function keep_picture(path)
+  local picture = unbase64(ask("Page.captureScreenshot", { format = "png" }, session).data)
+  local out = assert(io.open(path, "wb"))
+  out:write(picture)
+  out:close()
+end
+
 for _, step in ipairs(plan.steps) do
   if step.screenshot then
-    local picture = unbase64(ask("Page.captureScreenshot", { format = "png" }, session).data)
-    local out = assert(io.open(step.screenshot, "wb"))
-    out:write(picture)
-    out:close()
+    keep_picture(step.screenshot)
+  elseif step.key then
+    press(step.key)
+  elseif step.look then
+    look(step.look)
   else
     io.stdout:write(json.encode { evaluate(step.js) }, "\n")
   end
