@@ -5,9 +5,8 @@
 
 local daytona = require "daytona"
 local check = daytona.assert
-local client
 
-local function square(i)
+local function square(client, i)
   local worker = check(client:create { name = "worker-" .. i .. "-" .. os.time(), ephemeral = true })
   return daytona.using(worker, function(sb)
     -- Within a sandbox, too, commands run side by side.
@@ -23,8 +22,9 @@ end
 -- Ended by Ctrl-C, SIGTERM or SIGHUP, it deletes its sandboxes and says no more.
 daytona.main(function()
   local count = tonumber(arg[1] or 5) or error("HOW MANY is a number", 0)
-  client = check(require("daytona.devserver").client())
+  local client = check(require("daytona.devserver").client())
   local numbers = {}
   for i = 1, count do numbers[i] = i end
-  for _, line in ipairs(check(daytona.map(numbers, square, { concurrency = 10 }))) do print(line) end
+  local lines = check(daytona.map(numbers, function(i) return square(client, i) end, { concurrency = 10 }))
+  for _, line in ipairs(lines) do print(line) end
 end)

@@ -109,6 +109,7 @@ local Agent = { __name = "daytona.Agent" }
 Agent.__index = Agent
 
 ---"agent (NAME of the model, 3 entries)"
+---@private
 function Agent:__tostring()
   return ("agent (%s, %d entries)"):format(self.endpoint.model, #self.history)
 end
@@ -356,6 +357,7 @@ local function begin(agent, prompt, closes)
 end
 
 -- The loop around it has ended, perhaps early.
+---@private
 function Stream:__close()
   if not self.task:done() then self.task:cancel() end
   loop.shield(self.task.wait, self.task)
@@ -405,6 +407,7 @@ function Agent:close(opts)
   loop.shield(close, self, opts)
 end
 
+---@private
 function Agent:__close()
   self:close()
 end

@@ -95,6 +95,7 @@ Toolset.__index = Toolset
 local SETS = { "operations", "components", "session", "coding", "native", "computer", "daytona" }
 
 ---"toolset (12 tools)"
+---@private
 function Toolset:__tostring()
   return ("toolset (%d tools)"):format(#self.tools)
 end
@@ -460,6 +461,7 @@ function Toolset:close()
   loop.shield(close, self)
 end
 
+---@private
 Toolset.__close = Toolset.close
 
 methods.guard(Toolset, "daytona.Toolset", "tools")

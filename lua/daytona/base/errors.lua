@@ -48,6 +48,7 @@ local function name_of(sandbox)
 end
 
 ---One line: "operation on what: message (kind, status, code)".
+---@private
 function Error:__tostring()
   local head = {}
   if self.operation then head[#head + 1] = self.operation end
@@ -64,6 +65,7 @@ function Error:__tostring()
   return require("daytona.base.printable").line(text)
 end
 
+---@private
 function Error.__concat(a, b)
   return tostring(a) .. tostring(b)
 end

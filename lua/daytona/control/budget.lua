@@ -122,6 +122,7 @@ function Budget:left()
 end
 
 ---"budget (2 of 5 sandboxes, 0.1 of 3 cpu_hours)"
+---@private
 function Budget:__tostring()
   local used, words = self:used(), {}
   for _, name in ipairs { "sandboxes", "cpu_hours", "minutes" } do

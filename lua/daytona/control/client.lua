@@ -139,6 +139,7 @@ function M.default()
 end
 
 ---"daytona client (https://app.daytona.io/api)"
+---@private
 function Client:__tostring()
   return "daytona client (" .. self.api_url .. (self.closed and ", closed)" or ")")
 end
@@ -151,11 +152,13 @@ function Client:close()
   if stream then stream:stop() end
 end
 
+---@private
 Client.__close = Client.close
 
 ---The way to the control plane; raises when the client is closed.
 ---@param operation string
 ---@return daytona.Connection
+---@private
 function Client:connection_of(operation)
   if self.closed then errors.misuse(1, "%s: attempt to use a closed client", operation) end
   return self.connection
@@ -167,6 +170,7 @@ end
 ---@param id string
 ---@return true?
 ---@return daytona.Error?
+---@private
 function Client:check_address(address, id)
   local parts = type(address) == "string" and url.parse(address)
   local plain = parts and parts.scheme == "http" and not url.is_loopback(parts.host)
@@ -182,6 +186,7 @@ end
 ---@param id string
 ---@return daytona.Connection?
 ---@return daytona.Error?
+---@private
 function Client:toolbox_connection(address, id)
   local connection = self:connection_of("toolbox")
   local fine, err = self:check_address(address, id)

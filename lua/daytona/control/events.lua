@@ -29,6 +29,7 @@ local Event = { __name = "daytona.Event" }
 Event.__index = Event
 
 ---"sandbox.state.updated (name: starting to started)"
+---@private
 function Event:__tostring()
   local object = self.sandbox or self.snapshot or self.volume
   local of = object and object.name or self.id
@@ -75,6 +76,7 @@ local Events = {}
 Events.__index = Events
 Events.__name = "daytona.Events"
 
+---@private
 function Events:__tostring()
   return "events of " .. tostring(self.client)
 end
@@ -176,6 +178,7 @@ function Events:next(opts)
 end
 
 -- For `for`: raises where `next` returns an error.
+---@private
 function Events:__call()
   local event, err = self:next()
   if err then errors.raise(err) end
@@ -187,6 +190,7 @@ function Events:close()
   self.listener:close()
 end
 
+---@private
 Events.__close = Events.close
 
 require("daytona.base.methods").guard(Events, "daytona.Events", "events")

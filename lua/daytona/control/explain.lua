@@ -127,6 +127,7 @@ local function indented(text)
 end
 
 ---Lines for people.
+---@private
 function Report:__tostring()
   local self_, lines = self.sandbox, {}
   local function line(name, text)

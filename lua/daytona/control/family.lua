@@ -23,6 +23,7 @@ local Family = {}
 Family.__index = Family
 Family.__name = "daytona.Family"
 
+---@private
 function Family:__tostring()
   return "family of " .. tostring(self.sandbox)
 end

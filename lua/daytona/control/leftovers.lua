@@ -38,6 +38,7 @@ local REASONS = {
 }
 
 ---"lua-1f… (started): process 4711 on web1, which made it, is gone"
+---@private
 function Leftover:__tostring()
   local by = self.owner or {}
   local text = REASONS[self.why]:format(tostring(by.pid), tostring(by.host))

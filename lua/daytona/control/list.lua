@@ -80,6 +80,7 @@ end
 local Page = { __name = "daytona.Page" }
 Page.__index = Page
 
+---@private
 function Page:__tostring()
   return string.format("page (%d sandboxes%s)", #self.items, self.next_cursor and ", more" or "")
 end

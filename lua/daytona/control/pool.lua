@@ -105,6 +105,7 @@ function Pool:stats()
 end
 
 ---"pool (2 idle, 1 taken of 4)"
+---@private
 function Pool:__tostring()
   return ("pool (%d idle, %d taken of %d%s)"):format(#self.idle, count_taken(self), self.max,
     self.closed and ", closed" or "")
@@ -429,6 +430,7 @@ function Pool:close(opts)
   return loop.shield(end_all, self, opts.drain)
 end
 
+---@private
 function Pool:__close()
   self:close()
 end

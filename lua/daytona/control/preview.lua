@@ -18,6 +18,7 @@ Preview.__name = "daytona.Preview"
 
 local M = {}
 
+---@private
 function Preview:__tostring()
   return "previews of " .. tostring(self.sandbox)
 end

@@ -143,6 +143,7 @@ end
 local Page = { __name = "daytona.ResourcePage" }
 Page.__index = Page
 
+---@private
 function Page:__tostring()
   return string.format("page (%d of %s)", #self.items, tostring(self.total or "them"))
 end

@@ -171,12 +171,14 @@ setmetatable(Sandbox, { __index = Unseen })
 setmetatable(Unseen, { __index = alias })
 
 ---"sandbox (name, started)"
+---@private
 function Meta.__tostring(self)
   local name = self.name or self.id
   return string.format("sandbox (%s, %s)", tostring(name), tostring(self.state or "unknown"))
 end
 
 -- A scope returns nothing: what could not be deleted at its end is told where people look.
+---@private
 function Meta.__close(self)
   local gone, err = require("daytona.control.scope").close(self)
   if not gone then
@@ -185,6 +187,7 @@ function Meta.__close(self)
 end
 
 -- Fields, nouns and methods, for those who look what there is.
+---@private
 function Meta.__pairs(self)
   return methods.listing(self, Sandbox)
 end

@@ -18,6 +18,7 @@ Settings.__name = "daytona.Settings"
 
 local M = {}
 
+---@private
 function Settings:__tostring()
   return "settings of " .. tostring(self.sandbox)
 end

@@ -12,6 +12,7 @@ Ssh.__name = "daytona.Ssh"
 
 local M = {}
 
+---@private
 function Ssh:__tostring()
   return "SSH of " .. tostring(self.sandbox)
 end

@@ -13,6 +13,7 @@ Telemetry.__name = "daytona.Telemetry"
 
 local M = {}
 
+---@private
 function Telemetry:__tostring()
   return "telemetry of " .. tostring(self.sandbox)
 end

@@ -10,6 +10,7 @@ local Walk = {}
 Walk.__index = Walk
 
 -- The next item, over as many pages as it takes: one may be empty, and not the last.
+---@private
 function Walk:__call()
   while not self.over do
     local page = self.page
@@ -30,6 +31,7 @@ function Walk:close()
   self.over, self.page = true, nil
 end
 
+---@private
 Walk.__close = Walk.close
 
 ---An iterator over the items of all pages, for `for`. Raises when a page cannot be had.

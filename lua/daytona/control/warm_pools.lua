@@ -34,6 +34,7 @@ local api = calls.of_service {
 }
 
 ---"warm pool (snapshot, 2 of 3)"
+---@private
 function WarmPool:__tostring()
   return string.format("warm pool (%s, %s of %s)", tostring(self.snapshot), tostring(self.current_size),
     tostring(self.pool))

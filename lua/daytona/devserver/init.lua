@@ -27,6 +27,7 @@ local Server = {}
 Server.__index = Server
 Server.__name = "daytona.devserver"
 
+---@private
 function Server:__tostring()
   return ("local server (%s%s)"):format(self.api_url, self.pipe and "" or ", stopped")
 end
@@ -158,6 +159,7 @@ function Server:stop()
 end
 
 Server.close = Server.stop
+---@private
 Server.__close = Server.stop
 
 local function call(self, method, path, body)

@@ -52,6 +52,7 @@ local Socket = {}
 Socket.__index = Socket
 Socket.__name = "daytona.Socket"
 
+---@private
 function Socket:__tostring()
   return "websocket (" .. (self.op.done and "closed" or "open") .. ")"
 end

@@ -442,6 +442,7 @@ function Image:upload(store)
 end
 
 ---"daytona image (FROM debian:12, 3 more lines, 1 local)"
+---@private
 function Image:__tostring()
   local first, rest = self.text:match "^([^\n]*)\n?(.*)$"
   local _, more = rest:gsub("\n", "")

@@ -253,7 +253,7 @@ end
 ---nil, err as of a task.
 ---@generic T
 ---@param seconds number  0: no limit
----@param fn fun(...: any): T?, ...
+---@param fn fun(...: any): T, ...
 ---@param ... any
 ---@return T?
 ---@return daytona.Error|any ...
@@ -272,6 +272,7 @@ function task.within(seconds, fn, ...)
   }
 end
 
+---@private
 function Task:__tostring()
   local state = "running"
   if self.failure then

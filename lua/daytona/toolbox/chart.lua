@@ -24,6 +24,7 @@ local Chart = { __name = "daytona.Chart" }
 Chart.__index = Chart
 
 ---"chart (bar, Sales)"
+---@private
 function Chart:__tostring()
   return string.format("chart (%s, %s)", tostring(self.type), tostring(self.title or "untitled"))
 end

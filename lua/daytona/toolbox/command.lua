@@ -72,6 +72,7 @@ local Command = { __name = "daytona.Command" }
 Command.__index = Command
 
 ---"command (id, exit 0)"
+---@private
 function Command:__tostring()
   local state = self.exit_code and string.format("exit %d", self.exit_code) or "running"
   return "command (" .. self.id .. ", " .. state .. ")"

@@ -19,6 +19,7 @@ local exec_result = {}
 local Result = { __name = "daytona.ExecResult" }
 
 -- What was printed is also called `output`, as in other results.
+---@private
 function Result:__index(name)
   if name == "output" then return self.result end
 end
@@ -37,6 +38,7 @@ function exec_result.summary(exit_code, output)
 end
 
 ---"exit 0, 12 bytes: the beginning"
+---@private
 function Result:__tostring()
   if self.timed_out then return "timed out" end
   return exec_result.summary(self.exit_code, self.result)

@@ -47,6 +47,7 @@ local Follow = { __name = "daytona.Follow" }
 Follow.__index = Follow
 
 ---"follow (id)"
+---@private
 function Follow:__tostring()
   return "follow (" .. self.command.id .. (self.over and ", ended)" or ")")
 end
@@ -285,6 +286,7 @@ local function take_piece(self)
   return NAMES[stream], chunk
 end
 
+---@private
 function Follow:subject()
   return self.command.sandbox, self.command.id
 end
@@ -308,6 +310,7 @@ function Follow:read(opts)
   end
 end
 
+---@private
 function Follow:__call()
   local stream, chunk = self:read()
   if not stream and chunk then errors.raise(chunk) end
@@ -337,6 +340,7 @@ function Follow:lines()
   return function() return next_line(self) end, nil, nil, self
 end
 
+---@private
 function Stream:subject()
   return self.follow:subject()
 end
@@ -360,6 +364,7 @@ local function distribute(self, limit)
   return fail(self, reader.too_large(own))
 end
 
+---@private
 function Stream:fill(deadline)
   return reader.turn(self.follow, distribute, deadline)
 end
@@ -371,6 +376,7 @@ function Follow:close()
   self.piece, self.count = 1, 0
 end
 
+---@private
 Follow.__close = Follow.close
 
 --- The call ----------------------------------------------------------------------------------

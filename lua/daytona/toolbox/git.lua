@@ -20,6 +20,7 @@ local Git = {}
 Git.__index = Git
 Git.__name = "daytona.Git"
 
+---@private
 function Git:__tostring()
   return "git of " .. tostring(self.sandbox)
 end

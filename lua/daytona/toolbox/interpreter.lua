@@ -40,6 +40,7 @@ local Interpreter = {}
 Interpreter.__index = Interpreter
 Interpreter.__name = "daytona.Interpreter"
 
+---@private
 function Interpreter:__tostring()
   return "interpreter of " .. tostring(self.sandbox)
 end
@@ -69,6 +70,7 @@ end
 local Context = { __name = "daytona.InterpreterContext" }
 Context.__index = Context
 
+---@private
 function Context:__tostring()
   return "interpreter context (" .. tostring(self.id) .. ")"
 end
@@ -132,6 +134,7 @@ function Context:close()
   return nil, err
 end
 
+---@private
 Context.__close = Context.close
 
 --- Running -----------------------------------------------------------------------------
@@ -147,6 +150,7 @@ local Result = { __name = "daytona.InterpreterResult" }
 Result.__index = Result
 
 ---"fine", "timed out", or the exception
+---@private
 function Result:__tostring()
   if self.timed_out then return "timed out" end
   local e = self.error

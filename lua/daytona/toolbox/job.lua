@@ -45,6 +45,7 @@ local Job = { __name = "daytona.Job" }
 Job.__index = Job
 
 ---"job (id, running)"
+---@private
 function Job:__tostring()
   local state = "running"
   if self.closed then
@@ -259,6 +260,7 @@ local function discard(sandbox, id, nonce)
 end
 
 -- The end of its scope ends the job, within about 3 seconds, and removes it.
+---@private
 function Job:__close()
   if self.closed then return end
   self.closed = true

@@ -27,6 +27,7 @@ local JobOutput = { __name = "daytona.JobOutput" }
 JobOutput.__index = JobOutput
 
 ---"output (id, stdout)"
+---@private
 function JobOutput:__tostring()
   return "output (" .. self.job.id .. ", " .. (self.file == "out" and "stdout" or "stderr") .. ")"
 end
@@ -43,6 +44,7 @@ end
 
 --- As a source of toolbox/reader.lua --------------------------------------------------------
 
+---@private
 function JobOutput:subject()
   return self.job.sandbox, self.job.id
 end
@@ -83,6 +85,7 @@ local function nap(seconds)
   return loop.sleep(0.05)
 end
 
+---@private
 function JobOutput:fill(deadline)
   if self.over then return false end
   local seconds = job_output.patience(deadline)

@@ -35,6 +35,7 @@ local LanguageServer = {}
 LanguageServer.__index = LanguageServer
 LanguageServer.__name = "daytona.LanguageServer"
 
+---@private
 function LanguageServer:__tostring()
   return string.format("language server (%s, %s)", self.language, self.root)
 end
@@ -126,6 +127,7 @@ function LanguageServer:stop()
 end
 
 LanguageServer.close = LanguageServer.stop
+---@private
 LanguageServer.__close = LanguageServer.stop
 
 ---Opens a document: its text is read now.

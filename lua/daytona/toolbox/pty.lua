@@ -53,6 +53,7 @@ Pty.__index = Pty
 local MAIN = {}
 
 ---"terminal (lua-1f2e, connected)"
+---@private
 function Pty:__tostring()
   local state = self.socket and "connected" or "not connected"
   if self.ended then state = string.format("ended, exit code %d", self.exit_code) end
@@ -174,10 +175,12 @@ end
 
 --- As a source of toolbox/reader.lua.
 
+---@private
 function Pty:subject()
   return self.sandbox, self.id
 end
 
+---@private
 function Pty:fill(deadline)
   if self.ended then return false end
   if not self.socket then return nil, not_connected(self, "read") end
@@ -364,6 +367,7 @@ function Pty:close()
   return loop.shield(Pty.kill, self, { timeout = CLOSE_TIMEOUT })
 end
 
+---@private
 Pty.__close = Pty.close
 
 ---Hands the program's own terminal over to this one until its shell ends, as ssh

@@ -50,6 +50,7 @@ local Result = { __name = "daytona.SessionResult" }
 Result.__index = Result
 
 ---"exit 0, 12 bytes: the beginning"
+---@private
 function Result:__tostring()
   return exec_result.summary(self.exit_code, self.output)
 end
@@ -81,6 +82,7 @@ local Session = { __name = "daytona.Session" }
 Session.__index = Session
 
 ---"session (build)"
+---@private
 function Session:__tostring()
   return "session (" .. self.id .. (self.ended and ", ended)" or ")")
 end
@@ -331,6 +333,7 @@ function Session:close()
   return loop.shield(Session.delete, self)
 end
 
+---@private
 Session.__close = Session.close
 
 methods.guard(Session, "daytona.Session", "session")

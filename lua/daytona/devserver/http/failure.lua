@@ -8,6 +8,7 @@ local failure = {}
 
 local Failure = {}
 Failure.__index = Failure
+---@private
 Failure.__tostring = function(f) return f.status .. " " .. f.message end
 
 ---Raised to end a handler whose client is gone: nothing is answered or logged.

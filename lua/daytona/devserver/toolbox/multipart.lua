@@ -60,6 +60,7 @@ local Reader = {}
 Reader.__index = Reader
 
 -- Brings in more bytes behind those that are held. Returns nil, err at the end.
+---@private
 function Reader:fill()
   if self.from > 0 then
     ffi.C.memmove(self.buffer, self.buffer + self.from, self.size)

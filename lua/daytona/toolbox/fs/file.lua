@@ -33,6 +33,7 @@ local function new_ranges(fs, path)
   return setmetatable({ fs = fs, path = path, buffer = line_buffer.new(), fetched = 0, block = FIRST_BLOCK }, Ranges)
 end
 
+---@private
 function Ranges:subject()
   return self.fs.sandbox, self.path
 end
@@ -43,6 +44,7 @@ function Ranges:most()
   return connection and connection.max_bytes or math.huge
 end
 
+---@private
 function Ranges:fill(deadline)
   local from, buffer = self.fetched, self.buffer
   local left = deadline and deadline - loop.now()
@@ -86,6 +88,7 @@ local function check_open(self)
   if self.closed then errors.misuse(1, "attempt to use a closed file") end
 end
 
+---@private
 function File:__tostring()
   return self.closed and "file (closed)" or "file (" .. self.path .. ")"
 end
@@ -204,6 +207,7 @@ function File:close()
   return true
 end
 
+---@private
 File.__close = File.close
 
 --- Opening ----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ local FileSystem = {}
 FileSystem.__index = FileSystem
 FileSystem.__name = "daytona.FileSystem"
 
+---@private
 function FileSystem:__tostring()
   return "files of " .. tostring(self.sandbox)
 end
