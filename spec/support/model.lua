@@ -26,7 +26,7 @@ local M = {}
 -- One question, blocking, over a connection of its own.
 function Server:ask(path, value)
   local body = value and assert(json.encode(value)) or ""
-  local sock = socket.connect("127.0.0.1", self.port)
+  local sock = socket.connect { host = "127.0.0.1", port = self.port, nodelay = true }
   sock:settimeout(PATIENCE)
   sock:setmode("bn", "bn")
   assert(sock:xwrite(("POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s"):format(path, #body, body), PATIENCE))

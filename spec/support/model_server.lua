@@ -81,7 +81,7 @@ local _, _, port = listener:localname()
 print(port)
 io.stdout:flush()
 loop:wrap(function()
-  for sock in listener:clients() do
+  for sock in listener:clients { nodelay = true } do
     sock:onerror(function(_, _, code) return code end)
     loop:wrap(function() serve(sock) end)
   end

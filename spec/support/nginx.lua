@@ -138,7 +138,7 @@ end
 
 -- A connection of its own, with a request on it; nil when nobody listens.
 local function send(self, path, body, version)
-  local sock = socket.connect("127.0.0.1", self.port)
+  local sock = socket.connect { host = "127.0.0.1", port = self.port, nodelay = true }
   sock:setmode("bn", "bn")
   sock:settimeout(self.patience)
   sock:onerror(function(_, _, why) return why end)

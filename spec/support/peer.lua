@@ -30,7 +30,7 @@ end
 
 ---Asks one question over a connection of its own. The body of the answer.
 function Peer:ask(path)
-  local sock = socket.connect("127.0.0.1", self.port)
+  local sock = socket.connect { host = "127.0.0.1", port = self.port, nodelay = true }
   sock:settimeout(PATIENCE)
   sock:setmode("bn", "bn")
   assert(sock:xwrite("GET " .. path .. " HTTP/1.1\r\nHost: peer\r\n\r\n", PATIENCE))

@@ -394,7 +394,7 @@ io.stdout:write(port, "\n")
 io.stdout:flush()
 
 loop:wrap(function()
-  for client in server:clients() do loop:wrap(serve, client) end
+  for client in server:clients { nodelay = true } do loop:wrap(serve, client) end
 end)
 
 -- The reading end of our output closes when the parent does.

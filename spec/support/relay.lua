@@ -101,7 +101,7 @@ local function pump(from, to, limit)
 end
 
 local function serve(client)
-  local server = raw(socket.connect("127.0.0.1", tonumber(target)))
+  local server = raw(socket.connect { host = "127.0.0.1", port = tonumber(target), nodelay = true })
   local pending = 1
   local function done()
     pending = pending - 1
@@ -137,7 +137,7 @@ io.stdout:flush()
 
 loop:wrap(function()
   while true do
-    local client = listener:accept()
+    local client = listener:accept { nodelay = true }
     if client then loop:wrap(serve, raw(client)) end
   end
 end)

@@ -27,7 +27,7 @@ if not ... or ... == "spec.support.vanishing" then
   local PATIENCE = 20
 
   local function ask(self, ...)
-    local control = socket.connect("127.0.0.1", self.control)
+    local control = socket.connect { host = "127.0.0.1", port = self.control, nodelay = true }
     control:setmode("bn", "bn")
     control:settimeout(PATIENCE)
     assert(control:xwrite(table.concat({ ... }, " ") .. "\n", PATIENCE))
@@ -184,7 +184,7 @@ local function serve(client)
     while client:read(-4096) do end
     return client:close()
   end
-  local server = raw(socket.connect("127.0.0.1", target))
+  local server = raw(socket.connect { host = "127.0.0.1", port = target, nodelay = true })
   pairs_of[client] = server
   spawn(answer, client, server)
   hear(client, server)
@@ -192,7 +192,7 @@ end
 
 function accept_all(from)
   while from == listener do
-    local client = from:accept()
+    local client = from:accept { nodelay = true }
     if not client then return end
     spawn(serve, raw(client))
   end
@@ -224,7 +224,7 @@ io.stdout:flush()
 
 spawn(accept_all, listener)
 spawn(function()
-  for asker in control:clients() do
+  for asker in control:clients { nodelay = true } do
     spawn(function()
       local words = {}
       for word in raw(asker):read("*l"):gmatch "%S+" do words[#words + 1] = word end
