@@ -121,13 +121,13 @@ describe("a program that is killed", function()
 
   it("while others make and delete, costs those nothing", function()
     local busy = program [[
-      for i = 1, 30 do
+      for i = 1, 12 do
         local box = client:create { name = "busy-" .. i }
         if not box or box:exec("echo " .. i).result ~= i .. "\n" or not box:delete() then say("failed " .. i) end
       end
       say "done"
     ]]
-    for _ = 1, 5 do
+    for _ = 1, 3 do
       killed_after [[
         assert(client:create())
       ]]
