@@ -137,6 +137,104 @@ describe("a row of a table of calls", function()
     assert.equal(5, seen.request.timeout)
   end)
 
+  it("takes what a caller adds in the wire's own names, and what the request is to be", function()
+    local api, seen = watched {
+      find = { "POST", "/find", "text", query = { "page" }, timeout = 7, operation = "search", optional = true,
+        safe = true },
+      get = { "GET", "/it/{name}/of/{other}" },
+    }
+    api.find({}, { page = 1, what_for = "x" }, { extra_query = { rawName = 2 }, extra = { rawBody = 3 }, timeout = 9,
+      what = "mine" })
+    local request = seen.request
+    assert.same({ page = 1, rawName = 2 }, request.query)
+    assert.same({ whatFor = "x", rawBody = 3 }, request.json)
+    assert.same({ 9, "mine", "search", true, true }, { request.timeout, request.what, request.operation,
+      request.optional, request.safe })
+    assert.is_nil(request.answer)
+    api.find({}, {})
+    assert.is_nil(seen.request.query)
+    assert.equal(7, seen.request.timeout)
+    api.find({}, nil, { extra = { rawBody = 3 } })
+    assert.same({ rawBody = 3 }, seen.request.json)
+    api.get({ id = "own" }, { name = "a" })
+    assert.same({ "/it/a/of/own", nil }, { seen.request.path, seen.request.what })
+    api.get({ id = "own" }, { name = "a", other = "b" })
+    assert.same({ "/it/a/of/b", "a" }, { seen.request.path, seen.request.what })
+    assert.is_nil(seen.request.query)
+  end)
+
+  it("gives text, the whole answer, or true, by what the row says", function()
+    local api = calls.make({
+      text = { "GET", "/reply?body=abc", "text" }, whole = { "GET", "/reply?body=abc", "response" },
+      none = { "GET", "/reply?body=abc" }, value = { "GET", "/reply?body=%7B%22a%22%3A1%7D", "object" },
+      empty = { "GET", "/reply", "object", optional = true, refine = function() error "of nothing" end },
+      least = { "GET", "/reply?body=false", "any" },
+    }, { connect = function() return connection end })
+    assert.equal("abc", api.text {})
+    assert.equal(200, api.whole({}).status)
+    assert.is_true(api.none {})
+    assert.same({ a = 1 }, api.value {})
+    assert.is_true(api.empty {})
+    assert.is_false(api.least {})
+  end)
+
+  it("looks at each item of a list, and at the list", function()
+    local function list(row)
+      row[1], row[2], row[3] = "GET", "/reply?body=%5B%7B%22aB%22%3A1%7D,%7B%22aB%22%3A2%7D%5D", "list"
+      return calls.make({ list = row }, { connect = function() return connection end }).list {}
+    end
+    assert.same({ { a_b = 1 }, { a_b = 2 } }, list {})
+    assert.same({ { aB = 1 }, { aB = 2 } }, list { raw = true })
+    assert.same({ { a_b = 1 }, { a_b = 2 } }, list { item_flaw = function() end, flaw = function() end })
+    local none, err = list { item_flaw = function(item) return item.a_b == 2 and "odd" or nil end }
+    assert.is_nil(none)
+    assert.matches("the answer is odd", err.message)
+    none, err = list { flaw = function(all) return #all == 2 and "two" or nil end }
+    assert.is_nil(none)
+    assert.matches("the answer is two", err.message)
+  end)
+
+  it("asks before anything is sent", function()
+    local asked
+    local refused = errors.new { kind = "unsupported" }
+    local api = calls.make({
+      no = { "GET", "/no", before = function(subject, values) asked = { subject, values }; return nil, refused end },
+      yes = { "GET", "/ok", before = function() return true end },
+    }, {
+      connect = function() return connection end,
+      about = function(subject, request) request.what = subject.name end,
+    })
+    local before = peer:stats().requests["/no"]
+    assert.same({ nil, refused }, { api.no({ name = "n" }, { a = 1 }) })
+    assert.same({ { name = "n" }, { a = 1 } }, asked)
+    assert.equal(before, peer:stats().requests["/no"])
+    assert.is_true(api.yes {})
+  end)
+
+  it("knows its path, for who opens a WebSocket there", function()
+    local api = calls.make({ open = { "GET", "/pty/{id}/{part}" } }, { connect = function() end })
+    assert.equal("/pty/i/p%2Fq", calls.path(api.open, { id = "i" }, { part = "p/q" }))
+    assert.equal("/pty/i/i", calls.path(api.open, { id = "i" }))
+  end)
+
+  it("makes a method whose values may be changed before they are sent", function()
+    local given
+    local made = calls.make({
+      set = { "POST", "/ok", args = { { "first_one", "text" }, { "second", "count", optional = true } },
+        options = { deep = "boolean", timeout = "seconds", max_bytes = "positive" },
+        prepare = function(values, request) given = { values, request } end },
+    }, { connect = function() return connection end })
+    local set = calls.method(made.set)
+    assert.is_true(set({}, "a", 2, { deep = true, timeout = 3, max_bytes = 400 }))
+    assert.same({ { first_one = "a", second = 2, deep = true }, { timeout = 3, max_bytes = 400 } }, given)
+    assert.is_true(set({}, "a"))
+    assert.same({ { first_one = "a" }, {} }, given)
+    local _, text = pcall(function() return (set({}, nil)) end)
+    assert.matches("set: the first one must be", text)
+    _, text = pcall(function() return (set({}, "a", nil, 5)) end)
+    assert.matches("set: options must be a table", text)
+  end)
+
   it("returns why there is no way", function()
     local api = calls.make({ x = { "GET", "/x" } }, {
       connect = function(_, operation) return nil, errors.new { kind = "not_found", operation = operation } end,
