@@ -141,9 +141,7 @@ end
 
 -- The command has ended: how much is there still to come?
 local function ended(self)
-  self.size = log_size(self)
-  if self.size and self.seen >= self.size then return finish(self) end
-  self.has_ended = true
+  self.size, self.has_ended = log_size(self), true
   self.settle = loop.now() + M.settle
   return true
 end
@@ -268,6 +266,7 @@ local function tick(self, limit)
 end
 
 local function advance(self, limit)
+  if self.has_ended and self.size and self.seen >= self.size then return finish(self) end -- all is here
   if not self.socket then return connect(self) end
   local data, more, reason = self.socket:receive(next_stop(self, limit))
   if data then return take(self, data) end
