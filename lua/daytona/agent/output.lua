@@ -38,6 +38,15 @@ local function continues(text, at)
   return text:find("^[\128-\191]", at) ~= nil
 end
 
+---The beginning of a text, at most so many bytes, of whole characters.
+---@param text string  UTF-8
+---@param bytes integer
+---@return string
+function output.head(text, bytes)
+  while continues(text, bytes + 1) do bytes = bytes - 1 end
+  return text:sub(1, bytes)
+end
+
 local function count_lines(text)
   local n = select(2, text:gsub("\n", ""))
   return text:sub(-1) == "\n" and n or text == "" and 0 or n + 1
@@ -46,9 +55,7 @@ end
 local function head_of(text, lines, bytes)
   local stop = 0
   for _ = 1, lines do stop = text:find("\n", stop + 1, true) or #text end
-  stop = math.min(stop, bytes)
-  while continues(text, stop + 1) do stop = stop - 1 end
-  return text:sub(1, stop)
+  return output.head(text, math.min(stop, bytes))
 end
 
 local function tail_of(text, lines, bytes)

@@ -42,7 +42,7 @@ end
 local function title_of(prompt)
   local line = prompt:match "[^%c]*%S[^%c]*" or ""
   line = line:gsub("^%s+", "")
-  return #line > TITLE and output.clean(line:sub(1, TITLE)):gsub("\239\191\189+$", "") .. "..." or line
+  return #line > TITLE and output.head(output.clean(line), TITLE) .. "..." or line
 end
 
 ---Keeps a record of a session. Whether that could be done.

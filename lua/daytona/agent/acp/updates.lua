@@ -35,7 +35,7 @@ function M.title(tool, name, arguments)
   local title = tool and tool.title or name
   if type(about) ~= "string" then return title end
   about = output.clean(about):gsub("%s+", " ")
-  if #about > TITLE then about = output.clean(about:sub(1, TITLE)) .. "..." end
+  if #about > TITLE then about = output.head(about, TITLE) .. "..." end
   return arguments.command and about or title .. ": " .. about
 end
 
