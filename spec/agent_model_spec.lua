@@ -66,10 +66,15 @@ describe("a reply's text", function()
   it("keeps empty lists as lists where the APIs have lists", function()
     assert.equal('{"content":[],"input":{},"parts":[{"summary":[]}]}',
       json.stable(reply.lists { content = {}, input = {}, parts = { { summary = {} } } }))
+    for name in ([[summary content annotations logprobs citations actions pending_safety_checks commands path keys
+      output results calls images raw files]]):gmatch "%S+" do
+      assert.equal(('{"%s":[]}'):format(name), json.stable(reply.lists { [name] = {} }))
+    end
   end)
 
   it("counts what are numbers", function()
     local self = reply.new("x", function() end)
+    assert.same({ input = 0, cached = 0, cache_write = 0, output = 0 }, self.usage)
     self:count { input = 3, output = "many", cached = 0 }
     self:count { output = 2 }
     assert.same({ input = 3, cached = 0, cache_write = 0, output = 2 }, self.usage)
@@ -361,5 +366,135 @@ describe("a conversation that is too long", function()
       calls = { { arguments = "{}" } } }, result("12", { images = { { data = "123" } } }) }
     assert.equal(4, context.estimate(history))
     assert.equal(3, context.estimate(history, 2))
+  end)
+end)
+
+describe("a conversation", function()
+  local tools = require("daytona.agent.tools").new({ {
+    name = "ls", description = "Lists.", run = function() return {} end,
+  } })
+
+  local function agent_of(fields)
+    local agent = {
+      options = { system = "Be brief.", max_tokens = 99 }, conversation = "conv", tools = tools,
+      endpoint = { model = "m", address = "https://api.openai.com/v1" },
+      definitions = function(_, form) return tools:definitions(form) end,
+    }
+    for name, value in pairs(fields or {}) do agent[name] = value end
+    return agent
+  end
+
+  local function result(id, text, images)
+    return { id = id, result = { ok = true, tool = "ls", text = text, images = images or {}, truncated = false } }
+  end
+
+  -- The other API's replies have raw parts of their own, which this one cannot take.
+  local HISTORY = {
+    { type = "user", text = "hello" },
+    { type = "assistant", driver = "other", raw = { { type = "else" } }, text = "I look", calls = {
+      { id = "a", name = "ls", arguments = '{"p":1}' }, { id = "b", name = "ls", arguments = "{cut" } } },
+    { type = "results",
+      results = { result("a", "one", { { data = "AA", mime_type = "image/png" } }), result("b", "two") } },
+    { type = "assistant", driver = "other", text = "", calls = {} },
+    { type = "assistant", driver = "other", text = "", calls = { { id = "c", name = "ls", arguments = "{}" } } },
+    { type = "results", results = { result("c", "three") } },
+    { type = "assistant", driver = "other", text = "done", calls = {} },
+    { type = "user", text = "thanks" },
+  }
+
+  -- As it goes out.
+  local function sent(api, agent, history)
+    return json.decode(assert(json.stable(api.request(agent, history or HISTORY))))
+  end
+
+  it("is sent to Chat Completions", function()
+    local body = sent(chat, agent_of())
+    local function call(id, text)
+      return { id = id, type = "function", ["function"] = { name = "ls", arguments = text } }
+    end
+    assert.same({
+      { role = "system", content = "Be brief." }, { role = "user", content = "hello" },
+      { role = "assistant", content = "I look", tool_calls = { call("a", '{"p":1}'), call("b", "{}") } },
+      { role = "tool", tool_call_id = "a", content = "one" }, { role = "tool", tool_call_id = "b", content = "two" },
+      { role = "user", content = { { type = "text", text = "The images of these results:" },
+        { type = "image_url", image_url = { url = "data:image/png;base64,AA" } } } },
+      { role = "assistant", tool_calls = { call("c", "{}") } },
+      { role = "tool", tool_call_id = "c", content = "three" },
+      { role = "assistant", content = "done" }, { role = "user", content = "thanks" },
+    }, body.messages)
+    assert.truthy(json.stable(chat.request(agent_of(), HISTORY)):find('{"content":null,"role":"assistant"', 1, true))
+    body.messages = nil
+    assert.equal("ls", body.tools[1]["function"].name)
+    body.tools = nil
+    assert.same({ model = "m", stream = true, stream_options = { include_usage = true }, prompt_cache_key = "conv",
+      max_completion_tokens = 99 }, body)
+    body = sent(chat, agent_of { endpoint = { model = "m", address = "http://127.0.0.1:1/v1" },
+      options = { max_tokens = 9 },
+      definitions = function() return json.array() end })
+    assert.same({ role = "user", content = "hello" }, body.messages[1])
+    body.messages = nil
+    assert.same({ model = "m", stream = true, stream_options = { include_usage = true }, max_tokens = 9 }, body)
+  end)
+
+  it("is sent to the Messages API, with marks of what is to be kept", function()
+    local body = sent(messages, agent_of())
+    local cache = { type = "ephemeral" }
+    assert.same({
+      { role = "user", content = { { type = "text", text = "hello" } } },
+      { role = "assistant", content = { { type = "text", text = "I look" },
+        { type = "tool_use", id = "a", name = "ls", input = { p = 1 } },
+        { type = "tool_use", id = "b", name = "ls", input = {} } } },
+      { role = "user", content = { { type = "tool_result", tool_use_id = "a", content = {
+        { type = "text", text = "one" },
+        { type = "image", source = { type = "base64", media_type = "image/png", data = "AA" } } } },
+        { type = "tool_result", tool_use_id = "b", content = { { type = "text", text = "two" } } } } },
+      { role = "assistant", content = { { type = "tool_use", id = "c", name = "ls", input = {} } } },
+      { role = "user", content = { { type = "tool_result", tool_use_id = "c",
+        content = { { type = "text", text = "three" } } } } },
+      { role = "assistant", content = { { type = "text", text = "done" } } },
+      { role = "user", content = { { type = "text", text = "thanks", cache_control = cache } } },
+    }, body.messages)
+    assert.same({ { type = "text", text = "Be brief.", cache_control = cache } }, body.system)
+    assert.same(cache, body.tools[1].cache_control)
+    assert.same({ "m", true, 99 }, { body.model, body.stream, body.max_tokens })
+    body = sent(messages, agent_of { options = {}, definitions = function() return json.array() end },
+      { { type = "user", text = "a" }, { type = "user", text = "b" } })
+    assert.same({ model = "m", stream = true, max_tokens = 16384, tools = {},
+      messages = { { role = "user", content = { { type = "text", text = "a" },
+        { type = "text", text = "b", cache_control = cache } } } } }, body)
+    assert.is_nil(HISTORY[8].cache_control)
+  end)
+
+  it("is sent to the Messages API as its own replies were", function()
+    local body = sent(messages, agent_of(), { { type = "user", text = "x" }, { type = "assistant", driver = "messages",
+      text = "t",
+      calls = { { id = "a", name = "ls", arguments = '{"p":1}' }, { id = "b", name = "ls", arguments = "{" } },
+      raw = { { type = "thinking", thinking = "h", signature = "s" }, { type = "tool_use", id = "a", name = "ls" },
+        { type = "tool_use", id = "b", name = "ls" } } } })
+    assert.same({ { type = "thinking", thinking = "h", signature = "s" },
+      { type = "tool_use", id = "a", name = "ls", input = { p = 1 } },
+      { type = "tool_use", id = "b", name = "ls", input = {} } }, body.messages[2].content)
+  end)
+
+  it("is sent to the Responses API", function()
+    local body = sent(responses, agent_of())
+    local function call(id, text) return { type = "function_call", call_id = id, name = "ls", arguments = text } end
+    assert.same({
+      { role = "user", content = "hello" }, { role = "assistant", content = "I look" }, call("a", '{"p":1}'),
+      call("b", "{cut"),
+      { type = "function_call_output", call_id = "a", output = { { type = "input_text", text = "one" },
+        { type = "input_image", image_url = "data:image/png;base64,AA" } } },
+      { type = "function_call_output", call_id = "b", output = "two" }, call("c", "{}"),
+      { type = "function_call_output", call_id = "c", output = "three" }, { role = "assistant", content = "done" },
+      { role = "user", content = "thanks" },
+    }, body.input)
+    assert.equal("ls", body.tools[1].name)
+    body.input, body.tools = nil, nil
+    assert.same({ model = "m", instructions = "Be brief.", stream = true, store = false, prompt_cache_key = "conv",
+      include = { "reasoning.encrypted_content" }, max_output_tokens = 99 }, body)
+    body = sent(responses, agent_of(), { { type = "assistant", driver = "responses", text = "t", calls = {}, raw = {
+      { type = "reasoning", id = "r", encrypted_content = "e" }, { type = "reasoning", id = "q" },
+      { type = "message", id = "m", content = {} } } } })
+    assert.same({ { type = "reasoning", encrypted_content = "e" }, { type = "message", content = {} } }, body.input)
   end)
 end)
