@@ -109,13 +109,40 @@ describe("create", function()
   end)
 
   it("refuses contradictions before anything is sent", function()
-    for _, opts in ipairs {
-      { image = "a", snapshot = "b" }, { snapshot = "b", cpu = 1 }, { ephemeral = true, auto_delete_interval = 5 },
-      { auto_stop_interval = 1, auto_pause_interval = 1 }, { auto_pause_interval = 1, ephemeral = true },
-      { auto_pause_interval = 1, auto_delete_interval = 0 }, { language = "cobol" }, { auto_stop_interval = -1 },
-      { timeout = -1 }, { env = { A = {} } }, { volumes = { {} } }, { image = "a\nRUN rm" }, { nmae = "x" },
-    } do assert.has_error(function() client:create(opts) end) end
+    local brings, pauses = "a snapshot brings its own cpu, memory and disk", "when it stops cannot pause by itself"
+    for _, row in ipairs {
+      { { image = "a", snapshot = "b" }, "either image or snapshot" }, { { snapshot = "b", cpu = 1 }, brings },
+      { { snapshot = "b", memory = 1 }, brings }, { { snapshot = "b", disk = 1 }, brings },
+      { { extra = { name = "x" } }, "options of their own, not extra" },
+      { { extra = { labels = {} } }, "options of their own, not extra" },
+      { { image = "a", on_build_log = print, wait = false }, "on_build_log hears the log while create waits" },
+      { { ephemeral = true, auto_delete_interval = 5 }, "auto_delete_interval says otherwise" },
+      { { ephemeral = true, auto_delete_interval = -1 }, "auto_delete_interval says otherwise" },
+      { { auto_stop_interval = 1, auto_pause_interval = 1 }, "either auto_stop_interval or auto_pause_interval" },
+      { { auto_pause_interval = 1, ephemeral = true }, pauses },
+      { { auto_pause_interval = 1, auto_delete_interval = 0 }, pauses }, { { language = "cobol" }, "language" },
+      { { auto_stop_interval = -1 }, "auto_stop_interval" }, { { timeout = -1 }, "timeout" },
+      { { env = { A = {} } }, "env" }, { { volumes = { {} } }, "volume" }, { { image = "a\nRUN rm" }, "image" },
+      { { nmae = "x" }, "nmae" },
+    } do
+      local fine, why = pcall(function() client:create(row[1]) end)
+      assert.is_false(fine)
+      assert.truthy(why:find("^[^\n]*create_spec.lua:%d+: create: "), why)
+      assert.truthy(why:find(row[2], 1, true), why)
+    end
     assert.same({}, seen)
+  end)
+
+  it("takes what goes together", function()
+    for _, opts in ipairs {
+      { ephemeral = true, auto_delete_interval = 0 }, { auto_stop_interval = 5, auto_pause_interval = 0 },
+      { auto_stop_interval = 0, auto_pause_interval = 5 }, { auto_pause_interval = 5, auto_delete_interval = 1 },
+      { auto_pause_interval = 0, auto_delete_interval = 0 }, { auto_pause_interval = 0, ephemeral = true },
+      { extra = { other = 1 } }, { image = "a", wait = false }, { image = "a", cpu = 1 },
+    } do
+      expect { POST, ok { autoPauseInterval = opts.auto_pause_interval } }
+      assert(client:create(opts))
+    end
   end)
 
   it("refuses text that is not UTF-8 and names the field", function()

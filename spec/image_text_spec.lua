@@ -331,5 +331,39 @@ w = "deep"
       assert.matches("^line %d+: ", why)
     end
     assert.same({}, toml.parse "")
+    assert.same({ ["a b"] = "x", c = { d = "1" } }, toml.parse "\239\187\191'a b' = 'x' # c\r\n[c]\r\nd = 1\r\n")
+  end)
+
+  it("has every character that escapes can name", function()
+    for escape, text in pairs {
+      ["\\u0041"] = "A", ["\\u007f"] = "\127", ["\\u0080"] = "\194\128", ["\\u07ff"] = "\223\191",
+      ["\\u0800"] = "\224\160\128", ["\\u20AC"] = "\226\130\172", ["\\uFFFF"] = "\239\191\191",
+      ["\\U00010000"] = "\240\144\128\128", ["\\U0001F600"] = "\240\159\152\128",
+      ["\\U0010FFFF"] = "\244\143\191\191", ["\\b\\t\\n\\f\\r\\e\\\\\\\""] = "\b\t\n\f\r\27\\\"",
+    } do
+      assert.same({ a = text }, toml.parse(('a = "%s"'):format(escape)), escape)
+    end
+  end)
+
+  it("that is wrong is told by its line", function()
+    for text, why in pairs {
+      ["a"] = "line 1: '=' was expected", ["\n# x\n\na ="] = "line 4: a value was expected",
+      ["a = 1\nb = [1 2]"] = "line 2: ',' was expected", ["x = 1\n= 1"] = "line 2: a key was expected",
+      ["a = 1\na.b = 2"] = "line 2: 'a' is no table", ["[a\n"] = "line 1: ']' was expected",
+      ["a = \"\\q\""] = "line 1: an unknown escape", ["a = 'x"] = "line 1: a text without an end",
+      ["a = 1\nb = 'x\ny'\n"] = "line 2: a text without an end", ["a =\nb = 1\n"] = "line 1: a value was expected",
+    } do
+      local value, said = toml.parse(text)
+      assert.is_nil(value)
+      assert.equal(why, said)
+    end
+  end)
+
+  it("has tables in lists, each with what follows it", function()
+    assert.same({ a = { { b = { { c = "1" }, { c = "2" } } }, { b = { { c = "3" } } } } },
+      toml.parse "[[a]]\n[[a.b]]\nc = 1\n[[a.b]]\nc = 2\n[[a]]\n[[a.b]]\nc = 3\n")
+    assert.same({ a = { { x = "1", y = { z = "2" } } } }, toml.parse "[[a]]\nx = 1\n[a.y]\nz = 2")
+    assert.same({ a = {}, b = { "c", "d" }, e = { f = "1", g = { h = "2" } } },
+      toml.parse "a = [ ]\nb = ['c'\n, 'd']\ne = { f = 1, g.h = 2 }")
   end)
 end)

@@ -9,7 +9,7 @@ Reader.__index = Reader
 
 -- Ends the reading; caught by toml.parse.
 function Reader:fail(what)
-  local _, line = self.text:sub(1, self.at):gsub("\n", "\n")
+  local _, line = self.text:sub(1, self.at - 1):gsub("\n", "\n")
   error({ toml = ("line %d: %s"):format(line + 1, what) }, 0)
 end
 
@@ -53,8 +53,7 @@ end
 function Reader:quoted(quote)
   local out = {}
   while self.text:sub(self.at, self.at + #quote - 1) ~= quote do
-    local char = self:take "(.)" or self:fail "a text without an end"
-    if char == "\n" and #quote == 1 then self:fail "a text without an end" end
+    local char = self:take(#quote == 1 and "([^\n])" or "(.)") or self:fail "a text without an end"
     if char == "\\" and quote:sub(1, 1) == '"' then char = self:escape() end
     out[#out + 1] = char
   end
