@@ -67,6 +67,12 @@ local function is_plain_anyway(text, i)
   return literal ~= nil and not literal:gsub("\\.", ""):find "[%^%$%(%)%%%.%[%]%*%+%-%?]"
 end
 
+-- How many frames of the library are skipped to find the line of a misuse, which is outside
+-- of it in any case.
+local function is_level(text, i)
+  return text:sub(math.max(i - 20, 1), i - 1):find "misuse%($" ~= nil
+end
+
 -- What takes the place of a token, and how that is called; nil: nothing does.
 local function instead(word, kind)
   if kind == "number" and tonumber(word) then return tostring(tonumber(word) + 1), word .. " is one more" end
@@ -103,7 +109,8 @@ function mutations.of(text)
   scan(text, function(first, last, kind)
     local word = text:sub(first, last)
     local by, name = instead(word, kind)
-    if by and not (word == "true" and is_plain_anyway(text, first)) then add(first, last, by, name) end
+    if word == "true" and is_plain_anyway(text, first) or kind == "number" and is_level(text, first) then by = nil end
+    if by then add(first, last, by, name) end
   end)
   lost_calls(text, add)
   return list

@@ -6,6 +6,7 @@ local context = require "daytona.agent.context"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local messages = require "daytona.agent.model.messages"
+local ordered = require "daytona.http.ordered_json"
 local reply = require "daytona.agent.model.reply"
 local responses = require "daytona.agent.model.responses"
 local trouble = require "daytona.agent.model.trouble"
@@ -65,10 +66,10 @@ describe("a reply's text", function()
 
   it("keeps empty lists as lists where the APIs have lists", function()
     assert.equal('{"content":[],"input":{},"parts":[{"summary":[]}]}',
-      json.stable(reply.lists { content = {}, input = {}, parts = { { summary = {} } } }))
+      ordered.encode(reply.lists { content = {}, input = {}, parts = { { summary = {} } } }))
     for name in ([[summary content annotations logprobs citations actions pending_safety_checks commands path keys
       output results calls images raw files]]):gmatch "%S+" do
-      assert.equal(('{"%s":[]}'):format(name), json.stable(reply.lists { [name] = {} }))
+      assert.equal(('{"%s":[]}'):format(name), ordered.encode(reply.lists { [name] = {} }))
     end
   end)
 
@@ -404,7 +405,7 @@ describe("a conversation", function()
 
   -- As it goes out.
   local function sent(api, agent, history)
-    return json.decode(assert(json.stable(api.request(agent, history or HISTORY))))
+    return json.decode(assert(ordered.encode(api.request(agent, history or HISTORY))))
   end
 
   it("is sent to Chat Completions", function()
@@ -422,7 +423,7 @@ describe("a conversation", function()
       { role = "tool", tool_call_id = "c", content = "three" },
       { role = "assistant", content = "done" }, { role = "user", content = "thanks" },
     }, body.messages)
-    assert.truthy(json.stable(chat.request(agent_of(), HISTORY)):find('{"content":null,"role":"assistant"', 1, true))
+    assert.truthy(ordered.encode(chat.request(agent_of(), HISTORY)):find('{"content":null,"role":"assistant"', 1, true))
     body.messages = nil
     assert.equal("ls", body.tools[1]["function"].name)
     body.tools = nil

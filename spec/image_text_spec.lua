@@ -367,3 +367,52 @@ w = "deep"
       toml.parse "a = [ ]\nb = ['c'\n, 'd']\ne = { f = 1, g.h = 2 }")
   end)
 end)
+
+describe("what a Dockerfile takes from here", function()
+  local dockerfile = require "daytona.image.dockerfile"
+
+  local function takes(text) return table.concat(dockerfile.sources(text), "|") end
+
+  it("is what COPY and ADD name, however they are written", function()
+    assert.equal("a b|c|it's|d", takes "COPY 'a b' c \"it's\" d /to\n")
+    assert.equal("a|b", takes "  copy   a\tb   /to  \n")
+    assert.equal("a|b", takes "ADD --chown=1:1 --link [\"a\", \"b\", \"/to\"]\n")
+    assert.equal("", takes "COPY --link --from=build a /to\nADD https://x/y git@github.com:a/b git+ssh://x /to\n")
+    assert.equal("", takes "COPY [1\n")
+    assert.equal("https", takes "ADD https /to\n")
+    assert.equal("'a", takes "COPY 'a /to\n")
+    assert.equal("a", takes "COPY a /to") -- without a line end
+  end)
+
+  it("may go over several lines, with comments and empty lines between", function()
+    assert.equal("a|b|c", takes "COPY a \\\n  # not x \\\n\n  b \\  \n c /to\r\nRUN COPY d /to\r\n")
+    assert.same({ "FROM a", "RUN one   two", "USER x" },
+      dockerfile.instructions "# first\n\nFROM a\n   \nRUN one \\\n two\n# last\nUSER x\n")
+  end)
+
+  it("does not stand in texts that an instruction brings", function()
+    assert.equal("z", takes "RUN <<EOF\nCOPY a /to\nEOF\nCOPY z /to\n")
+    assert.equal("z", takes "RUN <<-EOF\nCOPY a /to\n\t\tEOF\nCOPY z /to\n")
+    assert.equal("", takes "RUN <<EOF\nCOPY a /to\n\tEOF\nCOPY z /to\n") -- which has not ended
+    assert.equal("z", takes "COPY <<\"A\" <<'B' /to\nCOPY a /to\nA\nCOPY b /to\nB\nCOPY z /to\n")
+    assert.equal("z|y", takes "RUN cat <<<word\nCOPY z /to\nENV X=<<EOF\nCOPY y /to\n")
+    assert.equal("f|z", takes "COPY f <<A /to\nA\nCOPY z /to\n")
+  end)
+end)
+
+describe("words in the JSON form", function()
+  it("have escapes for what is above ASCII, and other bytes as they are", function()
+    local list = require("daytona.image.dockerfile").list
+    for text, shown in pairs {
+      ["\194\128"] = "\\u0080", ["\223\191"] = "\\u07ff", ["\224\160\128"] = "\\u0800", ["\239\191\191"] = "\\uffff",
+      ["\240\144\128\128"] = "\\ud800\\udc00", ["\244\143\191\191"] = "\\udbff\\udfff", ["\240\159\152\128"] =
+        "\\ud83d\\ude00", ["\193\129"] = "\193\129", ["\245\128\128\128"] = "\245\128\128\128",
+      ["\226\130"] = "\226\130", ["\195"] = "\195", ["\226\130\172\172"] = "\226\130\172\172", ["\1\n\t\""] =
+        "\\u0001\\n\\t\\\"",
+    } do
+      assert.equal('["' .. shown .. '"]', list { text })
+    end
+    assert.equal('["a", ""]', list { "a", "" })
+    assert.equal("[]", list {})
+  end)
+end)

@@ -2,6 +2,7 @@
 
 local daytona = require "daytona"
 local json = require "daytona.http.json"
+local ordered = require "daytona.http.ordered_json"
 local output = require "daytona.agent.output"
 local shape = require "daytona.agent.shape"
 
@@ -48,6 +49,68 @@ describe("definitions", function()
     assert.equal("a", result.data.said)
   end)
 
+  it("of a strict tool are so all the way down, and not strict where a field's names are the caller's", function()
+    local function defined(fields, form, opts)
+      local tools = daytona.tools { { name = "t", description = "d", run = print, input = shape.object(fields) } }
+      return tools:definitions(form or "openai", opts or { strict = true })[1]
+    end
+    local given = { { "mode?", shape.enum({ "r", "w" }, "How.") },
+      { "list?", shape.list(shape.object { { "n?", shape.integer("x", { default = 3 }) } }) } }
+    local one_strict = defined(given)
+    assert.is_true(one_strict.strict)
+    assert.same({ "list", "mode" }, one_strict.parameters.required)
+    assert.same({ "r", "w", json.null }, one_strict.parameters.properties.mode.enum)
+    local item = one_strict.parameters.properties.list.items
+    assert.same({ { "n" }, { "integer", "null" } }, { item.required, item.properties.n.type })
+    assert.is_nil(item.properties.n.default)
+    assert.same({ "r", "w" }, given[1][2].enum)
+    for _, loose in ipairs { shape.map "Any.", shape.list(shape.map()), { type = "array" }, { type = "object" } } do
+      local definition = defined { { "x", loose }, { "y?", shape.string() } }
+      assert.is_false(definition.strict)
+      assert.same({ "x" }, definition.parameters.required)
+      assert.is_false(defined({ { "x", loose } }, "openai_chat")["function"].strict)
+    end
+    assert.is_true(defined({}).strict)
+    assert.is_false(defined({}, "openai", {}).strict)
+  end)
+
+  it("have an API key where that is shown, and take it without", function()
+    local keys = {}
+    local tool = { name = "t", description = "d", takes_api_key = true, input = shape.object { { "b", shape.string() },
+      { "a", shape.string() } }, run = function(args, call)
+      keys[#keys + 1] = tostring(call.api_key) .. " " .. tostring(args.apiKey)
+      return { said = "key-of-call, key-of-options" }
+    end }
+    local tools = daytona.tools({ tool }, { api_key = "key-of-options" })
+    assert.is_nil(tools:definitions_json("openai"):find "apiKey")
+    local shown = tools:definitions("openai", { api_key = true })[1].parameters.properties
+    assert.same({ "b", "a", "apiKey" }, ordered.of(shown))
+    assert.is_true(shown.apiKey.writeOnly)
+    local showing = daytona.tools({ tool }, { show_api_key = true })
+    assert.truthy(showing:definitions_json("anthropic"):find "apiKey")
+    assert.is_nil(showing:definitions_json("anthropic", { api_key = false }):find "apiKey")
+    local bare = daytona.tools { { name = "t", description = "d", takes_api_key = true, run = print } }
+    assert.same({ "apiKey" }, ordered.of(bare:definitions("mcp", { api_key = true })[1].inputSchema.properties))
+    assert.equal("[redacted], key-of-options",
+      tools:call("t", { a = "1", b = "2", apiKey = "key-of-call" }).data.said)
+    assert.equal("key-of-call, [redacted]", tools:call("t", { a = "1", b = "2" }).data.said)
+    assert.same({ "key-of-call nil", "nil nil" }, keys)
+    assert.equal("invalid", tools:call("t", { a = "1", b = "2", apiKey = 5 }).error.kind)
+    assert.equal("invalid", one():call("echo", { text = "a", apiKey = "k" }).error.kind)
+  end)
+
+  it("are in an order of their own, as their fields are", function()
+    assert.equal('[{"type":"function","function":{"name":"echo","description":"Says it again.","parameters":',
+      one():definitions_json("openai_chat"):match '^.-"parameters":')
+    local native = daytona.tools { "native", "computer" }
+    local seen = {}
+    for _, definition in ipairs(native:definitions "openai") do
+      local key = ordered.encode(definition)
+      assert.is_nil(seen[key], key)
+      seen[key] = true
+    end
+  end)
+
   it("are the same bytes in every process", function()
     local text = daytona.tools({ "operations" }):definitions_json "openai"
     local name = require("daytona.base.compat").name
@@ -87,6 +150,23 @@ describe("definitions", function()
     local tool = one():definitions("avante")[1]
     assert.same({ name = "text", type = "string", description = "What to say." }, tool.param.fields[1])
     assert.is_true(tool.param.fields[2].optional)
+    assert.equal("integer", tool.param.fields[2].type)
+    assert.same({ { name = "result", type = "string", description = "what came of it" },
+      { name = "error", type = "string", description = "why it failed", optional = true } }, tool.returns)
+    local plain = daytona.tools { { name = "p", description = "d", run = print, input = { type = "object",
+      properties = { b = { type = { "string", "null" } }, a = { type = "array" } } } } }
+    assert.same({ { name = "a", description = "a", type = "array", optional = true },
+      { name = "b", description = "b", type = "string", optional = true } },
+      plain:definitions("avante")[1].param.fields)
+    plain = daytona.tools { { name = "p", description = "d", run = print } }
+    assert.same({}, plain:definitions("avante")[1].param.fields)
+    local logged
+    one(function(_, call)
+      call:progress("half", 1, 2)
+      return { said = "" }
+    end):definitions("avante")[1].func({ text = "x" }, { on_log = function(...) logged = { ... } end,
+      on_complete = function() end })
+    assert.same({ "half" }, logged)
     local result, err
     tool.func({ text = "hi" }, { on_complete = function(...) result, err = ... end })
     assert.equal('{"said":"hi"}', result)
@@ -106,6 +186,21 @@ describe("definitions", function()
     assert.error_matches(function() one():definitions "gemini" end, "the forms are: anthropic, avante")
     assert.error_matches(function() daytona.tools "files" end, "the sets are: operations")
     assert.error_matches(function() one():add(echo()) end, "there is a tool 'echo' already")
+    assert.error_matches(function() one():add { name = "x", description = "y", run = print, colour = 1 } end, "colour")
+    for _, field in ipairs { "name", "description", "run" } do
+      local tool = { name = "x", description = "y", run = print }
+      tool[field] = nil
+      assert.error_matches(function() one():add(tool) end, "the tool has no " .. field)
+    end
+    local named = { name = ("n"):rep(64), description = "d", run = print }
+    assert.equal(named, one():add(named).by_name[named.name])
+    assert.error_matches(function()
+      one():add { name = ("n"):rep(65), description = "d", run = print }
+    end, "is no name")
+    for _, secrets in ipairs { "x", { "x" }, { A = 1 }, { A = { k = 1 } } } do
+      assert.error_matches(function() daytona.tools("coding", { secrets = secrets }) end, "a table of texts")
+    end
+    assert.error_matches(function() daytona.tools(5) end, "a list of sets expected, got number")
     assert.error_matches(function() one():add { name = "a b", description = "d", run = print } end, "is no name")
     assert.error_matches(function()
       one():add { name = "x", description = "y", run = print, input = { pattern = "x" } }
@@ -133,6 +228,29 @@ describe("a result", function()
     assert.same({ said = "a" }, mcp.structuredContent)
     assert.equal("daytona://box/tmp/a%20b.txt", mcp.content[3].uri)
     assert.same({ content = { { type = "text", text = "no" } }, isError = true }, tools:result("mcp", {}, bad))
+    assert.same({ status = "success", data = "a" }, tools:result("codecompanion", {}, fine))
+    assert.same({ status = "error", data = "no" }, tools:result("codecompanion", {}, bad))
+  end)
+
+  it("without text is one that each API takes", function()
+    local function content(images)
+      local empty = { ok = true, text = "", images = images, truncated = false }
+      return tools:result("anthropic", { id = "c" }, empty).content
+    end
+    assert.same({ { type = "text", text = "(no output)" } }, content {})
+    assert.same({ "image" }, { content({ { data = "A", mime_type = "image/png" } })[1].type })
+  end)
+
+  it("of a call without an id raises", function()
+    assert.error_matches(function() tools:result("openai", {}, fine) end, "no id %(call_id or id%)")
+    assert.error_matches(function() tools:result("anthropic", {}, bad) end, "no id %(id or tool_use_id%)")
+  end)
+
+  it("links to all of the output only where that is in a sandbox", function()
+    local text = { ok = true, text = "a", images = {}, truncated = true, read_more = "/x" }
+    assert.equal(1, #tools:result("mcp", {}, text).content)
+    text.read_more, text.sandbox = nil, "box"
+    assert.equal(1, #tools:result("mcp", {}, text).content)
   end)
 end)
 
@@ -165,10 +283,64 @@ describe("a call", function()
     assert.is_false(ran)
   end)
 
+  it("takes fields that are null for fields that are not given, but in lists", function()
+    local got
+    local tools = daytona.tools { { name = "t", description = "d", run = function(args)
+      got = args
+      return {}
+    end } }
+    tools.tools[1].input = { type = "object" }
+    assert.is_true(tools:call("t", '{"a":null,"b":{"c":null,"d":1},"l":[1,null,{"e":null}]}').ok)
+    assert.same({ b = { d = 1 }, l = { 1, json.null, {} } }, got)
+    for _, nothing in ipairs { "", "{}" } do
+      assert.is_true(tools:call("t", nothing).ok)
+      assert.same({}, got)
+    end
+    assert.is_true(tools:call("t").ok)
+    tools.tools[1].input = nil
+    assert.is_true(tools:call("t", {}).ok)
+    assert.equal("a is not known; it has no fields", tools:call("t", { a = 1 }).text)
+    assert.matches("must be a JSON object, not null", tools:call("t", "null").text)
+  end)
+
+  it("with bytes that are no UTF-8 says where they are", function()
+    for _, case in ipairs { { { ["\255"] = 1 }, "arguments" }, { { a = { b = "\255" } }, "a.b" },
+      { { a = { "x", "\255" } }, "a.2" }, { { a = { ["\255"] = 1 } }, "a" } } do
+      assert.equal(case[2] .. " is not valid UTF-8; send bytes as base64 where the tool takes that",
+        one():call("echo", case[1]).text)
+    end
+    assert.is_true(#one():call("echo", ("["):rep(1000)).text < 400)
+  end)
+
   it("of a tool that there is not says which there are", function()
     local result = one():call("ehco", {})
     assert.equal("unknown_tool", result.error.kind)
     assert.truthy(result.text:find "the tools are: echo")
+    assert.is_nil(result.tool)
+    assert.equal("echo", one():call("echo", { text = "a" }).tool)
+    local long = one():call(("n"):rep(300), {}).text
+    assert.truthy(long:find(("there is no tool '%s'; the"):format(("n"):rep(100)), 1, true))
+  end)
+
+  it("that fails says what can be done about it", function()
+    local errors = require "daytona.base.errors"
+    for hint, fields in pairs {
+      ["List the folder"] = { kind = "not_found", code = "FILE_NOT_FOUND", operation = "read" },
+      ["List the sandboxes"] = { kind = "not_found", operation = "get" }, ["ask the user for it"] = { kind = "auth" },
+      ["Wait a little"] = { kind = "rate_limited", retryable = true },
+      ["look before trying again"] = { kind = "timeout" },
+    } do
+      fields.message = "no"
+      local result = one(function() return nil, errors.new(fields) end):call("echo", { text = "a" })
+      assert.matches("\n[^\n]*" .. hint, result.text)
+      assert.same({ fields.kind, fields.retryable or false, result.text, false, {} },
+        { result.error.kind, result.error.retryable, result.error.message, result.truncated, result.images })
+    end
+    for _, fields in ipairs { { kind = "not_found", operation = "read" }, { kind = "invalid", operation = "get" } } do
+      fields.message = "no"
+      local result = one(function() return nil, errors.new(fields) end):call("echo", { text = "a" })
+      assert.is_nil(result.text:find "\n")
+    end
   end)
 
   it("never raises: what a tool raises is a result", function()
@@ -190,6 +362,10 @@ describe("a call", function()
     result = one(function(args) return nil, "wrong: " .. args.password end)
       :call("echo", { text = "a", password = "hunter2%" })
     assert.equal("wrong: [redacted]", result.text)
+    local tools = one(function() return { said = "s3cret, in-a-list, m0re" } end,
+      { secrets = { A = "s3cret", B = { k = "in-a-list" } } })
+    tools:keep_secret "m0re"
+    assert.equal("[redacted], [redacted], [redacted]", tools:call("echo", { text = "a" }).data.said)
     result = one(function(args) error("bad " .. args.password) end)
       :call("echo", { text = "a", password = "hunter2%" })
     assert.is_nil(result.text:find("hunter2", 1, true))
@@ -212,6 +388,16 @@ describe("a call", function()
     assert.is_true(ok() and ok() and ok())
     assert.equal(4, asked)
     assert.is_false(one(nil, { ask = function() return "reject_always" end }):call("echo", { text = "a" }).ok)
+    for said, allowed in pairs { [true] = true, [false] = false, maybe = false } do
+      assert.equal(allowed, one(nil, { ask = function() return said end }):call("echo", { text = "a" }).ok)
+    end
+    asked, answer = 0, "reject_always"
+    tools = one(nil, { ask = function()
+      asked = asked + 1
+      return answer
+    end })
+    assert.is_false(ok() or ok())
+    assert.equal(1, asked)
   end)
 
   it("that waits lets others run, and ends when its task is cancelled", function()
@@ -263,6 +449,34 @@ describe("a text that is long", function()
   it("fits when it is written as JSON, too", function()
     local text = output.cap(("\1"):rep(5000), { lines = 10, bytes = 1000, as_json = true }, "ends")
     assert.is_true(#json.encode(text) <= 1000)
+  end)
+
+  it("has 2,000 lines and 50 KiB where nothing else is said", function()
+    local text
+    local function cut(opts, as_json)
+      local was_cut
+      one(function(_, call)
+        was_cut = select(2, call:cap(text, "head", nil, as_json))
+        return { said = "" }
+      end, opts):call("echo", { text = "a" })
+      return was_cut
+    end
+    text = ("x\n"):rep(2000)
+    assert.is_false(cut())
+    assert.is_true(cut { max_lines = 1999 })
+    text = ("x\n"):rep(2001)
+    assert.is_true(cut())
+    assert.is_false(cut { max_lines = 2001 })
+    text = ("x"):rep(51200)
+    assert.is_false(cut())
+    assert.is_true(cut { max_bytes = 51199 })
+    text = ("x"):rep(51201)
+    assert.is_true(cut())
+    assert.is_false(cut { max_bytes = 51201 })
+    text = ("x"):rep(51200 - 514)
+    assert.is_false(cut(nil, true))
+    text = ("x"):rep(51200 - 513)
+    assert.is_true(cut(nil, true))
   end)
 
   it("stays as it is when it fits", function()

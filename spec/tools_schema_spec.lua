@@ -22,13 +22,16 @@ local CASES = {
   { "maximum", '{"maximum":3.0}', { "2.6", "3.0", '"x"' }, { "3.5" } },
   { "exclusive bounds", '{"exclusiveMinimum":1,"exclusiveMaximum":3}', { "2" }, { "1", "3" } },
   { "multipleOf", '{"multipleOf":2}', { "10", '"foo"' }, { "7" } },
-  { "multipleOf a small number", '{"multipleOf":0.0001}', { "0.0075" }, { "0.00751" } },
+  { "multipleOf a small number", '{"multipleOf":0.0001}', { "0.0075", "0.0003" }, { "0.00751" } },
+  { "multipleOf a tenth", '{"multipleOf":0.1}', { "0.3", "1.1", "-0.7" }, { "0.35" } },
   { "length counts characters", '{"minLength":2,"maxLength":2}', { '"ab"', '"éé"', '"💩💩"', "1" }, { '"a"', '"abc"' } },
   { "items", '{"items":{"type":"integer"}}', { "[1,2,3]", "[]", '{"foo":"bar"}' }, { '[1,"x"]' } },
   { "prefixItems", '{"prefixItems":[{"type":"integer"},{"type":"string"}],"items":false}', { '[1,"a"]', "[1]", "[]" },
     { '["a",1]', '[1,"a",2]' } },
   { "minItems and maxItems", '{"minItems":1,"maxItems":2}', { "[1]", "[1,2]", '"long"' }, { "[1,2,3]" } },
-  { "uniqueItems", '{"uniqueItems":true}', { "[1,2]", "[[1],[2]]" }, { "[1,1]", '[{"a":1},{"a":1}]' } },
+  { "uniqueItems false", '{"uniqueItems":false}', { "[1,1]" }, {} },
+  { "uniqueItems", '{"uniqueItems":true}', { '{"a":1,"b":1}', "[1,2]", "[[1],[2]]" },
+    { "[1,1]", '[{"a":1},{"a":1}]' } },
   { "contains", '{"contains":{"minimum":5}}', { "[3,4,5]", '{"a":1}' }, { "[2,3]" } },
   { "contains with bounds", '{"contains":{"const":1},"minContains":2,"maxContains":2}', { "[1,1,2]" },
     { "[1]", "[1,1,1]" } },
@@ -124,6 +127,18 @@ describe("a problem", function()
     assert.equal("a is not known; the fields are: b",
       says({ properties = { b = true }, additionalProperties = false }, { a = 1 }))
     assert.equal("n must be at most 5, not 7", says({ properties = { n = { maximum = 5 } } }, { n = 7 }))
+    local function of_n(n_node, value) return says({ properties = { n = n_node } }, { n = value }) end
+    assert.equal("n must be a multiple of 2, not 3", of_n({ multipleOf = 2 }, 3))
+    assert.equal("n must have at least 2 characters, not 1", of_n({ minLength = 2 }, "é"))
+    assert.equal("n must have at most 1 items, not 2", of_n({ maxItems = 1 }, { 1, 2 }))
+    assert.equal("n[1] must be a string, not 1", of_n({ prefixItems = { true, { type = "string" } } }, { 0, 1 }))
+    assert.equal("n[0] must be a string, not 1", of_n({ prefixItems = { { type = "string" } } }, { 1 }))
+    assert.equal("the arguments must have at most 1 fields, not 2", says({ maxProperties = 1 }, { a = 1, b = 2 }))
+    assert.equal("a is not known; it has no fields", says({ additionalProperties = false }, { a = 1 }))
+    assert.equal('["a b"] must be a string, not 1',
+      says({ properties = { ["a b"] = { type = "string" } } }, { ["a b"] = 1 }))
+    assert.equal('["100%"] is not known; the fields are: 5%',
+      says({ properties = { ["5%"] = true }, additionalProperties = false }, { ["100%"] = 1 }))
     assert.equal("a.b is required, and missing",
       says({ properties = { a = { required = { "b" } } } }, { a = { c = 1 } }))
   end)
@@ -140,5 +155,8 @@ describe("a problem", function()
     local node = { properties = { key = { type = "integer", writeOnly = true }, text = { type = "integer" } } }
     assert.equal("key must be an integer, not a string of 7 bytes\ntext must be an integer, not a string of 500 bytes",
       says(node, { key = "hunter2", text = ("x"):rep(500) }))
+    assert.equal(('text must be an integer, not "%s"'):format(("x"):rep(60)), says(node, { text = ("x"):rep(60) }))
+    assert.equal("text must be an integer, not a string of 61 bytes", says(node, { text = ("x"):rep(61) }))
+    assert.matches("not inf", says(node, { text = math.huge }))
   end)
 end)
