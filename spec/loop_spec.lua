@@ -546,7 +546,7 @@ describe("waiting", function()
         for _, name in ipairs { "one", "two", "three\27" } do
           task.spawn(function()
             loop.sleep(60)
-            closing.deleting(name, loop.shield, loop.sleep, 60)
+            closing.deleting(name, function() loop.shield(loop.sleep, 60) end)
           end)
         end
         task.spawn(function() loop.sleep(0.05) say "there" end) -- said while the program waits

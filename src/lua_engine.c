@@ -92,21 +92,6 @@ static int engine_step(lua_State *L)
   return 1;
 }
 
-/* The interpreter's signal handler sets a hook of this form there. (LuaJIT has
-   one hook for all threads; 5.1 cannot name the main thread to another.) */
-int must_stop(lua_State *L)
-{
-  const int stop = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
-  lua_State *at = L;
-
-#ifdef LUA_RIDX_MAINTHREAD
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  at = lua_tothread(L, -1);
-  lua_pop(L, 1);
-#endif
-  return (lua_gethookmask(at) & stop) == stop && lua_gethookcount(at) == 1;
-}
-
 /* Ctrl-C (and a trap) only sets a hook, so one that came just before a wait would go
    unnoticed in it: it is held back, looked for, and let in by the wait. */
 static int engine_poll(lua_State *L)

@@ -3,8 +3,12 @@
  * after. There is one of each signal in a process, so what is here is global.
  *
  * A trap makes SIGTERM, SIGHUP and SIGPIPE what the standalone interpreter makes
- * of Ctrl-C: an error, raised at the next instruction of the main thread. It is
- * the one place of the binding that keeps a lua_State, as the interpreter does.
+ * of Ctrl-C: an error, raised at the next instruction of the main thread. Where
+ * that thread is known, Ctrl-C's hook is ours, too. It is the one place of the
+ * binding that keeps a lua_State, as the interpreter does.
+ *
+ * What was made and is on its way to its owner (hand_over) is not lost to such an
+ * error: it waits for a moment then, or for the next wait.
  *
  * After such an error the program cleans up. A further signal is then held once,
  * and the user told what is going on; the one after that ends the process.
@@ -23,7 +27,12 @@
 #include "lua_input.h"
 
 #define TRAP_TYPE "daytona.core.Trap"
+#define TRAP_KEPT "daytona.core.Trap object"
+#define END_TYPE  "daytona.core.End"
+#define END_KEPT  "daytona.core.End object"
 #define TEXT_SIZE 2048
+#define STOP      (LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT)
+#define LATER     1009 /* instructions for which an error is held, at most */
 #define SWALLOW   1.0 /* seconds after an interrupt in which one more, that comes
                          between two things to clean up, is the same one */
 
@@ -35,10 +44,16 @@ static const struct {
 
 #define TRAPPED (sizeof trapped / sizeof trapped[0])
 
-/* Set while a trap is: the main thread, and what was there before. */
-static lua_State *volatile trap_state;
-static struct sigaction before[TRAPPED];
-static volatile sig_atomic_t struck; /* the signal that was raised for */
+/* Where signals raise: the main thread, where it is known, and its registry. */
+static lua_State *volatile main_state;
+static const void *main_registry;
+
+static volatile sig_atomic_t trapping; /* a trap is set, and */
+static struct sigaction before[TRAPPED]; /* what was there before */
+static volatile sig_atomic_t struck;   /* the signal that was raised for */
+static volatile sig_atomic_t due;      /* the one that is to raise */
+static volatile sig_atomic_t handing;  /* see hand_over */
+static int unheard; /* it has raised in the main thread; nobody has cleaned up */
 
 enum { QUIET, HELD, TOLD };
 
@@ -47,6 +62,190 @@ static volatile sig_atomic_t interrupted; /* the program was, and cleans up */
 static void (*volatile interpreters)(int); /* handler of SIGINT, behind ours */
 static double since;                   /* when the program was interrupted */
 static char telling[TEXT_SIZE], leaving[TEXT_SIZE];
+
+/* --- raising ----------------------------------------------------------------- */
+
+#if LUA_VERSION_NUM == 501
+extern int luaJIT_setmode(lua_State *L, int index, int mode)
+  __attribute__((weak));
+
+#define HOOKS_ARE_SHARED (luaJIT_setmode != NULL)
+
+/* What LuaJIT has compiled may stand still for ever in a state that is being
+   closed, which is where the rest of a program is cleaned up. */
+static void forget_compiled(lua_State *L)
+{
+  const int engine_off = 0, engine_flush = 0x200;
+
+  if(!HOOKS_ARE_SHARED)
+    return;
+  luaJIT_setmode(L, 0, engine_off);
+  luaJIT_setmode(L, 0, engine_flush);
+}
+#else
+#define HOOKS_ARE_SHARED  0
+#define forget_compiled(L) ((void)(L))
+#endif
+
+static const char *name_of(int sig)
+{
+  size_t i;
+
+  for(i = 0; i < TRAPPED; i++)
+    if(trapped[i].number == sig)
+      return trapped[i].name;
+  return NULL;
+}
+
+/* core.at_end(fn): what is called when the state is closed after a signal has
+   raised. It is the finalizer of an object that is made then: finalizers run
+   from the newest object to the oldest, so what is in flight is there still. */
+static int at_end(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_createtable(L, 0, 1);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "__gc");
+  lua_setfield(L, LUA_REGISTRYINDEX, END_TYPE);
+  return 0;
+}
+
+static void make_end(lua_State *L)
+{
+  lua_getfield(L, LUA_REGISTRYINDEX, END_TYPE);
+  if(lua_istable(L, -1)) {
+    lua_newuserdata(L, 1);
+    lua_pushvalue(L, -2);
+    lua_setmetatable(L, -2);
+    lua_setfield(L, LUA_REGISTRYINDEX, END_KEPT);
+  }
+  lua_pop(L, 1);
+}
+
+/* The hook. A coroutine that the main thread has made in the moment between has it,
+   too, where each has its own. */
+static void stop(lua_State *L, lua_Debug *ar)
+{
+  int sig = due;
+
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  if(!sig || (L != main_state && !HOOKS_ARE_SHARED))
+    return;
+  due = 0;
+  unheard = L == main_state; /* a task tells the loop when it ends */
+  forget_compiled(L);
+  make_end(L);
+  if(sig == SIGINT)
+    luaL_error(L, "interrupted!");
+  luaL_error(L, "ended by %s", name_of(sig));
+}
+
+static void ask_to_stop(int sig)
+{
+  due = sig;
+  if(handing)
+    lua_sethook(main_state, stop, LUA_MASKCOUNT, LATER);
+  else
+    lua_sethook(main_state, stop, STOP, 1);
+}
+
+static int is_main_state(lua_State *L)
+{
+  return main_state && lua_topointer(L, LUA_REGISTRYINDEX) == main_registry;
+}
+
+/* Whether the program has been asked to stop; what was held is held no more. The
+   interpreter's own handler sets a hook of the same form. (LuaJIT has one hook for
+   all threads; 5.1 cannot name the main thread to another.) */
+int must_stop(lua_State *L)
+{
+  lua_State *at = L;
+
+  if(is_main_state(L)) {
+    handing = 0;
+    if(due)
+      lua_sethook(main_state, stop, STOP, 1);
+    at = main_state;
+  }
+#ifdef LUA_RIDX_MAINTHREAD
+  else {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    at = lua_tothread(L, -1);
+    lua_pop(L, 1);
+  }
+#endif
+  return (lua_gethookmask(at) & STOP) == STOP && lua_gethookcount(at) == 1;
+}
+
+/* core.hand_over(): a thing that somebody is to end is being returned to its
+   caller. Until the next wait, or for a moment, no signal raises. */
+static int hand_over(lua_State *L)
+{
+  if(is_main_state(L))
+    handing = 1;
+  return 0;
+}
+
+/* core.unheard(): whether a signal has raised, since this was asked last. */
+static int was_unheard(lua_State *L)
+{
+  lua_pushboolean(L, unheard && is_main_state(L));
+  unheard = 0;
+  return 1;
+}
+
+/* --- where --------------------------------------------------------------------- */
+
+static void untrap(void)
+{
+  size_t i;
+
+  for(i = 0; trapping && i < TRAPPED; i++)
+    (void)sigaction(trapped[i].number, &before[i], NULL);
+  trapping = 0;
+}
+
+/* The state is closed. */
+static int forget_state(lua_State *L)
+{
+  if(is_main_state(L)) {
+    untrap();
+    main_state = NULL;
+  }
+  return 0;
+}
+
+/* The main thread; NULL where that is not known. */
+static lua_State *main_thread(lua_State *L)
+{
+#ifdef LUA_RIDX_MAINTHREAD
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  L = lua_tothread(L, -1);
+#else
+  if(!lua_pushthread(L))
+    return NULL;
+#endif
+  return L;
+}
+
+/* Whether signals raise in this state from now on. */
+static int raise_in(lua_State *L)
+{
+  lua_State *main = main_thread(L);
+
+  if(is_main_state(L))
+    return 1;
+  if(!main)
+    return 0;
+  lua_newuserdata(L, 1); /* ends it with the state */
+  luaL_getmetatable(L, TRAP_TYPE);
+  lua_setmetatable(L, -2);
+  lua_setfield(L, LUA_REGISTRYINDEX, TRAP_KEPT);
+  main_registry = lua_topointer(L, LUA_REGISTRYINDEX);
+  main_state = main;
+  return 1;
+}
 
 /* --- the second signal, and the third --------------------------------------- */
 
@@ -121,8 +320,11 @@ static void on_first(int sig)
   struct sigaction action;
 
   interpreters(sig);
-  if(!sigaction(sig, NULL, &action) && action.sa_handler == SIG_DFL)
+  if(!sigaction(sig, NULL, &action) && action.sa_handler == SIG_DFL) {
     begin_patience();
+    if(main_state && lua_gethook(main_state)) /* its hook: ours takes its place */
+      ask_to_stop(sig);
+  }
   errno = saved;
 }
 
@@ -137,10 +339,11 @@ static int follow_interrupts(lua_State *L)
 {
   struct sigaction action;
 
-  (void)L;
   if(!handled_by(SIGINT, &action) || action.sa_handler == on_again ||
      action.sa_handler == on_first || (action.sa_flags & SA_SIGINFO))
     return 0;
+  if(!main_state)
+    (void)raise_in(L);
   interrupted = 0;
   telling[0] = leaving[0] = '\0';
   interpreters = action.sa_handler;
@@ -210,82 +413,35 @@ static int tell(lua_State *L)
 
 /* --- the trap ---------------------------------------------------------------- */
 
-static const char *name_of(int sig)
-{
-  size_t i;
-
-  for(i = 0; i < TRAPPED; i++)
-    if(trapped[i].number == sig)
-      return trapped[i].name;
-  return NULL;
-}
-
-static void raise_struck(lua_State *L, lua_Debug *ar)
-{
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  luaL_error(L, "ended by %s", name_of(struck));
-}
-
 static void on_trap(int sig)
 {
-  lua_State *L = trap_state;
-
-  if(!L || struck || interrupted) {
+  if(!main_state || struck || interrupted) {
     on_again(sig);
     return;
   }
   struck = sig;
-  lua_sethook(L, raise_struck, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  ask_to_stop(sig);
 }
 
-/* The state is closed, or the trap is set anew. */
-static int untrap(lua_State *L)
-{
-  size_t i;
-
-  (void)L;
-  for(i = 0; trap_state && i < TRAPPED; i++)
-    (void)sigaction(trapped[i].number, &before[i], NULL);
-  trap_state = NULL;
-  return 0;
-}
-
-/* The main thread; NULL where that is not known. */
-static lua_State *main_thread(lua_State *L)
-{
-#ifdef LUA_RIDX_MAINTHREAD
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  L = lua_tothread(L, -1);
-#else
-  if(!lua_pushthread(L))
-    return NULL;
-#endif
-  return L;
-}
-
-/* core.trap(): a signal that is ignored (nohup) stays so. False where the main
+/* core.trap(): once more after one has raised: for the next. A signal that is ignored (nohup) stays so. False where the main
    thread cannot be told: in a coroutine of 5.1. */
 static int trap(lua_State *L)
 {
-  lua_State *main = main_thread(L);
   size_t i;
 
-  lua_pushboolean(L, main != NULL);
-  if(!main)
-    return 1;
-  untrap(L);
+  untrap();
+  trapping = raise_in(L);
   struck = 0;
-  lua_newuserdata(L, 1); /* ends it with the state */
-  luaL_getmetatable(L, TRAP_TYPE);
-  lua_setmetatable(L, -2);
-  lua_setfield(L, LUA_REGISTRYINDEX, TRAP_TYPE);
-  trap_state = main;
-  for(i = 0; i < TRAPPED; i++) {
+  interrupted = 0;
+  telling[0] = leaving[0] = '\0';
+  if(due != SIGINT)
+    due = 0;
+  for(i = 0; trapping && i < TRAPPED; i++) {
     set_handler(trapped[i].number, on_trap, &before[i]);
     if(before[i].sa_handler == SIG_IGN)
       (void)sigaction(trapped[i].number, &before[i], NULL);
   }
+  lua_pushboolean(L, trapping);
   return 1;
 }
 
@@ -299,7 +455,7 @@ static int what_struck(lua_State *L)
 void hold_signals(struct dt_engine *e)
 {
   dt_engine_hold(e, SIGINT);
-  if(trap_state) {
+  if(trapping) {
     dt_engine_hold(e, SIGTERM);
     dt_engine_hold(e, SIGHUP);
   }
@@ -311,7 +467,7 @@ void hold_raising(sigset_t *mask)
 
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
-  if(trap_state) {
+  if(trapping) {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
   }
@@ -321,12 +477,14 @@ void hold_raising(sigset_t *mask)
 void open_signal(lua_State *L)
 {
   static const luaL_Reg functions[] = {
-    { "be_patient", be_patient }, { "catches_interrupts", catches_interrupts },
-    { "cleaning", cleaning },     { "follow_interrupts", follow_interrupts },
+    { "at_end", at_end },         { "be_patient", be_patient },
+    { "cleaning", cleaning },     { "catches_interrupts", catches_interrupts },
+    { "hand_over", hand_over },   { "follow_interrupts", follow_interrupts },
     { "struck", what_struck },    { "tell", tell },
-    { "trap", trap },             { NULL, NULL }
+    { "trap", trap },             { "unheard", was_unheard },
+    { NULL, NULL }
   };
-  static const luaL_Reg meta[] = { { "__gc", untrap }, { NULL, NULL } };
+  static const luaL_Reg meta[] = { { "__gc", forget_state }, { NULL, NULL } };
   static const luaL_Reg none[] = { { NULL, NULL } };
 
   set_functions(L, functions);

@@ -4,6 +4,7 @@
 
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
+local core = require "daytona.base.native"
 local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local ledger = require "daytona.control.ledger"
@@ -35,7 +36,7 @@ local api = calls.of_service {
 ---@field undone? boolean  what could be done to undo it was done
 ---@field abandoned? boolean  its request was given up under way
 ---@field gone? boolean    there is none, as was found out afterwards
----@field unsure? boolean the service may have made it: nobody has looked, or could look, since
+---@field unsure? boolean the service may make it, or may have made it: nobody has looked, or could look, since
 
 local function values_of(map)
   local values = {}
@@ -70,6 +71,11 @@ local function undo_abandoned(err, request)
   undoing().abandoned(err, request.creation)
 end
 
+-- on_leave of the request: what was asked for before it, if anything, was answered.
+local function note_leave(request, may)
+  request.creation.unsure = may
+end
+
 local function dispose(creation, err)
   undoing().dispose(creation, err)
 end
@@ -87,7 +93,7 @@ end
 local function post(creation)
   return api.create(creation.client, creation.body, {
     timeout = left_of(creation), what = creation.body.name, secrets = creation.secrets,
-    creation = creation, on_abandon = undo_abandoned, extra = creation.opts.extra,
+    creation = creation, on_abandon = undo_abandoned, on_leave = note_leave, extra = creation.opts.extra,
   })
 end
 
@@ -178,7 +184,10 @@ local function make(creation)
   if not fine then return given_up(creation, err) end
   fine, err = was_heard(creation)
   if fine and creation.wait then fine, err = come_up(creation) end
-  if fine then return creation.sandbox end
+  if fine then
+    core.hand_over()
+    return creation.sandbox
+  end
   if fine == nil then return given_up(creation, err) end
   loop.shield(dispose, creation, err)
   creation.sandbox, creation.log = nil, nil -- nothing is left to be done where this is caught

@@ -2,6 +2,7 @@
 -- stand in files of their own, here and in toolbox/, and come together here. The rows of
 -- lists, which become sandboxes when they are used, are in row.lua.
 
+local core = require "daytona.base.native"
 local life = require "daytona.control.life"
 local methods = require "daytona.base.methods"
 local process = require "daytona.toolbox.process"
@@ -180,6 +181,7 @@ end
 -- A scope returns nothing: what could not be deleted at its end is told where people look.
 ---@private
 function Meta.__close(self)
+  core.hand_over() -- to what deletes it whatever raises
   local gone, err = require("daytona.control.scope").close(self)
   if not gone then
     require("daytona.loop.unhandled").report(err, "a sandbox could not be deleted at the end of its scope")

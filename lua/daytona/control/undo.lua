@@ -69,7 +69,8 @@ end
 function undo.find_or_repeat(creation, err, post)
   local delay, most = 0.25, creation.client.connection.max_retries
   for tries = 1, math.huge do
-    if not answer_was_lost(err) then return nil, err end
+    creation.unsure = answer_was_lost(err)
+    if not creation.unsure then return nil, err end
     local found, why = find_lost(creation, err)
     if found or why then return found, why end
     local too_late = creation.deadline and loop.now() + delay >= creation.deadline

@@ -62,6 +62,8 @@ local refused = connections.refused
 ---@field secrets? string[]         more texts that errors must not show
 ---@field trace? boolean             the response, or the error, gets a `trace`: see http/hooks.lua
 ---@field on_abandon? fun(err: daytona.Error, request: daytona.Request)  see http.request
+---@field on_leave? fun(request: daytona.Request, may: boolean)  told true before each try, and false when Ctrl-C strikes
+---in one of which nothing has left: for those who must know whether a request may have left, wherever Ctrl-C strikes
 
 ---@class daytona.Response
 ---@field status integer
@@ -188,6 +190,7 @@ local function try_once(connection, request, op, streams)
   if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error
     local sent = transfer:trace()
     loop.close(op)
+    if not sent and request.on_leave then request.on_leave(request, false) end
     retrying().abandon(request, sent, errors.new { kind = "canceled", message = "interrupted" })
     error(waited, 0)
   end
@@ -289,6 +292,7 @@ function http.request(connection, request, op)
   while true do
     local refusal, errno
     if request.observer then request.observer:begins(call) end
+    if request.on_leave then request.on_leave(request, true) end
     if not op then op, refusal, errno = loop.start(call) end
     if not op then return refused(connection, request, unstarted(refusal, errno)) end
     local status, body, more, sent, answered = try_once(connection, request, op, streams)

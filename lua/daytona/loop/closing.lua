@@ -63,23 +63,25 @@ local function over(name)
   announce()
 end
 
-local function ended(name, ok, ...)
+local function ended(name, fn, subject, ok, ...)
+  if not ok and interrupt.ended((...)) then loop.pcall(fn, subject) end
   over(name)
   if not ok then error((...), 0) end
   return ...
 end
 
----Runs fn(...), which deletes a sandbox of that name. After Ctrl-C another one is held,
----once, while such a thing goes on, and answered on stderr; a third one ends the program
----and names what it leaves.
+---Runs fn(subject), which deletes a sandbox of that name; once more when Ctrl-C strikes in
+---it. After Ctrl-C another one is held, once, while such a thing goes on, and answered on
+---stderr; a third one ends the program and names what it leaves.
+---@generic T
 ---@param name string
----@param fn function
----@param ... any
+---@param fn fun(subject: T): any, ...
+---@param subject T
 ---@return any ...
-function closing.deleting(name, fn, ...)
+function closing.deleting(name, fn, subject)
   name = printable.text(tostring(name))
   begin(name)
-  return ended(name, loop.pcall(fn, ...))
+  return ended(name, fn, subject, loop.pcall(fn, subject))
 end
 
 --- Scopes ------------------------------------------------------------------------
@@ -130,10 +132,22 @@ local function close_left(object)
   return close(object)
 end
 
-local function closed(object, ...)
-  close_left(object)
+local function closed(scope, ...)
+  scope.ends = true
+  close_left(scope.object)
   return ...
 end
+
+local function run(scope)
+  return closed(scope, scope.fn(scope.object))
+end
+
+-- What raised in its end is not tried again, but where that was Ctrl-C: nobody else will.
+local function close_raised(scope, err)
+  if not scope.ends or interrupt.ended(err) then close_left(scope.object) end
+end
+
+loop.at_end(close_all)
 
 ---Calls `fn(object)`, then closes the object, whatever happened: what `<close>`
 ---does on Lua 5.4; also where `fn` ends the program by `os.exit(code, true)` (on Lua 5.2 and
@@ -153,8 +167,9 @@ function closing.using(object, fn)
   if object == nil then return nil, fn end
   if not closer(object) then errors.misuse(1, "using: a %s has no close method", type(object)) end
   if type(fn) ~= "function" then errors.misuse(1, "using: a function expected, got %s", type(fn)) end
+  core.hand_over() -- to the guard
   enter(object)
-  return closed(object, loop.guard(fn, close_left, object))
+  return loop.guard(run, close_raised, { object = object, fn = fn, ends = false })
 end
 
 return closing

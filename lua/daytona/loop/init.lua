@@ -26,7 +26,7 @@ local band, bor, running = compat.band, compat.bor, compat.running
 local pcall, resume, yield, isyieldable = pcall, coroutine.resume, coroutine.yield, compat.isyieldable
 local now = core.now
 local DONE = core.DONE
-local loaded, embedded = package.loaded, compat.embedded
+local loaded, embedded, jit = package.loaded, compat.embedded, rawget(_G, "jit")
 
 local loop = { now = now }
 
@@ -57,6 +57,7 @@ local turn                 -- when what runs now is to let its host go on; nil: 
 local spare = {}           -- waiters of callers outside tasks, for the next ones
 local left = { false, 0 }  -- the transfer and id of an exchange that goes on
 local struck               -- the error that ended the wait of one
+local stricken = false     -- Ctrl-C has struck in a task, and the main program is being told
 
 -- What hosted.lua needs of this file; completed at its end.
 local inside = {}
@@ -341,6 +342,7 @@ local function settle(before, task, ok, ...)
   if ok or not interrupt.is((...)) then return task:ended(ok, ...) end
   -- LuaJIT's Ctrl-C strikes in whatever coroutine is running: it is meant for
   -- the main program. The task has not failed.
+  stricken = true
   task:ended(false, canceled())
   error((...), 0)
 end
@@ -533,6 +535,7 @@ function loop.resync()
     if status or code then over[#over + 1] = op end
   end
   for i = 1, #over do finish(over[i]) end
+  heap:mend(live)
   ready, head, tail = {}, 1, 0
   local dead = {}
   for task in pairs(live) do
@@ -565,15 +568,46 @@ function loop.stop(seconds)
   return true
 end
 
+-- The main program was interrupted, somewhere.
+local function heed(source)
+  stricken = false
+  if not hosted and not running() then current = nil end
+  loop.resync()
+  if source and source.transfer then source.transfer:cancel() end
+  interrupt.clean_up(loop)
+end
+
+-- The same where that raised outside of a wait, and nobody has heard of it yet. Whether it did.
+local function heed_late()
+  if not (stricken or core.unheard()) then return false end
+  heed()
+  return true
+end
+
 -- The driver's wait ended with an error: something is wrong, or the main program
 -- was interrupted.
 local function interrupted(err, source, before)
   current = before
   if not interrupt.is(err) then error(err, 0) end
-  loop.resync()
-  if source and source.transfer then source.transfer:cancel() end
-  interrupt.clean_up(loop)
+  heed(source)
   errors.raise_outside((err:gsub("^.*:%d+: ", "")))
+end
+
+local enders = {}
+
+-- The state is being closed, and what a signal raised may have left nobody time for
+-- anything. (Not in LuaJIT while its compiler is on: see src/lua_signal.c.)
+core.at_end(function()
+  if not engine or not engine:is_ours() or jit and jit.status() then return end
+  pcall(heed)
+  for i = 1, #enders do pcall(enders[i]) end
+end)
+
+---Has fn called where the state is closed after a signal has raised, when tasks have
+---ended.
+---@param fn fun()
+function loop.at_end(fn)
+  enders[#enders + 1] = fn
 end
 
 local function driven(before, ok, ...)
@@ -627,10 +661,17 @@ function unlink(source, waiter)
   waiter.next, waiter.prev, waiter.source = nil, nil, nil
 end
 
+-- Whether what can be waited for has come: an op, a task or a latch.
+local function is_over(source)
+  if source.transfer then return source.done end
+  return source:done()
+end
+
 -- The wait of a caller outside tasks. Why it ended ("lost": in a child after a
 -- fork); raises after Ctrl-C.
 function host_wait(source, mask, deadline)
   if not engine then loop.engine() end
+  if not struck and heed_late() and source and is_over(source) then return "event" end
   -- The start of a transfer has just looked for the host.
   if not sure and not (source and source.transfer) then recheck() end
   if interrupt.spent then interrupt.arm() end
@@ -923,12 +964,18 @@ end
 
 local function guarded(on_error, state, ok, ...)
   if ok then return ... end
-  loop.shield(on_error, state, (...))
+  if not own_task() then heed_late() end
+  local fine, again = loop.pcall(loop.shield, on_error, state, (...))
+  if not fine then
+    if interrupt.ended(again) then loop.shield(on_error, state, again) end
+    errors.raise_again(again)
+  end
   errors.raise_again((...))
 end
 
 ---Returns what fn(state) returns. When that raises (Ctrl-C, above all), calls
----on_error(state, err), shielded, and raises the same error again.
+---on_error(state, err), shielded, and raises the same error again. Where Ctrl-C strikes
+---in that, it is called once more. Tasks are ended first after Ctrl-C.
 ---@param fn function
 ---@param on_error function
 ---@param state any

@@ -17,9 +17,18 @@ local GRACE = 5
 local stopping = false
 local armed
 
+-- The core has LuaJIT's compiler rest when a signal raises: until the next may.
+local jit = rawget(_G, "jit")
+local compiles = jit and jit.status()
+
+local function compile_again()
+  if compiles and not jit.status() then jit.on() end
+end
+
 ---Looks whether Ctrl-C would raise.
 function interrupt.arm()
   armed = core.catches_interrupts()
+  if armed then compile_again() end
   if armed and not compat.embedded then core.follow_interrupts() end
   interrupt.spent = not armed
 end
@@ -71,10 +80,11 @@ function interrupt.pending()
   return interrupt.spent
 end
 
----The main program was interrupted in a wait. Its tasks are cancelled and may clean up
+---The main program was interrupted. Its tasks are cancelled and may clean up
 ---for a while; another interrupt ends that.
 ---@param loop table  daytona.loop
 function interrupt.clean_up(loop)
+  core.unheard()
   noticed()
   if stopping then return end
   stopping = true
@@ -90,6 +100,8 @@ end
 ---the main thread is (a coroutine of PUC 5.1 or LuaJIT).
 function interrupt.trap()
   if compat.embedded then errors.misuse(1, "trap: signals are the business of the host here") end
+  if jit and not core.struck() then compiles = jit.status() end
+  compile_again()
   if not core.trap() then errors.misuse(1, "trap: call it outside coroutines") end
 end
 

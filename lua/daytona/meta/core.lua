@@ -155,6 +155,19 @@ function core.trap() end
 ---@return string?
 function core.struck() end
 
+---Has fn called when the state is closed after a signal has raised: at first, when all is
+---there still. Once a state.
+---@param fn fun()
+function core.at_end(fn) end
+
+---Something that its caller is to end is being returned: until the next wait, or for a
+---thousand instructions, no signal raises.
+function core.hand_over() end
+
+---Whether a signal has raised in the main thread since this was asked last.
+---@return boolean
+function core.unheard() end
+
 ---A text as a JSON string, quotes included; nil when it is not valid UTF-8.
 ---@param s string
 ---@return string?
