@@ -38,6 +38,13 @@ describe("at a prompt", function()
     if asks then assert.is_true(names.version) end
     assert.is_string(daytona.version)
     assert.is_nil(daytona.no_such)
+    for name, ours in pairs {
+      Daytona = "daytona.new{}", exec = "sb:exec(command)", createSandbox = "daytona.create{}",
+    } do
+      local ok, why = pcall(function() return daytona[name] end)
+      assert.is_false(ok)
+      assert.truthy(why:find(("daytona.%s is %s here"):format(name, ours), 1, true), why)
+    end
   end)
 
   it("a sandbox shows fields, methods and nouns", function()

@@ -92,6 +92,7 @@ end
 setmetatable(daytona, {
   __index = function(_, name)
     if VALUES[name] then return found(name) end
+    return require("daytona.base.sdk_names").look("daytona", "daytona", name)
   end,
   __pairs = function(self)
     for name in pairs(VALUES) do found(name) end

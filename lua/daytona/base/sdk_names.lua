@@ -7,6 +7,16 @@ local M = {}
 
 -- In snake_case; the camelCase of others is brought to that.
 local NAMES = {
+  ["daytona"] = {
+    daytona = "daytona.new{}", async_daytona = "daytona.new{}", create_sandbox = "daytona.create{}",
+    find_one = "daytona.get(id_or_name)", get_current_sandbox = "daytona.get(id)", remove = "daytona.delete(id)",
+    start = "sb:start()", stop = "sb:stop()", exec = "sb:exec(command)", run = "sb:run(code)",
+    popen = "sb:popen(command)",
+    code_run = "sb:run(code)", fs = "sb.fs", git = "sb.git", session = "sb:session()", pty = "sb:pty{}",
+    snapshot = "daytona.client().snapshots", volume = "daytona.client().volumes",
+    snapshots = "daytona.client().snapshots", volumes = "daytona.client().volumes",
+    pool = "daytona.client():pool{}", reap = "daytona.client():reap()",
+  },
   ["daytona.Sandbox"] = {
     code_run = "sb:run(code)", execute_command = "sb:exec(command)", code_interpreter = "sb.interpreter",
     computer_use = "sb.computer", file_system = "sb.fs", refresh_data = "sb:refresh()",

@@ -12,7 +12,7 @@ local function unknown_call(err, row)
   elseif method == "POST" then
     why = why .. ", or what was sent is too large for it"
   end
-  return why .. ": " .. err.message
+  return why .. ": " .. err.message:gsub(": does api_url end in /api%?$", "")
 end
 
 ---What an error of the service means. An older service answers to a newer call that it

@@ -218,6 +218,15 @@ local function refuse_deadlock(self)
   end
 end
 
+-- The error of a wait that was over before the task: says which one it was.
+local function named(self, err)
+  if err.code ~= "wait" then return err end
+  local info = self.of and debug.getinfo(self.of, "S")
+  local place = info and info.what ~= "C" and (" (its function: %s:%d)"):format(info.short_src, info.linedefined) or ""
+  err.message = "the task did not end in time" .. place
+  return err
+end
+
 ---Waits until the task is done and returns what its function returned. nil and
 ---an error when the function raised (kind "task", with `traceback`; an error of
 ---this library as it is), after `timeout` seconds (kind "timeout", the task goes
@@ -232,7 +241,7 @@ function Task:wait(timeout)
   if not self.finished then
     refuse_deadlock(self)
     local ended, err = loop.join(self, limit)
-    if not ended then return nil, err end
+    if not ended then return nil, named(self, err) end
   end
   return results_of(self)
 end
