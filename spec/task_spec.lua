@@ -113,20 +113,22 @@ describe("tasks", function()
     end)
 
     it("has a timeout that leaves the task running", function()
+      local released
       local one = task.spawn(function()
-        sleep(0.05)
+        repeat sleep(0.005) until released
         return "late"
       end)
       local value, err = one:wait(0.005)
       assert.is_nil(value)
       assert.equal("timeout", err.kind)
+      released = true
       assert.equal("late", one:wait())
       assert.equal("late", one:wait(0.001))
       assert.has_error(function() task.spawn(sleep, 0.01):wait(-1) end)
-      local two = task.spawn(sleep, 0.01)
+      local two = task.spawn(sleep, 0.1)
+      assert.equal("timeout", select(2, two:wait { timeout = 0.001 }).kind)
       assert.has_error(function() two:wait("1") end)
       assert.has_error(function() two:wait { timeuot = 1 } end)
-      assert.equal("timeout", select(2, two:wait { timeout = 0.001 }).kind)
       assert.is_true(two:wait(0))
       sleep(0.02)
     end)

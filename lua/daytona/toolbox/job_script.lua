@@ -186,8 +186,12 @@ end
 -- growing steps. `feed` waits for one output: what comes is answered as it is, because each
 -- further program would make it a millisecond older; how large the file is, and how the
 -- job does, is said by the next look. At the job's end the writer of the one pipe is ended,
--- once the pipe has its reader.
+-- once the pipe has its reader. timeout leads a group of its own: that is ended as well,
+-- because a timeout that is told to end right as it starts its program leaves it running.
 local WAIT = [[
+drop() {
+  for z; do kill $z; kill -s TERM -- -$z; done
+}
 news() {
   state
   [ "$s" = running ] || return 0
@@ -202,7 +206,7 @@ watch() {
   if [ -n "$e" ]; then timeout $t tail -f -c +$((e + 1)) "$d/err" >"$f" & k="$k $!"; fi
   timeout $t tail -f -c +1 "$d/events" >"$f" & k="$k $!"
   head -c 1 <"$f" >/dev/null
-  kill $k
+  drop $k
   rm -f "$f"
 }
 feed() {
@@ -210,9 +214,9 @@ feed() {
   mkfifo "$f" "$f.end" && exec 3<>"$f.end" || return
   timeout $t tail -f -c +1 "$d/events" >&3 & j=$!
   timeout $t tail -f -c +$(($2 + 1)) "$d/$1" >"$f" 3>&- & k=$!
-  { timeout $t head -c 1 <&3; : >"$f"; kill $k; } >/dev/null & i=$!
+  { timeout $t head -c 1 <&3; : >"$f"; drop $k; } >/dev/null & i=$!
   x=$(dd bs=$m count=1 <"$f" 3>&- | base64 | tr -d '\n')
-  kill $k $j $i
+  drop $k $j $i
   echo >&3
   rm -f "$f" "$f.end" >/dev/null &
   [ -n "$x" ] || return
