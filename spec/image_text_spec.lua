@@ -233,6 +233,15 @@ ENV Q='it'"'"'s "x"'
     check(B .. "COPY ../app/main.py /a\n",
       base():dockerfile_commands({ "COPY ../app/main.py /a" }, { context_dir = d, strict_context = false }),
       { "d/../app/main.py -> app/main.py" }) -- where a builder looks for it
+    for line, found in pairs {
+      ["*/d.txt"] = { "d/c/d.txt -> c/d.txt" }, ["c/*"] = { "d/c/d.txt -> c/d.txt" },
+      ["?.txt"] = { "d/a.txt -> a.txt" },
+      ["./b[12].txt"] = { "d/./b1.txt -> b1.txt", "d/./b2.txt -> b2.txt" }, ["c/none*"] = { "d/c/none* -> c/none*" },
+      ["a.txt b*.txt a*"] = { "d/a.txt -> a.txt", "d/b1.txt -> b1.txt", "d/b2.txt -> b2.txt" },
+    } do
+      local copy = "COPY " .. line .. " /a"
+      check(B .. copy .. "\n", base():dockerfile_commands({ copy }, { context_dir = d }), found)
+    end
     check(B .. "\n", base():dockerfile_commands {})
     local rows = {
       { "COPY ../app/main.py /a", "../app/main.py" }, { "COPY /etc/hostname /a", "/etc/hostname" },

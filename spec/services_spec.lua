@@ -225,6 +225,110 @@ describe("volumes", function()
     assert.is_true(volume:delete())
     expect { BY_NAME, answered(404, "Volume with name data not found") }
     assert.equal("not_found delete", described(script.client.volumes:delete "data"))
+    -- What goes already, or in the meantime, is gone; what fails stays.
+    local busy = answered(400, "Volume must be in 'ready' or 'error' state in order to be deleted")
+    for _, state in ipairs { "pending_delete", "deleting", "deleted" } do
+      expect({ DELETE, busy }, { GET, is(state) })
+      assert.is_true(volume:delete())
+      assert.equal("pending_delete", volume.state)
+    end
+    expect({ DELETE, busy }, { GET, is "creating" }, { GET, is("error", { errorReason = "bucket" }) })
+    assert.equal("state delete", described(volume:delete()))
+    expect({ BY_NAME, is "ready" }, { DELETE, ok() }, { GET, is "deleting" },
+      { GET, answered(404, "Volume with ID x not found") })
+    volume = assert(script.client.volumes:get "data")
+    assert.is_true(volume:delete { wait = true })
+    expect({ DELETE, ok() }, { GET, is "deleting" }, { GET, is("error", { errorReason = "stuck" }) })
+    assert.equal("state delete", described(volume:delete { wait = true }))
+    expect { DELETE, answered(409, "another conflict") }
+    assert.is_not.equal("in_use", select(2, volume:delete()).code)
+  end)
+
+  it("are waited for as long as is said, a minute where nothing is", function()
+    expect({ "^POST /volumes$", is "pending_create" }, { GET, is "creating", often = true })
+    assert.equal("timeout", select(2, script.client.volumes:create "data").kind)
+    assert.near(60, script.slept, 6)
+    local before = script.slept
+    expect({ "^POST /volumes$", is "pending_create" }, { GET, is "creating", often = true })
+    assert.equal("timeout", select(2, script.client.volumes:create("data", { timeout = 5 })).kind)
+    assert.near(5, script.slept - before, 3)
+    expect { "^POST /volumes$", is "pending_create" }
+    assert.equal("pending_create", assert(script.client.volumes:create("data", { wait = false })).state)
+    expect({ BY_NAME, answered(404, "none") },
+      { "^POST /volumes$", answered(400, "Volume with name data already exists") }, { BY_NAME, is "ready" })
+    assert.equal("ready", assert(script.client.volumes:get("data", { create = true })).state)
+    expect({ BY_NAME, answered(404, "none") }, { "^POST /volumes$", answered(403, "no") })
+    assert.equal("forbidden create", described(script.client.volumes:get("data", { create = true })))
+  end)
+end)
+
+describe("the network of a sandbox", function()
+  local sandbox = require "daytona.control.sandbox"
+
+  it("is what is said of it, and what is not said stays", function()
+    local box = sandbox.new(script.client, { id = "b", state = "started", toolboxProxyUrl = "http://127.0.0.1:1" })
+    local function sends(limits, body)
+      expect { "^POST /sandbox/b/network%-settings$", ok { id = "b", state = "started" } }
+      assert(box:set_network(limits))
+      assert.same(body, script.bodies[#script.bodies])
+    end
+    sends({ block_all = true }, { networkBlockAll = true })
+    sends({ block_all = false }, { networkBlockAll = false })
+    sends({ allow = { "10.0.0.0/8", "1.2.3.4/32" } }, { networkAllowList = "10.0.0.0/8,1.2.3.4/32" })
+    sends({ allow = "10.0.0.0/8", domains = { "*.example.org", "a.b" } },
+      { networkAllowList = "10.0.0.0/8", domainAllowList = "*.example.org,a.b" })
+    sends({ block_all = true, allow = {} }, { networkBlockAll = true, networkAllowList = "" })
+    assert.error_matches(function() box:set_network {} end, "one of block_all, allow, domains is needed")
+    assert.error_matches(function() box:set_network { block_all = true, allow = "10.0.0.0/8" } end,
+      "either block_all or allow")
+  end)
+end)
+
+describe("telemetry", function()
+  local sandbox = require "daytona.control.sandbox"
+
+  local function box_of(fields)
+    return sandbox.new(script.client, merged({ id = "b", state = "started", createdAt = "2026-01-01T00:00:00Z",
+      toolboxProxyUrl = "http://127.0.0.1:1" }, fields))
+  end
+
+  local function asked(box, opts)
+    expect { "^GET /sandbox/b/telemetry/metrics$", ok { series = {} } }
+    assert.same({}, assert(box:metrics(opts)))
+    return script.queries[#script.queries]
+  end
+
+  it("is asked for from the creation on until now, or as is said", function()
+    local query = asked(box_of())
+    assert.equal("2026-01-01T00:00:00Z", query.from)
+    local form, now = "!%Y-%m-%dT%H:%M:%SZ", os.time()
+    assert.is_true(query.to >= os.date(form, now) and query.to <= os.date(form, now + 2), query.to)
+    assert.same({ from = "1970-01-01T00:00:01Z", to = "yesterday" }, asked(box_of(), { from = 1.5, to = "yesterday" }))
+    assert.same({ from = "1970-01-01T00:01:00Z", to = "1970-01-01T00:01:00Z" },
+      asked(box_of { createdAt = false }, { to = 60 }))
+    for _, wrong in ipairs { "", true, {} } do
+      assert.has_error(function() box_of():metrics { from = wrong } end)
+    end
+  end)
+
+  it("is a row a moment, whatever else is in the answer", function()
+    local function series(name, ...) return { metricName = name, dataPoints = { ... } } end
+    expect { "^GET /sandbox/b/telemetry/metrics$", ok { series = {
+      series("daytona.sandbox.memory.usage", { timestamp = "2", value = 20 }, { timestamp = "1", value = "10" }),
+      series("daytona.sandbox.cpu.limit", { timestamp = "1", value = 4 }, 7, { timestamp = "3", value = "many" }),
+      series("other", { timestamp = "9", value = 1 }), 5,
+      { metricName = "daytona.sandbox.memory.limit", dataPoints = 5 },
+    } } }
+    local rows = assert(box_of():metrics())
+    local shown = {}
+    for i, row in ipairs(rows) do
+      shown[i] = ("%s %d %d %d"):format(row.timestamp, row.mem_used, row.cpu_count, row.disk_total)
+    end
+    assert.same({ "1 10 4 0", "2 20 0 0", "3 0 0 0" }, shown)
+    expect { "^GET /sandbox/b/telemetry/metrics$", ok { series = "none" } }
+    assert.same({}, assert(box_of():metrics()))
+    expect { "^GET /sandbox/b/telemetry/logs$", ok { items = "none" } }
+    assert.same({}, assert(box_of():logs()).items)
   end)
 end)
 
