@@ -152,13 +152,16 @@ local function sorted_names(folder)
   return names
 end
 
--- Adds the paths in `folder` that a pattern's parts from `i` on match.
+-- Adds the paths in `folder` that there are and that a pattern's parts from `i` on match.
 local function expand(folder, parts, i, out)
   if i > #parts then
     out[#out + 1] = folder
     return
   end
-  if not parts[i]:find "[*?%[]" then return expand(context.join(folder, parts[i]), parts, i + 1, out) end
+  if not parts[i]:find "[*?%[]" then
+    local path = context.join(folder, parts[i])
+    return core.file_type(path) and expand(path, parts, i + 1, out)
+  end
   for _, name in ipairs(sorted_names(folder)) do
     if gitignore.match(parts[i], name) then expand(context.join(folder, name), parts, i + 1, out) end
   end
