@@ -160,6 +160,35 @@ describe("the example", function()
     assert.truthy(text:find("5 right, 3 wrong, 2 failed", 1, true), text)
   end)
 
+  it("that SIGTERM ends leaves nothing", function()
+    local begin = { "parallel.lua 3", "live.lua", "evaluate.lua 40 3" }
+    local expected = 7
+    for _, host in ipairs { "luv", "cqueues" } do
+      if pcall(require, host) then
+        begin[#begin + 1] = host .. ".lua"
+        expected = expected + 1
+      end
+    end
+    local server, lines = service.server, {}
+    for i, words in ipairs(begin) do lines[i] = ("%s examples/%s >/dev/null 2>&1 & echo $!"):format(name, words) end
+    local pipe = io.popen(("export DAYTONA_API_URL='%s' DAYTONA_API_KEY='%s' LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' "
+      .. "LUA_CPATH='./build/%s/?.so;;'; %s\nwait"):format(server.api_url, server.api_key, name,
+      table.concat(lines, "\n")))
+    local pids = {}
+    for i = 1, #begin do pids[i] = pipe:read "*l" end
+    local most = 0
+    for _ = 1, 200 do
+      most = math.max(most, service:sandboxes())
+      if most >= expected then break end
+      os.execute "sleep 0.02"
+    end
+    os.execute("kill -TERM " .. table.concat(pids, " ") .. " 2>/dev/null")
+    pipe:read "*a"
+    pipe:close()
+    assert.is_true(most > 3)
+    assert.equal(0, service:sandboxes())
+  end)
+
   it("desktop keeps pictures, or says that there is no desktop", function()
     local folder = os.tmpname()
     os.remove(folder)
