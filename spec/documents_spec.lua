@@ -4,6 +4,7 @@
 local compat = require "daytona.base.compat"
 local daytona = require "daytona"
 local errors = require "daytona.base.errors"
+local json = require "daytona.http.json"
 local documents = require "spec.support.documents"
 local shell = require "daytona.base.shell"
 
@@ -151,6 +152,12 @@ describe("the documents", function()
     for _, block in ipairs(blocks("lua", "fragment")) do
       if not is_for_another_lua(block) then assert(compile(block), place(block)) end
     end
+  end)
+
+  it("has JSON that can be read", function()
+    local list = blocks("json", "")
+    assert.is_true(#list > 2)
+    for _, block in ipairs(list) do assert(json.decode(block.text), place(block)) end
   end)
 
   -- A name in a command that is one of ours, and is not there; nil when all are.
