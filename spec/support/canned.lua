@@ -14,6 +14,8 @@
 --   canned.slept       seconds of each sleep
 --   canned:stop()
 --
+-- A sink gets a body piece by piece; headers stand third: { 200, { "one", "two" }, { etag = "x" } }. An error object
+-- as fourth is what came behind these pieces. What a body's source brings is in `request.got`.
 -- What has no answer is answered 404 as by an old daemon. An error object is returned as what
 -- came of the request.
 --
@@ -51,11 +53,43 @@ local function given_for(self, name, request)
   return given
 end
 
+-- Hands a body over, as a transfer would. true, or nil, err.
+local function pour(request, status, body, headers, err)
+  local transfer = {
+    status = function() return status end, headers = function() return headers end,
+    header = function(_, name) return headers[name:lower()] end,
+  }
+  for i, piece in ipairs(type(body) == "table" and body or { body }) do
+    if i == 1 and request.on_headers then request.on_headers(transfer) end
+    if request.sink_file then request.sink_file:write(piece) end
+    local kept, why = true, nil
+    if request.sink then kept, why = request.sink(piece) end
+    if kept == false then return nil, errors.is(why) and why or failure.from_transport("sink", tostring(why)) end
+  end
+  if err then err.headers = err.headers or headers end
+  return not err or nil, err
+end
+
+local function drain(source)
+  local pieces = {}
+  for chunk in source do pieces[#pieces + 1] = chunk end
+  return table.concat(pieces)
+end
+
 local function answered(self, connection, request)
+  if request.body_is_json then request.json = json.decode(request.body) end -- as a command has it
+  if request.body_source then request.got = drain(request.body_source) end
   local given = given_for(self, (request.method or "GET") .. " " .. request.path, request)
   if given == nil then given = { 404, "404 page not found" } end
   if errors.is(given) then return nil, given end
   local status, body, headers = answer_of(given)
+  local broken = type(given) == "table" and errors.is(given[4]) and given[4] or nil
+  if status < 300 and (request.sink or request.sink_file) then
+    local fine, err = pour(request, status, body, headers or {}, broken)
+    if not fine then return nil, err end
+    return { status = status, body = "", headers = headers or {} }
+  end
+  if broken then return nil, broken end
   if request.accept == status then return { status = status, body = body, headers = headers } end
   if status >= 200 and status < 300 then return http.answer(connection, request, status, body, headers or {}) end
   return nil, failure.from_response({ status = status, body = body, headers = headers },

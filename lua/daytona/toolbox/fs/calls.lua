@@ -87,8 +87,8 @@ local function moved(said, self, values)
   local answer = json.decode(said)
   if type(answer) ~= "table" or not answer.error then return true end
   local text = tostring(answer.error)
-  local _, err = calls.failure("move", calls.problem(text) or "server", "copied, but still there: " .. text,
-    values.source)
+  local kind, code = calls.problem(text)
+  local _, err = calls.failure("move", kind or "server", "copied, but still there: " .. text, values.source, code)
   err.sandbox = self.sandbox
   return nil, err
 end

@@ -86,10 +86,11 @@ function search.replace(self, files, text, new)
     results[i] = { path = path }
     if said.success ~= true then
       local message = tostring(said.error)
+      local kind, code = calls.problem(message)
+      if message:find("no such file", 1, true) then kind = "not_found" end
       results[i].error = errors.new {
-        kind = message:find("no such file", 1, true) and "not_found"
-          or calls.problem(message) or "invalid",
-        operation = "replace", what = path, sandbox = self.sandbox, message = message,
+        kind = kind or "invalid", code = code, operation = "replace", what = path, sandbox = self.sandbox,
+        message = message,
       }
       first = first or results[i].error
     end
