@@ -455,6 +455,10 @@ describe("a file that is read or downloaded", function()
     assert.equal(1, #canned:asked())
     of { { 416, "", {} } }
     assert.equal("", fs:read("x", { offset = 30 }))
+    of { { 200, "0123456789", TAG } } -- who knows no ranges
+    assert.same({ "3456789", "34", "012", "" },
+      { fs:read("x", { offset = 3 }), fs:read("x", { offset = 3, length = 2 }), fs:read("x", { length = 3 }), fs:read("x", { offset = 30 }) })
+    misused("read: the path", fs.read, fs, "")
     of { { 404, "", {} } }
     assert.equal("not_found", kind_of(fs:read "x"))
   end)
@@ -530,6 +534,74 @@ describe("a file that is opened", function()
     for _, call in ipairs { "read", "write", "seek", "flush", "lines" } do
       misused("closed file", file[call], file)
     end
+  end)
+
+  it("to be written to is kept here, and sent as a whole", function()
+    local sent
+    local function of_copy(text)
+      sent = nil
+      daemon {
+        ["GET /files/download"] = text and { 200, { text }, {} } or failed(404, "no", "FILE_NOT_FOUND"),
+        ["POST /process/execute"] = { exitCode = 0, result = "" },
+        ["POST /files/bulk-upload"] = function(request)
+          local part = request.parts[2]
+          sent = part.data or part.file:read "*a"
+          return { files = { { path = request.parts[1].data, bytes = #sent } } }
+        end,
+      }
+    end
+    of_copy()
+    local file = assert(fs:open("x", "w"))
+    assert.equal(file, file:write("one\n", 2, "\nthree"))
+    assert.equal(file, file:flush())
+    assert.equal("one\n2\nthree", sent)
+    sent = nil
+    file:flush()
+    assert.is_nil(sent)
+    assert.equal(4, file:seek("set", 4))
+    assert.same({ 2, "\n", "th" }, { file:read("n", "L", 2) })
+    assert.equal(file, file:write "R")
+    assert.is_true(file:close())
+    assert.equal("one\n2\nthRee", sent)
+    of_copy()
+    assert.is_true(assert(fs:open("x", "w")):close())
+    assert.equal("", sent)
+    of_copy "old\nlines\n"
+    file = assert(fs:open("x", "a"))
+    file:write "new"
+    assert.is_true(file:close())
+    assert.equal("old\nlines\nnew", sent)
+    of_copy()
+    file = assert(fs:open("x", "a+"))
+    file:write "new"
+    file:seek "set"
+    assert.equal("new", file:read "a")
+    file:write "er"
+    assert.is_true(file:close())
+    assert.equal("newer", sent)
+    of_copy()
+    assert.is_true(assert(fs:open("x", "a")):close())
+    assert.equal("", sent)
+    assert.equal("not_found FILE_NOT_FOUND", kind_of(fs:open("x", "r+")))
+    of_copy "old\nlines\n"
+    file = assert(fs:open("x", "r+b"))
+    assert.same({ "old", "lines\n", nil }, { file:read("l", "L", { timeout = 1 }) })
+    assert.is_true(file:close())
+    assert.is_nil(sent)
+    file = assert(fs:open("x", "r+"))
+    assert.equal("old", file:read())
+    assert.equal("lines\n", file:read("L", { timeout = 1 }))
+    assert.is_nil((file:read "L"))
+    file:seek "set"
+    assert.equal("old\nlines\n", file:read("a", { timeout = 1 }))
+    file:seek("set", 0)
+    assert.equal("old", file:read { timeout = 1 })
+    misused("the format must be", file.read, file, "x")
+    file:write "!"
+    canned.routes["POST /files/bulk-upload"] = { 503 }
+    assert.equal("unavailable", kind_of(file:flush()))
+    assert.equal("unavailable", kind_of(file:close()))
+    assert.is_true(file:close())
   end)
 
   it("must be there to be read, and be a file", function()
