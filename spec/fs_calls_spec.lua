@@ -457,7 +457,8 @@ describe("a file that is read or downloaded", function()
     assert.equal("", fs:read("x", { offset = 30 }))
     of { { 200, "0123456789", TAG } } -- who knows no ranges
     assert.same({ "3456789", "34", "012", "" },
-      { fs:read("x", { offset = 3 }), fs:read("x", { offset = 3, length = 2 }), fs:read("x", { length = 3 }), fs:read("x", { offset = 30 }) })
+      { fs:read("x", { offset = 3 }), fs:read("x", { offset = 3, length = 2 }), fs:read("x", { length = 3 }),
+        fs:read("x", { offset = 30 }) })
     misused("read: the path", fs.read, fs, "")
     of { { 404, "", {} } }
     assert.equal("not_found", kind_of(fs:read "x"))

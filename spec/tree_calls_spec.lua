@@ -254,7 +254,8 @@ describe("many files that are fetched", function()
 
   it("come in the order in which they were asked for, or not each for itself", function()
     of(part("file", "one", 3) .. part("error", '{"message":"gone","statusCode":404}')
-      .. part("error", "permission denied") .. part("error", "x not found") .. part("error", "odd") .. part("file", "", 0) .. "--B--\r\n")
+      .. part("error", "permission denied") .. part("error", "x not found") .. part("error", "odd")
+      .. part("file", "", 0) .. "--B--\r\n")
     local got, kind, err = fetched { "a", "b", "c", "d", "e", "f" }
     assert.same({ "a one", "b not_found", "c forbidden", "d not_found", "e invalid", "f " }, got)
     assert.same({ "not_found", "b", "download_many" }, { kind, err.what, err.operation })
