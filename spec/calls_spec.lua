@@ -23,7 +23,8 @@ describe("a row of a table of calls", function()
       api[name] = function(...)
         http.request = function(_, request)
           seen.request = request
-          if request.flaw and answer and request.flaw(answer) then return nil, errors.new { kind = "protocol" } end
+          local flaw = request.flaw and answer and request.flaw(answer, request)
+          if flaw then return nil, errors.new { kind = "protocol" } end
           return { status = 200, body = "", json = answer }
         end
         local ok, value, err = pcall(call, ...)

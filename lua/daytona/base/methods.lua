@@ -68,9 +68,6 @@ function methods.listing(self, class)
   return next, all
 end
 
--- Field and module -> metatable of what stands for a noun until that is used.
-local stubs = {}
-
 -- Turns a stub into what its module makes, in place.
 local function become(stub, module, field)
   local real = require(module).new(rawget(stub, field))
@@ -83,19 +80,27 @@ local function stub_of(module, field)
   function meta.__index(stub, key) return become(stub, module, field)[key] end
   function meta.__tostring(stub) return tostring(become(stub, module, field)) end
   function meta.__pairs(stub) return pairs(become(stub, module, field)) end
-  stubs[field .. module] = meta
   return meta
+end
+
+-- Table of nouns -> noun -> metatable of what stands for it until it is used.
+local stubs = {}
+
+local function stubs_of(nouns, field)
+  local metas = {}
+  for name, module in next, nouns do metas[name] = stub_of(module, field) end
+  stubs[nouns] = metas
+  return metas
 end
 
 ---Gives an object its nouns: fields that can be seen, each of which loads its module,
 ---and becomes what `new(object)` there returns, when it is first used.
 ---@param self table
----@param nouns table<string, string>  field -> module
----@param field? string  that holds the object in them; "sandbox"
+---@param nouns table<string, string>  field -> module; always the same table
+---@param field string  that holds the object in them: "sandbox", "client"
 function methods.nouns(self, nouns, field)
-  field = field or "sandbox"
-  for name, module in next, nouns do
-    rawset(self, name, setmetatable({ [field] = self }, stubs[field .. module] or stub_of(module, field)))
+  for name, meta in next, stubs[nouns] or stubs_of(nouns, field) do
+    rawset(self, name, setmetatable({ [field] = self }, meta))
   end
 end
 

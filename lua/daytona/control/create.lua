@@ -108,33 +108,10 @@ end
 
 --- As it was asked for ---------------------------------------------------------------------------
 
-local function unsupported(creation, option, cause)
-  return errors.new {
-    kind = "unsupported", operation = "create", what = creation.body.name, sandbox = creation.sandbox, cause = cause,
-    message = "this service is too old for the option '" .. option .. "'",
-  }
-end
-
--- Nothing of a sandbox shows that its secrets were heard; a service that has none has no
--- list of them either. Asked once a client. true, or nil, err.
-local function knows_secrets(creation)
-  local client = creation.client
-  if not creation.body.secrets or client.has_secrets then return true end
-  local list, err = client.secrets:list { limit = 1 }
-  if not list and errors.is(err, "unsupported") then return nil, unsupported(creation, "secrets", err) end
-  client.has_secrets = true
-  return true
-end
-
--- true, or nil, err where an option was not heard. The first answer may lack what a look shows.
+-- true, or nil, err where an option was not heard.
 local function was_heard(creation)
-  local option = asked.unheard(creation.opts, creation.sandbox)
-  if not option then return true end
-  local fine, err = creation.sandbox:refresh()
-  if not fine then return nil, err end
-  option = asked.unheard(creation.opts, creation.sandbox)
-  if option then return nil, unsupported(creation, option) end
-  return true
+  if not asked.unheard(creation.opts, creation.sandbox) then return true end
+  return require("daytona.control.heard").look(creation)
 end
 
 local STARTED = { started = true }
@@ -174,7 +151,8 @@ local function hand_over(creation)
 end
 
 local function make(creation)
-  local fine, err = knows_secrets(creation)
+  local fine, err = true, nil
+  if creation.body.secrets then fine, err = require("daytona.control.heard").knows_secrets(creation) end
   if fine then fine, err = hand_over(creation) end
   if fine then fine, err = afford(creation) end
   if not fine then return nil, err end

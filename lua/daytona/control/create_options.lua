@@ -1,7 +1,6 @@
 -- What may be asked for of a new sandbox, and what is sent for it. Making it is in
 -- create.lua.
 
-local errors = require "daytona.base.errors"
 local lease = require "daytona.control.lease"
 local options = require "daytona.base.options"
 local process = require "daytona.toolbox.process"
@@ -126,26 +125,6 @@ local AS_IS = {
   "network_block_all", "outbound_proxy_url", "otel_endpoint_override", "linked_sandbox",
 }
 
--- Raises at what cannot be meant.
-local function refuse_contradictions(opts)
-  local pauses = (opts.auto_pause_interval or 0) > 0
-  if opts.image and opts.snapshot then
-    errors.misuse(1, "create: either image or snapshot")
-  elseif opts.extra and (opts.extra.name or opts.extra.labels) then
-    errors.misuse(1, "create: name and labels are options of their own, not extra")
-  elseif opts.snapshot and (opts.cpu or opts.memory or opts.disk) then
-    errors.misuse(1, "create: a snapshot brings its own cpu, memory and disk; these go with image")
-  elseif opts.on_build_log and opts.wait == false then
-    errors.misuse(1, "create: on_build_log hears the log while create waits; wait = false says otherwise")
-  elseif opts.ephemeral and (opts.auto_delete_interval or 0) ~= 0 then
-    errors.misuse(1, "create: an ephemeral sandbox is deleted when it stops; auto_delete_interval says otherwise")
-  elseif pauses and (opts.auto_stop_interval or 0) > 0 then
-    errors.misuse(1, "create: either auto_stop_interval or auto_pause_interval")
-  elseif pauses and (opts.ephemeral or opts.auto_delete_interval == 0) then
-    errors.misuse(1, "create: a sandbox that is deleted when it stops cannot pause by itself")
-  end
-end
-
 local function as_csv(value)
   return type(value) == "table" and table.concat(value, ",") or value
 end
@@ -200,7 +179,9 @@ end
 ---@return daytona.CreateOptions
 function M.check(opts)
   opts = options.check("create", CREATE, opts)
-  refuse_contradictions(opts)
+  if opts.image or opts.snapshot or opts.extra or opts.on_build_log or opts.ephemeral or opts.auto_pause_interval then
+    require "daytona.control.contradictions"(opts) -- what may contradict another option
+  end
   return opts
 end
 

@@ -47,6 +47,9 @@ local function texts_of(map)
   return out
 end
 
+-- Fields that are not taken over as they are.
+local ODD = { labels = true, env = true, name = true, state = true, error_reason = true, toolbox_proxy_url = true }
+
 ---The value of a field, in Lua's names, of the service's; nil where that is of no use.
 ---@param field string  its name, in snake_case
 ---@param value any
@@ -82,7 +85,11 @@ function record.apply(self, raw)
   end
   for name, value in pairs(raw) do
     local field = names.snake_name(name)
-    if not own[field] then self[field] = record.value(field, value) end
+    if not own[field] then
+      if ODD[field] then value = record.value(field, value)
+      elseif type(value) == "table" then value = names.to_lua(value) end
+      self[field] = value
+    end
   end
   self.raw = raw
   return self

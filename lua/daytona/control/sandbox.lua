@@ -202,7 +202,7 @@ local M = { Meta = Meta, methods = Sandbox }
 ---@return daytona.Sandbox
 function M.become(self, raw)
   rawset(self, "_toolbox", false) -- there is no way yet (way.lua)
-  methods.nouns(setmetatable(self, Meta), NOUNS)
+  methods.nouns(setmetatable(self, Meta), NOUNS, "sandbox")
   return record.apply(self, raw)
 end
 
@@ -211,7 +211,15 @@ end
 ---@param raw table
 ---@return daytona.Sandbox
 function M.new(client, raw)
-  return M.become({ client = client, _toolbox = false }, raw)
+  return M.become({
+    client = client, _toolbox = false, raw = nil,
+    -- With room for what it will have: a table that grows is dear.
+    id = nil, name = nil, state = nil, desired_state = nil, organization_id = nil, user = nil, target = nil, env = nil,
+    labels = nil, public = nil, cpu = nil, memory = nil, disk = nil, gpu = nil, snapshot = nil, sandbox_class = nil,
+    auto_stop_interval = nil, auto_archive_interval = nil, auto_delete_interval = nil, created_at = nil,
+    updated_at = nil, toolbox_proxy_url = nil, fs = nil, git = nil, interpreter = nil, computer = nil, running = nil,
+    machine = nil, preview = nil, ssh = nil, telemetry = nil, settings = nil, family = nil, life = nil,
+  }, raw)
 end
 
 ---Whether a value is a sandbox, or a row of a list.

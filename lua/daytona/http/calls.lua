@@ -73,6 +73,8 @@ local function set_of(list)
   return set
 end
 
+local translator
+
 -- What is read off a row once: its path with bare braces, the names in them, and the
 -- parts of a request that never change.
 local function compile(name, row)
@@ -86,9 +88,12 @@ local function compile(name, row)
     lists = lists or {}
     lists[row.as_is and field or names.camel_name(field)] = true
   end
+  local before, after = path, ""
+  if ids[1] then before, after = path:match "^([^{}]*){}([^{}]*)$" end
   local bodyless = not row.body and (row[1] == "GET" or row[1] == "HEAD" or row[1] == "DELETE")
   return {
-    row = row, path = path, ids = ids, id_names = set_of(ids), operation = row.operation or name,
+    row = row, path = path, before = before, after = after, ids = ids, id_names = set_of(ids),
+    operation = row.operation or name, flaw = translator(row),
     query = not bodyless and (set_of(row.query) or {}) or nil, lists = lists,
     json = row[3] ~= "text" and row[3] ~= "response" and row[3] or nil,
   }
@@ -100,6 +105,13 @@ local unpack = table.unpack or unpack
 
 -- The path, and the first id in it where all were given by name.
 local function path_of(made, subject, values)
+  local before = made.before
+  if before then -- as most: no id, or one
+    local name = made.ids[1]
+    if not name then return before, nil end
+    local id = values[name]
+    return before .. url.segment(id == nil and subject.id or id) .. made.after, id
+  end
   local ids, own = {}, false
   for i, id in ipairs(made.ids) do
     ids[i] = values[id]
@@ -178,14 +190,12 @@ local function translate_list(request, row, value)
   return row.flaw and row.flaw(list)
 end
 
--- Lets the request keep its answer in Lua's names, which `flaw` sees, too.
-local function translate(request, row)
+-- A `flaw` of requests that lets them keep their answers in Lua's names, which that of the
+-- row sees, too.
+function translator(row)
   local flaw = row.flaw
-  if row.raw or not request.answer then
-    request.flaw = request.flaw or flaw
-    return
-  end
-  request.flaw = function(value)
+  if row.raw then return flaw end
+  return function(value, request)
     if request.answer == "list" then return translate_list(request, row, value) end
     request.value = names.to_lua(value)
     return flaw and flaw(request.value)
@@ -220,7 +230,11 @@ local function function_of(made, way)
     end
     local request = request_of(made, subject, values, more)
     if way.about then way.about(subject, request) end
-    translate(request, row)
+    if row.raw or not request.answer then
+      request.flaw = request.flaw or row.flaw
+    else
+      request.flaw = made.flaw
+    end
     local response
     response, err = http.request(connection, request)
     if not response then return failed(err, way, row, subject, values) end

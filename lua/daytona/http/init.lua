@@ -53,7 +53,7 @@ local refused = connections.refused
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
 ---@field optional? boolean         ... unless the body is empty
 ---@field endpoint? { number: string, text: string }  as of http.call: an answer of just these needs no `json`
----@field flaw? fun(value: any): string?, daytona.Error?  what that JSON is instead of what it should be, or nil; an error when it was not looked at to its end
+---@field flaw? fun(value: any, request: daytona.Request): string?, daytona.Error?  what that JSON is instead of what it should be, or nil; an error when it was not looked at to its end
 ---@field with_headers? boolean     response.headers is wanted
 ---@field sign? { scope: string, id: string, secret: string }  signed as AWS has it: "aws:amz:REGION:SERVICE", and the key
 ---@field operation? string         for errors
@@ -250,7 +250,7 @@ function http.answer(connection, request, status, body, headers)
     return wrong_answer(connection, request, status, body, "not the JSON " .. wanted .. " it should be")
   end
   local flaw, err
-  if request.flaw then flaw, err = request.flaw(value) end
+  if request.flaw then flaw, err = request.flaw(value, request) end
   if err then return nil, err end
   if flaw then return wrong_answer(connection, request, status, body, flaw) end
   response.json = value
@@ -285,10 +285,9 @@ function http.request(connection, request, op)
   local call = not op and prepare(connection, request)
   local streams = request.sink or request.on_progress or request.body_source or request.parts
   local timeout = request.timeout or connection.timeout
-  local tries = {
-    n = 1, failed = 0, redirects = 0, deadline = timeout > 0 and loop.now() + timeout,
-    places = (streams or request.body_file) and require("daytona.http.sources").positions(request),
-  }
+  local deadline = timeout > 0 and loop.now() + timeout
+  local places = (streams or request.body_file) and require("daytona.http.sources").positions(request)
+  local tries -- from the first that failed on
   while true do
     local refusal, errno
     if request.observer then request.observer:begins(call) end
@@ -304,9 +303,10 @@ function http.request(connection, request, op)
     end
     local err
     op, call = nil, call or prepare(connection, request)
+    tries = tries or { n = 1, failed = 0, redirects = 0, deadline = deadline, places = places }
     call, err = retrying().another(connection, request, tries, call, status, body, more, sent, answered)
     if not call then return nil, err end
-    if tries.deadline then call.timeout = math.max(tries.deadline - loop.now(), 0.001) end
+    if deadline then call.timeout = math.max(deadline - loop.now(), 0.001) end
   end
 end
 

@@ -28,6 +28,16 @@ function url.unescape(text)
   return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
+---One escaped segment of a path.
+---@param value string|number
+---@return string
+function url.segment(value)
+  if type(value) == "number" then value = string.format("%d", value) end
+  -- A segment of dots would be taken for a relative step by proxies.
+  if value == "." or value == ".." then return (value:gsub(".", "%%2E")) end
+  return escape(value)
+end
+
 ---Fills a path template: `{}` takes the next argument as one escaped segment.
 ---@param template string
 ---@param ... string|number
@@ -36,11 +46,7 @@ function url.path(template, ...)
   local values, i = { ... }, 0
   return (template:gsub("{}", function()
     i = i + 1
-    local value = values[i]
-    if type(value) == "number" then value = string.format("%d", value) end
-    -- A segment of dots would be taken for a relative step by proxies.
-    if value == "." or value == ".." then return (value:gsub(".", "%%2E")) end
-    return escape(value)
+    return url.segment(values[i])
   end))
 end
 

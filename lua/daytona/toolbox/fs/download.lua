@@ -4,6 +4,7 @@ local calls = require "daytona.toolbox.fs.calls"
 local errors = require "daytona.base.errors"
 local fetch = require "daytona.toolbox.fs.fetch"
 local localfile = require "daytona.toolbox.fs.localfile"
+local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local pace = require "daytona.toolbox.fs.pace"
 
@@ -145,18 +146,24 @@ local function in_pieces(self, path, opts, limits)
   return { status = 200, body = table.concat(pieces) }
 end
 
+-- Seconds that are left of so many, which began then; 0 for no limit.
+local function left_of(seconds, begun)
+  return seconds > 0 and math.max(seconds - (loop.now() - begun), 0.001) or 0
+end
+
 -- The answer with the content. When it is cut, a range is asked for once more.
 local function ask(self, path, opts, limits)
-  local clock, headers = pace.new("read", limits.timeout), range_header(opts.offset, opts.length)
-  local tries = 0
+  local begun, clock = loop.now(), nil
+  local headers, tries = range_header(opts.offset, opts.length), 0
   while true do
     local response, err = calls.api.download(self, { path = path }, {
       operation = "read", headers = headers, max_bytes = opts.max_bytes,
-      timeout = clock:left() or 0, idle_timeout = limits.idle_timeout,
+      timeout = clock and clock:left() or limits.timeout, idle_timeout = limits.idle_timeout,
     })
     if response then return response end
     local connection = self.sandbox:toolbox()
     tries = tries + 1
+    clock = clock or pace.new("read", left_of(limits.timeout, begun))
     if err.code ~= "truncated" or not connection or tries > connection.max_retries then return nil, err end
     limits.timeout = clock:left() or 0
     if not headers then return in_pieces(self, path, opts, limits) end
