@@ -56,6 +56,7 @@ build = {
         "src/core/global.c",
         "src/core/handle.c",
         "src/core/inflate.c",
+        "src/core/lines.c",
         "src/core/multi.c",
         "src/core/multipart_reader.c",
         "src/core/order.c",

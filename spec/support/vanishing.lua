@@ -10,6 +10,8 @@
 --                                 from now on; none of that is passed on
 --   relay:arm(n, "lose")          then what connections there are say and hear nothing any
 --                                 more, and nobody is told; new ones pass
+--   relay:sleep()  relay:wake()   nothing passes any more, and then all of it, late
+--   relay:idle(0.3)               connections that were silent for so many seconds are reset
 --   relay:arm(n, how, { away = 0.03, back = "silent" })  seconds until it is back;
 --                                 what it is then: silent, or no TLS ("plain")
 --   relay:wait()                  until it is back, if it went; how many bytes were
@@ -43,17 +45,21 @@ if not ... or ... == "spec.support.vanishing" then
 
   function Relay:wait() return tonumber((ask(self, "wait"))) end
   function Relay:mend() ask(self, "mend") end
+  function Relay:idle(seconds) ask(self, "idle", seconds) end
+  function Relay:sleep() assert(os.execute("kill -STOP " .. self.pid)) end
+  function Relay:wake() assert(os.execute("kill -CONT " .. self.pid)) end
 
   function Relay:close()
+    self:wake()
     self.out:close()
   end
 
   local function start(port)
     local out = assert(io.popen(("exec luajit '%s' serve %s </dev/null"):format(HERE, port)))
-    local own, control = out:read("*n", "*n")
-    assert(control, "the relay did not start")
+    local own, control, pid = out:read("*n", "*n", "*n")
+    assert(pid, "the relay did not start")
     return setmetatable({
-      out = out, port = own, control = control, url = "http://127.0.0.1:" .. own,
+      out = out, port = own, control = control, pid = ("%d"):format(pid), url = "http://127.0.0.1:" .. own,
     }, Relay)
   end
 
@@ -67,6 +73,7 @@ local ffi = require "ffi"
 ffi.cdef [[
 struct dt_linger { int l_onoff; int l_linger; };
 int setsockopt(int fd, int level, int name, const void *value, unsigned size);
+int getpid(void);
 ]]
 
 local target = tonumber(arg[2])
@@ -76,6 +83,7 @@ local pairs_of = {}             -- client socket -> server socket
 local plan                      -- what was armed, until it happens
 local said = 0                  -- bytes since it was armed
 local lost = {}                 -- client sockets that nothing passes any more
+local spoke = {}                -- client socket -> when something last passed
 local away = false
 local manner = "same"
 local listener, port, accept_all
@@ -90,7 +98,7 @@ local function spawn(f, ...)
 end
 
 local function listen()
-  listener = assert(socket.listen { host = "127.0.0.1", port = port or 0, reuseaddr = true })
+  listener = assert(socket.listen { host = "127.0.0.1", port = port or 0, reuseaddr = true, nodelay = true })
   assert(listener:listen())
   port = port or select(3, listener:localname())
 end
@@ -150,6 +158,7 @@ local function hear(client, server)
     local data = client:read(-65536)
     if not data then break end
     if plan then said = said + #data end
+    spoke[client] = cqueues.monotime()
     if is_due(true) then
       local gone = plan.how ~= "lose"
       execute(plan)
@@ -166,7 +175,10 @@ local function answer(client, server)
     local data = server:read(-65536)
     if not data then break end
     if pairs_of[client] and is_due(false) then execute(plan) end
-    if pairs_of[client] and not lost[client] then client:write(data) end
+    if pairs_of[client] and not lost[client] then
+      spoke[client] = cqueues.monotime()
+      client:write(data)
+    end
   end
   server:close()
   if pairs_of[client] and not lost[client] then
@@ -185,7 +197,7 @@ local function serve(client)
     return client:close()
   end
   local server = raw(socket.connect { host = "127.0.0.1", port = target, nodelay = true })
-  pairs_of[client] = server
+  pairs_of[client], spoke[client] = server, cqueues.monotime()
   spawn(answer, client, server)
   hear(client, server)
 end
@@ -211,6 +223,30 @@ function order.wait()
   return said
 end
 
+-- Ends what was silent for too long, from now on.
+local function end_idle(limit)
+  for client, server in pairs(pairs_of) do
+    if not lost[client] and cqueues.monotime() - spoke[client] >= limit then
+      pairs_of[client] = nil
+      make_it_a_reset(client)
+      cqueues.cancel(client:pollfd())
+      client:close()
+      server:shutdown "w"
+    end
+  end
+end
+
+function order.idle(seconds)
+  local limit = tonumber(seconds)
+  spawn(function()
+    while true do
+      cqueues.sleep(limit / 10)
+      end_idle(limit)
+    end
+  end)
+  return "armed"
+end
+
 function order.mend()
   manner = "same"
   return "mended"
@@ -219,7 +255,7 @@ end
 local control = assert(socket.listen { host = "127.0.0.1", port = 0 })
 assert(control:listen())
 listen()
-io.stdout:write(port, " ", (select(3, control:localname())), "\n")
+io.stdout:write(port, " ", (select(3, control:localname())), " ", ffi.C.getpid(), "\n")
 io.stdout:flush()
 
 spawn(accept_all, listener)

@@ -130,6 +130,9 @@ void dt_engine_free(struct dt_engine *e)
   dt_orders_free(e);
   dt_deadlines_free(&e->deadlines);
   free(e->watchers);
+  free(e->lines);
+  e->lines = NULL;
+  e->lines_room = 0;
   if(dt_engine_is_ours(e)) {
     dt_profile_free(e->profile);
     free(e);
@@ -309,12 +312,19 @@ static void run_work(struct dt_engine *e)
   }
 }
 
+/* Who was stopped, or busy, past a deadline finds what came in time at the next look. */
+static int may_expire(const struct dt_engine *e, const struct dt_deadline *d)
+{
+  return d && d->when <= e->now && d->when <= e->looked &&
+         e->batch_at == e->batch_size;
+}
+
 static void run_deadlines(struct dt_engine *e)
 {
   struct dt_deadline *first = dt_deadlines_first(&e->deadlines);
   struct dt_flow *f;
 
-  while(first && first->when <= e->now) {
+  while(may_expire(e, first)) {
     e->activity++;
     f = DT_OF(first, struct dt_flow, due);
     f->type->expire(f);
@@ -390,19 +400,32 @@ static void end_alarm(struct dt_engine *e)
     e->alarm = 0;
 }
 
+static int ask(struct dt_engine *e, double seconds)
+{
+  int n = dt_pollset_wait(e->pollset, seconds, e->holding ? &e->unheld : NULL,
+                          e->batch, DT_BATCH);
+
+  e->batch_at = 0;
+  e->batch_size = n > 0 ? n : 0;
+  e->now = dt_now();
+  if(n >= 0)
+    e->looked = e->now;
+  return n;
+}
+
 /* Asks the poll set, unless there are answers left from the last time. Returns
-   0, or 1 when a signal came. */
+   0, or 1 when a signal came: then a process that was stopped may go on, long
+   after it asked. */
 static int look(struct dt_engine *e, double seconds)
 {
   int n = 0;
 
-  if(e->batch_at == e->batch_size) {
-    n = dt_pollset_wait(e->pollset, seconds, e->holding ? &e->unheld : NULL,
-                        e->batch, DT_BATCH);
-    e->batch_at = 0;
-    e->batch_size = n > 0 ? n : 0;
-  }
-  e->now = dt_now();
+  if(e->batch_at == e->batch_size)
+    n = ask(e, seconds);
+  else
+    e->now = dt_now();
+  if(n < 0)
+    (void)ask(e, 0);
   return n < 0;
 }
 

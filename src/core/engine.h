@@ -5,6 +5,7 @@
  * multi.c     libcurl's multi handle, and what it asks for
  * flow.c      what the engine knows of all that it drives (flow.h)
  * handle.c    pooled easy handles and the options they always carry
+ * lines.c     which connections are kept, and which of them are believed in
  *
  * and, as flows, HTTP requests:
  *
@@ -64,6 +65,8 @@ struct dt_span {
   int tls;
 };
 
+#define DT_LINES 3
+
 struct dt_origin {
   struct dt_origin *next; /* in its bucket */
   struct dt_link ready;   /* in engine.ready: something queued, a slot free */
@@ -72,6 +75,7 @@ struct dt_origin {
   unsigned unsent; /* of those that run: they have no connection yet */
   int tls;
   int http1; /* it speaks HTTP/1 only, as its last answer showed */
+  int line;  /* 0 .. DT_LINES - 1: connections of another one are not used again */
   size_t size;
   char name[]; /* "scheme://host:port", lower case */
 };
@@ -89,6 +93,8 @@ struct dt_handle {
   int custom;                 /* CURLOPT_CUSTOMREQUEST is set */
   int dirty;                  /* carries what only a reset removes */
   int quick_exit;             /* leaves a name lookup without joining it */
+  int line;                   /* of the origin, as it is set */
+  int local_port;             /* of the connection that it was sent over last */
   long buffer_size;
   long connect_ms;
   char error[CURL_ERROR_SIZE];
@@ -107,6 +113,10 @@ struct dt_engine {
   int broken;        /* the multi handle failed; it must be rebuilt */
   int nomem;         /* a poll-set callback ran out of memory */
   double now;        /* of the step */
+  unsigned char *lines; /* by descriptor: enum dt_line */
+  int lines_room;
+  double slept;      /* seconds of the system's sleep, when that was looked at */
+  double looked;     /* when the poll set was asked: what had come by then is known */
   double limit;      /* when the step's budget is spent; 0: none */
   int delivered;     /* a block of an answer went to its sink in this step */
   int turn;          /* whether sockets or resumes come first in a step */
@@ -324,6 +334,26 @@ int dt_handle_must_linger(const struct dt_handle *h);
 void dt_handle_linger(struct dt_handle *h);
 
 void dt_handle_free(struct dt_handle *h);
+
+/* --- lines.c --- */
+
+enum dt_line {
+  DT_LINE_NONE, /* no connection of libcurl's */
+  DT_LINE_USED,
+  DT_LINE_KEPT
+};
+
+void dt_lines_opened(struct dt_engine *e, int fd);
+void dt_lines_set(struct dt_engine *e, int fd, enum dt_line what);
+
+/* Nothing came for the transfer for so many seconds. If nothing came over its
+   connection at all, neither that nor any that is kept is used again; others that
+   are on it go on, and have their own deadlines. */
+void dt_lines_distrust(struct dt_transfer *t, double silence);
+
+/* To be called before a connection is chosen: after a sleep of the system's kept ones
+   are not used again. */
+void dt_lines_look(struct dt_engine *e);
 
 /* --- origin.c --- */
 

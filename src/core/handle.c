@@ -8,12 +8,28 @@
 #include "engine.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define POOL_SEARCH 8
+#define UNHEARD_MS  150000 /* after so long a peer that acknowledges nothing is gone */
+
+/* Without this a line that is lost with something on its way, as by who changes
+   networks, is given up after a quarter of an hour. */
+static void give_up_in_time(int fd)
+{
+#ifdef TCP_USER_TIMEOUT
+  unsigned ms = UNHEARD_MS;
+
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+#else
+  (void)fd;
+#endif
+}
 
 /* Closes on exec: the programs that the user starts have no business here.
    Without a transfer nobody wants the connection any more. */
@@ -30,7 +46,9 @@ static curl_socket_t on_open_socket(void *handle, curlsocktype purpose,
   fd = socket(address->family, address->socktype, address->protocol);
   if(fd >= 0) {
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    give_up_in_time(fd);
     dt_pollset_opened(h->engine->pollset, fd);
+    dt_lines_opened(h->engine, fd);
   }
   return fd;
 }
@@ -39,6 +57,7 @@ static curl_socket_t on_open_socket(void *handle, curlsocktype purpose,
 static int on_close_socket(void *engine, curl_socket_t fd)
 {
   dt_pollset_closing(((struct dt_engine *)engine)->pollset, fd);
+  dt_lines_set(engine, fd, DT_LINE_NONE);
   return close(fd);
 }
 
@@ -54,9 +73,9 @@ static int on_request(void *handle, char *address, char *local, int port,
   (void)address;
   (void)local;
   (void)port;
-  (void)local_port;
   if(!t)
     return CURL_PREREQFUNC_ABORT;
+  t->flow.handle->local_port = local_port;
   dt_flow_touch(&t->flow);
   if(t->request_sent && !t->answer_started && !t->order.repeatable) {
     t->code = DT_RESET;
@@ -109,7 +128,7 @@ static void set_base(struct dt_handle *h)
 #if LIBCURL_VERSION_NUM >= 0x075700
   h->quick_exit = !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
-  h->tls = h->custom = h->dirty = 0;
+  h->tls = h->custom = h->dirty = h->line = 0;
   h->buffer_size = 0;
   h->connect_ms = -1;
 }

@@ -25,6 +25,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *engine,
     interest |= DT_POLL_IN;
   if(what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
     interest |= DT_POLL_OUT;
+  dt_lines_set(e, fd, interest ? DT_LINE_USED : DT_LINE_KEPT);
   if(!interest)
     dt_engine_forget_ready(e, fd);
   if(dt_pollset_set(e->pollset, fd, interest)) {

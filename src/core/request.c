@@ -44,6 +44,22 @@ static void set_version(struct dt_handle *h, const struct dt_transfer *t)
   h->tls = h2;
 }
 
+/* libcurl uses a connection again only for who wants the same of TLS. Three words
+   for "any version that there is" keep those of a line that was given up from who
+   comes after. */
+static CURLcode set_line(struct dt_handle *h, const struct dt_origin *o)
+{
+  static const long newest[DT_LINES] = { CURL_SSLVERSION_MAX_NONE,
+                                         CURL_SSLVERSION_MAX_DEFAULT,
+                                         CURL_SSLVERSION_MAX_TLSv1_3 };
+
+  if(!o->tls || h->line == o->line)
+    return CURLE_OK;
+  h->line = o->line;
+  return curl_easy_setopt(h->easy, CURLOPT_SSLVERSION,
+                          CURL_SSLVERSION_DEFAULT | newest[h->line]);
+}
+
 /* The method that libcurl would use by itself is left to it. */
 static CURLcode set_method(struct dt_handle *h, const char *method,
                            const char *implied)
@@ -206,6 +222,8 @@ int dt_request_apply(struct dt_transfer *t)
   rc = dt_handle_set_url(h, t->order.url);
   if(!rc)
     rc = curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, t->order.headers);
+  if(!rc)
+    rc = set_line(h, t->origin);
   if(!rc)
     rc = set_connect_time(h, connect_ms(&t->order));
   if(!rc)

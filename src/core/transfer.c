@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LONG_SILENCE 1.0 /* seconds without a byte that say something */
+
 static struct dt_transfer *of(struct dt_flow *f)
 {
   return DT_OF(f, struct dt_transfer, flow);
@@ -53,16 +55,13 @@ static const char *stage(const struct dt_transfer *t)
   return "receiving the answer";
 }
 
-/* No byte came back: the connection may be dead. libcurl closes those of HTTP/1 that end
-   early, but would use one of HTTP/2 again, for whatever comes next. */
-static void distrust_connection(struct dt_transfer *t)
+/* Of who gives up by himself that says something only if he has waited. */
+static void distrust_silence(struct dt_transfer *t, int always)
 {
-  struct dt_handle *h = t->flow.handle;
+  double silence = t->flow.engine->now - t->flow.last_activity;
 
-  if(!h || !t->request_sent || t->answered)
-    return;
-  h->dirty = 1;
-  curl_easy_setopt(h->easy, CURLOPT_FORBID_REUSE, 1L);
+  if(always || (silence >= LONG_SILENCE && !waits_for_user(t)))
+    dt_lines_distrust(t, silence);
 }
 
 /* A deadline has come: ends the transfer, or sets the next one. */
@@ -75,7 +74,7 @@ static void expire(struct dt_flow *f)
   if(t->order.timeout > 0 && t->flow.started + t->order.timeout <= now) {
     snprintf(text, sizeof(text), "no complete answer within %g s, while %s",
              t->order.timeout, stage(t));
-    distrust_connection(t);
+    distrust_silence(t, !t->answered);
     dt_transfer_end(t, DT_TIMEOUT, text);
     return;
   }
@@ -87,7 +86,7 @@ static void expire(struct dt_flow *f)
   }
   snprintf(text, sizeof(text), "no byte within %g s, while %s",
            t->order.idle_timeout, stage(t));
-  distrust_connection(t);
+  dt_lines_distrust(t, t->order.idle_timeout);
   dt_transfer_end(t, DT_IDLE_TIMEOUT, text);
 }
 
@@ -177,6 +176,7 @@ static void begin(struct dt_transfer *t)
   int code = DT_NOMEM;
 
   t->flow.last_activity = e->now;
+  dt_lines_look(e);
   t->flow.handle = dt_handle_acquire(e, t->profile);
   if(t->flow.handle) {
     t->flow.handle->flow = &t->flow;
@@ -317,6 +317,7 @@ void dt_transfer_cancel(struct dt_transfer *t)
     return;
   dt_sigpipe_block(&pipe, e->pipes);
   e->now = dt_now();
+  distrust_silence(t, 0);
   dt_transfer_end(t, DT_CANCELED, "canceled");
   dt_sigpipe_restore(&pipe);
   dt_engine_sync(e);

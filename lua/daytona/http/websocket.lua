@@ -20,10 +20,13 @@ local websocket = {}
 
 local HEADERS, READABLE, WRITABLE, DONE = core.HEADERS, core.READABLE, core.WRITABLE, core.DONE
 
--- Seconds for the answer to the opening; between signs of life, which proxies want
--- to see (of a peer that is gone the kernel's keep-alive would tell, too); for the
--- other side's part of closing.
-local OPEN_TIMEOUT, PING_INTERVAL, CLOSE_TIMEOUT = 30, 20, 2
+-- Seconds for the answer to the opening; for the other side's part of closing.
+local OPEN_TIMEOUT, CLOSE_TIMEOUT = 30, 2
+
+-- Seconds between signs of life where nothing else is said: proxies want to see them, and
+-- a line that is lost without a word shows by them, before two such intervals and a quarter
+-- are over.
+websocket.ping_interval = 20
 
 ---@class daytona.SocketRequest
 ---@field path string             appended to the connection's base
@@ -77,7 +80,7 @@ local function core_options(connection, request)
     connect_timeout = positive(connection.connect_timeout),
     open_timeout = positive(request.timeout or OPEN_TIMEOUT),
     idle_timeout = positive(request.idle_timeout),
-    ping_interval = positive(request.ping_interval or PING_INTERVAL), patient = request.patient,
+    ping_interval = positive(request.ping_interval or websocket.ping_interval), patient = request.patient,
     close_timeout = CLOSE_TIMEOUT,
   }
 end

@@ -27,6 +27,10 @@ local M = {}
 -- many seconds (some proxies end what is quiet).
 local FAILURES, HELD = 5, 10
 
+-- A look, or finding out by pings that the line is lost, takes so much of `idle_timeout` that
+-- the rest of it is left for another connection.
+local SHARE = 0.25
+
 -- Seconds that the daemon's own end is awaited when the log's size is not known;
 -- then what is missing is fetched.
 M.settle = 2
@@ -71,12 +75,13 @@ end
 ---@param opts { timeout?: number, idle_timeout?: number, snapshot?: boolean }
 ---@return daytona.Follow
 function M.new(command, opts)
+  local idle = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil
   local self = setmetatable({
-    command = command, snapshot = opts.snapshot, deadline = deadlines.after(opts.timeout),
-    idle_timeout = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil,
+    command = command, snapshot = opts.snapshot, deadline = deadlines.after(opts.timeout), idle_timeout = idle,
     demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
     seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = watch.new(command, true),
   }, Follow)
+  self.watch.look_timeout = idle and idle * SHARE
   self.stdout, self.stderr = new_stream(self), new_stream(self)
   return self
 end
@@ -102,11 +107,21 @@ local function finish(self)
   return true
 end
 
-local function timed_out(self, code, message)
+local function timed_out(self, code, message, cause)
   return nil, errors.new {
     kind = "timeout", code = code, operation = "follow", what = self.command.id, sandbox = self.command.sandbox,
-    message = message,
+    message = message, cause = cause,
   }
+end
+
+-- Whether nothing has come for too long, and the error that says so.
+local function has_idled(self)
+  if not self.idle_timeout or loop.now() < self.moved + self.idle_timeout then return false end
+  if self.socket or not self.broke then
+    return true, select(2, timed_out(self, "idle_timeout", "the command printed nothing for too long"))
+  end
+  return true, select(2, timed_out(self, "idle_timeout",
+    "the connection was lost, and there was none for too long: " .. self.broke.message, self.broke))
 end
 
 --- What arrives -----------------------------------------------------------------------------
@@ -148,16 +163,24 @@ end
 
 --- Connections ------------------------------------------------------------------------------
 
+-- Seconds that opening a connection may take.
+local function patience(self)
+  local now, most = loop.now(), 30
+  if self.deadline then most = math.min(most, self.deadline - now) end
+  if self.idle_timeout then most = math.min(most, self.moved + self.idle_timeout - now) end
+  return math.max(most, 0.001)
+end
+
 local function open(self)
   local command = self.command
   local connection, err = command.sandbox:toolbox()
   if not connection then return nil, err end
-  local session = command.session.id
+  local session, usual = command.session.id, websocket.ping_interval
   local path = session == watch.ENTRYPOINT and calls.path(api.entrypoint_logs, command)
     or calls.path(api.logs, command, { session = session })
   return websocket.open(connection, {
     path = path, query = not self.snapshot and { follow = "true" } or nil, safe = true, retries = 0,
-    timeout = self.deadline and math.max(math.min(self.deadline - loop.now(), 30), 0.001) or nil,
+    timeout = patience(self), ping_interval = self.idle_timeout and math.min(usual, self.idle_timeout * SHARE),
     operation = "follow", what = command.id, sandbox = command.sandbox,
   })
 end
@@ -166,21 +189,29 @@ end
 local function broken(self, err)
   if self.socket and loop.now() - self.opened >= HELD then self.failures = 0 end
   let_go(self)
-  self.failures = self.failures + 1
+  self.failures, self.broke = self.failures + 1, err
   if not err.retryable or self.failures > FAILURES then return fail(self, err) end
   local wait = self.failures > 1 and http.delay_after(err, self.failures - 1) or 0
   self.again_at = loop.now() + wait
   return true
 end
 
+local function sooner(a, b)
+  if a and b then return math.min(a, b) end
+  return a or b
+end
+
 local function connect(self)
   if self.deadline and loop.now() >= self.deadline then
     return fail(self, select(2, timed_out(self, "wait", "the command was still running when the time was over")))
   end
+  local idled, why = has_idled(self)
+  if idled then return fail(self, why) end
   if self.again_at and self.again_at > loop.now() then
-    local slept, why = loop.sleep(math.min(self.again_at, self.deadline or self.again_at) - loop.now())
-    if not slept then return fail(self, why) end
-    if self.deadline and self.again_at > self.deadline then return true end -- found out above
+    local limit = sooner(self.deadline, self.idle_timeout and self.moved + self.idle_timeout)
+    local slept, problem = loop.sleep(sooner(self.again_at, limit) - loop.now())
+    if not slept then return fail(self, problem) end
+    if limit and self.again_at > limit then return true end -- found out above
   end
   local socket, err = open(self)
   if not socket then return broken(self, err) end
@@ -237,15 +268,9 @@ end
 
 -- When something else than waiting for bytes is due.
 local function next_stop(self, limit)
-  local stop = limit
-  local function sooner(when)
-    if when and (not stop or when < stop) then stop = when end
-  end
-  sooner(self.deadline)
-  sooner(self.idle_timeout and self.moved + self.idle_timeout)
+  local stop = sooner(sooner(limit, self.deadline), self.idle_timeout and self.moved + self.idle_timeout)
   if self.snapshot then return stop end
-  sooner(self.has_ended and self.settle or self.watch.next)
-  return stop
+  return sooner(stop, self.has_ended and self.settle or self.watch.next)
 end
 
 -- Nothing came: does what is due. true, or nil, err.
@@ -257,9 +282,10 @@ local function tick(self, limit)
   end
   if self.deadline and now >= self.deadline then
     return fail(self, select(2, timed_out(self, "wait", "the command was still running when the time was over")))
-  elseif self.idle_timeout and now >= self.moved + self.idle_timeout then
-    return fail(self, select(2, timed_out(self, "idle_timeout", "the command printed nothing for too long")))
-  elseif limit and now >= limit then
+  end
+  local idled, why = has_idled(self)
+  if idled then return fail(self, why) end
+  if limit and now >= limit then
     return timed_out(self, "wait", "nothing was printed in time")
   end
   return true

@@ -175,7 +175,7 @@ function Job:wait(opts)
       return failure(self.sandbox, "wait", self.id, "timeout", "wait",
         "the job was still running when the time was over")
     end
-    local fine, err = calls.look(self, nil, seconds, "wait")
+    local fine, err = calls.look(self, nil, seconds, "wait", deadline)
     if not fine then return nil, err end
     if not self.result and seconds == 0 then
       local slept, why = loop.sleep(math.max(math.min(deadline - loop.now(), 0.1), 0))

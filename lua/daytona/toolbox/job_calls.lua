@@ -16,6 +16,11 @@ local job_calls = {}
 -- Seconds that a call may take.
 local CALL_TIMEOUT = 30
 
+-- Seconds beyond those that a look waits for news after which its line is taken for lost, and
+-- beyond a deadline of the caller's, which an answer just in time may need.
+job_calls.patience = 15
+local SLACK = 1
+
 -- So many looks may fail in a row, when trying again may help.
 local FAILED_LOOKS = 5
 
@@ -44,14 +49,14 @@ end
 ---@param operation string  for errors
 ---@param id? string        of the job, for errors
 ---@param text string
----@param o? { seconds?: number, cwd?: string, secrets?: string[], once?: boolean, on_abandon?: function }  once: not to be repeated
+---@param o? { seconds?: number, timeout?: number, cwd?: string, secrets?: string[], once?: boolean, on_abandon?: function }  once: not to be repeated
 ---@return string?
 ---@return daytona.Error?
 function job_calls.run(sandbox, operation, id, text, o)
   o = o or {}
   local seconds = math.ceil(o.seconds or CALL_TIMEOUT)
   local answer, err = exec_call.execute(sandbox, { command = text, timeout = seconds, cwd = o.cwd }, {
-    operation = operation, what = id, timeout = seconds + 5, safe = not o.once, secrets = o.secrets,
+    operation = operation, what = id, timeout = o.timeout or seconds + 5, safe = not o.once, secrets = o.secrets,
     on_abandon = o.on_abandon,
   })
   if not answer then
@@ -129,9 +134,11 @@ end
 local NOTHING = { most = 0 }
 
 -- Looks once: the job's state, and news of its outputs.
-local function look(job, wish, seconds, operation)
+local function look(job, wish, seconds, operation, deadline)
+  local limit = seconds + job_calls.patience
+  if deadline then limit = math.min(limit, math.max(deadline - loop.now(), 0) + SLACK) end
   local answer, err = job_calls.run(job.sandbox, operation, job.id,
-    script.poll(job.id, wish.out, wish.err, seconds, wish.most), { seconds = seconds + 10 })
+    script.poll(job.id, wish.out, wish.err, seconds, wish.most), { seconds = seconds + 10, timeout = limit })
   if not answer then return nil, err end
   local state, out_size, err_size, out, errors_text = take_apart(answer)
   if not state then return job_calls.strange(job.sandbox, operation, job.id, answer) end
@@ -152,13 +159,14 @@ end
 ---@param wish? daytona.JobWish
 ---@param seconds integer    that there may be to wait for news
 ---@param operation string   for errors
+---@param deadline? number   on the clock of loop.now
 ---@return daytona.JobNews?
 ---@return daytona.Error?
-function job_calls.look(job, wish, seconds, operation)
+function job_calls.look(job, wish, seconds, operation, deadline)
   for try = 1, FAILED_LOOKS + 1 do
-    local news, err = look(job, wish or NOTHING, seconds, operation)
+    local news, err = look(job, wish or NOTHING, seconds, operation, deadline)
     if news then return news end
-    if not err.retryable or try > FAILED_LOOKS then return nil, err end
+    if not err.retryable or try > FAILED_LOOKS or deadline and loop.now() >= deadline then return nil, err end
     local slept, why = loop.sleep(http.delay_after(err, try))
     if not slept then return nil, why end
   end

@@ -90,7 +90,8 @@ function JobOutput:fill(deadline)
   if self.over then return false end
   local seconds = job_output.patience(deadline)
   if not seconds then return reader.too_late(self) end
-  local news, err = calls.look(self.job, { [self.file] = self.fetched, most = self.piece }, seconds, "read")
+  local news, err = calls.look(self.job, { [self.file] = self.fetched, most = self.piece }, seconds, "read",
+    deadline)
   if not news then return nil, err end
   note(self, news[self.file], news[self.file .. "_size"])
   if self.buffer.size > 0 or self.over then return true end
@@ -108,7 +109,7 @@ function job_output.fill_both(job, deadline)
   local seconds = job_output.patience(deadline)
   if not seconds then return reader.too_late(out) end
   local news, problem = calls.look(job,
-    { out = out.fetched, err = err.fetched, most = math.min(out.piece, err.piece) }, seconds, "read")
+    { out = out.fetched, err = err.fetched, most = math.min(out.piece, err.piece) }, seconds, "read", deadline)
   if not news then return nil, problem end
   note(out, news.out, news.out_size)
   note(err, news.err, news.err_size)

@@ -20,6 +20,9 @@ local FIRST_LOOK, GROWTH, LONGEST_WAIT = 0.03, 0.25, 1
 -- time the silence has doubled.
 watch.first_probe = 2
 
+-- Seconds that a look may take: on a line that is lost without a word nothing comes back.
+watch.look_timeout = 10
+
 -- So many looks may fail in a row.
 local FAILED_LOOKS = 5
 
@@ -36,6 +39,7 @@ local COME_AGAIN, RECENT, PROBE_TIMEOUT = 1, 1.5, 10
 ---@class daytona.Watch
 ---@field next number  when to look again, on the clock of `loop.now`
 ---@field told boolean  the daemon tells of the end, unless the shell died
+---@field look_timeout? number  seconds, where less than the usual ones are left for a look
 local Watch = {}
 Watch.__index = Watch
 
@@ -58,10 +62,12 @@ function Watch:active()
 end
 
 -- What the daemon says of a command.
-local function fetch(command)
+local function fetch(command, timeout)
   local session = command.session.id
-  if session ~= watch.ENTRYPOINT then return api.command(command, { session = session }, { what = command.id }) end
-  local answer, err = api.entrypoint(command, nil, { what = session })
+  if session ~= watch.ENTRYPOINT then
+    return api.command(command, { session = session }, { what = command.id, timeout = timeout })
+  end
+  local answer, err = api.entrypoint(command, nil, { what = session, timeout = timeout })
   if not answer then return nil, err end
   return type(answer.commands) == "table" and answer.commands[1] or {}
 end
@@ -69,10 +75,11 @@ end
 ---Asks for a command's exit code, which is then set; false while it runs; nil, err when
 ---that cannot be had.
 ---@param command daytona.Command
+---@param timeout? number  seconds
 ---@return integer|false|nil
 ---@return daytona.Error?
-function watch.ask(command)
-  local raw, err = fetch(command)
+function watch.ask(command, timeout)
+  local raw, err = fetch(command, timeout)
   if not raw then return nil, err end
   if type(raw.exit_code) ~= "number" then return false end
   command.exit_code = raw.exit_code
@@ -95,7 +102,7 @@ end
 ---@return boolean?
 ---@return daytona.Error?
 function Watch:has_ended()
-  local code, err = ask(self.command)
+  local code, err = ask(self.command, math.min(self.look_timeout or watch.look_timeout, watch.look_timeout))
   if code then return true end
   self.failures = code == false and 0 or self.failures + 1
   -- An exit code that is just being written is a 500 of old daemons.

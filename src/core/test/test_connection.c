@@ -2,6 +2,7 @@
  * test_connection.c - connections: kept, reused, found dead, limited.
  */
 #define _GNU_SOURCE
+#include "../engine.h"
 #include "check.h"
 #include "peer.h"
 
@@ -212,6 +213,58 @@ static void test_names_of_origins(void)
   peer_close(p);
 }
 
+static size_t read_all(struct dt_engine *e, struct dt_transfer *t)
+{
+  size_t total = 0, size;
+  const char *data;
+  int rc;
+
+  for(rc = dt_transfer_read(t, &data, &size); rc == 0 || rc == 1;
+      rc = dt_transfer_read(t, &data, &size)) {
+    if(rc == 1)
+      total += size;
+    else
+      dt_engine_poll(e, 0.01, NULL);
+  }
+  return total;
+}
+
+/* After the system has slept, by its clocks, no kept connection is used again; what is
+   on its way, were it held up by its user, goes on. */
+static void test_slept(void)
+{
+  static const char body[3000000];
+  struct dt_engine *e = engine_open(0);
+  struct peer *p = peer_open(peer_echo, NULL);
+  struct dt_request r = REQUEST(peer_url(p, "/"));
+  struct dt_transfer *held;
+  struct dt_result result;
+
+  r.method = "POST";
+  r.body = DT_BODY_MEMORY;
+  r.data = body;
+  r.size = sizeof(body);
+  r.sink = DT_SINK_QUEUE;
+  held = begin(e, &r);
+  wait_for(e, held, DT_EVENT_READABLE);
+  while(!held->recv_paused)
+    dt_engine_poll(e, 0.01, NULL);
+  r.body = DT_BODY_NONE;
+  r.sink = DT_SINK_MEMORY;
+  CHECK(fetch(e, &r, &result) == DT_OK && !result.reused);
+  CHECK(fetch(e, &r, &result) == DT_OK && result.reused);
+  e->slept -= 10;
+  CHECK(fetch(e, &r, &result) == DT_OK && result.reused);
+  e->slept -= 60;
+  CHECK(fetch(e, &r, &result) == DT_OK && !result.reused);
+  CHECK(fetch(e, &r, &result) == DT_OK && result.reused);
+  CHECK(peer_connections(p) == 3);
+  CHECK(read_all(e, held) == sizeof(body));
+  dt_transfer_free(held);
+  dt_engine_free(e);
+  peer_close(p);
+}
+
 void test_connection(void);
 
 void test_connection(void)
@@ -227,4 +280,5 @@ void test_connection(void)
   test_closed_in_between();
   test_limit();
   test_names_of_origins();
+  test_slept();
 }

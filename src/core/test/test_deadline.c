@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SOON 0.15
@@ -197,6 +199,91 @@ static void test_waiting_for_the_user(struct dt_engine *e)
   peer_close(p);
 }
 
+/* A peer in a process of its own, which stops this one when a request has come, and
+   lets it go on after its answer, a while later. */
+static pid_t stopping_peer(int listener)
+{
+  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+  pid_t me = getpid(), child = fork();
+  char request[4096];
+  int fd;
+
+  if(child)
+    return child;
+  fd = accept(listener, NULL, NULL);
+  if(fd >= 0 && read(fd, request, sizeof(request)) > 0) {
+    usleep(250000); /* then libcurl has no timers of its own */
+    kill(me, SIGSTOP);
+    usleep(200000);
+    (void)!write(fd, answer, sizeof(answer) - 1);
+    usleep(200000);
+    kill(me, SIGCONT);
+  }
+  _exit(0);
+}
+
+/* Whoever is stopped past a deadline finds what came meanwhile. */
+static void test_stopped(struct dt_engine *e)
+{
+  struct sockaddr_in a;
+  socklen_t size = sizeof(a);
+  char url[64];
+  struct dt_request r = REQUEST(url);
+  struct dt_result result;
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  pid_t child;
+
+  memset(&a, 0, sizeof(a));
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK(!bind(fd, (void *)&a, sizeof(a)) && !listen(fd, 1) &&
+        !getsockname(fd, (void *)&a, &size));
+  snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(a.sin_port));
+  r.timeout = 0.5;
+  r.idle_timeout = 0.4;
+  child = stopping_peer(fd);
+  CHECK(fetch(e, &r, &result) == DT_OK);
+  CHECK(result.seconds > 0.5);
+  CHECK(waitpid(child, NULL, 0) == child);
+  close(fd);
+}
+
+static void answer_late(struct peer *p, int fd, int n)
+{
+  struct peer_request *r = malloc(sizeof(*r));
+
+  (void)p;
+  (void)n;
+  if(peer_read(fd, r)) {
+    usleep(450000);
+    peer_answer(fd, 200, "late");
+  }
+  free(r->body);
+  free(r);
+}
+
+/* So does who is busy with something else. */
+static void test_busy(struct dt_engine *e)
+{
+  struct peer *p = peer_open(answer_late, NULL);
+  struct dt_request r = REQUEST(peer_url(p, "/"));
+  struct dt_transfer *t, *another;
+  double until;
+
+  r.timeout = 0.6;
+  t = begin(e, &r);
+  until = dt_now() + 0.3; /* then libcurl has no timers of its own */
+  while(dt_now() < until)
+    dt_engine_poll(e, until - dt_now(), NULL);
+  usleep(500000);
+  another = begin(e, &r); /* is begun before anybody looks */
+  CHECK(finish(e, t)->code == DT_OK);
+  CHECK(finish(e, another)->code == DT_OK);
+  dt_transfer_free(t);
+  dt_transfer_free(another);
+  peer_close(p);
+}
+
 static void test_queued(void)
 {
   struct dt_engine *e = engine_open(1);
@@ -228,6 +315,8 @@ void test_deadline(void)
   test_stalling(e);
   test_slow_is_not_idle(e);
   test_waiting_for_the_user(e);
+  test_stopped(e);
+  test_busy(e);
   test_queued();
   dt_engine_free(e);
 }
