@@ -1,11 +1,11 @@
 -- What tools for models do to texts: what is shown of long ones and of bytes, edits, patches,
 -- patterns of paths.
 
-local errors = require "daytona.base.errors"
 local edit = require "daytona.agent.edit"
 local globs = require "daytona.agent.globs"
 local json = require "daytona.http.json"
 local known = require "daytona.base.known_secrets"
+local memory_box = require "spec.support.memory_box"
 local mime = require "daytona.agent.mime"
 local output = require "daytona.agent.output"
 local patch = require "daytona.agent.patch"
@@ -232,34 +232,9 @@ describe("a pattern of paths", function()
 end)
 
 describe("a patch of files", function()
-  -- Files by path; false is a folder.
-  local function sandbox_of(files)
-    local fs = {}
-    function fs:exists(path) return self.files[path] ~= nil end
-    function fs:read(path)
-      if self.files[path] then return self.files[path] end
-      return nil, errors.new { kind = "not_found", operation = "read", message = "no such file" }
-    end
-    function fs:stat(path)
-      if self.files[path] == nil then return nil, "no such file" end
-      return { is_dir = not self.files[path] }
-    end
-    function fs:write(path, text)
-      if path == "full" then return nil, "no space" end
-      self.files[path] = text
-      return true
-    end
-    function fs:remove(path)
-      self.files[path] = nil
-      return true
-    end
-    fs.files = files
-    return { fs = fs }
-  end
-
   local function apply(files, body, folder)
     local operations = assert(patch.parse("*** Begin Patch\n" .. body .. "\n*** End Patch"))
-    return patches.apply(sandbox_of(files), operations, folder)
+    return patches.apply(memory_box.new(files), operations, folder)
   end
 
   it("adds, changes, moves and deletes them, below a folder where there is one", function()

@@ -154,7 +154,8 @@ local function part(call, sandbox, path, args)
   if not text then return nil, total end
   if first > math.max(total, 1) then return nil, ("the file has %d lines; there is no line %d"):format(total, first) end
   local shown, cut = call:cap(text, "head", path)
-  if cut then last = first + select(2, shown:gsub("\n", "")) - 2 end
+  -- What is there to its end, without the note's two; at least one, or nobody would get on.
+  if cut then last = first + math.max(select(2, shown:gsub("\n", "")) - 2, 1) - 1 end
   last = math.min(last, total)
   local more = last < total
   local note = more and ("\n[lines %d to %d of %d; go on with offset %d]"):format(first, last, total, last + 1) or ""
