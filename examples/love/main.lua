@@ -10,6 +10,7 @@ package.path = root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;" .. package.pa
 
 local daytona = require "daytona"
 local utf8 = require "utf8"
+local wrapped = require "wrapped"
 
 -- Seconds of each frame that the sandbox may take.
 local BUDGET = 0.002
@@ -17,7 +18,6 @@ local BUDGET = 0.002
 local UPLOAD_SIZE = 32 * 1024 * 1024
 local KEPT_LINES = 18
 local TEXT_WIDTH = 600 -- the animation is to the right of it
-local LONGEST = 2000   -- bytes of a line that are shown
 
 local KEYS = "Enter runs the line    F2 uploads 32 MB    Escape cancels what runs"
 
@@ -26,23 +26,8 @@ local client, sandbox, running
 local progress          -- of the last upload, 0 to 1
 local time, worst = 0, 0
 
--- A program may print any bytes; LÖVE draws UTF-8 and nothing else.
-local function drawable(line)
-  line = line:sub(1, LONGEST):gsub("%c", " ")
-  local whole, at = utf8.len(line)
-  while not whole do
-    line = line:sub(1, at - 1) .. "?" .. line:sub(at + 1)
-    whole, at = utf8.len(line, at)
-  end
-  return line
-end
-
 local function say(text)
-  local font = love.graphics.getFont()
-  for line in (text:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
-    local _, parts = font:getWrap(drawable(line), TEXT_WIDTH)
-    for _, part in ipairs(parts[1] and parts or { "" }) do lines[#lines + 1] = part end
-  end
+  wrapped(lines, text, TEXT_WIDTH)
   while #lines > KEPT_LINES do table.remove(lines, 1) end
 end
 

@@ -4,15 +4,19 @@
 --   love examples/love_agent           from the checkout, after make LUA=luajit
 --   love examples/love_agent --demo    asks for something by itself, allows all, prints, and ends
 
-local root = love.filesystem.getSource():match "^(.*)/examples/love_agent/?$"
-package.path = root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;" .. package.path
+local root = love.filesystem.getSource() .. "/../.."
+package.path = root .. "/lua/?.lua;" .. root .. "/lua/?/init.lua;" .. root .. "/examples/love/?.lua;" .. package.path
 
 local daytona = require "daytona"
+local wrapped = require "wrapped"
 
 -- Seconds of each frame that the agent may take.
 local BUDGET = 0.002
 
 local KEPT_LINES = 22
+local TEXT_WIDTH = 660 -- the animation is to the right of it
+
+local KEYS = "Enter gives the agent what is typed    Escape cancels"
 
 local lines, input = { "" }, ""
 local agent, running
@@ -33,7 +37,7 @@ end
 
 -- In the task of the call: waits for a key.
 local function ask(call)
-  local mine = { text = "allow " .. call.name .. "?  y / a / n" }
+  local mine = { text = "allow " .. call.name .. "?    y yes    a always    n no" }
   while question do daytona.sleep(0.02) end -- one at a time
   question = mine
   while mine.answer == nil do
@@ -117,7 +121,12 @@ function love.draw()
     love.graphics.circle("fill", 740 + 30 * math.cos(angle), 50 + 30 * math.sin(angle), 2 + i / 2)
   end
   love.graphics.setColor(0.9, 0.9, 0.9)
-  for i, line in ipairs(lines) do love.graphics.print(line:gsub("[\128-\255]", "?"):sub(1, 100), 20, i * 19) end
+  local shown = {}
+  for _, line in ipairs(lines) do wrapped(shown, line, TEXT_WIDTH) end
+  local first = math.max(#shown - KEPT_LINES, 0)
+  for i = 1, #shown - first do love.graphics.print(shown[first + i], 20, i * 19) end
   love.graphics.setColor(1, 0.8, 0.4)
-  love.graphics.print(question and question.text or (running and "..." or "$ " .. input), 20, 470)
+  love.graphics.print(question and question.text or (running and "..." or "$ " .. input), 20, 450)
+  love.graphics.setColor(0.5, 0.5, 0.5)
+  love.graphics.print(KEYS, 20, 474)
 end
