@@ -22,18 +22,20 @@ plt.title("Squares")
 plt.show()
 ]]
 
-daytona.using(check(client:create { language = "python" }), function(sb)
+local kept = daytona.using(check(client:create { language = "python" }), function(sb)
   local result = check(sb:run(CODE))
   if result.exit_code ~= 0 then
     print("the code ended with exit code " .. result.exit_code .. ":")
     print(result.result)
-    if client.server and result.result:find "matplotlib" then
+    if result.result:find "matplotlib" then
       print "A sandbox of the local server has this machine's Python: on Debian, apt install python3-matplotlib."
     end
-    return
+    return false
   end
   for i, chart in ipairs(result.artifacts.charts) do
     local path = check(chart:save(("%s/chart-%d.png"):format(folder, i)))
     print(tostring(chart) .. " -> " .. path)
   end
+  return true
 end)
+os.exit(kept and 0 or 1, true)

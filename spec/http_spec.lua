@@ -345,6 +345,7 @@ describe("a stream", function()
   it("whose sink gives up ends the request", function()
     local _, err = request { path = "/bytes/3000000", sink = function() return false, "full" end }
     assert.equal("io sink", err.kind .. " " .. err.code)
+    assert.equal("stopped: full", err.message)
   end)
 
   it("tells how far it is", function()

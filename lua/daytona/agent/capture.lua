@@ -104,7 +104,7 @@ local function perform(call)
 end
 
 ---@class daytona.Captured
----@field exit_code integer   -1 when the time was over
+---@field exit_code integer   of the shell; -1 when the time was over
 ---@field timed_out boolean
 ---@field text string         what it printed, or the ends of that
 ---@field file? string        where in the sandbox: all of it, when the text is but the ends

@@ -21,10 +21,12 @@ function stream.source_of(request)
   end
 end
 
--- Why a function of the caller's ended the transfer.
+-- Why a function of the caller's ended the transfer: on purpose, so nothing has failed here.
 local function give_up(code, reason)
   if errors.is(reason) then return reason end
-  return failure.from_transport(code, reason ~= nil and tostring(reason) or nil)
+  local err = failure.from_transport(code)
+  err.message = reason ~= nil and "stopped: " .. tostring(reason) or "stopped"
+  return err
 end
 
 -- Offers chunks until the queue is full. Returns the source while it has more,
