@@ -186,7 +186,8 @@ end
 -- growing steps. `feed` waits for one output: what comes is answered as it is, because each
 -- further program would make it a millisecond older; how large the file is, and how the
 -- job does, is said by the next look. At the job's end the writer of the one pipe is ended,
--- once the pipe has its reader. timeout leads a group of its own: that is ended as well,
+-- once the pipe has its reader; the same process takes the pipes away in either case, so that
+-- nobody waits for that. timeout leads a group of its own: that is ended as well,
 -- because a timeout that is told to end right as it starts its program leaves it running.
 local WAIT = [[
 drop() {
@@ -214,11 +215,14 @@ feed() {
   mkfifo "$f" "$f.end" && exec 3<>"$f.end" || return
   timeout $t tail -f -c +1 "$d/events" >&3 & j=$!
   timeout $t tail -f -c +$(($2 + 1)) "$d/$1" >"$f" 3>&- & k=$!
-  { timeout $t head -c 1 <&3; : >"$f"; drop $k; } >/dev/null & i=$!
-  x=$(dd bs=$m count=1 <"$f" 3>&- | base64 | tr -d '\n')
-  drop $k $j $i
-  echo >&3
-  rm -f "$f" "$f.end" >/dev/null &
+  {
+    z=$(timeout $t head -c 1 <&3)
+    [ "$z" = x ] || { timeout 5 sh -c ': >"$1"' sh "$f"; drop $k; }
+    rm -f "$f" "$f.end"
+  } >/dev/null &
+  x=$(dd bs=$m count=1 <"$f" 3>&- | base64 -w 0)
+  drop $k $j
+  echo x >&3
   [ -n "$x" ] || return
   echo running; echo "0 0"
   [ $1 = out ] || echo
