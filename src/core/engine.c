@@ -297,6 +297,7 @@ static void run_work(struct dt_engine *e)
   struct dt_link turn;
   int n = 0;
 
+  e->openings = 0;
   move_links(&e->work, &turn);
   while(!dt_link_alone(&turn)) {
     struct dt_flow *f = DT_OF(turn.next, struct dt_flow, work);

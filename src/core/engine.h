@@ -127,6 +127,7 @@ struct dt_engine {
   struct dt_deadlines deadlines;
   struct dt_link flows;     /* all that have not been freed */
   struct dt_link work;      /* those that want a turn */
+  unsigned openings;        /* WebSockets that began to connect in this round */
   struct dt_link events;    /* those with something to report */
   struct dt_flow **watchers; /* by descriptor, where it is the flow's to watch */
   int watchers_room;

@@ -1,10 +1,11 @@
 /*
  * websocket.c - WebSockets on the engine, see websocket.h.
  *
- * libcurl only connects (CONNECT_ONLY). Its easy handle then stays in the
+ * libcurl only connects (CONNECT_ONLY). Over TLS its easy handle then stays in the
  * multi handle, as the connection lives and dies with it there; the socket is
- * watched by us, and bytes go through curl_easy_send and curl_easy_recv. What
- * they mean is the business of ws_handshake.c and ws_session.c.
+ * watched by us, and bytes go through curl_easy_send and curl_easy_recv. Without TLS
+ * the socket is all that is kept. What the bytes mean is the business of ws_handshake.c
+ * and ws_session.c.
  *
  * A TLS library may hold bytes back that the descriptor does not tell of, so a
  * connection is read until there is nothing, or is put on the engine's list of
@@ -13,12 +14,21 @@
 #define _GNU_SOURCE
 #include "ws.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* libcurl has set SO_NOSIGPIPE there */
+#endif
 
 #define READ_ROOM 16384
 #define READS     16 /* at a time, before others get their turn */
+#define OPENINGS  64 /* the same of those that begin to connect */
 
 /* --- watching ------------------------------------------------------------- */
 
@@ -36,8 +46,15 @@ static int set_interest(struct dt_ws *ws)
 
 static void unwatch(struct dt_ws *ws)
 {
+  struct dt_engine *e = ws->flow.engine;
+
   if(ws->fd >= 0)
     dt_flow_unwatch(&ws->flow, ws->fd);
+  if(ws->fd >= 0 && ws->own) {
+    if(dt_engine_is_ours(e))
+      dt_pollset_closing(e->pollset, ws->fd);
+    (void)close(ws->fd);
+  }
   ws->fd = -1;
 }
 
@@ -168,12 +185,38 @@ static int should_pause(const struct dt_ws *ws)
          dt_ws_session_over(ws->session);
 }
 
+/* What a system call on the socket means in libcurl's words. */
+static CURLcode outcome(ssize_t n, size_t *size)
+{
+  *size = n > 0 ? (size_t)n : 0;
+  if(n >= 0)
+    return CURLE_OK;
+  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR
+           ? CURLE_AGAIN
+           : CURLE_RECV_ERROR;
+}
+
+static CURLcode take(struct dt_ws *ws, char *buffer, size_t room, size_t *size)
+{
+  if(!ws->own)
+    return curl_easy_recv(ws->flow.handle->easy, buffer, room, size);
+  return outcome(recv(ws->fd, buffer, room, 0), size);
+}
+
+static CURLcode give(struct dt_ws *ws, const char *data, size_t size,
+                     size_t *done)
+{
+  if(!ws->own)
+    return curl_easy_send(ws->flow.handle->easy, data, size, done);
+  return outcome(send(ws->fd, data, size, MSG_NOSIGNAL), done);
+}
+
 /* Takes one block from the connection: 1 if there may be more at once. */
 static int read_some(struct dt_ws *ws)
 {
   char buffer[READ_ROOM];
   size_t size = 0;
-  CURLcode rc = curl_easy_recv(ws->flow.handle->easy, buffer, sizeof(buffer), &size);
+  CURLcode rc = take(ws, buffer, sizeof(buffer), &size);
 
   if(rc && (rc != CURLE_AGAIN || ws->mute))
     end_broken(ws);
@@ -213,7 +256,7 @@ static void receive(struct dt_ws *ws)
 static size_t send_some(struct dt_ws *ws, const char *data, size_t size)
 {
   size_t done = 0;
-  CURLcode rc = curl_easy_send(ws->flow.handle->easy, data, size, &done);
+  CURLcode rc = give(ws, data, size, &done);
 
   ws->blocked = rc ? rc == CURLE_AGAIN : done < size;
   if(rc && rc != CURLE_AGAIN) {
@@ -287,22 +330,42 @@ static void ready(struct dt_flow *f)
 {
   struct dt_ws *ws = dt_ws_of(f);
 
-  if(ws->state == DT_WS_NEW)
+  if(ws->state != DT_WS_NEW)
+    dt_ws_work(ws);
+  else if(f->engine->openings++ < OPENINGS)
     dt_ws_begin(ws);
   else
-    dt_ws_work(ws);
+    dt_flow_work(f);
 }
 
 /* The socket is ours to watch from now on. 0, or -1 without memory. */
 static int watch(struct dt_ws *ws, int fd)
 {
-  if(dt_flow_watch(&ws->flow, fd))
+  if(dt_flow_watch(&ws->flow, fd)) {
+    if(ws->own)
+      (void)close(fd);
     return -1;
+  }
   ws->fd = fd;
   ws->interest = 0;
   return 0;
 }
 
+
+/* Where nothing lies between, the socket is all that there is to a connection: a handle
+   of libcurl's that only keeps it open would cost more memory than all the rest. Without
+   a descriptor for it that stays. */
+static int take_over(struct dt_ws *ws, int fd)
+{
+  int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+  if(own < 0)
+    return fd;
+  ws->own = 1;
+  release_handle(ws);
+  dt_pollset_opened(ws->flow.engine->pollset, own);
+  return own;
+}
 
 /* libcurl could not connect. */
 static void not_connected(struct dt_ws *ws, CURLcode rc)
@@ -333,6 +396,8 @@ static void complete(struct dt_flow *f, CURLcode rc)
   f->engine->stats.connects++;
   ws->state = DT_WS_OPENING;
   curl_easy_getinfo(f->handle->easy, CURLINFO_ACTIVESOCKET, &fd);
+  if(fd != CURL_SOCKET_BAD && ws->bare)
+    fd = take_over(ws, fd);
   if(fd == CURL_SOCKET_BAD) {
     dt_ws_end(ws, DT_RESET, "the connection broke before the peer answered");
   } else if(watch(ws, fd)) {

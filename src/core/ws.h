@@ -34,6 +34,8 @@ struct dt_ws {
   int fd;                   /* -1 when it is not ours to watch */
   unsigned interest;
   int tls;
+  int bare; /* nothing lies between it and its socket */
+  int own;  /* the socket is ours, libcurl has no part in it any more */
 
   /* the opening */
   char *url;       /* http or https */

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define CLOSE_WAIT 5.0
+#define CLOSE_WAIT   5.0
+#define LEAST_BUFFER 1024L
 
 /* --- the options ------------------------------------------------------------ */
 
@@ -182,7 +183,8 @@ int dt_ws_open(struct dt_engine *e, const struct dt_ws_options *o,
     return code;
   }
   set_times(ws, o);
-  e->pipes |= ws->tls || ws->profile->tls_proxy;
+  ws->bare = !ws->tls && !ws->profile->tls_proxy;
+  e->pipes |= !ws->bare;
   dt_flow_join(&ws->flow, e);
   dt_flow_work(&ws->flow);
   dt_ws_set_deadline(ws);
@@ -208,6 +210,8 @@ static int apply(struct dt_ws *ws, CURL *easy)
     rc = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, NULL);
   if(!rc)
     rc = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+  if(!rc && ws->bare) /* nothing is read through it, mostly */
+    rc = curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, LEAST_BUFFER);
   return rc ? -1 : 0;
 }
 

@@ -1,0 +1,253 @@
+/*
+ * many.c - a daemon of many quiet things, for measuring clients: it answers what a client
+ * asks on the way to terminals, follows and commands, holds WebSockets open, and says on
+ * all of them what it is told to.
+ *
+ *   many            prints its port on 127.0.0.1; ends with its standard input
+ *
+ * A line "say N" there makes each WebSocket send N messages of 100 bytes. It is no server:
+ * heads are believed to be small, and answers to fit into a socket's buffer.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MOST 65536
+#define ROOM 8192
+
+struct connection {
+  int socket;  /* a WebSocket by now */
+  size_t size; /* of what came and is not understood yet */
+  long skip;   /* of a body */
+  long left;   /* messages to be sent */
+  size_t at;   /* bytes of the first of them that were */
+  char data[ROOM];
+};
+
+static struct connection *connections[MOST];
+static int epoll;
+static char message[102];
+
+static void watch(int fd, int op, unsigned events)
+{
+  struct epoll_event e;
+
+  memset(&e, 0, sizeof(e));
+  e.events = events;
+  e.data.fd = fd;
+  epoll_ctl(epoll, op, fd, &e);
+}
+
+static void drop(int fd)
+{
+  free(connections[fd]);
+  connections[fd] = NULL;
+  close(fd);
+}
+
+static void say(int fd, const char *text, size_t size)
+{
+  if(write(fd, text, size) != (ssize_t)size)
+    fprintf(stderr, "many: an answer did not fit\n");
+}
+
+static void answer(int fd, const char *status, const char *json)
+{
+  char text[512];
+  int n = snprintf(text, sizeof(text),
+                   "HTTP/1.1 %s\r\nContent-Type: application/json\r\n"
+                   "Content-Length: %zu\r\n\r\n%s",
+                   status, strlen(json), json);
+
+  say(fd, text, (size_t)n);
+}
+
+static void upgrade(int fd, const char *head)
+{
+  static const char control[] = "{\"type\":\"control\",\"status\":\"connected\"}";
+  const char *key = strcasestr(head, "\r\nSec-WebSocket-Key: ");
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  char text[512], accept[64];
+  unsigned n;
+  int size;
+
+  if(!key)
+    return;
+  size = snprintf(text, sizeof(text), "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key + 21);
+  EVP_Digest(text, (size_t)size, digest, &n, EVP_sha1(), NULL);
+  EVP_EncodeBlock((unsigned char *)accept, digest, (int)n);
+  size = snprintf(text, sizeof(text),
+                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                  "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n", accept,
+                  strcasestr(head, "X-Daytona-Exit-Control") ? "Sec-WebSocket-Protocol: X-Daytona-Exit-Control\r\n"
+                                                             : "");
+  if(strstr(head, "/process/pty/"))
+    size += snprintf(text + size, sizeof(text) - (size_t)size, "\x81%c%s", (int)sizeof(control) - 1, control);
+  say(fd, text, (size_t)size);
+  connections[fd]->socket = 1;
+}
+
+static void respond(int fd, const char *head)
+{
+  if(strcasestr(head, "\r\nUpgrade: websocket"))
+    upgrade(fd, head);
+  else if(strstr(head, "/process/execute"))
+    answer(fd, "200 OK", "{\"exitCode\":0,\"result\":\"\"}");
+  else if(strstr(head, "/exec "))
+    answer(fd, "202 Accepted", "{\"cmdId\":\"c\"}");
+  else if(strstr(head, "/command/c "))
+    answer(fd, "200 OK", "{\"id\":\"c\",\"command\":\"x\"}");
+  else
+    answer(fd, "200 OK", "{}");
+}
+
+/* Takes a head, or a whole frame, away: its size; 0 when there is none yet. */
+static size_t take_head(int fd, struct connection *c)
+{
+  char *end = memmem(c->data, c->size, "\r\n\r\n", 4), *length;
+
+  if(!end)
+    return 0;
+  *end = 0;
+  length = strcasestr(c->data, "\r\nContent-Length: ");
+  c->skip = length ? atol(length + 18) : 0;
+  respond(fd, c->data);
+  return (size_t)(end + 4 - c->data);
+}
+
+static size_t take_frame(int fd, struct connection *c)
+{
+  size_t size = c->size > 1 ? (size_t)(c->data[1] & 127) : 0, i;
+
+  if(c->size < 2 || c->size < 6 + size)
+    return 0;
+  for(i = 0; i < size; i++)
+    c->data[6 + i] ^= c->data[2 + i % 4];
+  if((c->data[0] & 15) == 9) {
+    c->data[4] = (char)0x8a;
+    c->data[5] = (char)size;
+    say(fd, c->data + 4, 2 + size);
+  }
+  return 6 + size;
+}
+
+static void hear(int fd)
+{
+  struct connection *c = connections[fd];
+  ssize_t n = read(fd, c->data + c->size, ROOM - 1 - c->size);
+  size_t used;
+
+  if(n <= 0) {
+    if(n == 0 || errno != EAGAIN)
+      drop(fd);
+    return;
+  }
+  c->size += (size_t)n;
+  do {
+    if(c->skip > 0) {
+      used = (size_t)c->skip < c->size ? (size_t)c->skip : c->size;
+      c->skip -= (long)used;
+    } else
+      used = c->socket ? take_frame(fd, c) : take_head(fd, c);
+    memmove(c->data, c->data + used, c->size - used);
+    c->size -= used;
+  } while(used && c->size);
+}
+
+static void speak(int fd)
+{
+  struct connection *c = connections[fd];
+
+  while(c->left) {
+    ssize_t n = write(fd, message + c->at, sizeof(message) - c->at);
+
+    if(n < 0)
+      break;
+    c->at += (size_t)n;
+    if(c->at == sizeof(message)) {
+      c->at = 0;
+      c->left--;
+    }
+  }
+  watch(fd, EPOLL_CTL_MOD, EPOLLIN | (c->left ? EPOLLOUT : 0));
+}
+
+static void command(void)
+{
+  char line[64];
+  ssize_t n = read(0, line, sizeof(line) - 1);
+  int fd;
+
+  if(n <= 0)
+    exit(0);
+  line[n] = 0;
+  for(fd = 0; fd < MOST && !strncmp(line, "say ", 4); fd++) {
+    if(connections[fd] && connections[fd]->socket) {
+      connections[fd]->left += atol(line + 4);
+      watch(fd, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+    }
+  }
+}
+
+static void welcome(int listener)
+{
+  int on = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+  if(fd < 0)
+    return;
+  if(fd >= MOST) {
+    close(fd);
+    return;
+  }
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  connections[fd] = calloc(1, sizeof(struct connection));
+  watch(fd, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+int main(void)
+{
+  struct sockaddr_in a;
+  socklen_t size = sizeof(a);
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), i, n;
+  struct epoll_event events[256];
+
+  signal(SIGPIPE, SIG_IGN);
+  memset(&a, 0, sizeof(a));
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  memset(message, 'x', sizeof(message));
+  memcpy(message, "\x82\x64\x01\x01\x01", 5);
+  epoll = epoll_create1(EPOLL_CLOEXEC);
+  if(listener < 0 || bind(listener, (struct sockaddr *)&a, size) || listen(listener, 16384) ||
+     getsockname(listener, (struct sockaddr *)&a, &size))
+    return 2;
+  watch(listener, EPOLL_CTL_ADD, EPOLLIN);
+  watch(0, EPOLL_CTL_ADD, EPOLLIN);
+  printf("%d\n", ntohs(a.sin_port));
+  fflush(stdout);
+  for(;;) {
+    n = epoll_wait(epoll, events, 256, -1);
+    for(i = 0; i < n; i++) {
+      int fd = events[i].data.fd;
+
+      if(fd == listener)
+        welcome(fd);
+      else if(!fd)
+        command();
+      else if(connections[fd] && (events[i].events & ~(unsigned)EPOLLOUT))
+        hear(fd);
+      else if(connections[fd])
+        speak(fd);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+-- What many quiet things cost a client: many.lua PORT KIND N [CHUNKS], against bench/c/many.c, whose
+-- input this program's output is (bench/many.lua makes the two pipes).
+--
+-- Prints bytes of memory each, and for what is talked to the CPU time of a chunk of 100 bytes.
+local daytona = require "daytona"
+local loop = require "daytona.loop"
+
+local port, kind, n = arg[1], arg[2], tonumber(arg[3])
+local CHUNKS = tonumber(arg[4]) or 200000 -- in all
+
+local function resident()
+  local file = assert(io.open "/proc/self/statm")
+  local pages = file:read "*n" and file:read "*n"
+  file:close()
+  return pages * 4096
+end
+
+local client = assert(daytona.new {
+  api_key = "bench", api_url = "http://127.0.0.1:" .. port, events = false, ledger = false,
+  max_connections = kind == "connections" and n + 10 or nil,
+})
+local sandbox = client:attach "bench"
+sandbox.toolbox_proxy_url = "http://127.0.0.1:" .. port
+
+local ready, came = 0, 0
+
+-- What fails ends the measurement.
+local function each(fn)
+  local function guarded()
+    local fine, why = loop.pcall(fn)
+    if not fine then
+      io.stderr:write(tostring(why), "\n")
+      os.exit(1)
+    end
+  end
+  for _ = 1, n do daytona.spawn(guarded) end
+end
+
+local function until_ready()
+  while ready < n do assert(daytona.sleep(0.05)) end
+end
+
+local kinds = {}
+
+function kinds.tasks()
+  each(function()
+    ready = ready + 1
+    daytona.sleep(1000)
+  end)
+end
+
+function kinds.connections()
+  each(function()
+    assert(sandbox:exec "true")
+    ready = ready + 1
+  end)
+end
+
+function kinds.follows()
+  local command = assert(assert(sandbox:session "s"):exec("x", { async = true }))
+  each(function()
+    local log = assert(command:follow())
+    ready = ready + 1
+    while true do
+      local stream, data = log:read()
+      if not stream then break end
+      came = came + #data
+    end
+  end)
+end
+
+function kinds.terminals()
+  each(function()
+    local pty = assert(sandbox:pty())
+    ready = ready + 1
+    while true do
+      local data = pty:read()
+      if not data then break end
+      came = came + #data
+    end
+  end)
+end
+
+-- Everything that is made once is made before.
+assert(sandbox:exec "true")
+daytona.spawn(function() daytona.sleep(0.001) end):wait()
+collectgarbage() collectgarbage()
+local before = resident()
+kinds[kind]()
+until_ready()
+assert(daytona.sleep(3)) -- the first looks at the command are over
+collectgarbage() collectgarbage()
+local each_bytes = (resident() - before) / n
+
+local chunk
+if kind == "follows" or kind == "terminals" then
+  local every = math.max(1, math.floor(CHUNKS / n))
+  local size = kind == "follows" and 97 or 100
+  local cpu = os.clock()
+  io.write("say ", every, "\n")
+  io.flush()
+  while came < every * n * size do assert(daytona.sleep(0.05)) end
+  chunk = (os.clock() - cpu) / (every * n)
+end
+chunk = chunk and ("%.2f µs"):format(chunk * 1e6) or ""
+io.stderr:write(("| %s | %d | %.0f | %s |\n"):format(kind, n, each_bytes, chunk))
+os.exit(0)
