@@ -180,9 +180,9 @@ describe("what is read like a file", function()
   end)
 
   it("is read on by another task when the one that waited is cancelled, or runs out of time", function()
-    local s = source { 0.1, "a\n" }
+    local s = source { 0.5, "a\n" }
     local first = daytona.spawn(function() return s:read() end)
-    local second = daytona.spawn(function() return s:read { timeout = 5 } end)
+    local second = daytona.spawn(function() return s:read { timeout = 30 } end)
     local third = daytona.spawn(function() return s:read { timeout = 0.01 } end)
     assert.equal("timeout", select(2, third:wait()).kind)
     first:cancel()

@@ -144,7 +144,7 @@ describe("a WebSocket", function()
   end)
 
   it("is not read while nobody takes its messages, and loses none", function()
-    local op = open "/many?100000"
+    local op = open("/many?100000", { timeout = 120 })
     assert(loop.wait(op, core.READABLE))
     loop.sleep(0.1)
     local received = op.transfer:progress()
