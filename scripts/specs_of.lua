@@ -153,6 +153,7 @@ local SPECS = {
   ["agent/sets/operations.lua"] = "tool_reference tools_operations mcp_stdio",
   ["agent/sets/session.lua"] = "tool_reference tools_session",
   ["agent/mcp/"] = "mcp_stdio mcp_http",
+  ["agent/mcp/durable.lua"] = "mcp_tasks mcp_stdio",
   ["agent/mcp/ngx.lua"] = "",
   ["agent/store/ngx.lua"] = "",
   ["agent/mcp/http.lua"] = "mcp_http",

@@ -85,7 +85,7 @@ describe("the text of an image", function()
     local rows = {
       { base():pip_install "numpy", "numpy" },
       { base():pip_install("requests", "numpy"), "numpy requests" },
-      { base():pip_install({ "b", "a" }, "c"), "a b c" },
+      { base():pip_install({ "b", "a" }, "c"), "a b c" }, { base():pip_install { "a" }, "a" },
       { base():pip_install("numpy>=1.0", "pandas[all]==2.0", "x; python_version<'3.9'"),
         [['numpy>=1.0' 'pandas[all]==2.0' 'x; python_version<'"'"'3.9'"'"'']] },
       { base():pip_install "", "''" },

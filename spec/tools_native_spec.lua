@@ -48,7 +48,11 @@ describe("keys", function()
     } do assert.equal(wanted, keys.chord(given)) end
     assert.is_nil(keys.chord "ctrl++")
     assert.same({ "ctrl", "shift" }, keys.modifiers "ctrl+shift")
+    assert.same({ "alt", "cmd" }, keys.modifiers "Option+Super_L")
     assert.is_nil(keys.modifiers "ctrl+s")
+    assert.same({ nil, "these are no keys to hold: ctrl+" .. ("s"):rep(35) },
+      { keys.modifiers("ctrl+" .. ("s"):rep(90)) })
+    assert.same({ nil, "these are no keys: ++" .. ("x"):rep(38) }, { keys.chord("++" .. ("x"):rep(90)) })
   end)
 end)
 
