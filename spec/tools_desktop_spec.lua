@@ -179,3 +179,125 @@ describe("a place in a picture", function()
     assert.equal("it cannot", select(2, desktop.picture(box)))
   end)
 end)
+
+describe("the desktop tools that models bring along", function()
+  before_each(function() tools = daytona.tools("native", { sandbox = box_of() }) end)
+
+  -- What was done, but for the picture at the end.
+  local function does(name, arguments)
+    did = {}
+    local result = call(name, arguments)
+    assert.same({ data = "YWJj", mime_type = "image/png" }, result.images[1], name)
+    assert.same({ "sleep 0.3", "screenshot:full {cursor=true}" }, { did[#did - 1], did[#did] })
+    return table.concat(did, ", ", 1, #did - 2)
+  end
+
+  it("do what Anthropic's say", function()
+    for _, row in ipairs {
+      { "mouse_move", { coordinate = { 3, 4 } }, "mouse:move 3 4" },
+      { "left_click", { coordinate = { 3, 4 }, text = "ctrl" }, "mouse:click 3 4 {modifiers={ctrl}}" },
+      { "left_click", { text = "" }, "mouse:position, mouse:click 1 2 {}" },
+      { "right_click", { coordinate = { 3, 4 } }, "mouse:click 3 4 {button=right}" },
+      { "middle_click", { coordinate = { 3, 4 } }, "mouse:click 3 4 {button=middle}" },
+      { "double_click", { coordinate = { 3, 4 } }, "mouse:click 3 4 {double=true}" },
+      { "triple_click", { coordinate = { 3, 4 } }, "mouse:click 3 4 {clicks=3}" },
+      { "left_click_drag", { start_coordinate = { 1, 2 }, coordinate = { 3, 4 } }, "mouse:drag 1 2 3 4" },
+      { "left_mouse_down", {}, "mouse:down nil nil" },
+      { "left_mouse_up", { coordinate = { 3, 4 } }, "mouse:up 3 4" },
+      { "scroll", { coordinate = { 3, 4 }, scroll_direction = "left", scroll_amount = 2, text = "shift" },
+        "mouse:scroll 3 4 left {amount=2 modifiers={shift}}" },
+      { "scroll", { scroll_direction = "up" }, "mouse:position, mouse:scroll 1 2 up {}" },
+      { "scroll", { coordinate = { 3, 4 }, scroll_direction = "up", scroll_amount = 0 }, "" },
+      { "key", { text = "Return" }, "keyboard:press enter" }, { "key", { text = "ctrl+S" }, "keyboard:hotkey ctrl+S" },
+      { "hold_key", { text = "shift", duration = 2 }, "keyboard:down shift, sleep 2, keyboard:up shift" },
+      { "type", { text = "hi" }, "keyboard:type hi" }, { "wait", { duration = 3 }, "sleep 3" },
+      { "wait", {}, "sleep 1" }, { "screenshot", {}, "" },
+    } do
+      assert.equal(row[3], does(row[1], row[2]), row[1])
+      local first = row[3]:match "^%a+:%a+"
+      if first then
+        failing = first
+        assert.equal("it cannot", fail(row[1], row[2]))
+        failing = nil
+      end
+    end
+    assert.matches("no keys to hold", fail("left_click", { text = "x" }))
+    assert.matches("no keys to hold", fail("scroll", { scroll_direction = "up", text = "x" }))
+    assert.matches("no keys", fail("hold_key", { text = "++", duration = 0 }))
+    for _, name in ipairs { "left_click", "left_mouse_down", "mouse_move" } do
+      assert.matches("not on the screen", fail(name, { coordinate = { -1, 4 } }))
+    end
+    assert.matches("not on the screen", fail("scroll", { coordinate = { -1, 4 }, scroll_direction = "up" }))
+  end)
+
+  it("tell places, and show parts, in the measure of the pictures", function()
+    assert.equal("x=1, y=2", call("cursor_position").text)
+    failing = "mouse:position"
+    assert.equal("it cannot", fail "cursor_position")
+    failing, did = nil, {}
+    assert.same({ data = "YWI=", mime_type = "image/jpeg" }, call("zoom", { region = { 10, 20, 30, 50 } }).images[1])
+    assert.same({ "screenshot:region 10 20 20 30" }, did)
+    assert.matches("second is below and right", fail("zoom", { region = { 30, 20, 10, 50 } }))
+    assert.matches("second is below and right", fail("zoom", { region = { 10, 50, 30, 20 } }))
+    assert.matches("not on the screen", fail("zoom", { region = { -9, 0, 30, 20 } }))
+    assert.matches("not on the screen", fail("zoom", { region = { 0, 0, 1921, 20 } }))
+    assert.is_true(tools:call("zoom", { region = { 0, 0, 1920, 1200 } }).ok)
+    screens = { { width = 3840, height = 2400 } }
+    answers["mouse:position"] = { x = 101, y = 60 }
+    assert.equal("x=50, y=30", call("cursor_position").text)
+    failing = "screenshot:region"
+    assert.equal("it cannot", fail("zoom", { region = { 0, 0, 10, 10 } }))
+  end)
+
+  it("do what OpenAI's say, in order, until one fails", function()
+    for _, row in ipairs {
+      { { type = "click", x = 3, y = 4, button = "wheel" }, "mouse:click 3 4 {button=middle}" },
+      { { type = "click", x = 3, y = 4 }, "mouse:click 3 4 {}" },
+      { { type = "double_click", x = 3, y = 4 }, "mouse:click 3 4 {double=true}" },
+      { { type = "move", x = 3, y = 4 }, "mouse:move 3 4" },
+      { { type = "drag", path = { { x = 1, y = 2 }, { x = 9, y = 9 }, { x = 3, y = 4 } } }, "mouse:drag 1 2 3 4" },
+      { { type = "keypress", keys = { "CTRL", "a" } }, "keyboard:hotkey ctrl+a" },
+      { { type = "scroll", x = 3, y = 4, scroll_y = 249 }, "mouse:scroll 3 4 down {amount=2}" },
+      { { type = "scroll", x = 3, y = 4, scroll_x = -1, scroll_y = -250 },
+        "mouse:scroll 3 4 up {amount=3}, mouse:scroll 3 4 left {amount=1}" },
+      { { type = "scroll", x = 3, y = 4, scroll_x = 100 }, "mouse:scroll 3 4 right {amount=1}" },
+      { { type = "type", text = "hi" }, "keyboard:type hi" }, { { type = "wait" }, "sleep 1" },
+      { { type = "screenshot" }, "" },
+    } do
+      assert.equal(row[2], does("computer", { actions = { row[1] } }), row[1].type)
+    end
+    assert.equal("mouse:move 1 1, mouse:move 2 2",
+      does("computer", { actions = { { type = "move", x = 1, y = 1 }, { type = "move", x = 2, y = 2 } } }))
+    for why, action in pairs {
+      ["there is no button back"] = { type = "click", x = 1, y = 1, button = "back" },
+      ["x and y, or a coordinate, are required"] = { type = "move", x = 1 },
+      ["path needs two places"] = { type = "drag", path = { { x = 1, y = 1 } } },
+      ["keys are required"] = { type = "keypress", keys = {} }, ["text is required"] = { type = "type", text = "" },
+      ["-1, 1 is not on the screen, which is 1920 by 1200"] = { type = "double_click", x = -1, y = 1 },
+    } do
+      did = {}
+      assert.equal(("action 2, %s: %s"):format(action.type, why),
+        fail("computer", { actions = { { type = "move", x = 1, y = 1 }, action, { type = "wait" } } }))
+      assert.same({ "mouse:move 1 1" }, did)
+    end
+    assert.equal("a person must confirm this call first",
+      fail("computer", { actions = { { type = "wait" } }, pending_safety_checks = { { id = "x" } } }))
+  end)
+
+  it("start the desktop where there is none", function()
+    failing = "display:info"
+    local fine = tools:call("screenshot", {})
+    assert.is_false(fine.ok)
+    assert.equal("computer:start", did[1])
+  end)
+
+  it("answer in OpenAI's own forms", function()
+    local result = call("computer", { actions = { { type = "screenshot" } } })
+    assert.same({ type = "computer_call_output", call_id = "c", output = { type = "computer_screenshot",
+      image_url = "data:image/png;base64,YWJj" } }, tools:result("openai", { call_id = "c" }, result))
+    result = tools:call("computer", { actions = { { type = "keypress" } } })
+    assert.same({ type = "computer_call_output", call_id = "c", output = { type = "input_text",
+      text = "action 1, keypress: keys are required" } }, tools:result("openai", { id = "c" }, result))
+    assert.error_matches(function() tools:result("openai", {}, result) end, "has no call_id")
+  end)
+end)

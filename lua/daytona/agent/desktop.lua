@@ -43,6 +43,19 @@ function desktop.place(sandbox, x, y)
     math.floor(screen.width * screen.scale), math.floor(screen.height * screen.scale))
 end
 
+---Where the mouse is, in the measure of pictures.
+---@param sandbox daytona.Sandbox
+---@return integer?
+---@return integer|any y_or_why
+function desktop.cursor(sandbox)
+  local screen, err = measure(sandbox)
+  if not screen then return nil, err end
+  local at
+  at, err = sandbox.computer.mouse:position()
+  if not at then return nil, err end
+  return math.floor(at.x * screen.scale), math.floor(at.y * screen.scale)
+end
+
 ---A picture of the screen, scaled for models, once what was done shows.
 ---@param sandbox daytona.Sandbox
 ---@return { data: string, mime_type: string }?

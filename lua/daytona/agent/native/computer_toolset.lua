@@ -37,7 +37,7 @@ local function modifiers_of(text)
   return keys.modifiers(text)
 end
 
--- Where a click goes when it says nothing: where the mouse is, in the picture's measure.
+-- Where on the screen a click goes; when it says nothing, where the mouse is.
 local function place_of(sandbox, args)
   if args.coordinate then return desktop.place(sandbox, args.coordinate[1], args.coordinate[2]) end
   local point, err = sandbox.computer.mouse:position()
@@ -69,9 +69,9 @@ local function holder(word)
 end
 
 member("cursor_position", "Tells where the mouse is.", {}, function(sandbox)
-  local point, err = sandbox.computer.mouse:position()
-  if not point then return nil, err end
-  return ("x=%d, y=%d"):format(point.x, point.y)
+  local x, y = desktop.cursor(sandbox)
+  if not x then return nil, y end
+  return ("x=%d, y=%d"):format(x, y)
 end)
 member("mouse_move", "Moves the mouse.", { COORDINATE }, function(sandbox, args)
   return act.at(sandbox, args.coordinate[1], args.coordinate[2], function(mouse, x, y) return mouse:move(x, y) end)
