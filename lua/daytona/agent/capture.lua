@@ -54,7 +54,7 @@ local function report(limits, mark, keep)
   return fill(REPORT, {
     REMOVE = keep and "" or '; rm -f "$f"', MARK = mark,
     LINES = ("%d"):format(limits.lines), BYTES = ("%d"):format(limits.bytes),
-    HALF_LINES = ("%d"):format(limits.lines / 2), HALF_BYTES = ("%d"):format(limits.bytes / 2),
+    HALF_LINES = ("%d"):format(math.floor(limits.lines / 2)), HALF_BYTES = ("%d"):format(math.floor(limits.bytes / 2)),
   })
 end
 
