@@ -1,11 +1,6 @@
 -- dist.ini, by what `opm build` (OpenResty's package manager) demands of it.
 
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local read = require("spec.support.documents").read
 
 -- Name -> value; fails on what opm takes for no line of such a file.
 local function ini(text)

@@ -47,17 +47,10 @@ local function cleans(case, lua)
   return not case.leaves and not (case.is_closing and (lua == "luajit" or lua == "lua5.1"))
 end
 
-local function remaining(client)
-  local n = 0
-  for box in client:each() do
-    if box.state ~= "destroying" and box.desired_state ~= "destroyed" then n = n + 1 end
-  end
-  return n
-end
-
 -- Runs the program until it has ended.
 local function run(self, case, kind, delay)
-  local words = { self.lua, self.file, self.server.api_url, self.server.api_key, kind, case.ending or "" }
+  local server = self.service.server
+  local words = { self.lua, self.file, server.api_url, server.api_key, kind, case.ending or "" }
   for i, word in ipairs(words) do words[i] = shell.quote(word) end
   local command = self.environment .. table.concat(words, " ")
   if case.sink then
@@ -75,24 +68,15 @@ local function run(self, case, kind, delay)
   pipe:close()
 end
 
--- The sandboxes that were made since the server was asked last.
-local function made(self)
-  local n = 0
-  for _, request in ipairs(assert(self.server:requests())) do
-    if request.method == "POST" and request.path == "/sandbox" then n = n + 1 end
-  end
-  return n
-end
-
 local function run_case(self, case, runs)
   local row = { name = case.name, runs = runs, left = 0, still = 0, cleans = cleans(case, self.lua) }
   for i = 1, runs do
     run(self, case, (case.is_closing or i % 2 == 0) and "one" or "tasks", 0.02 + self.latest * math.random())
-    local left = remaining(self.client)
+    local left = self.service:sandboxes()
     row.left = row.left + left
     if left > 0 then
-      assert(self.client:reap())
-      row.still = row.still + remaining(self.client)
+      assert(self.service.client:reap())
+      row.still = row.still + self.service:sandboxes()
     end
   end
   return row
@@ -103,8 +87,7 @@ local signals = {}
 ---Runs each case so often; signals strike within `latest` seconds (2.5), `on_row` hears of each row as it is known.
 function signals.run(opts)
   local service = require("spec.support.service").start()
-  local self = { lua = opts.lua, server = service.server, client = service.client, file = os.tmpname(),
-    latest = opts.latest or 2.5 }
+  local self = { lua = opts.lua, service = service, file = os.tmpname(), latest = opts.latest or 2.5 }
   local file = assert(io.open(self.file, "w"))
   file:write(PROGRAM)
   file:close()
@@ -112,9 +95,9 @@ function signals.run(opts)
   math.randomseed(opts.seed)
   local rows = {}
   for _, case in ipairs(CASES) do
-    local before = made(self)
+    local before = service:count("POST", "/sandbox")
     local row = run_case(self, case, case.name == "Ctrl-C twice" and opts.twice or opts.runs)
-    row.made = made(self) - before
+    row.made = service:count("POST", "/sandbox") - before
     rows[#rows + 1] = row
     if opts.on_row then opts.on_row(row) end
   end
