@@ -79,6 +79,7 @@ local function get_sandbox()
   vim.notify "starting a sandbox ..."
   local err
   sandbox, err = daytona.create { ephemeral = true, auto_stop_interval = 15 }
+  vim.api.nvim_echo({ { "" } }, false, {})
   return sandbox, err
 end
 
