@@ -1,6 +1,7 @@
 -- Tools on the files of a sandbox, which is in memory here: windows, limits, failures.
 
 local daytona = require "daytona"
+local errors = require "daytona.base.errors"
 local memory_box = require "spec.support.memory_box"
 local support = require "spec.support.tools"
 
@@ -208,5 +209,69 @@ describe("the editor of a model", function()
     assert.equal("no space", refused("insert", { path = "full", insert_line = 0, insert_text = "x" }))
     assert.equal("no space", refused("str_replace", { path = "full", old_str = "x" }))
     assert.matches("no such file", refused("str_replace", { path = "none", old_str = "x" }))
+  end)
+end)
+
+describe("the shell of a model", function()
+  local opened, deleted, answer, ran
+
+  before_each(function()
+    opened, deleted, ran = {}, {}, {}
+    new("native", {})
+    box.session = function(_, id, opts)
+      if answer == "no session" then return nil, "no session" end
+      opened[#opened + 1] = id
+      assert.is_true(opts.create)
+      return {
+        exec = function(_, command, given)
+          ran[#ran + 1] = command .. " " .. given.timeout
+          if answer.kind then return nil, answer end
+          return answer
+        end,
+        delete = function() deleted[#deleted + 1] = id end,
+      }
+    end
+  end)
+
+  it("lasts from call to call, until it is begun anew or the toolset is closed", function()
+    answer = { exit_code = 0, output = "hi\n", stdout = "none" }
+    assert.same({ exit_code = 0, output = "hi\n" }, call("bash", { command = "echo hi" }).data)
+    assert.equal("hi\n", call("bash", { command = "x" }).text)
+    assert.same({ "echo hi 120", "x 120" }, ran)
+    assert.equal(1, #opened)
+    assert.matches("^daytona%-native%-bash%-%x%x%x%x%x%x%x%x$", opened[1])
+    local result = call("bash", { restart = true })
+    assert.same({ { restarted = true }, "a new shell has begun" }, { result.data, result.text })
+    assert.same({ { opened[1] }, 2, true }, { deleted, #opened, opened[1] ~= opened[2] })
+    tools:close()
+    local gone = {}
+    for _, id in ipairs(deleted) do gone[id] = true end
+    assert.is_true(gone[opened[2]])
+  end)
+
+  it("shows what was printed, and an exit code that is not 0", function()
+    answer = { exit_code = 3, output = "oops\n" }
+    assert.equal("oops\n[exit code 3]", call("bash", { command = "x" }).text)
+    answer = { exit_code = 0, stdout = "out", stderr = "err" }
+    assert.equal("outerr", call("bash", { command = "x" }).text)
+    answer = { exit_code = 0 }
+    assert.equal("(no output)", call("bash", { command = "x" }).text)
+    answer = { exit_code = 0, output = ("x\n"):rep(3000) }
+    assert.is_true(call("bash", { command = "x" }).truncated)
+    for _, arguments in ipairs { {}, { command = " \n" } } do
+      assert.equal("command is required", fail("bash", arguments))
+    end
+  end)
+
+  it("is begun anew after a command that takes too long, and tells other failures", function()
+    answer = errors.new { kind = "timeout", message = "late" }
+    assert.matches("still running after 120 seconds", fail("bash", { command = "x" }))
+    assert.same(opened, deleted)
+    answer = errors.new { kind = "server", message = "broken" }
+    assert.matches("broken", fail("bash", { command = "x" }))
+    assert.same({ 2, 1 }, { #opened, #deleted })
+    new("native", {})
+    box.session = function() return nil, "no session" end
+    assert.equal("no session", fail("bash", { command = "x" }))
   end)
 end)
