@@ -48,7 +48,7 @@ local function step(connection, request)
   assert(row, "not expected: " .. line)
   assert.truthy(line:find(row[1]), line .. " is not " .. row[1])
   local response, err = row[2](request, connection)
-  local flaw = response and request.flaw and request.flaw(response.json)
+  local flaw = response and request.flaw and request.flaw(response.json, request)
   if flaw then return nil, errors.new { kind = "protocol", message = flaw } end
   return response, err
 end

@@ -68,7 +68,7 @@ local function step(connection, request)
     err.operation, err.sandbox, err.what = request.operation, request.sandbox, request.what
     return nil, err
   end
-  local flaw = request.flaw and request.flaw(response.json)
+  local flaw = request.flaw and request.flaw(response.json, request)
   if flaw then
     return nil, errors.new { kind = "protocol", code = "json", message = flaw, operation = request.operation }
   end
