@@ -2,6 +2,7 @@ local variables = require "daytona.base.variables"
 local options = require "daytona.base.options"
 local names = require "daytona.http.names"
 local shell = require "daytona.base.shell"
+local query = require "daytona.http.query"
 local url = require "daytona.http.url"
 local reference = require "daytona.http.reference"
 local base64 = require "daytona.base.base64"
@@ -210,9 +211,9 @@ describe("URLs", function()
   end)
 
   it("repeat the name of a list in a query", function()
-    assert.equal("?limit=5&states=a&states=b%26", url.query { states = { "a", "b&" }, limit = 5 })
-    assert.equal("?b=1&a=x%20y", url.query { { "b", 1 }, { "none", nil }, { "a", "x y" } })
-    assert.equal("", url.query {})
+    assert.equal("?limit=5&states=a&states=b%26", query { states = { "a", "b&" }, limit = 5 })
+    assert.equal("?b=1&a=x%20y", query { { "b", 1 }, { "none", nil }, { "a", "x y" } })
+    assert.equal("", query {})
   end)
 
   it("are told apart by origin, and followed like browsers do", function()

@@ -1,5 +1,6 @@
 -- URLs: what a reference means, seen from a place.
 
+local query = require "daytona.http.query"
 local url = require "daytona.http.url"
 local reference = require "daytona.http.reference"
 
@@ -57,10 +58,10 @@ describe("a URL", function()
   end)
 
   it("has the names of a map in order", function()
-    assert.equal("?a=1&b=2&c=3&d=4", url.query { d = 4, b = 2, a = 1, c = 3 })
-    assert.equal("?a=1", url.query { a = 1 })
-    assert.equal("?a=1.5", url.query { { "a", 1.5 } })
-    assert.equal("?no=false", url.query { no = false })
+    assert.equal("?a=1&b=2&c=3&d=4", query { d = 4, b = 2, a = 1, c = 3 })
+    assert.equal("?a=1", query { a = 1 })
+    assert.equal("?a=1.5", query { { "a", 1.5 } })
+    assert.equal("?no=false", query { no = false })
   end)
 
   it("says who it is for, apart from the host", function()

@@ -1,4 +1,5 @@
--- The changes of a sandbox: start, stop, pause, archive, delete. Methods of sandboxes.
+-- How the state of a sandbox is changed, and its end: `delete`. The other changes are in
+-- changes.lua.
 --
 -- The service answers most changes before they are made, lets some hold, refuses them
 -- while another is under way, and its answers may be lost: whether a change was made is
@@ -13,31 +14,16 @@ local record = require "daytona.control.record"
 
 local M = {}
 
-local api = calls.of_service {
-  start   = record.row("POST",   "/sandbox/{sandbox}/start"),
-  stop    = record.row("POST",   "/sandbox/{sandbox}/stop", { query = { "force" } }),
-  pause   = record.row("POST",   "/sandbox/{sandbox}/pause"),
-  archive = record.row("POST",   "/sandbox/{sandbox}/archive"),
-  delete  = record.row("DELETE", "/sandbox/{sandbox}", { optional = true }),
-}
+---What a change is: how it is asked for; where it must end; what is on the way there; what
+---the service then wants of the sandbox.
+---@class daytona.Change
+---@field call fun(subject: table, values?: table, request?: table): any, daytona.Error?
+---@field ends table<string, boolean>
+---@field under_way table<string, boolean>
+---@field wants string
+---@field gone_is_fine? boolean
 
 --- Asking for a change ---------------------------------------------------------------------
-
--- What each change is: where it must end; what is on the way there; what the service
--- then wants of the sandbox.
-local CHANGES = {
-  start = { ends = { started = true }, under_way = life.COMING_UP, wants = "started" },
-  stop = {
-    ends = { stopped = true, destroyed = true, archived = true },
-    under_way = { stopping = true, archiving = true, destroying = true },
-    wants = "stopped", gone_is_fine = true,
-  },
-  pause = { ends = { paused = true }, under_way = { pausing = true }, wants = "paused" },
-  archive = { ends = { archived = true }, under_way = { archiving = true }, wants = "archived" },
-  delete = {
-    ends = { destroyed = true }, under_way = { destroying = true }, wants = "destroyed", gone_is_fine = true,
-  },
-}
 
 -- Between two requests for a change that the service has no time for; seconds.
 local FIRST_PAUSE, LONGEST_PAUSE, PAUSE_GROWTH = 0.2, 5, 1.5
@@ -47,12 +33,11 @@ local ODD_ANSWERS = 3
 
 -- Asks for a change until the service takes it. "done", "wait", or nil, err. While the
 -- service is busy with another change it is asked again until `busy_until`.
-local function ask(self, operation, values, deadline, busy_until)
-  local change = CHANGES[operation]
+local function ask(self, operation, change, values, deadline, busy_until)
   local delay, odd, most = FIRST_PAUSE, 0, math.min(ODD_ANSWERS, self.client.connection.max_retries)
   while true do
     local left = deadlines.left(deadline)
-    local fine, err = api[operation](self, values, { timeout = left and math.max(left, 0.001) or 0 })
+    local fine, err = change.call(self, values, { timeout = left and math.max(left, 0.001) or 0 })
     if fine then return "wait" end
     local verdict = require "daytona.control.verdict"(self, change, err)
     if verdict == "odd" then odd = odd + 1 end
@@ -66,13 +51,20 @@ local function ask(self, operation, values, deadline, busy_until)
   end
 end
 
--- Makes a change: options are `timeout`, `wait`, and for `delete` here within `busy`.
--- self, or nil, err.
-local function change_state(self, operation, values, opts)
-  local change, before = CHANGES[operation], self.state
+---Makes a change. For `busy` seconds, where that is said, it is asked again while the service
+---is at another.
+---@param self daytona.Sandbox
+---@param operation string
+---@param change daytona.Change
+---@param values? table
+---@param opts { timeout?: number, wait?: boolean, busy?: number }
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function M.make(self, operation, change, values, opts)
+  local before = self.state
   local deadline = deadlines.after(opts.timeout or 60)
   local busy_until = opts.busy and loop.now() + opts.busy or deadline
-  local verdict, err = ask(self, operation, values, deadline, busy_until)
+  local verdict, err = ask(self, operation, change, values, deadline, busy_until)
   if not verdict then return nil, err end
   if verdict == "wait" and opts.wait ~= false then
     local fine
@@ -80,68 +72,15 @@ local function change_state(self, operation, values, opts)
     fine, err = waiting.wait_until(self, operation, change.ends, deadline, before, change.gone_is_fine)
     if not fine then return nil, err end
   end
-  return life.changed(self, operation == "delete" or life.GONE[self.state])
+  return life.changed(self, change.wants == "destroyed" or life.GONE[self.state])
 end
 
---- The changes -----------------------------------------------------------------------------
+--- Deleting --------------------------------------------------------------------------------
 
-local CHANGE = { timeout = "seconds", wait = "boolean" }
-
-local FORCED = { timeout = "seconds", wait = "boolean", force = "boolean" }
-
----Starts it (from stopped, archived or paused) and waits until it is started. Success when
----it is started already; kind "state" when it does not come up.
----@param self daytona.Sandbox
----@param opts? { timeout?: number, wait?: boolean }  seconds (60, 0 for none); wait: true
----@return daytona.Sandbox?
----@return daytona.Error?
-function M.start(self, opts)
-  return change_state(self, "start", nil, options.check("start", CHANGE, opts))
-end
-
----Stops it and waits until it is stopped; an ephemeral sandbox is destroyed by this.
----Success when it is stopped, or gone, already.
----@param self daytona.Sandbox
----@param opts? { timeout?: number, wait?: boolean, force?: boolean }  force: kill at once
----@return daytona.Sandbox?
----@return daytona.Error?
-function M.stop(self, opts)
-  opts = options.check("stop", FORCED, opts)
-  return change_state(self, "stop", opts.force and { force = true } or nil, opts)
-end
-
----Freezes it with its memory and waits until it is paused; `resume` goes on where it
----was. kind "unsupported" where its class cannot (containers); "invalid" when it is not
----started.
----@param self daytona.Sandbox
----@param opts? { timeout?: number, wait?: boolean }  seconds (60, 0 for none); wait: true
----@return daytona.Sandbox?
----@return daytona.Error?
-function M.pause(self, opts)
-  return change_state(self, "pause", nil, options.check("pause", CHANGE, opts))
-end
-
----Goes on with a paused sandbox: `start` under another name. Previews keep their token.
----@param self daytona.Sandbox
----@param opts? { timeout?: number, wait?: boolean }
----@return daytona.Sandbox?
----@return daytona.Error?
-function M.resume(self, opts)
-  return change_state(self, "start", nil, options.check("resume", CHANGE, opts))
-end
-
----Moves a stopped sandbox into cold storage, where it costs less and starts slower, and
----waits until that is done; it takes the service from seconds to minutes. kind "invalid"
----when it is not stopped, or ephemeral.
----@param self daytona.Sandbox
----@param opts? { timeout?: number, wait?: boolean }  seconds (300, 0 for none); wait: true
----@return daytona.Sandbox?
----@return daytona.Error?
-function M.archive(self, opts)
-  opts = options.copy(options.check("archive", CHANGE, opts))
-  opts.timeout = opts.timeout or 300
-  return change_state(self, "archive", nil, opts)
-end
+local deletion = {
+  call = calls.of_service({ delete = record.row("DELETE", "/sandbox/{sandbox}", { optional = true }) }).delete,
+  ends = { destroyed = true }, under_way = { destroying = true }, wants = "destroyed", gone_is_fine = true,
+}
 
 local DELETE = { timeout = "seconds", wait = "boolean", force = "boolean", missing_ok = "boolean" }
 
@@ -152,7 +91,7 @@ local DELETE = { timeout = "seconds", wait = "boolean", force = "boolean", missi
 ---@return true?
 ---@return daytona.Error?
 function M.delete_now(self, opts)
-  local fine, err = change_state(self, "delete", opts.force and { force = true } or nil, {
+  local fine, err = M.make(self, "delete", deletion, opts.force and { force = true } or nil, {
     timeout = opts.timeout, wait = opts.wait == true, busy = opts.busy,
   })
   if not fine then return nil, err end

@@ -8,7 +8,7 @@ local files = require("daytona.toolbox.fs.calls").rows
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local url = require "daytona.http.url"
+local query = require "daytona.http.query"
 
 ---@class daytona.Preview
 ---@field sandbox daytona.Sandbox
@@ -144,7 +144,7 @@ local function signed_url(self, operation, row, path, opts)
   if not key then return nil, err end
   local ttl = opts.ttl or DEFAULT_TTL
   local expires = ttl > 0 and os.time() + ttl or 0
-  return connection.base .. row[2] .. url.query {
+  return connection.base .. row[2] .. query {
     { "path", path }, { "expires", expires }, { "signature", M.sign(key, row[1], path, expires) },
   }
 end

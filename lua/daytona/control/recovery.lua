@@ -1,7 +1,7 @@
 -- The way back to "started": out of an error, and from any state. Methods of sandboxes.
 
 local calls = require "daytona.control.calls"
-local change = require "daytona.control.change"
+local changes = require "daytona.control.changes"
 local deadlines = require "daytona.loop.deadline"
 local life = require "daytona.control.life"
 local options = require "daytona.base.options"
@@ -87,7 +87,7 @@ function recovery.ensure_started(self, opts)
     local operation, targets = step_from(self)
     local left = deadline and math.max(deadlines.left(deadline), 0.001) or 0
     if operation then
-      state, err = (operation == "recover" and recovery.recover or change.start)(self, { timeout = left })
+      state, err = (operation == "recover" and recovery.recover or changes.start)(self, { timeout = left })
     else
       state, err = waiting.wait_until(self, "ensure_started", targets, deadline, self.state)
     end

@@ -74,8 +74,8 @@ Sandbox.refresh = life.refresh
 local later = methods.later
 
 Sandbox.wait = later("daytona.control.wait", "wait")
-Sandbox.start = later("daytona.control.change", "start")
-Sandbox.stop = later("daytona.control.change", "stop")
+Sandbox.start = later("daytona.control.changes", "start")
+Sandbox.stop = later("daytona.control.changes", "stop")
 Sandbox.delete = later("daytona.control.change", "delete")
 Sandbox.close = later("daytona.control.scope", "close")
 Sandbox.run = later("daytona.toolbox.run", "run")
@@ -94,9 +94,9 @@ Sandbox.create_snapshot = later("daytona.control.family", "create_snapshot")
 -- than thirty names besides the fields.
 local Unseen = {}
 
-Unseen.pause = later("daytona.control.change", "pause")
-Unseen.resume = later("daytona.control.change", "resume")
-Unseen.archive = later("daytona.control.change", "archive")
+Unseen.pause = later("daytona.control.changes", "pause")
+Unseen.resume = later("daytona.control.changes", "resume")
+Unseen.archive = later("daytona.control.changes", "archive")
 Unseen.recover = later("daytona.control.recovery", "recover")
 Unseen.ensure_started = later("daytona.control.recovery", "ensure_started")
 Unseen.fork = later("daytona.control.family", "fork")

@@ -9,7 +9,6 @@ local connections = require "daytona.http.connection"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
-local url = require "daytona.http.url"
 
 -- Loaded with the first thing that goes wrong: a program that starts has other work.
 local function retrying()
@@ -104,7 +103,7 @@ end
 local function prepare(connection, request)
   local is_json = request.json ~= nil or request.body_is_json
   local target = request.url or (connection.base .. request.path)
-  if request.query then target = target .. url.query(request.query) end
+  if request.query then target = target .. require "daytona.http.query"(request.query) end
   local timeout = request.timeout or connection.timeout
   local call = {
     url = target, method = request.method or "GET", profile = connection.profile,

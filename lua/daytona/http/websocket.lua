@@ -14,7 +14,6 @@ local errors = require "daytona.base.errors"
 local failure = require "daytona.http.failure"
 local http = require "daytona.http"
 local loop = require "daytona.loop"
-local url = require "daytona.http.url"
 
 local websocket = {}
 
@@ -68,7 +67,7 @@ end
 
 local function core_options(connection, request)
   local target = connection.base .. request.path
-  if request.query then target = target .. url.query(request.query) end
+  if request.query then target = target .. require "daytona.http.query"(request.query) end
   local lines
   for name, value in pairs(request.headers or {}) do
     lines = lines or {}
