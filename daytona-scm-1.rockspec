@@ -368,6 +368,7 @@ build = {
     ["daytona.http.long_json"] = "lua/daytona/http/long_json.lua",
     ["daytona.http.names"] = "lua/daytona/http/names.lua",
     ["daytona.http.ordered_json"] = "lua/daytona/http/ordered_json.lua",
+    ["daytona.http.query"] = "lua/daytona/http/query.lua",
     ["daytona.http.redirect"] = "lua/daytona/http/redirect.lua",
     ["daytona.http.reference"] = "lua/daytona/http/reference.lua",
     ["daytona.http.retry"] = "lua/daytona/http/retry.lua",
