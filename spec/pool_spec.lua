@@ -152,6 +152,48 @@ describe("a pool", function()
     assert.equal(1, after(function() pool.idle[1].since = loop.now() - 60 end))
   end)
 
+  it("checks what was lent to what failed also for one who waits already", function()
+    local checked, broken = {}, {}
+    new { size = 1, max = 1, check = function(box)
+      checked[#checked + 1] = box.id
+      return not broken[box.id]
+    end }
+    local first, waiting
+    pool:with(function(box)
+      first = box
+      waiting = daytona.spawn(pool.take, pool)
+      return nil, "why"
+    end)
+    assert.equal(first, assert(waiting:wait()))
+    assert.same({ first.id }, checked)
+    broken[first.id] = true
+    waiting = daytona.spawn(pool.take, pool)
+    pool:give(first)                                  -- nothing was wrong: not checked
+    assert.equal(first, assert(waiting:wait()))
+    pool:give(first)
+    pool:with(function()
+      waiting = daytona.spawn(pool.take, pool)
+      return nil
+    end)
+    local second = assert(waiting:wait())
+    assert.is_not.equal(first, second)
+    assert.same({ first.id, first.id }, checked)
+    pool:give(second)
+  end)
+
+  it("that is closed while one is checked tells who waits for that", function()
+    local latch = require("daytona.loop.latch")()
+    new { size = 1, check = function() return (loop.join(latch)) end }
+    pool:with(function() return nil, "why" end)
+    local waiting = daytona.spawn(pool.take, pool, { timeout = 0 })
+    local closing = daytona.spawn(pool.close, pool)
+    latch:open()
+    local box, err = waiting:wait()
+    assert.is_nil(box)
+    assert.equal("closed", err.code)
+    assert(closing:wait())
+  end)
+
   it("replaces what has failed, or was deleted meanwhile", function()
     new { size = 1, check = function(box) return box:exec("true", { timeout = 5 }) end }
     local box = assert(pool:take())

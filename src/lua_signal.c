@@ -110,8 +110,15 @@ static int at_end(lua_State *L)
   return 0;
 }
 
+/* The one before, if there is one, is not the end when it is collected. */
 static void make_end(lua_State *L)
 {
+  lua_getfield(L, LUA_REGISTRYINDEX, END_KEPT);
+  if(lua_isuserdata(L, -1)) {
+    lua_pushnil(L);
+    lua_setmetatable(L, -2);
+  }
+  lua_pop(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, END_TYPE);
   if(lua_istable(L, -1)) {
     lua_newuserdata(L, 1);

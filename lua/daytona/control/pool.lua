@@ -168,7 +168,7 @@ local function deliver(self, box, doubtful)
   if self.closed then return discard(self, box) end
   local waiter = next_waiter(self)
   if waiter then
-    self.taken[box], waiter.box = true, box
+    self.taken[box], waiter.box, waiter.doubtful = true, box, doubtful
     return waiter.latch:open()
   end
   self.taken[box] = nil
@@ -238,38 +238,49 @@ local function too_late(self)
   return nil, err
 end
 
--- Waits for one. It, or nil, err.
+local function closed_error()
+  return errors.new { kind = "canceled", code = "closed", operation = "take", message = "the pool was closed" }
+end
+
+-- Waits for one. It, and whether it is doubtful; or nil, err.
 local function wait_for(self, deadline)
   local waiter = { latch = new_latch(), deadline = deadline }
   self.waiters[#self.waiters + 1] = waiter
   fill(self)
   local fine, err = loop.join(waiter.latch, deadline)
-  if fine then return waiter.box, waiter.err end
+  if fine then return waiter.box, waiter.box and waiter.doubtful or waiter.err end
   forget(self, waiter)
   if err.kind == "timeout" then return too_late(self) end
   return nil, err
 end
 
--- Whether an idle one can be used: not when the check fails, whatever it does. It counts
--- as taken meanwhile.
+-- Whether one can be used: not when the check fails, whatever it does. It counts as taken
+-- meanwhile.
 local function passes(self, box)
   local fine, good = loop.pcall(self.check, box)
   return fine and good
 end
 
+-- One that is there, or comes: it, and whether it is to be looked at; or nil, err.
+local function next_box(self, deadline)
+  if self.closed then return nil, closed_error() end
+  local one = table.remove(self.idle)
+  if not one then return wait_for(self, deadline) end
+  self.taken[one.box] = true
+  return one.box, one.doubtful or loop.now() - one.since >= FRESH
+end
+
 local function take(self, deadline)
-  while self.idle[1] do
-    local one = table.remove(self.idle)
-    self.taken[one.box] = true
-    if not one.doubtful and loop.now() - one.since < FRESH then return one.box end
-    local good = passes(self, one.box)
+  while true do
+    local box, doubtful = next_box(self, deadline)
+    if not box or not doubtful then return box, doubtful or nil end
+    local good = passes(self, box)
     local fine, err = loop.cancellation()
-    if fine and good and not self.closed then return one.box end
-    discard(self, one.box)
+    if fine and good and not self.closed then return box end
+    if self.taken[box] then discard(self, box) end -- else closing has
     if not fine then return nil, err end
-    if deadline and loop.now() >= deadline then return too_late(self) end
+    if not self.closed and deadline and loop.now() >= deadline then return too_late(self) end
   end
-  return wait_for(self, deadline)
 end
 
 local WAIT = { timeout = "seconds" }
@@ -397,10 +408,6 @@ function Pool:map(list, fn, opts)
 end
 
 --- The end ----------------------------------------------------------------------------------------
-
-local function closed_error()
-  return errors.new { kind = "canceled", code = "closed", operation = "take", message = "the pool was closed" }
-end
 
 local function end_all(self, drain)
   local idle, taken = self.idle, {}

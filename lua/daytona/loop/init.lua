@@ -655,7 +655,7 @@ end
 
 function unlink(source, waiter)
   local after, before = waiter.next, waiter.prev
-  if source.waiter == waiter then source.waiter = after else before.next = after end
+  if source.waiter == waiter then source.waiter = after elseif before then before.next = after end
   local behind = after or source.waiter -- whose `prev` it was
   if behind then behind.prev = before end
   waiter.next, waiter.prev, waiter.source = nil, nil, nil
@@ -699,6 +699,9 @@ end
 
 -- Waits in a task that can wait. Why it ended.
 local function park(task, source, mask, deadline)
+  -- What raised in a wait (Ctrl-C on LuaJIT, no memory) has left it half begun.
+  if task.source then unlink(task.source, task) end
+  if task.slot then heap:remove(task) end
   task.ready = false
   if source then link(source, task, mask) end
   if deadline then set_timer(task, deadline) end
@@ -967,7 +970,11 @@ local function guarded(on_error, state, ok, ...)
   if not own_task() then heed_late() end
   local fine, again = loop.pcall(loop.shield, on_error, state, (...))
   if not fine then
-    if interrupt.ended(again) then loop.shield(on_error, state, again) end
+    if interrupt.ended(again) then
+      loop.shield(on_error, state, again)
+    elseif interrupt.ended((...)) then
+      again = (...) -- that it was Ctrl-C counts more
+    end
     errors.raise_again(again)
   end
   errors.raise_again((...))
