@@ -115,4 +115,32 @@ describe("no memory for a task", function()
       print(failed > 0, "stuck " .. stuck)
     ]])
   end)
+
+  it("lets those who wait for it go on, however often in a row memory is refused", function()
+    assert.equal("stuck 0\n", starved [[
+      local function nap() loop.sleep(0.001) return true end
+      local kinds = {
+        nap, function() return task.spawn(nap):wait() end, function() return task.spawn(nap):wait(1) end,
+        function() return task.within(1, nap) end,
+      }
+      local stuck = 0
+      for _, fn in ipairs(kinds) do
+        for count = 9, 27, 6 do
+          for first = 1, 61, 6 do
+            local list = {}
+            for i = 1, 4 do list[i] = task.spawn(fn):detach() end
+            starve(first, count)
+            pcall(loop.sleep, 0.005)
+            starve(0, 0)
+            local limit = core.now() + 5
+            for _, one in ipairs(list) do
+              while not one:done() and core.now() < limit do pcall(loop.sleep, 0.001) end
+              if not one:done() then stuck = stuck + 1 end
+            end
+          end
+        end
+      end
+      print("stuck " .. stuck)
+    ]])
+  end)
 end)

@@ -189,8 +189,11 @@ int must_stop(lua_State *L)
    caller. Until the next wait, or for a moment, no signal raises. */
 static int hand_over(lua_State *L)
 {
-  if(is_main_state(L))
-    handing = 1;
+  if(!is_main_state(L))
+    return 0;
+  handing = 1;
+  if(due) /* and held, for the thing before */
+    lua_sethook(main_state, stop, LUA_MASKCOUNT, LATER);
   return 0;
 }
 

@@ -12,7 +12,7 @@
 --   mask           the events that wake it
 --   next, prev     in the list, where the first one's `prev` is the last
 --   when, slot     in the heap of timers
---   co             of tasks only
+--   co, after      of tasks only; `after` in the list of those that are ready
 --   source         what it waits for
 
 local compat = require "daytona.base.compat"
@@ -45,7 +45,9 @@ local engine               -- nil until first used
 local ops                  -- in flight, by id; weak: who forgets an op ends it
 local heap                 -- deadlines of waiters
 local live                 -- every task that is not done
-local ready, head, tail    -- tasks to resume, a queue
+local head, tail           -- tasks to resume, a list by their `after`: it needs no memory;
+local queued = 0           -- so many
+local LAST = {}            -- what is `after` the last one
 local current              -- the task that runs, or nil
 local driver, driver_why   -- nil until first used
 local sure = false         -- the driver was chosen, or the host seen running
@@ -57,6 +59,7 @@ local turn                 -- when what runs now is to let its host go on; nil: 
 local spare = {}           -- waiters of callers outside tasks, for the next ones
 local left = { false, 0 }  -- the transfer and id of an exchange that goes on
 local struck               -- the error that ended the wait of one
+local shaken = false       -- something was raised in the rounds: what it made us miss is to be found
 local stricken = false     -- Ctrl-C has struck in a task, and the main program is being told
 
 -- What hosted.lua needs of this file; completed at its end.
@@ -66,7 +69,7 @@ local function forget_all()
   ops = setmetatable({}, { __mode = "v" })
   heap = timers.new()
   live = {}
-  ready, head, tail = {}, 1, 0
+  head, tail, queued = nil, LAST, 0
 end
 
 forget_all()
@@ -243,6 +246,14 @@ end
 
 --- Waking ------------------------------------------------------------------------
 
+-- To the end of the queue, unless it is there.
+local function enqueue(task)
+  if task.after then return end
+  task.after = LAST
+  if head then tail.after = task else head = task end
+  tail, queued = task, queued + 1
+end
+
 local function wake(waiter, why)
   if waiter.ready then return end
   if hosted or not waiter.co then
@@ -250,8 +261,8 @@ local function wake(waiter, why)
     if notify then notify(waiter) end
     return
   end
-  ready[tail + 1] = waiter -- without memory it raises, and nothing has happened
-  tail, waiter.ready = tail + 1, why
+  waiter.ready = why
+  enqueue(waiter)
   if kick then kick() end
 end
 
@@ -380,12 +391,16 @@ function loop.background(fn, ...)
   return true
 end
 
----Lets a task (or a latch) go that is done, and wakes those who wait for it.
+---Wakes those who wait for a task (or a latch) that is done.
 function loop.release(task)
-  live[task] = nil
   if task.slot then heap:remove(task) end -- it died in a wait: where 5.1 cannot yield
   if task.source then unlink(task.source, task) end
   if task.waiter then wake_all(task, DONE) end
+end
+
+---A task has ended, and all know.
+function loop.forget(task)
+  live[task] = nil
 end
 
 ---Wakes a task that was canceled, unless it is shielded or not waiting.
@@ -403,12 +418,12 @@ end
 -- Resumes as many as were ready when it began, so that timers and transfers get
 -- their turn whatever these make ready; fewer when the time is over, but one.
 local function run_ready(stop)
-  for _ = head, tail do
-    local task = ready[head]
+  for _ = 1, queued do
+    local task = head
     if not task then return end -- a step inside a step took it
-    ready[head] = nil
-    head = head + 1
-    if head > tail then head, tail = 1, 0 end
+    head, queued = task.after, queued - 1
+    if head == LAST then head, tail = nil, LAST end -- no task is kept
+    task.after = nil
     if task.ready then continue(task) end
     if stop and now() >= stop then return end
   end
@@ -416,10 +431,13 @@ end
 
 -- The same, as a turn that ends then.
 local function take_turn(stop)
+  local before = current
   turn = stop
   local fine, err = pcall(run_ready, stop)
   turn = nil
-  if not fine then error(err, 0) end -- raised by a callback of the program
+  if fine then return end
+  current, shaken = before, true
+  error(err, 0) -- raised by a callback of the program
 end
 
 local function run_deferred()
@@ -440,13 +458,13 @@ end
 ---Is anything in flight, any timer set, any task ready?
 ---@return boolean
 function loop.busy()
-  return head <= tail or heap[1] ~= nil or in_flight()
+  return head ~= nil or heap[1] ~= nil or in_flight()
 end
 
 ---Would `loop.step` resume a task at once?
 ---@return boolean
 function loop.ready()
-  return head <= tail and not deferred
+  return head ~= nil and not deferred
 end
 
 ---Seconds until `loop.step` must be called even if the engine's descriptor stays
@@ -463,11 +481,12 @@ end
 function loop.step(budget)
   if not engine then return run_ready() end
   local stop = budget and now() + budget
+  if shaken then loop.resync() end
   if told then dispatch() end
   local events = engine:step(budget)
   take_events(events)
   if heap[1] then expire() end
-  if head > tail then return end
+  if not head then return end
   if not driver.defer then return take_turn(stop) end
   if not deferred then
     deferred = true
@@ -507,8 +526,9 @@ end
 ---@return boolean? signal
 function loop.poll()
   local events, signal
+  if shaken then loop.resync() end
   if told then dispatch() end
-  if head <= tail then
+  if head then
     events = engine:step()
   elseif heap[1] or in_flight() then
     events, signal = engine:poll()
@@ -517,7 +537,7 @@ function loop.poll()
   end
   take_events(events)
   if heap[1] then expire() end
-  if head <= tail then run_ready() end
+  if head then run_ready() end
   return signal
 end
 
@@ -525,9 +545,15 @@ end
 
 local host_wait
 
----An interrupt may have struck between any two instructions. What it made us miss
----is found again: transfers that ended, tasks that were woken, and tasks that ended
----(what they returned is lost).
+-- Whether a task has ended and its end has not been told to all, as far as that can be now.
+local function is_unburied(task)
+  if coroutine.status(task.co) ~= "dead" then return false end
+  return not task.draining or task.finished or not next(task.children)
+end
+
+---An interrupt, or an error for which there was no memory, may have struck between any two
+---instructions. What it made us miss is found again: transfers that ended, tasks that were
+---woken, and tasks that ended (what they returned may be lost).
 function loop.resync()
   local over = {}
   for _, op in pairs(ops) do
@@ -536,18 +562,19 @@ function loop.resync()
   end
   for i = 1, #over do finish(over[i]) end
   heap:mend(live)
-  ready, head, tail = {}, 1, 0
+  if heap[1] then engine:alarm(heap:first()) end
+  head, tail, queued = nil, LAST, 0
+  for task in pairs(live) do task.after = nil end
   local dead = {}
   for task in pairs(live) do
-    local status = coroutine.status(task.co)
-    if task.ready and status == "suspended" then
-      tail = tail + 1
-      ready[tail] = task
-    elseif status == "dead" and not task.draining then
+    if task.ready and coroutine.status(task.co) == "suspended" then
+      enqueue(task)
+    elseif is_unburied(task) then
       dead[#dead + 1] = task
     end
   end
-  for i = 1, #dead do dead[i]:ended(false, canceled()) end
+  for i = 1, #dead do dead[i]:ended_unheard() end
+  shaken = false
 end
 
 ---Cancels all tasks and waits until they have ended, for at most `seconds`: for
@@ -686,6 +713,7 @@ function host_wait(source, mask, deadline)
   local before = current
   local ok, err = false, struck
   if struck then struck = nil else ok, err = driver.wait(waiter) end
+  if not ok then shaken = true end
   if hosted then begin_turn() end
   if source then unlink(source, waiter) end
   if deadline then heap:remove(waiter) end
@@ -768,7 +796,7 @@ end
 ---@return string? text
 function loop.exchange(call, body, timeout, max_bytes, on_lost, subject)
   -- Can the caller only block, with no task or timer that is to run meanwhile?
-  if engine and head > tail and not (current or heap[1]) and driver.blocks and (sure
+  if engine and not (head or current or heap[1]) and driver.blocks and (sure
     or not (embedded or loaded.cqueues or loaded.luv or loaded.uv or loaded.ngx)) then -- as in host.any
     if interrupt.spent then interrupt.arm() end
     local fine, status, answer, text = pcall(exchange, call, body, timeout, max_bytes)
@@ -967,7 +995,7 @@ end
 
 local function guarded(on_error, state, ok, ...)
   if ok then return ... end
-  if not own_task() then heed_late() end
+  if not own_task() then heed_late() elseif interrupt.is((...)) then interrupt.load_again() end
   local fine, again = loop.pcall(loop.shield, on_error, state, (...))
   if not fine then
     if interrupt.ended(again) then

@@ -80,11 +80,24 @@ function interrupt.pending()
   return interrupt.spent
 end
 
+-- Where `require` leaves a mark of what it is loading, and refuses that for ever when the
+-- loading was ended by an error.
+local marks = compat.name == "luajit" or compat.name == "lua5.1"
+
+---After an interrupt: the module that it kept from being loaded can be.
+function interrupt.load_again()
+  if not marks then return end
+  for name, value in pairs(package.loaded) do
+    if type(value) == "userdata" and name:find "^daytona%." then package.loaded[name] = nil end
+  end
+end
+
 ---The main program was interrupted. Its tasks are cancelled and may clean up
 ---for a while; another interrupt ends that.
 ---@param loop table  daytona.loop
 function interrupt.clean_up(loop)
   core.unheard()
+  interrupt.load_again()
   noticed()
   if stopping then return end
   stopping = true
@@ -102,6 +115,7 @@ function interrupt.trap()
   if compat.embedded then errors.misuse(1, "trap: signals are the business of the host here") end
   if jit and not core.struck() then compiles = jit.status() end
   compile_again()
+  interrupt.load_again()
   if not core.trap() then errors.misuse(1, "trap: call it outside coroutines") end
 end
 

@@ -4,6 +4,7 @@
 
 local compat = require "daytona.base.compat"
 local errors = require "daytona.base.errors"
+local interrupt = require "daytona.loop.interrupt"
 local loop = require "daytona.loop"
 local deadline = require "daytona.loop.deadline"
 local options = require "daytona.base.options"
@@ -68,17 +69,21 @@ end
 
 local function leave_parent(self, parent)
   if not parent then return end
-  self.parent = nil
   parent.children[self] = nil
   if parent.draining and not next(parent.children) then complete(parent) end
+  self.parent = nil
 end
 
--- The task and all its children have ended.
+-- The task and all its children have ended. Where something is raised on the way, for want
+-- of memory, it is begun anew.
 function complete(self)
   self.finished, self.of = true, nil
   loop.release(self)
   leave_parent(self, self.parent)
-  if self.on_done then self.on_done(results_of(self)) end
+  loop.forget(self)
+  local on_done = self.on_done
+  self.on_done = nil
+  if on_done then on_done(results_of(self)) end
 end
 
 -- Whether somebody hears of a failure in any case, or nobody is to.
@@ -104,6 +109,26 @@ function Task:ended(ok, ...)
   end
 end
 
+---For the loop: it has ended, and something kept that from being told: an interrupt, or
+---want of memory.
+---@private
+function Task:ended_unheard()
+  if not (self.results or self.failure) then
+    local interrupted = interrupt.pending()
+    return self:ended(false, interrupted and errors.new { kind = "canceled", message = "the task was canceled" }
+      or NO_MEMORY)
+  end
+  if self.failure then
+    cancel_children(self)
+    if self.group then self.group:fail(self.failure) end
+  end
+  if not self.finished and self.children and next(self.children) then
+    self.draining = true
+  else
+    complete(self)
+  end
+end
+
 -- Runs fn(...). Of the functions of the program that it is about, `of` is told to errors.
 local function begin(group, of, parent, fn, ...)
   local self = setmetatable({
@@ -114,7 +139,8 @@ local function begin(group, of, parent, fn, ...)
     shields = 0,
     finished = false,
     -- Room for what comes later: a table that grows is dear.
-    ready = nil, co = nil, mask = nil, next = nil, prev = nil, source = nil, waiter = nil, results = nil,
+    ready = nil, after = nil, co = nil, mask = nil, next = nil, prev = nil, source = nil, waiter = nil,
+    results = nil,
   }, Task)
   if parent then
     parent.children = parent.children or {}
