@@ -47,6 +47,7 @@ static struct curl_slist *headers(void)
     "Authorization: Bearer bench", "Content-Type: application/json",
     "Accept: application/json", "X-Daytona-Source: sdk-lua",
     "X-Daytona-SDK-Version: 0.205.0", "User-Agent: sdk-lua/0.2.0", "Expect:",
+    "Accept-Encoding: gzip",
     NULL
   };
   struct curl_slist *list = NULL;

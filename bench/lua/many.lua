@@ -71,7 +71,7 @@ end
 
 function kinds.terminals()
   each(function()
-    local pty = assert(sandbox:pty())
+    local pty = assert(sandbox:pty { timeout = 120 })
     ready = ready + 1
     while true do
       local data = pty:read()

@@ -236,11 +236,11 @@ static int may_be_packed(const struct dt_request *r, const struct dt_profile *p)
    is overridden, else nodes for those that are left. */
 static struct curl_slist *pack_headers(struct packer *p,
                                        const struct dt_request *r,
-                                       const struct dt_profile *profile)
+                                       struct dt_profile *profile)
 {
   struct node_list list = { NULL, NULL };
   const char *const *line;
-  struct curl_slist *l;
+  struct curl_slist *all, *l;
 
   for(line = r->headers; line && *line; line++)
     add_node(p, &list, pack_header(p, *line));
@@ -248,17 +248,17 @@ static struct curl_slist *pack_headers(struct packer *p,
     add_node(p, &list, pack_text(p, "Content-Type:"));
   if(may_exclude(r) && is_large(r) && !names(r->headers, "Expect:"))
     add_node(p, &list, pack_text(p, "Expect:"));
-  if(may_be_packed(r, profile))
-    add_node(p, &list, pack_text(p, "Accept-Encoding: gzip"));
+  all = may_be_packed(r, profile) ? &profile->packed_headers
+                                  : profile->headers;
   if(overrides(r, profile)) {
-    for(l = profile->headers; l; l = l->next) {
+    for(l = all; l; l = l->next) {
       if(!names(r->headers, l->data))
         add_node(p, &list, l->data);
     }
   } else if(list.last)
-    list.last->next = profile->headers;
+    list.last->next = all;
   else
-    list.first = profile->headers;
+    list.first = all;
   return list.first;
 }
 
@@ -339,8 +339,7 @@ static void take_limits(struct dt_order *o, const struct dt_request *r)
 }
 
 static void pack_order(struct packer *p, struct dt_order *o,
-                       const struct dt_request *r,
-                       const struct dt_profile *profile)
+                       const struct dt_request *r, struct dt_profile *profile)
 {
   const char *method = r->method ? r->method : "GET";
 

@@ -106,6 +106,8 @@ static int find_proxy(struct dt_profile *p, const struct dt_profile_options *o)
 static int copy_options(struct dt_profile *p,
                         const struct dt_profile_options *o)
 {
+  static char asking[] = "Accept-Encoding: gzip";
+
   p->insecure = o->insecure;
   p->http1 = o->http1;
   p->packed = o->packed;
@@ -115,6 +117,8 @@ static int copy_options(struct dt_profile *p,
      copy(&p->client_cert, o->client_cert) ||
      copy(&p->client_key, o->client_key))
     return DT_NOMEM;
+  p->packed_headers.data = asking;
+  p->packed_headers.next = p->headers;
   return DT_OK;
 }
 

@@ -15,6 +15,7 @@
 struct dt_profile {
   unsigned refs;
   struct curl_slist *headers;
+  struct curl_slist packed_headers; /* Accept-Encoding, and then these */
   int has_type;               /* a Content-Type is among them */
   char *user_agent;
   char *proxy;
