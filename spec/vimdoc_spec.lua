@@ -36,6 +36,15 @@ describe("doc/daytona.txt", function()
     } do assert.equal(1, tags[tag], tag) end
   end)
 
+  it("has every function of the module, and a sandbox's methods, also those that a prompt does not show", function()
+    for name, value in pairs(require "daytona") do
+      if type(value) == "function" then assert.equal(1, tags["daytona." .. name .. "()"], name) end
+    end
+    for _, name in ipairs { "exec", "fork", "home_dir", "job", "pause", "wait_for_port" } do
+      assert.equal(1, tags["daytona.Sandbox:" .. name .. "()"], name)
+    end
+  end)
+
   it("links to tags that are there, or Neovim's", function()
     local FOREIGN = { ["vim.schedule()"] = true, ["api-fast"] = true }
     for target in text:gmatch "|([#-)!+-{}~]+)|" do

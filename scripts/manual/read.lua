@@ -33,6 +33,9 @@ local function all_files(first, inside)
   return list
 end
 
+-- Tables of methods whose class has another name.
+local CLASSES = { Unseen = "Sandbox" }
+
 -- "daytona.task.spawn" -> "daytona.spawn", as init.lua has it; "daytona.pty.open"
 -- -> "Sandbox:pty", "daytona.control.life.start" -> "Sandbox:start", as sandbox.lua has it.
 local function public_names()
@@ -43,7 +46,7 @@ local function public_names()
   local later = '(%w+)%.([%w_]+) = later%("([%w_.]+)", "([%w_]+)"%)'
   for _, file in ipairs { "control/client", "control/sandbox", "toolbox/fs/init" } do
     for class, method, module, name in M.file("lua/daytona/" .. file .. ".lua"):gmatch(later) do
-      names[module .. "." .. name] = class .. ":" .. method
+      names[module .. "." .. name] = (CLASSES[class] or class) .. ":" .. method
     end
   end
   local same = "Sandbox%.([%w_]+) = (%l+)%.([%w_]+)\n"
