@@ -40,6 +40,9 @@ describe("an error", function()
   it("knows a missing session by its words, where an old daemon says 500", function()
     local err = answered(500, '{"message":"failed to execute command: not found: session not found"}')
     assert.equal("not_found", err.kind)
+    assert.equal("not_found", answered(500, '{"message":"session not found"}').kind)
+    assert.equal("invalid", answered(400, '{"message":"session not found"}').kind)
+    assert.equal("server", failure.from_response({ status = 500 }).kind)
   end)
 
   it("belongs to the family of its code", function()
@@ -59,6 +62,7 @@ describe("an error", function()
       ['{"message":"plain"}'] = "plain",
       ['{"error":"Not started","details":"failed: [novnc]"}'] = "Not started: failed: [novnc]",
       ['{"error":"no novnc","details":"novnc"}'] = "no novnc",
+      ['{"error":"novnc is off","details":"novnc"}'] = "novnc is off", ['{"error":"abc","details":"a.c"}'] = "abc: a.c",
       ['{"message":["a is wrong","b is too"]}'] = "a is wrong, b is too",
       ['{"message":[{"constraints":{"message":"deep"}}]}'] = "deep",
       ['{"error":"only error"}'] = "only error",
@@ -197,6 +201,11 @@ describe("an error", function()
       assert.is_nil(err.errno)
     end
     assert.equal(28, failure.from_transport("sink", "No space left on device", 28).errno)
+    local lost = "the connection was lost"
+    assert.equal(lost .. ": why", failure.from_transport("reset", "why").message)
+    for _, detail in ipairs { "", lost } do assert.equal(lost, failure.from_transport("reset", detail).message) end
+    assert.equal(lost, failure.from_transport("reset").message)
+    assert.equal("new_code", failure.from_transport("new_code").message)
     assert.is_true(errors.is(failure.from_transport("connect_timeout"), "connection"))
   end)
 
@@ -206,6 +215,8 @@ describe("an error", function()
     assert.is_true(failure.from_transport("reset").retryable)
     assert.is_false(answered(404, "").retryable)
     assert.is_false(answered(503, '{"code":"RECORDING_FFMPEG_NOT_FOUND"}').retryable)
+    assert.is_false(answered(503, '{"code":"A11Y_UNAVAILABLE"}').retryable)
+    assert.is_true(answered(503, '{"code":"ANOTHER"}').retryable)
   end)
 
   it("is raised by daytona.assert as something every Lua can show", function()
@@ -350,6 +361,10 @@ describe("secrets", function()
     end
     assert.equal("[redacted][redacted]-[redacted]", redact("abcdabcd-abcd", { "abcd" }))
     assert.equal("[redacted].", redact("aaaaa.", { "aaaa" }))
+    assert.equal("x [redacted].", redact("x abcd.", { "abcd" }))
+    assert.equal("[redacted]", redact("abcdefg", { "defg", "abcd" }))
+    assert.equal("[redacted] x [redacted]", redact("abcd x efgh", { "efgh", "abcd" }))
+    assert.equal("abc.", redact("abc.", { "abcd" }))
     assert.equal("[redacted] [redacted]", redact("abcdefgh abcd", { "abcd", "cdef", "efgh" }))
   end)
 

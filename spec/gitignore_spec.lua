@@ -37,6 +37,8 @@ local CASES = {
   { "[[:digit:]_]z", { "1z", "_z" }, { "az" } },
   { "[\\]]x", { "]x" }, { "\\x", "x" } }, { "[a\\-z]x", { "ax", "-x", "zx" }, { "bx", "\\x" } },
   { "[\\a-\\c]x", { "ax", "bx", "cx" }, { "\\x", "dx" } }, { "[[:foo:]a]x", {}, { "ax", "fx", "x" } },
+  { "[!a]x", { "bx", "!x", "[x" }, { "ax" } }, { "[a-]x", { "ax", "-x" }, { "bx" } },
+  { "a\\\\\\ ", { "a\\ " }, { "a\\", "a " } }, { "*/x", { "a/x" }, { "a/b/x", "x" } },
   { "a/**", { "a/b", "a/b/c" }, { "a", "b" } }, { "a/**/", { "a/b/" }, { "a/b", "a/" } },
   { "a[/]b", {}, { "a/b" } },
   { "[ab", {}, { "a", "[ab" } },
@@ -80,6 +82,9 @@ describe("a .gitignore file", function()
     tree:add_pattern "!x.c"
     assert.is_true(tree:hides("d/a.o", false))
     assert.is_false(tree:hides("x.c", false))
+    tree = gitignore.new()
+    tree:add_pattern "*.o"
+    assert.is_true(tree:hides("d/a.o", false))
   end)
 
   it("is what git says", function()

@@ -85,6 +85,7 @@ local function story(name, get)
       assert.equal(2, value.l[3])
       assert.equal('{"a":null}', j.encode { a = j.null })
       assert.equal(j.null, j.decode "null")
+      assert.same({ { j.null }, { { j.null } } }, { j.decode "[null]", j.decode "[[null]]" })
     end)
 
     it("names the field that cannot be sent", function()
@@ -96,6 +97,8 @@ local function story(name, get)
         { { a = print }, "a: a function cannot be sent" },
         { { a = { 1, nil, 3 } }, "a: a list with holes" },
         { { a = { [1] = 1, x = 2 } }, "a: a list with the named field x" },
+        { { a = { 1, [0] = 2 } }, "a: a list with the named field 0" },
+        { { a = { 1, [1.5] = 2 } }, "a: a list with the named field 1.5" },
         { { a = { [5] = 1 } }, "a: an object with the key 5" },
       }
       for _, case in ipairs(bad) do

@@ -79,6 +79,11 @@ describe("options", function()
       end
     end
     assert.is_false(pcall(options.argument, "x", "any", nil))
+    for _, value in ipairs { "a", "b" } do assert.equal(value, options.argument("x", { "a", "b" }, value)) end
+    for _, value in ipairs { 1, 7, 200 } do assert.equal(value, options.argument("x", options.range(1, 200), value)) end
+    for _, value in ipairs { 0, 201, 1.5 } do
+      assert.is_false(pcall(options.argument, "x", options.range(1, 200), value))
+    end
     local closed = io.tmpfile()
     closed:close()
     assert.is_false(pcall(options.argument, "x", "file", closed))

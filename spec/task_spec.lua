@@ -739,6 +739,31 @@ describe("tasks", function()
     end)
   end)
 
+  it("that are cancelled take along what they spawned in a shield that is over", function()
+    local child
+    local parent = task.spawn(function()
+      loop.shield(function() child = task.spawn(sleep, 30) end)
+      return sleep(30)
+    end)
+    parent:cancel()
+    assert.equal("canceled", select(2, child:wait(10)).kind)
+    assert.equal("canceled", select(2, parent:wait(10)).kind)
+  end)
+
+  it("that are done are not cancelled any more", function()
+    local done = task.spawn(function() return 1 end)
+    done:cancel()
+    assert.same({ false, "task (done)", 1 }, { done.canceled, tostring(done), done:wait() })
+  end)
+
+  it("made of callbacks get the arguments before that one, and no more", function()
+    local n
+    task.callback(function(...) return select("#", ...) end)("a", nil, function(count) n = count end)
+    assert.equal(2, n)
+    task.callback(function(...) return select("#", ...) end)(function(count) n = count end)
+    assert.equal(0, n)
+  end)
+
   it("can be detached from the task that spawned them", function()
     local own
     local parent = task.spawn(function()

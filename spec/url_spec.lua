@@ -46,6 +46,9 @@ describe("a URL", function()
     assert.equal(65535, url.parse("http://a:65535/").port)
     for _, port in ipairs { "0", "65536", "x" } do assert.is_nil(url.parse("http://a:" .. port .. "/"), port) end
     assert.equal(443, url.parse("https://a").port)
+    assert.equal(80, url.parse("http://a").port)
+    assert.equal("http://a/", url.text(url.parse "http://a:80"))
+    assert.equal("https://a/", url.text(url.parse "https://a:443"))
   end)
 
   it("is this machine's for names that mean it, and no others", function()

@@ -27,8 +27,8 @@ end
 --- From answers ----------------------------------------------------------------
 
 local STATUS_KIND = {
-  [400] = "invalid", [401] = "auth", [403] = "forbidden", [404] = "not_found",
-  [408] = "timeout", [409] = "conflict", [410] = "gone", [422] = "invalid",
+  [401] = "auth", [403] = "forbidden", [404] = "not_found",
+  [408] = "timeout", [409] = "conflict", [410] = "gone",
   [429] = "rate_limited", [502] = "unavailable", [503] = "unavailable",
   [504] = "timeout",
 }
