@@ -143,6 +143,7 @@ local SPECS = {
   ["agent/argv.lua"] = "kit_options mcp_stdio acp",
   ["agent/capture.lua"] = "capture tools_coding tools_session tools_operations mcp_stdio",
   ["agent/arguments.lua"] = "tools_call",
+  ["agent/checkout.lua"] = "tool_reference tools_coding",
   ["agent/desktop.lua"] = "tool_reference tools_desktop tools_native computer",
   ["agent/edit.lua"] = "tools_texts tools_coding",
   ["agent/expression.lua"] = "expression workflow",
