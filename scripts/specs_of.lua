@@ -130,6 +130,7 @@ local SPECS = {
   ["cli/words.lua"] = "cli_words cli cli_sandboxes cli_programs",
   ["cli/"] = "cli cli_sandboxes cli_files cli_programs",
   ["agent/acp/"] = "acp",
+  ["agent/acp/session.lua"] = "acp_session acp",
   ["agent/acp/updates.lua"] = "acp_words acp",
   ["agent/acp/past.lua"] = "acp_words acp",
   ["agent/acp/project.lua"] = "acp_project acp",
