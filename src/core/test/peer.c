@@ -421,12 +421,35 @@ int slow_lookups_running(void)
   return n;
 }
 
+typedef int lookup(const char *, const char *, const struct addrinfo *,
+                   struct addrinfo **);
+
+/* A name with an address of IPv6, which comes first, and one of IPv4. */
+static int look_up_both(lookup *next, const char *service,
+                        const struct addrinfo *hints, struct addrinfo **out)
+{
+  int family = hints ? hints->ai_family : AF_UNSPEC, code = 0;
+  struct addrinfo wanted, *last;
+
+  *out = NULL;
+  memset(&wanted, 0, sizeof(wanted));
+  if(hints)
+    wanted = *hints;
+  wanted.ai_family = AF_INET6;
+  if(family != AF_INET)
+    code = next("::1", service, &wanted, out);
+  wanted.ai_family = AF_INET;
+  if(code || family == AF_INET6)
+    return code;
+  for(last = *out; last && last->ai_next; last = last->ai_next)
+    ;
+  return next("127.0.0.1", service, &wanted, last ? &last->ai_next : out);
+}
+
 /* Stands before the system's for libcurl too. */
 int getaddrinfo(const char *node, const char *service,
                 const struct addrinfo *hints, struct addrinfo **out)
 {
-  typedef int lookup(const char *, const char *, const struct addrinfo *,
-                     struct addrinfo **);
   lookup *next;
   void *symbol;
 
@@ -436,5 +459,7 @@ int getaddrinfo(const char *node, const char *service,
   }
   symbol = dlsym(RTLD_NEXT, "getaddrinfo");
   memcpy(&next, &symbol, sizeof(next));
+  if(node && !strcmp(node, "both.test"))
+    return look_up_both(next, service, hints, out);
   return next(node, service, hints, out);
 }

@@ -82,7 +82,7 @@ int fetch(struct dt_engine *e, const struct dt_request *request,
 
 int contains(const char *text, const char *part);
 
-/* Lookups of "slow.test" block; with 1 this ends those that run, and waits
+/* "both.test" is ::1, and 127.0.0.1. Lookups of "slow.test" block; with 1 this ends those that run, and waits
    until they have returned. */
 void slow_lookups_end(int end);
 int slow_lookups_running(void);

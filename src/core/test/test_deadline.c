@@ -2,6 +2,7 @@
  * test_deadline.c - deadlines at each stage of a transfer.
  */
 #define _GNU_SOURCE
+#include "../websocket.h"
 #include "check.h"
 #include "peer.h"
 
@@ -64,6 +65,61 @@ static void black_hole_close(struct black_hole *b)
   for(i = 0; i < 8; i++)
     close(b->fill[i]);
   close(b->fd);
+}
+
+/* The same at a port of ::1. 0 where there is no such address. */
+static int black_hole_open6(struct black_hole *b, int port)
+{
+  struct sockaddr_in6 a;
+  size_t i;
+
+  memset(&a, 0, sizeof(a));
+  a.sin6_family = AF_INET6;
+  a.sin6_addr = in6addr_loopback;
+  a.sin6_port = htons((uint16_t)port);
+  b->fd = socket(AF_INET6, SOCK_STREAM, 0);
+  if(b->fd < 0 || bind(b->fd, (void *)&a, sizeof(a)) || listen(b->fd, 0)) {
+    close(b->fd);
+    return 0;
+  }
+  for(i = 0; i < 8; i++) {
+    b->fill[i] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    CHECK(!connect(b->fill[i], (void *)&a, sizeof(a)) || errno == EINPROGRESS);
+  }
+  return 1;
+}
+
+/* IPv6 that is announced and leads nowhere does not cost the time for connecting: of a
+   request, and of the opening of a WebSocket. */
+static void test_dead_ipv6(struct dt_engine *e)
+{
+  struct peer *p = peer_open(peer_echo, NULL);
+  struct black_hole b;
+  char url[64];
+  struct dt_request r = REQUEST(url);
+  struct dt_ws_options o = { .url = url, .connect_timeout = 8 };
+  struct dt_result result;
+  struct dt_ws_result opening;
+  struct dt_ws *ws;
+
+  if(!black_hole_open6(&b, peer_port(p))) {
+    printf("deadline: no IPv6 here, skipped\n");
+    peer_close(p);
+    return;
+  }
+  snprintf(url, sizeof(url), "http://both.test:%d/", peer_port(p));
+  r.connect_timeout = 8;
+  CHECK(fetch(e, &r, &result) == DT_OK);
+  CHECK(result.seconds > 0.1 && result.seconds < 4); /* it was tried first */
+  CHECK(dt_ws_open(e, &o, &ws, NULL) == DT_OK);
+  do {
+    dt_engine_poll(e, 0.01, NULL);
+    dt_ws_result(ws, &opening);
+  } while(!opening.done);
+  CHECK(opening.status == 200 && opening.seconds < 4);
+  dt_ws_free(ws);
+  black_hole_close(&b);
+  peer_close(p);
 }
 
 static void test_connecting(struct dt_engine *e)
@@ -310,6 +366,7 @@ void test_deadline(void)
   struct dt_engine *e = engine_open(0);
 
   test_connecting(e);
+  test_dead_ipv6(e);
   test_resolving(e);
   test_answering(e);
   test_stalling(e);
