@@ -100,6 +100,16 @@ describe("small requests in nginx #host", function()
     assert.equal("", complaints(stop()))
   end)
 
+  it("do not use what is kept beside a line that was silent for too long", function()
+    start { locations = { run = [[
+      local both = daytona.map({ 1, 2 }, function() return box "pair":exec "x" end)
+      ngx.say(#both, " ", limited(box "slow", 1.2).code)
+      ngx.say((assert(box "fresh":exec "x").result))
+    ]] } }
+    assert.equal("2 timeout\n1 1\n", (server:get "/run"))
+    stop()
+  end)
+
   it("may be answered in any form", function()
     start { locations = { run = [[
       tell(box "chunked":exec "x")

@@ -32,6 +32,10 @@ local ENOUGH = 10000
 -- Of connections that nobody uses: milliseconds that they are kept, and how many a worker.
 local KEPT_MS, KEPT = 60000, 64
 
+-- Seconds without an answer after which who gives up says something of the line: then what
+-- is kept beside that connection may lead nowhere, too, and is not used again.
+local SILENT = 1
+
 -- Seconds for which an origin is libcurl's after nginx has found no connection to it.
 local BARRED = 10
 
@@ -53,7 +57,7 @@ local function new_way(origin)
   local scheme, host, port = origin:match "^(%w+)://(.*):(%d+)$"
   local way = {
     host = host, port = tonumber(port), tls = scheme == "https", name = host:match "^%[(.*)%]$" or host,
-    options = { pool = "daytona " .. origin }, barred = 0,
+    origin = origin, options = { pool = "daytona " .. origin }, lines = 0, barred = 0,
     free = {}, nfree = 0, count = 0, queue = {}, head = 1, tail = 0,
   }
   ways[origin] = way
@@ -97,9 +101,11 @@ local function connect(way, socket)
   local reused = socket:getreusedtimes()
   if reused == 0 and way.tls then
     ok, why = socket:sslhandshake(false, way.name, true)
-    if not ok then
+    -- nginx's word is not enough: of a certificate that it refused, and after which it closed
+    -- the connection, some versions say now and then that all went well.
+    if not ok or not socket:getreusedtimes() then
       socket:close()
-      return nil, why
+      return nil, why or "the connection was closed in the handshake"
     end
   end
   return reused
@@ -120,6 +126,7 @@ end
 
 local function serve(self, op)
   local way, socket, transfer = self.way, self.socket, op.transfer
+  self.began = now()
   local reused, why = connect(way, socket)
   local verdict
   if reused then
@@ -297,12 +304,19 @@ function carriers.carry(op)
   end
 end
 
+-- A pool of another name for those that come.
+local function forsake(way)
+  way.lines = way.lines + 1
+  way.options = { pool = ("daytona %s %d"):format(way.origin, way.lines) }
+end
+
 ---The op has ended before its carrier was done with it.
 ---@param op daytona.Op
 function carriers.drop(op)
   local self = op.carrier
   op.carrier = nil
   if not self or self.op ~= op then return end
+  if self.began and now() - self.began >= SILENT then forsake(self.way) end
   op.dropped_by = self
   local list = self.carriage.dropped
   list[#list + 1] = op
