@@ -424,6 +424,7 @@ build = {
     ["daytona.toolbox.exec_options"] = "lua/daytona/toolbox/exec_options.lua",
     ["daytona.toolbox.exec_outcome"] = "lua/daytona/toolbox/exec_outcome.lua",
     ["daytona.toolbox.exec_result"] = "lua/daytona/toolbox/exec_result.lua",
+    ["daytona.toolbox.failed"] = "lua/daytona/toolbox/failed.lua",
     ["daytona.toolbox.follow"] = "lua/daytona/toolbox/follow.lua",
     ["daytona.toolbox.fs.body"] = "lua/daytona/toolbox/fs/body.lua",
     ["daytona.toolbox.fs.calls"] = "lua/daytona/toolbox/fs/calls.lua",

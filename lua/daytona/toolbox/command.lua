@@ -3,7 +3,7 @@
 
 local api = require "daytona.toolbox.session_calls"
 local core = require "daytona.base.native"
-local errors = require "daytona.base.errors"
+local failed = require "daytona.toolbox.failed"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
@@ -15,12 +15,6 @@ local command = {}
 -- Seconds: that a wait may take; that input may, which can block; until input is offered
 -- again to a command that has no pipe for it yet, first and at most.
 local WAIT_TIMEOUT, INPUT_TIMEOUT, INPUT_AGAIN, INPUT_AGAIN_MOST = 600, 10, 0.02, 0.5
-
-local function failure(self, operation, kind, code, message)
-  return nil, errors.new {
-    kind = kind, code = code, operation = operation, sandbox = self.sandbox, what = self.id, message = message,
-  }
-end
 
 --- Logs ----------------------------------------------------------------------------------
 
@@ -129,7 +123,9 @@ local function exact_logs(self, opts)
     size = size + #chunk
     if size > most then
       reader:close()
-      return failure(self, "session logs", "too_large", "too_large", "the log is larger than allowed")
+      return nil, failed(self, "session logs", {
+        kind = "too_large", code = "too_large", message = "the log is larger than allowed",
+      })
     end
     local own = streams[stream]
     own[#own + 1], all[#all + 1] = chunk, chunk
@@ -155,8 +151,9 @@ function Command:logs(opts)
   if not (response.headers["content-type"] or ""):find("json", 1, true) then return command.split(response.body) end
   local answer, problem = json.decode(response.body)
   if type(answer) ~= "table" then
-    return failure(self, "session logs", "protocol", "json",
-      "the answer is not JSON: " .. tostring(problem))
+    return nil, failed(self, "session logs", {
+      kind = "protocol", code = "json", message = "the answer is not JSON: " .. tostring(problem),
+    })
   end
   return command.read_log(answer)
 end
@@ -219,8 +216,9 @@ function Command:input(text, opts)
     local taken, err = offer_input(self, text, left)
     if taken ~= false then return taken, err end
     if deadline and loop.now() + pause >= deadline then
-      return failure(self, "session input", "timeout", "wait",
-        "the command had not begun when the time was over")
+      return nil, failed(self, "session input", {
+        kind = "timeout", code = "wait", message = "the command had not begun when the time was over",
+      })
     end
     local slept, why = loop.sleep(pause)
     if not slept then return nil, why end

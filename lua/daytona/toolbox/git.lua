@@ -250,10 +250,95 @@ local function can_push(self, values)
   return true
 end
 
+--- Branches, before they are changed ------------------------------------------------------
+
+local function has(list, item)
+  for i = 1, #list do
+    if list[i] == item then return true end
+  end
+  return false
+end
+
+local function no_branch(self, operation, name)
+  return nil, errors.new {
+    kind = "not_found", code = "GIT_BRANCH_NOT_FOUND", operation = operation, what = name,
+    sandbox = self.sandbox, message = "there is no such branch",
+  }
+end
+
+-- The branch that is checked out, also where `branches` does not tell.
+local function checked_out(self, path, current)
+  if current then return current end
+  local status, err = api.status(self, { path = path })
+  if not status then return nil, err end
+  return status.current_branch
+end
+
+-- Whether a branch may be deleted: true, or nil, err. Old servers delete the current
+-- branch as well, and what is not there.
+local function can_delete(self, values)
+  local path, name = values.path, values.name
+  local branches, current = api.branches(self, { path = path })
+  if not branches then return nil, current end
+  if not has(branches, name) then return no_branch(self, "delete_branch", name) end
+  local err
+  current, err = checked_out(self, path, current)
+  if not current then return nil, err end
+  if current ~= name then return true end
+  return nil, errors.new {
+    kind = "conflict", operation = "delete_branch", what = name, sandbox = self.sandbox,
+    message = "the branch is checked out",
+  }
+end
+
+-- What the current branch follows: remote and branch. Without these the daemon
+-- would take the remote's default branch. The name of a remote may hold "/", so
+-- it is only taken apart when it is the usual one.
+local function followed(status)
+  local branch = status.upstream and status.upstream:match("^origin/(.+)$")
+  if branch then return "origin", branch end
+  return nil, status.current_branch
+end
+
+-- Servers before 0.200 take the remote's default branch whatever is asked for,
+-- and would take a branch of one's own forward to it.
+local function check_old_pull(self, values, status)
+  local old, err = is_old(self, values.path)
+  if old == nil then return nil, err end
+  if not old then return true end
+  if values.branch or values.remote then return too_old(self, "pull", values.path, "to pull what is named") end
+  local current = status.current_branch
+  if current == "main" or current == "master" then return true end
+  return too_old(self, "pull", values.path, "to pull anything but the remote's default branch")
+end
+
+-- Says what is pulled: what the current branch follows where nothing is named. true, or nil, err.
+local function can_pull(self, values)
+  local status, err = api.status(self, { path = values.path }, { operation = "pull" })
+  if not status then return nil, err end
+  local fine
+  fine, err = check_old_pull(self, values, status)
+  if not fine then return nil, err end
+  if status.detached or status.current_branch == "HEAD" then
+    return nil, errors.new {
+      kind = "conflict", operation = "pull", what = values.path, sandbox = self.sandbox,
+      message = "no branch is checked out that could be taken forward",
+    }
+  end
+  local remote, branch = followed(status)
+  if values.branch or values.remote and values.remote ~= remote then branch = values.branch or status.current_branch end
+  values.branch, values.remote = branch, values.remote or remote
+  return true
+end
+
 --- The calls ------------------------------------------------------------------------------
 
 -- What daemons before do not have.
 local NEW = "0.200"
+
+local PULL = {
+  username = "text", password = "text", branch = "text", remote = "text", timeout = "seconds",
+}
 
 local PUSH = {
   username = "text", password = "text", branch = "text", remote = "text", set_upstream = "boolean",
@@ -279,12 +364,14 @@ api = calls.of_daemon {
   restore = { "POST", "/git/restore", what = "path", safe = true, since = NEW, args = { PATH, FILES },
               prepare = list_files, options = { staged = "boolean", worktree = "boolean", source = "text" } },
   create_branch = { "POST", "/git/branches", what = "name", args = { PATH, NAME }, explain = meaning(BRANCH_EXISTS) },
-  delete_branch = { "DELETE", "/git/branches", body = true, what = "name", safe = false, args = { PATH, NAME } },
+  delete_branch = { "DELETE", "/git/branches", body = true, what = "name", safe = false, args = { PATH, NAME },
+                    before = can_delete },
   checkout = { "POST", "/git/checkout", what = "branch", safe = true, args = { PATH, { "branch", plain } } },
   push = { "POST", "/git/push", as_is = true, what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
            args = { PATH }, options = PUSH, prepare = check_credentials "push", before = can_push,
            explain = explain_exchange },
   pull = { "POST", "/git/pull", what = "path", secret = { "password" }, timeout = REMOTE_TIMEOUT,
+           args = { PATH }, options = PULL, prepare = check_credentials "pull", before = can_pull,
            explain = explain_exchange },
   remotes = { "GET", "/git/remotes", "object", what = "path", since = NEW, args = { PATH },
               flaw = named("remotes", "without the names of remotes"), refine = remotes_of },
@@ -421,59 +508,10 @@ Git.restore = method(api.restore)
 ---@type fun(self: daytona.Git, path: string, name: string): true?, daytona.Error?
 Git.create_branch = method(api.create_branch)
 
-local function has(list, item)
-  for i = 1, #list do
-    if list[i] == item then return true end
-  end
-  return false
-end
-
-local function no_branch(self, operation, name)
-  return nil, errors.new {
-    kind = "not_found", code = "GIT_BRANCH_NOT_FOUND", operation = operation, what = name,
-    sandbox = self.sandbox, message = "there is no such branch",
-  }
-end
-
--- The branch that is checked out, also where `branches` does not tell.
-local function checked_out(self, path, current)
-  if current then return current end
-  local status, err = api.status(self, { path = path })
-  if not status then return nil, err end
-  return status.current_branch
-end
-
--- Whether a branch may be deleted: true, or nil, err. Old servers delete the current
--- branch as well, and what is not there.
-local function check_deletable(self, path, name)
-  local branches, current = api.branches(self, { path = path })
-  if not branches then return nil, current end
-  if not has(branches, name) then return no_branch(self, "delete_branch", name) end
-  local err
-  current, err = checked_out(self, path, current)
-  if not current then return nil, err end
-  if current ~= name then return true end
-  return nil, errors.new {
-    kind = "conflict", operation = "delete_branch", what = name, sandbox = self.sandbox,
-    message = "the branch is checked out",
-  }
-end
-
-local delete_branch = method(api.delete_branch)
-
 ---Deletes a branch, merged or not. kind "not_found" when there is none of that
 ---name, "conflict" when it is checked out.
----@param path string
----@param name string
----@return true?
----@return daytona.Error?
-function Git:delete_branch(path, name)
-  options.argument("delete_branch: the path", plain, path)
-  options.argument("delete_branch: the name", plain, name)
-  local fine, err = check_deletable(self, path, name)
-  if not fine then return nil, err end
-  return delete_branch(self, path, name)
-end
+---@type fun(self: daytona.Git, path: string, name: string): true?, daytona.Error?
+Git.delete_branch = method(api.delete_branch)
 
 local function dirty(self, name, cause)
   return nil, errors.new {
@@ -561,61 +599,14 @@ end
 ---@type fun(self: daytona.Git, path: string, opts?: { username?: string, password?: string, branch?: string, remote?: string, set_upstream?: boolean, timeout?: number }): true?, daytona.Error?
 Git.push = method(api.push)
 
-local PULL = {
-  username = "text", password = "text", branch = "text", remote = "text", timeout = "seconds",
-}
-
--- What the current branch follows: remote and branch. Without these the daemon
--- would take the remote's default branch. The name of a remote may hold "/", so
--- it is only taken apart when it is the usual one.
-local function followed(status)
-  local branch = status.upstream and status.upstream:match("^origin/(.+)$")
-  if branch then return "origin", branch end
-  return nil, status.current_branch
-end
-
--- Servers before 0.200 take the remote's default branch whatever is asked for,
--- and would take a branch of one's own forward to it.
-local function check_old_pull(self, path, opts, status)
-  local old, err = is_old(self, path)
-  if old == nil then return nil, err end
-  if not old then return true end
-  if opts.branch or opts.remote then return too_old(self, "pull", path, "to pull what is named") end
-  local current = status.current_branch
-  if current == "main" or current == "master" then return true end
-  return too_old(self, "pull", path, "to pull anything but the remote's default branch")
-end
-
 ---Fetches, and takes the current branch forward to what it follows (or to
 ---`branch`). Only fast forward: histories that have parted are a "conflict".
 ---
 ---Servers before 0.200 know the remote's default branch only: there this works on
----"main" and "master", and naming something is an error (kind "unsupported").
----@param path string
----@param opts? { username?: string, password?: string, branch?: string, remote?: string, timeout?: number }  timeout: seconds, 600
----@return true?
----@return daytona.Error?
-function Git:pull(path, opts)
-  options.argument("pull: the path", plain, path)
-  opts = options.check("pull", PULL, opts)
-  check_credentials "pull"(opts)
-  local status, err = api.status(self, { path = path }, { operation = "pull" })
-  if not status then return nil, err end
-  local fine
-  fine, err = check_old_pull(self, path, opts, status)
-  if not fine then return nil, err end
-  if status.detached or status.current_branch == "HEAD" then
-    return nil, errors.new {
-      kind = "conflict", operation = "pull", what = path, sandbox = self.sandbox,
-      message = "no branch is checked out that could be taken forward",
-    }
-  end
-  local remote, branch = followed(status)
-  if opts.branch or (opts.remote and opts.remote ~= remote) then branch = opts.branch or status.current_branch end
-  return api.pull(self, {
-    path = path, branch = branch, remote = opts.remote or remote, username = opts.username, password = opts.password,
-  }, { timeout = opts.timeout or REMOTE_TIMEOUT })
-end
+---"main" and "master", and naming something is an error (kind "unsupported"). `timeout`:
+---seconds, 600.
+---@type fun(self: daytona.Git, path: string, opts?: { username?: string, password?: string, branch?: string, remote?: string, timeout?: number }): true?, daytona.Error?
+Git.pull = method(api.pull)
 
 ---The remotes, in order of name; passwords in their URLs are masked.
 ---@type fun(self: daytona.Git, path: string): { name: string, url: string }[]?, daytona.Error?

@@ -6,6 +6,7 @@
 
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local failed = require "daytona.toolbox.failed"
 local loop = require "daytona.loop"
 local task = require "daytona.loop.task"
 
@@ -120,19 +121,17 @@ local function finish(self)
   self.tty:restore()
 end
 
-local function failure(pty, kind, message)
-  return nil, errors.new {
-    kind = kind, operation = "interact", what = pty.id, sandbox = pty.sandbox, message = message,
-  }
-end
-
 ---@param pty daytona.Pty
 ---@return integer? exit_code
 ---@return string|daytona.Error|nil reason
 return function(pty)
   if loop.current() then errors.misuse(1, "interact: not in a task, it waits for the terminal in its own way") end
   local tty, why = core.terminal()
-  if not tty then return failure(pty, "io", "standard input is not a terminal: " .. tostring(why)) end
+  if not tty then
+    return nil, failed(pty, "interact", {
+      kind = "io", message = "standard input is not a terminal: " .. tostring(why),
+    })
+  end
   local self = { pty = pty, tty = tty, queue = {}, waiting = 0, fresh = true, escaped = false, left = false }
   loop.guard(function() loop.drive(run, self) end, finish, self)
   local over = self.output:done()
@@ -141,7 +140,7 @@ return function(pty)
   finish(self)
   if not over then
     pty:disconnect()
-    return failure(pty, "canceled", "disconnected")
+    return nil, failed(pty, "interact", { kind = "canceled", message = "disconnected" })
   end
   if not fine then return nil, err end
   return pty:wait()

@@ -6,6 +6,7 @@ local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local create = require "daytona.toolbox.pty_create"
 local errors = require "daytona.base.errors"
+local failed = require "daytona.toolbox.failed"
 local line_buffer = require "daytona.base.line_buffer"
 local link = require "daytona.toolbox.pty_link"
 local loop = require "daytona.loop"
@@ -76,11 +77,6 @@ local function apply(self, said)
   return self
 end
 
-local function failure(self, operation, fields)
-  fields.operation, fields.what, fields.sandbox = operation, self.id, self.sandbox
-  return errors.new(fields)
-end
-
 --- Connecting --------------------------------------------------------------------------
 
 local CONNECT_OPTIONS = { timeout = "seconds", ping_interval = "seconds" }
@@ -95,7 +91,7 @@ local CONNECT_OPTIONS = { timeout = "seconds", ping_interval = "seconds" }
 function Pty:connect(opts)
   opts = options.timed("connect", CONNECT_OPTIONS, opts)
   if self.ended then
-    return nil, failure(self, "pty", { kind = "gone", code = "SESSION_ENDED", message = "the terminal has ended" })
+    return nil, failed(self, "pty", { kind = "gone", code = "SESSION_ENDED", message = "the terminal has ended" })
   end
   if self.socket and not self.socket:done() then return self end
   link.hang_up(self)
@@ -163,12 +159,12 @@ end
 
 local function not_connected(self, operation)
   if self.ended then
-    return failure(self, operation, {
+    return failed(self, operation, {
       kind = "gone", code = "SESSION_ENDED",
       message = string.format("the terminal has ended (exit code %d)", self.exit_code),
     })
   end
-  return self.lost or failure(self, operation, {
+  return self.lost or failed(self, operation, {
     kind = "connection", code = "closed", message = "the terminal is not connected; call connect", retryable = false,
   })
 end

@@ -7,6 +7,7 @@
 local api = require "daytona.toolbox.pty_calls"
 local calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
+local failed = require "daytona.toolbox.failed"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 local new_latch = require "daytona.loop.latch"
@@ -22,11 +23,6 @@ local DRAIN_TIMEOUT = 3
 
 -- The daemon sends messages of up to 32 KiB.
 local LARGEST_OUTPUT = 1024 * 1024
-
-local function failure(self, operation, fields)
-  fields.operation, fields.what, fields.sandbox = operation, self.id, self.sandbox
-  return errors.new(fields)
-end
 
 --- Messages ------------------------------------------------------------------------
 
@@ -65,7 +61,7 @@ end
 local function refusal(self, text)
   text = type(text) == "string" and text or "the terminal failed"
   local kind, code = link.meaning(text)
-  return failure(self, "pty", { kind = kind or "server", code = code, message = text })
+  return failed(self, "pty", { kind = kind or "server", code = code, message = text })
 end
 
 ---Lets go of the connection at once.
@@ -109,11 +105,11 @@ local function closed(self, code, reason)
   end
   local said = code == 1005 and "without a word" or string.format("%d%s", code, reason ~= "" and ": " .. reason or "")
   if reason == "PTY session unavailable" then
-    return lose(self, failure(self, "pty", {
+    return lose(self, failed(self, "pty", {
       kind = "gone", code = "SESSION_ENDED", message = "the terminal has ended; its exit code is not known",
     }))
   end
-  return lose(self, failure(self, "pty", {
+  return lose(self, failed(self, "pty", {
     kind = "connection", code = code == 1008 and "slow_consumer" or "closed",
     message = "the connection was closed (" .. said .. "); the shell may still run",
   }))
@@ -145,7 +141,7 @@ function link.take(self, deadline)
   local data, what, reason = socket:receive(limit)
   if self.socket ~= socket then -- disconnected by another task meanwhile
     if self.ended then return false end
-    return nil, self.lost or failure(self, "read", { kind = "canceled", message = "disconnected" })
+    return nil, self.lost or failed(self, "read", { kind = "canceled", message = "disconnected" })
   elseif data then
     local control = control_in(data, what)
     if control then return obey(self, control) end
@@ -169,7 +165,7 @@ local function await_connected(self, deadline)
     if data == nil then
       hang_up(self)
       if errors.is(err, "wait") then
-        err = failure(self, "pty", {
+        err = failed(self, "pty", {
           kind = "timeout", code = "connect_timeout", message = "the terminal did not answer in time",
         })
       end

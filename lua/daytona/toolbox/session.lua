@@ -9,6 +9,7 @@ local commands = require "daytona.toolbox.command"
 local command_line = require "daytona.toolbox.command_line"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local failed = require "daytona.toolbox.failed"
 local exec_result = require "daytona.toolbox.exec_result"
 local outcome = require "daytona.toolbox.exec_outcome"
 local loop = require "daytona.loop"
@@ -32,12 +33,6 @@ M.patience = 2
 -- could take it in); and what asks whether a shell still lives.
 local MARK, AT_END, IN_FRONT = "# daytona-lua:", "\n# daytona%-lua:[%w.-]+$", "^# daytona%-lua:[%w.-]+\n"
 local PROBE = ": daytona-lua-probe"
-
-local function failure(sandbox, operation, what, kind, code, message)
-  return nil, errors.new {
-    kind = kind, code = code, operation = operation, sandbox = sandbox, what = what, message = message,
-  }
-end
 
 --- Results -------------------------------------------------------------------------------
 
@@ -253,7 +248,9 @@ end
 local function sent_command(self, answer, text)
   local id = answer.cmd_id
   if type(id) ~= "string" then
-    return failure(self.sandbox, "session exec", self.id, "protocol", "json", "the answer names no command")
+    return nil, failed(self, "session exec", {
+      kind = "protocol", code = "json", message = "the answer names no command",
+    })
   end
   return commands.new(self, id, text, answer.exit_code)
 end

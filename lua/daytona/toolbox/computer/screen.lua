@@ -3,6 +3,7 @@
 local base64 = require "daytona.base.base64"
 local calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
+local failed = require "daytona.toolbox.failed"
 local group = require "daytona.toolbox.computer.group"
 local localfile = require "daytona.toolbox.fs.localfile"
 local options = require "daytona.base.options"
@@ -49,21 +50,18 @@ local function is_png(data)
   return data:sub(1, 4) == "\137PNG"
 end
 
-local function failure(self, fields)
-  fields.operation, fields.sandbox = "screenshot", self.sandbox
-  return nil, errors.new(fields)
-end
-
 local function saved(self, picture, path)
   local fine, why = localfile.replace(path, picture.data)
-  if not fine then return failure(self, { kind = "io", what = path, message = why }) end
+  if not fine then return nil, failed(self, "screenshot", { kind = "io", what = path, message = why }) end
   picture.data, picture.saved_as = nil, path
   return picture
 end
 
 local function picture_in(self, answer, opts)
   local data = type(answer.screenshot) == "string" and base64.decode(answer.screenshot)
-  if not data then return failure(self, { kind = "protocol", code = "json", message = "no picture came back" }) end
+  if not data then
+    return nil, failed(self, "screenshot", { kind = "protocol", code = "json", message = "no picture came back" })
+  end
   local at = answer.cursor_position
   local picture = {
     data = data, size = #data, format = is_png(data) and "png" or "jpeg",
