@@ -2,6 +2,7 @@
 -- limits, failures, transcripts. The tools are the spec's own; no sandbox is needed.
 
 local daytona = require "daytona"
+local haste = require "spec.support.haste"
 local json = require "daytona.http.json"
 local ordered = require "daytona.http.ordered_json"
 local loop = require "daytona.loop"
@@ -207,7 +208,7 @@ for _, api in ipairs(APIS) do
       assert.equal(1, #server:requests())
     end)
 
-    it("asks again for a reply that was cut, and runs nothing of the broken one", function()
+    it("asks again for a reply that was cut, and runs nothing of the broken one", haste.case(function()
       local whole = models.stream(api, { text = "half", calls = { ADD } })
       for _, at in ipairs { math.floor(#whole / 2), 10 } do
         local text, _, list = play(api, {
@@ -216,9 +217,9 @@ for _, api in ipairs(APIS) do
         assert.equal(2, #of_type(list, "retry"))
         assert.same({}, of_type(list, "call"))
       end
-    end)
+    end))
 
-    it("asks again when the stream holds what is no JSON, or fails by its own word", function()
+    it("asks again when the stream holds what is no JSON, or fails by its own word", haste.case(function()
       local failed = {
         responses = 'data: {"type":"response.failed","response":{"error":{"code":"server_error","message":"oops"}}}'
           .. '\n\n',
@@ -231,7 +232,7 @@ for _, api in ipairs(APIS) do
       local retries = of_type(list, "retry")
       assert.equal("json", retries[1].error.code)
       assert.truthy(tostring(retries[2].error):find "oops")
-    end)
+    end))
 
     it("leaves old output out of a conversation that is too long", function()
       local code = api ~= "messages" and "context_length_exceeded" or nil

@@ -2,6 +2,7 @@
 -- local server builds in simulation, and its log says so.
 
 local daytona = require "daytona"
+local haste = require "spec.support.haste"
 local http = require "daytona.http"
 local url = require "daytona.http.url"
 
@@ -92,7 +93,7 @@ describe("the log of a build", function()
     assert.equal(0, service:sandboxes())
   end)
 
-  it("is heard in a task, until that is cancelled", function()
+  it("is heard in a task, until that is cancelled", haste.case(function()
     assert(service.server:faults { state = "building_snapshot" }) -- it stays so
     local lines = {}
     local task = daytona.spawn(create, { on_build_log = function(line) lines[#lines + 1] = line end })
@@ -111,7 +112,7 @@ describe("the log of a build", function()
     end
     assert.equal(0, service:sandboxes())
     assert.is_false(require("daytona.loop").busy())
-  end)
+  end))
 
   it("is not heard where nothing is built", function()
     local heard = 0

@@ -2,6 +2,7 @@
 -- from and with, of today's service and of one of release 0.190.
 
 local daytona = require "daytona"
+local haste = require "spec.support.haste"
 
 local service, old, client
 
@@ -155,7 +156,7 @@ describe("the end of a scope", function()
     end
   end)
 
-  it("leaves nothing of a create that was given up while the service was busy with it", function()
+  it("leaves nothing of a create that was given up while the service was busy with it", haste.case(function()
     for _, state in ipairs { "creating", "building_snapshot" } do
       local name = "busy-" .. state
       assert(service.server:faults { { state = state, name = name } })
@@ -170,7 +171,7 @@ describe("the end of a scope", function()
       assert(service.server:clear_faults())
       assert.is_true(soon(function() return living(name) == 0 end), name)
     end
-  end)
+  end))
 end)
 
 describe("a sandbox that somebody else deleted", function()

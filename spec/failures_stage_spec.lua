@@ -113,7 +113,7 @@ end
 -- Waits for a state are many looks, and what goes on behind a call that was given up many
 -- tries; only where one is given up between two tries these have their time.
 local function hurried(stage, fn)
-  return stage.pauses and fn or function() haste(fn) end
+  return stage.pauses and fn or haste.case(fn)
 end
 
 local function options_of(stage, operation, opts)

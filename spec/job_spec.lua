@@ -16,11 +16,6 @@ local toolbox = require "spec.support.toolbox"
 -- A command that takes long and is not mistaken for that of another run of these.
 local SLEEP = require "spec.support.nap"(6173)
 
--- A test in a hurry.
-local function hastily(fn)
-  return function() haste(fn) end
-end
-
 describe("a job", function()
   local box, sb
 
@@ -308,7 +303,7 @@ describe("a job", function()
     assert.is_true(n < 60)
   end)
 
-  it("starts once, whatever happens to the answers", hastily(function()
+  it("starts once, whatever happens to the answers", haste.case(function()
     for _, how in ipairs { { reset = true, handled = true }, { reset = true }, { reset = "mid" },
       { empty = true, handled = true }, { drop = true, handled = true } } do
       how.times = 1
@@ -340,7 +335,7 @@ describe("a job", function()
     assert.equal("", sb:exec("grep -rl secret .daytona/lua-jobs/*/input 2>/dev/null").result)
   end)
 
-  it("is read, fed and ended through connections that break", hastily(function()
+  it("is read, fed and ended through connections that break", haste.case(function()
     local job = popen("cat; echo end", { stdin = true })
     for _, how in ipairs { { reset = true, handled = true }, { reset = "mid" }, { empty = true } } do
       how.times = 1
@@ -357,7 +352,7 @@ describe("a job", function()
     assert.same({ true, "exit", 0 }, { job:close() })
   end))
 
-  it("is killed, waited for, listed and removed through connections that break", hastily(function()
+  it("is killed, waited for, listed and removed through connections that break", haste.case(function()
     for _, how in ipairs { { reset = true, handled = true }, { reset = "mid" }, { empty = true }, { drop = true } } do
       local job = popen(SLEEP)
       local function through(fn)
