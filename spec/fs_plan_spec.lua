@@ -82,6 +82,12 @@ describe("a plan", function()
     assert.same({ "a", "b", "l" }, made.send)
   end)
 
+  it("makes a folder the owner's, whatever it was, and leaves others their part", function()
+    for mode, opened in pairs { [365] = 493, [0] = 448, [511] = 511, [63] = 511 } do
+      assert.equal(opened, plan.opened_mode(mode))
+    end
+  end)
+
   it("opens folders in which something changes, those above first, and knows their modes", function()
     local from = { a = "directory 555 0 1", ["a/b"] = "directory 500 0 1", ["a/b/f"] = "file 644 2 1",
                    quiet = "directory 555 0 1", ["quiet/f"] = "file 644 1 1" }

@@ -184,7 +184,7 @@ describe("waiting", function()
     local stuck = task.spawn(function() coroutine.yield() end)
     local ok, message = pcall(stuck.wait, stuck)
     assert.is_false(ok)
-    assert.matches("nothing can end", message)
+    assert.matches("^a wait that nothing can end", message)
   end)
 
   describe("the driver", function()

@@ -287,6 +287,9 @@ describe("many files that are fetched", function()
     assert.same({ folder .. "/x", folder .. "/y", nil, 4 }, { results[1].saved_as, results[2].saved_as,
       results[3].saved_as, results[4].size })
     of(part("file", "one", 3) .. part("file", "two", 3) .. "--B--\r\n")
+    results = assert(fs:download_many { { "a", "/dev/null" }, { "b", "/dev/null" } })
+    assert.same({ "/dev/null", 3, "/dev/null" }, { results[1].saved_as, results[1].size, results[2].saved_as })
+    of(part("file", "one", 3) .. part("file", "two", 3) .. "--B--\r\n")
     assert.same({ "a io", "b two" }, (fetched { { "a", folder .. "/no/x" }, "b" }))
     of(part("file", "one", 3) .. part("file", "two", 3) .. "--B--\r\n")
     local got = fetched({ { "a", function() return false, "full" end }, "b" })
@@ -333,5 +336,95 @@ describe("many files that are fetched", function()
     assert.same({ "a one", "b two" }, (fetched { "a", "b" }))
     of(part("file", "once", 3) .. part("file", "two", 3) .. "--B--\r\n")
     assert.same({ "a conflict", "b two" }, (fetched { { "a", function() end }, "b" }))
+  end)
+end)
+
+describe("many files that are sent", function()
+  local UPLOAD = "POST /files/bulk-upload"
+  local sent -- "name=content" of each
+
+  -- What stands between the marks of a body.
+  local function parts_of(body, mark)
+    local at = select(2, body:find(mark, 1, true))
+    return function()
+      local from, stop, last_one = at + 1, body:find(mark, at, true)
+      at = last_one
+      return stop and body:sub(from, stop - 1) or nil
+    end
+  end
+
+  -- The daemon's word on what came: `change(i, name, content)` may say otherwise.
+  local function of(change)
+    sent = {}
+    daemon { [EXEC] = { exitCode = 0, result = "" }, ["DELETE /files"] = true, [UPLOAD] = function(request)
+      if request.parts then return { 400, '{"message":"permission denied"}' } end -- one file, in its place
+      local boundary = request.headers["Content-Type"]:match "boundary=(.*)$"
+      local files, problems, names = json.array(), json.array(), {}
+      for part in parts_of(request.got, "--" .. boundary) do
+        local head, content = part:match "^\r\n(.-)\r\n\r\n(.*)\r\n$"
+        local i, what = head:match 'name="files%[(%d+)%]%.(%w+)"'
+        if what == "path" then names[i] = content else
+          sent[#sent + 1] = names[i]:match "[^/]*$" .. "=" .. content
+          local said, problem = { path = names[i], bytes = #content }, nil
+          if change then said, problem = change(tonumber(i), names[i], content) end
+          if problem then problems[#problems + 1] = problem elseif said then files[#files + 1] = said end
+        end
+      end
+      return { problems[1] and 400 or 200, json.encode { files = files, errors = problems[1] and problems or nil } }
+    end }
+  end
+
+  -- The path and size, or the kind, of each.
+  local function uploaded(list, opts)
+    local results, err = fs:upload_many(list, opts)
+    local out = {}
+    for i, result in ipairs(results or err.results or {}) do
+      out[i] = result.path .. " " .. (result.error and kind_of(nil, result.error) or tostring(result.size))
+    end
+    return out, err
+  end
+
+  it("go in one request, whatever they come from, and are put in their places by one command", function()
+    local path = os.tmpname()
+    os.execute("printf here >" .. path)
+    finally(function() os.remove(path) end)
+    local file = assert(io.tmpfile())
+    file:write "skipped, open"
+    file:seek("set", 9)
+    local chunks = { "fun", "ction" }
+    of()
+    assert.same({ "d/a 4", "d/b 4", "c 4", "e 8" }, (uploaded { { path, "d/a" }, { { data = "data" }, "d/b" },
+      { file, "c" }, { function() return table.remove(chunks, 1) end, "e" } }))
+    assert.same({ "a=here", "b=data", "c=open", "e=function" }, sent)
+    assert.same({ UPLOAD, EXEC }, canned:asked())
+    local request = canned.requests[1]
+    assert.same({ nil, 1800, 60 }, { request.body_length, request.timeout, request.idle_timeout })
+    of()
+    assert.same({ "a 1", "b 0" }, (uploaded({ { { data = "x" }, "a" }, { { data = "" }, "b" } },
+      { timeout = 9, idle_timeout = 2 })))
+    request = canned.requests[1]
+    assert.same({ #request.got, 9, 2 }, { request.body_length, request.timeout, request.idle_timeout })
+    assert.is_false(request.rewind() == nil)
+    assert.same({}, fs:upload_many {})
+  end)
+
+  it("fail each for itself", function()
+    of(function(i, name, content)
+      if i == 1 then return nil, name .. ": permission denied" end
+      if i == 2 then return { path = name, bytes = 1 } end
+      if i == 3 then return nil end
+      return { path = name, bytes = #content }
+    end)
+    local got, err = uploaded { { { data = "one" }, "a" }, { { data = "two" }, "b" }, { { data = "three" }, "c" },
+      { { data = "four" }, "d" }, { "/nonexistent/x", "e" }, { "/", "f" } }
+    assert.same({ "a 3", "b forbidden", "c connection truncated", "d invalid", "e io", "f io" }, got)
+    assert.equal("upload_many", err.operation)
+    of(function(i, name, content) return i ~= 1 and { path = name, bytes = #content } or nil end)
+    assert.same({ "a 3", "b protocol" }, (uploaded { { { data = "one" }, "a" }, { { data = "two" }, "b" } }))
+    daemon { [EXEC] = { exitCode = 0, result = "" }, [UPLOAD] = { 503 }, ["DELETE /files"] = true }
+    assert.equal("unavailable", select(2, fs:upload_many { { { data = "x" }, "a" } }).kind)
+    for _, odd in ipairs { { "x" }, { { { data = "x" }, "d/" } }, { { { data = "x" }, "" } }, { { 5, "a" } } } do
+      assert.is_false(pcall(fs.upload_many, fs, odd))
+    end
   end)
 end)
