@@ -43,6 +43,7 @@ local SPECS = {
   ["http/connection.lua"] = "calls http",
   ["http/long_json.lua"] = "json",
   ["http/ordered_json.lua"] = "json",
+  ["http/query.lua"] = "url options http",
   ["http/reference.lua"] = "url http",
   ["http/sources.lua"] = "retry http",
   ["http/names.lua"] = "options json lifecycle",
