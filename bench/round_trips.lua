@@ -86,6 +86,12 @@ local CALLS = {
   end },
   { "session:delete", nil, function(at) assert(at.session:delete()) end },
   { "pty open", nil, function(at) at.pty = assert(at.box:pty()) end },
+  { "a key, to its echo", function(at)
+    while at.pty:read { timeout = 1 } do end -- luacheck: ignore 542 (the prompt)
+  end, function(at)
+    assert(at.pty:write "x")
+    assert(at.pty:read { timeout = 5 })
+  end },
   { "pty close", nil, function(at) at.pty:close() end },
   { "fs:write", nil, function(at) assert(at.box.fs:write("a", "text")) end },
   { "fs:read", nil, function(at) assert(at.box.fs:read "a") end },

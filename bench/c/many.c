@@ -93,6 +93,10 @@ static void upgrade(int fd, const char *head)
                                                              : "");
   if(strstr(head, "/process/pty/"))
     size += snprintf(text + size, sizeof(text) - (size_t)size, "\x81%c%s", (int)sizeof(control) - 1, control);
+  else {
+    memcpy(text + size, message, sizeof(message)); /* it is open */
+    size += (int)sizeof(message);
+  }
   say(fd, text, (size_t)size);
   connections[fd]->socket = 1;
 }

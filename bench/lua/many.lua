@@ -60,6 +60,7 @@ function kinds.follows()
   local command = assert(assert(sandbox:session "s"):exec("x", { async = true }))
   each(function()
     local log = assert(command:follow())
+    assert(log:read())
     ready = ready + 1
     while true do
       local stream, data = log:read()
