@@ -134,6 +134,20 @@ describe("options", function()
     assert.is_false(pcall(options.timeout, "wait", { time = 3 }))
   end)
 
+  it("may be ports, which are numbers or their digits", function()
+    for given, port in pairs { [1] = 1, [65535] = 65535, ["3000"] = 3000, ["80"] = 80, [3000] = 3000 } do
+      local found = options.port("preview_url: port", given)
+      assert.equal(("%d"):format(port), tostring(found))
+    end
+    for _, odd in ipairs {
+      0, -1, 65536, 1.5, 0 / 0, "0", "65536", "", " 80", "80 ", "0x50", "8e1", "http", "080808", true, {},
+    } do
+      local fine, message = pcall(function() return (options.port("preview_url: port", odd)) end)
+      assert.is_false(fine)
+      assert.matches("options_spec.lua:%d+: preview_url: port must be a whole number from 1 to 65535, not ", message)
+    end
+  end)
+
   it("may be ids, which become names over there", function()
     for _, id in ipairs { "a", "_", "7", "a.b_c-d", ("x"):rep(100) } do
       assert.equal(id, options.identifier("x", id))

@@ -206,6 +206,24 @@ function options.range(least, most)
   end
 end
 
+---The type of ports: a number, or its decimal digits as they come from the environment or a
+---command line. `options.port` makes a number of either.
+---@param value any
+---@return boolean
+---@return string
+function options.is_port(value)
+  if type(value) == "string" and value:find "^%d%d?%d?%d?%d?$" then value = tonumber(value) end
+  return is_integer(value) and value >= 1 and value <= 65535, "a whole number from 1 to 65535"
+end
+
+---Checks a port; returns it as a number.
+---@param what string     the function and the argument
+---@param value integer|string
+---@return integer
+function options.port(what, value)
+  return math.floor(tonumber(options.argument(what, options.is_port, value)) --[[@as number]])
+end
+
 ---A word as text: a number as Lua writes it, a whole one without a point.
 ---@param value string|number
 ---@return string

@@ -46,12 +46,12 @@ local PREVIEW = { signed = "boolean", expires_in = options.range(1, 86400) }
 ---comes with a token (to send as X-Daytona-Preview-Token) that dies when the
 ---sandbox restarts, but not when it is resumed; a signed one holds its own and lives for
 ---`expires_in` seconds, 60 by default.
----@param port integer
+---@param port integer|string  a number, or its digits
 ---@param opts? { signed?: boolean, expires_in?: integer }
 ---@return { url: string, token: string, port?: integer, sandbox_id: string }?
 ---@return daytona.Error?
 function Preview:url(port, opts)
-  options.argument("preview_url: port", options.range(1, 65535), port)
+  port = options.port("preview_url: port", port)
   opts = options.check("preview_url", PREVIEW, opts)
   if opts.signed or opts.expires_in then
     return api.signed_preview_url(self.sandbox, { port = port, expires_in_seconds = opts.expires_in })
@@ -61,12 +61,12 @@ end
 
 ---Ends a signed preview before its time: the token of what `url` with `signed` or
 ---`expires_in` returned, and its port.
----@param port integer
+---@param port integer|string  a number, or its digits
 ---@param token string
 ---@return true?
 ---@return daytona.Error?
 function Preview:expire(port, token)
-  options.argument("expire_preview_url: the port", options.range(1, 65535), port)
+  port = options.port("expire_preview_url: the port", port)
   options.argument("expire_preview_url: the token", "text", token)
   return api.expire_preview_url(self.sandbox, { port = port, token = token })
 end
@@ -76,14 +76,14 @@ end
 ---its status; redirects are handed back. While nothing listens on the port it is asked
 ---again, until `timeout` (30 seconds, 0 for none) is over: kind "unavailable". A body or a
 ---sink that is a function or a file is used once.
----@param port integer
+---@param port integer|string  a number, or its digits
 ---@param method string
 ---@param path string   already escaped, beginning with "/"
 ---@param opts? daytona.RequestOptions
 ---@return daytona.Response?
 ---@return daytona.Error?
 function Preview:request(port, method, path, opts)
-  options.argument("request: port", options.range(1, 65535), port)
+  port = options.port("request: port", port)
   local raw = require "daytona.control.raw"
   opts = raw.checked(method, path, raw.OPTIONS, opts)
   return require("daytona.control.preview_request").send(self, port, raw.request_of(method, path, opts))

@@ -15,7 +15,7 @@ local ROUND = 20
 
 ---What is waited for: one of `port`, `url`, `file`, `log`, `idle`. `file` and `log` together are a text in a file.
 ---@class daytona.WaitFor
----@field port? integer   something listens there; with `url`: where that is asked for
+---@field port? integer|string   something listens there; with `url`: where that is asked for
 ---@field url? string     "/health" (with `port`), or "http://localhost:3000/health": a GET through the preview is
 ---answered with a status below 400
 ---@field file? string    there is a file, or folder, of that path
@@ -25,7 +25,7 @@ local ROUND = 20
 ---@field cpu? number     percent of all processors; 5
 ---@field timeout? number seconds; 60, 0 for none
 local WHAT = {
-  port = options.range(1, 65535), url = "text", file = "text", log = "text", of = "table", idle = "seconds",
+  port = options.is_port, url = "text", file = "text", log = "text", of = "table", idle = "seconds",
   cpu = "number", timeout = "seconds",
 }
 

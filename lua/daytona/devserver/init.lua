@@ -47,8 +47,13 @@ local function program()
   return "daytona-devserver"
 end
 
+-- 0 and none: one that is free.
+local function is_own_port(value)
+  return value == 0 or (options.is_port(value)), "a port, or 0 for one that is free"
+end
+
 local OPTIONS = {
-  port = "count", dir = "text", key = "text", faults = "table", lua = "text", legacy = "text",
+  port = is_own_port, dir = "text", key = "text", faults = "table", lua = "text", legacy = "text",
   time_scale = "number", tls = "boolean", strict = "boolean", lag = "boolean", limits = "any", throttle = "table",
 }
 

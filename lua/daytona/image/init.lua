@@ -350,12 +350,12 @@ function Image:label(labels)
 end
 
 ---Says that the image serves these ports.
----@param ... integer
+---@param ... integer|string  numbers, or their digits
 ---@return daytona.Image
 function Image:expose(...)
   local ports = {}
   for i = 1, select("#", ...) do
-    ports[i] = ("%d"):format(options.argument("expose: port " .. i, options.range(1, 65535), (select(i, ...))))
+    ports[i] = ("%d"):format(options.port("expose: port " .. i, (select(i, ...))))
   end
   return grown(self, ports[1] and "EXPOSE " .. table.concat(ports, " ") .. "\n" or "")
 end

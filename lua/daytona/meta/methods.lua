@@ -39,8 +39,8 @@
 ---@field home_dir fun(self: daytona.Sandbox): string?, daytona.Error?
 ---@field work_dir fun(self: daytona.Sandbox): string?, daytona.Error?
 ---@field version fun(self: daytona.Sandbox): string?, daytona.Error?
----@field preview_url fun(self: daytona.Sandbox, port: integer, opts?: { signed?: boolean, expires_in?: integer }): { url: string, token: string, port?: integer, sandbox_id: string }?, daytona.Error?
----@field expire_preview_url fun(self: daytona.Sandbox, port: integer, token: string): true?, daytona.Error?
+---@field preview_url fun(self: daytona.Sandbox, port: integer|string, opts?: { signed?: boolean, expires_in?: integer }): { url: string, token: string, port?: integer, sandbox_id: string }?, daytona.Error?
+---@field expire_preview_url fun(self: daytona.Sandbox, port: integer|string, token: string): true?, daytona.Error?
 ---@field download_url fun(self: daytona.Sandbox, path: string, opts?: { ttl?: integer }): string?, daytona.Error?
 ---@field upload_url fun(self: daytona.Sandbox, path: string, opts?: { ttl?: integer }): string?, daytona.Error?
 ---@field rotate_signing_key fun(self: daytona.Sandbox): true?, daytona.Error?
@@ -71,8 +71,8 @@
 ---@field request fun(self: daytona.Sandbox, method: string, path: string, opts?: daytona.RequestOptions): daytona.Response?, daytona.Error?
 ---@field build_logs fun(self: daytona.Sandbox, opts?: { timeout?: number, max_bytes?: integer }): string?, daytona.Error?
 ---@field ports fun(self: daytona.Sandbox): integer[]?, daytona.Error?
----@field port_in_use fun(self: daytona.Sandbox, port: integer): boolean?, daytona.Error?
----@field wait_for_port fun(self: daytona.Sandbox, port: integer, opts?: { timeout?: number, host?: string }): daytona.Sandbox?, daytona.Error?
+---@field port_in_use fun(self: daytona.Sandbox, port: integer|string): boolean?, daytona.Error?
+---@field wait_for_port fun(self: daytona.Sandbox, port: integer|string, opts?: { timeout?: number, host?: string }): daytona.Sandbox?, daytona.Error?
 ---@field keep_alive fun(self: daytona.Sandbox, fn: fun(): any, opts?: { interval?: number }): any ...
 ---@field touch fun(self: daytona.Sandbox): true?, daytona.Error?
 ---@field resize fun(self: daytona.Sandbox, size: { cpu?: integer, memory?: integer, disk?: integer, timeout?: number }): daytona.Sandbox?, daytona.Error?
@@ -99,8 +99,8 @@
 ---@field work_dir fun(self: daytona.Machine): string?, daytona.Error?
 ---@field version fun(self: daytona.Machine): string?, daytona.Error?
 ---@field ports fun(self: daytona.Machine): integer[]?, daytona.Error?
----@field port_in_use fun(self: daytona.Machine, port: integer): boolean?, daytona.Error?
----@field wait_for_port fun(self: daytona.Machine, port: integer, opts?: { timeout?: number, host?: string }): daytona.Sandbox?, daytona.Error?
+---@field port_in_use fun(self: daytona.Machine, port: integer|string): boolean?, daytona.Error?
+---@field wait_for_port fun(self: daytona.Machine, port: integer|string, opts?: { timeout?: number, host?: string }): daytona.Sandbox?, daytona.Error?
 ---@field keep_alive fun(self: daytona.Machine, fn: fun(): any, opts?: { interval?: number }): any ...
 
 ---What may run in a sandbox: `sb.running`. All of it also stands at the sandbox.

@@ -53,8 +53,6 @@ end
 
 --- Ports -------------------------------------------------------------------------------
 
-local PORT = options.range(1, 65535)
-
 -- The daemon answers for these only.
 local FIRST_PORT, LAST_PORT = 3000, 9999
 
@@ -126,11 +124,11 @@ end
 
 ---Whether something listens on a port inside.
 ---@param self daytona.Sandbox
----@param port integer
+---@param port integer|string  a number, or its digits
 ---@return boolean?  or nil and an error, when that could not be found out
 ---@return daytona.Error?
 function machine.port_in_use(self, port)
-  options.argument("port_in_use: the port", PORT, port)
+  port = options.port("port_in_use: the port", port)
   if daemon_answers_for(port) then
     local open, err = daemon_sees(self, port)
     if open or open == nil then return open, err end
@@ -164,12 +162,12 @@ end
 ---of another host can be reached from inside. self, or nil and an error of kind
 ---"timeout" after `timeout` seconds (60; 0 for none).
 ---@param self daytona.Sandbox
----@param port integer
+---@param port integer|string  a number, or its digits
 ---@param opts? { timeout?: number, host?: string }
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
 function machine.wait_for_port(self, port, opts)
-  options.argument("wait_for_port: the port", PORT, port)
+  port = options.port("wait_for_port: the port", port)
   opts = options.check("wait_for_port", WAIT, opts)
   if opts.host and not opts.host:find("^[%w:][%w.:_-]*$") then
     errors.misuse(1, "wait_for_port: option 'host' must be a name or an address")
