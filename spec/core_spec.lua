@@ -140,6 +140,21 @@ describe("daytona.core", function()
     end)
   end)
 
+  it("find the end of a plain text wherever it is among eight bytes", function()
+    for size = 0, 24 do
+      for _, fill in ipairs { "x", " ", "!", "#", "[", "]", "\127", "\195", "\255" } do
+        local text = fill:rep(size)
+        local function pair(tail) return core.json_pair('{"n":1,"s":"' .. text .. tail, "n", "s") end
+        assert.equal(text, (select(2, pair '"}')))
+        assert.equal(text .. "\n" .. ("y"):rep(17), (select(2, pair([[\n]] .. ("y"):rep(17) .. '"}'))))
+        for _, control in ipairs { "\0", "\1", "\31" } do
+          assert.is_nil(pair(control .. ("z"):rep(14) .. '"}'))
+        end
+        assert.is_nil(pair(("z"):rep(15)))
+      end
+    end
+  end)
+
   it("gives names that are found once", function()
     local seen = {}
     for _ = 1, 200 do

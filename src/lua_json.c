@@ -227,9 +227,28 @@ static int accept(struct reader *r, char c)
   return 1;
 }
 
+/* Whether one of eight bytes ends the plain part of a string: a control character,
+   a quotation mark or a backslash. */
+static int ends_plain(uint64_t bytes)
+{
+  const uint64_t ones = 0x0101010101010101u;
+  const uint64_t quote = bytes ^ (ones * '"'), slash = bytes ^ (ones * '\\');
+
+  return ((((bytes - ones * 0x20) & ~bytes) | ((quote - ones) & ~quote) |
+           ((slash - ones) & ~slash)) &
+          (ones * 0x80)) != 0;
+}
+
 /* Passes the plain part of a string. Whether something follows. */
 static int pass_plain(struct reader *r)
 {
+  uint64_t bytes;
+
+  for(; r->end - r->at >= 8; r->at += 8) {
+    memcpy(&bytes, r->at, 8);
+    if(ends_plain(bytes))
+      break;
+  }
   while(r->at < r->end && (unsigned char)*r->at >= 0x20 && *r->at != '"' &&
         *r->at != '\\')
     r->at++;
