@@ -659,7 +659,9 @@ describe("a port in a sandbox", function()
     assert.is_false(sb:port_in_use(3000))
     of(false, failed(400, "no shell", "PROCESS_START_FAILED"), 80)
     assert.equal("invalid PROCESS_START_FAILED", kind_of(sb:port_in_use(80)))
-    for _, odd in ipairs { 0, 65536, 1.5, "80x", "0", "65536", " 80", "0x50", "" } do misused("port_in_use: the port", sb.port_in_use, sb, odd) end
+    for _, odd in ipairs { 0, 65536, 1.5, "80x", "0", "65536", "" } do
+      misused("port_in_use: the port", sb.port_in_use, sb, odd)
+    end
   end)
 
   it("is waited for", function()
