@@ -219,6 +219,32 @@ export DAYTONA_API_URL="https://file/api/"
   end)
 end)
 
+describe("the ledger of a client", function()
+  local ledger = require "daytona.control.ledger"
+
+  local function folder(opts, env)
+    opts.api_key, opts.api_url = "k", opts.api_url or "https://host/api"
+    local client, getenv = assert(daytona.new(opts)), os.getenv
+    os.getenv = function(name) return env[name] end -- luacheck: ignore
+    local found = ledger.folder(client)
+    os.getenv = getenv -- luacheck: ignore
+    client:close()
+    return found
+  end
+
+  it("is in the user's state folder, or where it is said; there is none for servers of this machine", function()
+    assert.equal("/s/daytona/ledger", folder({}, { XDG_STATE_HOME = "/s", HOME = "/h" }))
+    assert.equal("/h/.local/state/daytona/ledger", folder({}, { HOME = "/h" }))
+    assert.equal("/h/.local/state/daytona/ledger", folder({}, { XDG_STATE_HOME = "there", HOME = "/h" }))
+    assert.is_nil(folder({}, { HOME = "here" }))
+    assert.is_nil(folder({}, {}))
+    assert.is_nil(folder({ ledger = false }, { HOME = "/h" }))
+    assert.equal("/l", folder({ ledger = "/l" }, { HOME = "/h" }))
+    assert.is_nil(folder({ api_url = "http://127.0.0.1:1/api" }, { HOME = "/h" }))
+    assert.equal("/l", folder({ ledger = "/l", api_url = "http://127.0.0.1:1/api" }, { HOME = "/h" }))
+  end)
+end)
+
 describe("a client", function()
   it("shows its address and never its key", function()
     local client = assert(daytona.new { api_key = "sk-secret-key", api_url = "https://host/api" })

@@ -386,6 +386,15 @@ describe("resize", function()
     assert.equal("state resize_failed", err.kind .. " " .. err.code)
   end)
 
+  it("takes a minute at most where nothing is said", function()
+    for limit, opts in pairs { [60] = { cpu = 2 }, [20] = { cpu = 2, timeout = 20 } } do
+      local before = script.slept
+      expect({ POST "resize", is("resizing", SMALL) }, { GET, is("resizing", SMALL), often = true })
+      assert.equal("timeout", select(2, box_in("started", SMALL):resize(opts)).kind)
+      assert.near(limit, script.slept - before, 6)
+    end
+  end)
+
   it("of nothing raises, and what cannot be is invalid", function()
     assert.has_error(function() box_in "started":resize {} end)
     assert.has_error(function() box_in "started":resize { cpu = 0 } end)

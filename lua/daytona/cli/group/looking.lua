@@ -11,10 +11,9 @@ end
 -- A build, to its end: the lines as they come, then how it ended.
 local function follow_build(box)
   local log = require("daytona.control.build_log").follow(box, function(line) output.write(line .. "\n") end)
-  local ended, err = box:wait({ "started", "stopped", "archived" }, { timeout = 0 })
+  local _, err = box:wait({ "started", "stopped", "archived" }, { timeout = 0 })
   local fine, why = log:finish()
-  if not fine then return nil, why end
-  return ended and 0 or nil, err
+  return nil, not fine and why or err
 end
 
 local function build(box, follow)
@@ -33,9 +32,7 @@ function looking.logs(call)
   program, err = box:entrypoint()
   if not program then return nil, err end
   if call.options.follow then
-    local code
-    code, err = program:follow { on_stdout = output.write, on_stderr = to_stderr }
-    return code and 0 or nil, err
+    return nil, select(2, program:follow { on_stdout = output.write, on_stderr = to_stderr })
   end
   local log
   log, err = program:logs()

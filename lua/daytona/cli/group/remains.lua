@@ -38,7 +38,7 @@ function remains.reap(call)
   local list
   list, err = client:reap { labels = call.options.label, dry_run = call.options.dry_run }
   if list or err.deleted then print_all(list or err.deleted, call.options.json) end
-  return list and 0 or nil, err
+  return nil, err
 end
 
 return remains
