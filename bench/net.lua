@@ -1,5 +1,6 @@
 -- What a user far away waits for: scripts and transfers over a line with a round-trip time
--- (bench/c/link.c), TLS 1.3 and HTTP/2, beside the official SDKs and curl in the same run.
+-- (bench/c/link.c), TLS 1.3 and HTTP/2, beside the official SDKs and curl in the same run; and
+-- a file over one that is cut every second.
 --
 --   lua5.4 bench/net.lua [ROUNDS]      after make; run from the top of the checkout
 --
@@ -161,6 +162,23 @@ local function download(rtt, rate)
   end
 end
 
+-- A file over a line that is cut all the time, to and from the local server.
+local function survive(rtt, rate, mib, cut)
+  for _, lua in ipairs(LUAS) do
+    local command = ("bin/daytona-devserver -- env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' "
+      .. "LUA_CPATH='%s/build/%s/?.so;;' %s bench/lua/survive.lua build/bench/link %d rtt=%g rate=%g cut=%g")
+      :format(here, here, here, lua[2], lua[2], mib, rtt, rate, cut)
+    local text = output(command)
+    assert(text:find "whole: true", text)
+    for way, seconds, peak, stats in text:gmatch "(%a+) +([%d.]+) s, peak ([%d.]+) MiB, the line: (%b{})" do
+      local it = { lua[1], seconds = tonumber(seconds), stats = cjson.decode(stats) }
+      local carried = (it.stats.up + it.stats.down) / (mib * 1024 * 1024)
+      tell(("%d MiB %s, %d Mbit/s, cut every %g s: %.2f × the bytes, %.0f MiB of memory")
+        :format(mib, way, rate / 1e6, cut, carried, peak), rtt, it)
+    end
+  end
+end
+
 local ok, message = xpcall(function()
   prepare()
   print "| what | round trip | who | time | round trips | connections | kB on the line |"
@@ -172,6 +190,7 @@ local ok, message = xpcall(function()
   end
   rounds = 1
   download(0.1, 200e6)
+  survive(0.02, 400e6, 256, 1)
 end, debug.traceback)
 os.execute("rm -rf " .. dir)
 if not ok then

@@ -315,6 +315,37 @@ describe("an upload", function()
     end
   end)
 
+  -- The sandbox, where moving what was put together is this; and how many commands there were.
+  local function moving(what)
+    local other, count = service.client:attach(box.id), 0
+    local exec = other.exec
+    local prelude = 'mv() { case $2 in */all.*) ' .. what .. ' ;; esac; command mv "$@"; }\n'
+    function other.exec(self, command, opts)
+      count = count + 1
+      return exec(self, prelude .. command, opts)
+    end
+    assert(service.server:faults { { path = "/files/bulk-upload", status = 502, times = 1 } })
+    return other.fs, function() return count end
+  end
+
+  it("that takes longer to put together than a line holds is whole", function()
+    local looks = pieces.LOOKS
+    finally(function() pieces.LOOKS = looks end)
+    pieces.LOOKS = 2
+    local slow, commands = moving "sleep 0.6"
+    assert(service.server:faults { { path = "/process/execute", drop = true, times = 2, handled = true } })
+    haste(function() assert(slow:write(remote .. "/f", WHOLE)) end)
+    assert.is_true(there() == WHOLE)
+    assert.is_true(commands() > 3)
+  end)
+
+  it("of which what puts it together is killed is put together anew", function()
+    local killed = moving "[ -e once ] || { : >once; kill -9 $(cat \"$from/pid\"); }"
+    finally(function() box:exec "rm -f once" end)
+    haste(function() assert(killed:write(remote .. "/f", WHOLE)) end)
+    assert.is_true(there() == WHOLE)
+  end)
+
   it("that cannot be put together says so, and leaves nothing", function()
     assert(service.server:faults {
       { path = "/files/bulk-upload", status = 502, times = 1 },

@@ -15,8 +15,8 @@ if line == "" then line = "rtt=0.02 rate=400e6 cut=5" end
 local local_path, back, said = os.tmpname(), os.tmpname(), os.tmpname()
 assert(os.execute(("head -c %d /dev/urandom >%s"):format(size, local_path)))
 
-local client <close> = assert(daytona.new())
-local sb <close> = assert(client:create())
+local client = assert(daytona.new())
+local sb = assert(client:create())
 local relay = assert(io.popen(("exec %s %s %s >%s"):format(link, sb.toolbox_proxy_url:match ":(%d+)", line, said), "w"))
 relay:setvbuf "no"
 
@@ -60,4 +60,5 @@ measure("down", function() assert(sb.fs:download("big", back)) end)
 local same = os.execute(("cmp -s %s %s"):format(local_path, back))
 print("whole: " .. tostring(same == true or same == 0))
 relay:close()
+client:close()
 for _, path in ipairs { local_path, back, said } do os.remove(path) end

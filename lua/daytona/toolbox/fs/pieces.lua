@@ -113,37 +113,80 @@ local function send_all(self)
 end
 
 -- Only what was counted is taken of each: a request that was given up may still be at work.
--- The answer may be lost, too, so that this can run twice, even at once: what it takes from
--- stays until all of it is in its place.
+-- What puts them together works by itself and is asked again and again whether it is done:
+-- it may take longer than the line holds. So this can run often, even at once; one begins,
+-- or begins anew where that one is gone. What it takes from stays until all of it is in
+-- its place.
 local JOIN = [[
-to=%s from=%s all=%s/all.$$
+to=%s from=%s
 is_whole() { [ -f "$1" ] && [ "$(wc -c <"$1")" -eq %d ]; }
 add() { head -c "$1" "$from/$2" >>"$all"; }
-join() {
-  : >"$all" && %s && is_whole "$all" && mv -f "$all" "$to" && rm -rf "$from"
-}
 first() { head -c "$1" "$to" >>"$all"; }
-[ ! -d "$from" ] && is_whole "$to" || join 2>&1 || { rm -f "$all"; [ ! -d "$from" ] && is_whole "$to"; }
+join() {
+  while [ ! -s "$from/pid" ]; do nap; done
+  all=$from/all.$$
+  { : >"$all" && %s && is_whole "$all" && mv -f "$all" "$to" && rm -rf "$from"; } ||
+    { rm -f "$all"; : >"$from/failed"; }
+}
+nap() { sleep 0.1 2>/dev/null || sleep 1; }
+is_gone() {
+  pid=$(cat "$from/pid") && [ -n "$pid" ] && { ! kill -0 "$pid" || grep -q "^State:.*[ZX]" "/proc/$pid/status"; }
+} 2>/dev/null
+begin() {
+  mkdir "$from/work" 2>/dev/null || return 0
+  printf x >>"$from/begun"
+  join </dev/null >"$from/said" 2>&1 &
+  echo $! >"$from/pid"
+}
+begin
+n=0
+while [ -d "$from" ]; do
+  if [ -e "$from/failed" ]; then cat "$from/said"; exit 1; fi
+  [ $n -lt %d ] || exit 75
+  if is_gone && [ -d "$from" ] && [ ! -e "$from/failed" ]; then
+    [ "$(wc -c <"$from/begun")" -lt 3 ] || { echo "it is killed each time"; exit 1; }
+    rm -rf "$from/work" "$from/pid"
+    begin
+  fi
+  n=$((n + 1))
+  nap
+done
+is_whole "$to"
 ]]
 
-local function script_of(self)
+-- What the script ends with when it is not done yet; tenths of a second that it looks, at
+-- first and after an answer was lost.
+local AT_WORK = 75
+pieces.LOOKS, pieces.FEW_LOOKS = 20, 3
+
+local function script_of(self, looks)
   local folder, steps = calls.quoted(self.path .. FOLDER), {}
   for i, piece in ipairs(self.list) do
     local is_first = piece.path == self.path
     steps[i] = is_first and ("first %d"):format(piece.size)
       or ("add %d %s"):format(piece.size, piece.path:match("[^/]*$"))
   end
-  return JOIN:format(calls.quoted(self.path), folder, folder, self.content.length, table.concat(steps, " && "))
+  return JOIN:format(calls.quoted(self.path), folder, self.content.length, table.concat(steps, " && "), looks)
 end
 
 local function join(self)
-  local script = script_of(self)
-  local result, err = repeatable.exec(self.fs.sandbox, function() return script end, self.clock)
-  if not result then return nil, err end
-  if result.exit_code == 0 then return true end
-  local text = result.result:match("([^\n]*)\n*$")
-  local kind, code = calls.problem(text)
-  return calls.failure("upload", kind or "io", "it could not be put together: " .. text, self.path, code)
+  local looks = pieces.LOOKS
+  local function script(tries)
+    if tries > 0 then looks = pieces.FEW_LOOKS end
+    return script_of(self, looks)
+  end
+  while true do
+    local result, err = repeatable.exec(self.fs.sandbox, script, self.clock)
+    if not result then return nil, err end
+    if result.exit_code == 0 then return true end
+    if result.exit_code ~= AT_WORK then
+      local text = result.result:match("([^\n]*)\n*$")
+      local kind, code = calls.problem(text)
+      return calls.failure("upload", kind or "io", "it could not be put together: " .. text, self.path, code)
+    end
+    local fine, why = self.clock:breathe()
+    if not fine then return nil, why end
+  end
 end
 
 ---Sends content whose parts can be had again (it has `from`) by `send`, and puts it together
