@@ -88,7 +88,8 @@ local marks = compat.name == "luajit" or compat.name == "lua5.1"
 function interrupt.load_again()
   if not marks then return end
   for name, value in pairs(package.loaded) do
-    if type(value) == "userdata" and name:find "^daytona%." then package.loaded[name] = nil end
+    local kind = type(value) -- modules here are tables and functions; a mark is anything else
+    if kind ~= "table" and kind ~= "function" and name:find "^daytona%." then package.loaded[name] = nil end
   end
 end
 
