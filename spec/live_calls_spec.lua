@@ -83,7 +83,7 @@ describe("a log that is followed", function()
     assert.equal("follow (c, ended)", tostring(follow))
     assert.same({ { "follow", "true" }, true, 0, "follow", "c" }, { { next(socket().request.query) },
       socket().request.safe, socket().request.retries, socket().request.operation, socket().request.what })
-    assert.is_nil(socket().request.timeout)
+    assert.equal(30, socket().request.timeout)
     assert.is_true(socket().over)
     assert.same({ path = "/home/x/.daytona/sessions/s/c/output.log" }, last().query)
     assert.same({}, { follow:read() })
