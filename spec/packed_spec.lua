@@ -67,6 +67,15 @@ describe("a packed answer", function()
     assert.truthy(err.message:find("packed (gzip), which was not asked for", 1, true), err.message)
   end)
 
+  it("is given as it comes to who asks for it in the request", function()
+    for _, sort in ipairs { "gzip", "br" } do
+      local asking = { headers = { ["Accept-Encoding"] = sort } }
+      local answer = assert(client:request("GET", packed "{}" .. "?unasked=1", asking))
+      assert.equal("gzip", answer.headers["content-encoding"])
+      assert.equal("\31\139", answer.body:sub(1, 2))
+    end
+  end)
+
   it("is no larger than allowed once it is unpacked", function()
     local careful = new_client { max_bytes = 1024 * 1024 }
     local bomb = packed(("\0"):rep(10 * 1024 * 1024))

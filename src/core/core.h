@@ -153,8 +153,9 @@ struct dt_profile_options {
   int http1;                  /* 1: never offer HTTP/2 */
   int packed;                 /* 1: answers that are kept in memory may come packed
                                  (gzip); they are unpacked as they come. Never those
-                                 of signed requests and of those that say Range or
-                                 Accept-Encoding themselves. */
+                                 of signed requests and of those that say Range.
+                                 Who says Accept-Encoding in a request has the body
+                                 as it comes. */
 };
 
 /* Copies everything. DT_BAD_ARGUMENT when a string holds CR, LF or another

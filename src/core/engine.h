@@ -184,7 +184,8 @@ struct dt_order {
   enum dt_sink_kind sink;
   int sink_fd;
   int head;       /* the answer has no body */
-  int packed;     /* the answer's body may come packed */
+  int packed;     /* the answer's body may come packed, and is unpacked */
+  int as_it_comes; /* packed or not: the request says Accept-Encoding itself */
   int repeatable; /* sending it twice is harmless */
   int progress;
   int timing;

@@ -355,6 +355,7 @@ static void pack_order(struct packer *p, struct dt_order *o,
   o->password = pack_text(p, r->sigv4 ? r->password : NULL);
   o->head = !strcmp(method, "HEAD");
   o->packed = may_be_packed(r, profile);
+  o->as_it_comes = names(r->headers, "Accept-Encoding:");
   o->repeatable = is_repeatable(method);
   take_limits(o, r);
 }

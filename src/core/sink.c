@@ -113,7 +113,7 @@ static void note_coding(struct dt_transfer *t, const char *s, const char *end)
   while(end > s && (unsigned char)end[-1] <= ' ')
     end--;
   size = (size_t)(end - s);
-  if(!size || (size == 8 && !strncasecmp(s, "identity", 8)))
+  if(!size || (size == 8 && !strncasecmp(s, "identity", 8)) || t->order.as_it_comes)
     return;
   for(i = 0; i < 2 && t->coding == DT_PLAIN; i++) {
     if(size == strlen(gzip[i]) && !strncasecmp(s, gzip[i], size)) {

@@ -33,7 +33,7 @@ local OPTIONS = {
 ---@field body? string|file*|fun(): string?, any  sent as it is; a function returns the next chunk, nil at the
 ---end, nil and a reason to give up
 ---@field body_length? integer   of a file or function, where it is known: else it is sent in chunks
----@field headers? table<string, string>
+---@field headers? table<string, string>  who says `Accept-Encoding` has the body as it comes, packed or not
 ---@field sink? file*|fun(chunk: string): any, any  where the answer's body goes; false, reason: gives up
 ---@field timeout? number        seconds for all of it; the client's, 0 for none
 ---@field idle_timeout? number   seconds without a byte

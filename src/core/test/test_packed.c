@@ -259,6 +259,7 @@ static void test_refused(struct dt_engine *e, struct peer *p, struct answer *a,
                          struct dt_profile *wants, struct dt_profile *plain)
 {
   static const char *const range[] = { "Range: bytes=0-", NULL };
+  static const char *const coded[] = { "accept-encoding: gzip, br", NULL };
   struct dt_request r = REQUEST(NULL);
 
   repack(&a->body, 'a', 1000);
@@ -270,6 +271,8 @@ static void test_refused(struct dt_engine *e, struct peer *p, struct answer *a,
   r.headers = range;
   expect(e, p, &r, DT_PROTOCOL, "packed (gzip), which was not asked for");
   CHECK(!a->asked);
+  r.headers = coded;
+  expect(e, p, &r, DT_OK, "");
   r.headers = NULL;
   r.sink = DT_SINK_QUEUE;
   expect(e, p, &r, DT_PROTOCOL, "packed (gzip), which was not asked for");
