@@ -134,14 +134,19 @@ describe("tasks", function()
     end)
 
     it("works from several tasks", function()
+      local released
       local one = task.spawn(function()
-        sleep(0.01)
+        repeat sleep(0.005) until released
         return 7
       end)
       local list = assert(group.gather {
         function() return (one:wait()) end,
-        function() return (one:wait(5)) end,
-        function() return one:wait(0.001) == nil end,
+        function() return (one:wait(60)) end,
+        function()
+          local early = one:wait(0.001)
+          released = true
+          return early == nil
+        end,
       })
       assert.same({ 7, 7, true, n = 3 }, list)
     end)
