@@ -477,10 +477,11 @@ describe("a session", function()
       local _, few, few_thousands = measure(400000)
       local most, many, many_thousands, steps = measure(4000000)
       assert.is_true(most < 4 * 1024, "memory: " .. most .. " KiB more")
-      assert.is_true(many < 10.5 * few, "chunks: " .. few .. ", then " .. many)
+      assert.is_true(many < 20 * few, -- a hundred times, were it not linear
+        "chunks: " .. few .. ", then " .. many)
       assert.is_true(steps <= many, "steps: " .. steps .. " for chunks: " .. many)
       if not jit then
-        assert.is_true(many_thousands < 10.5 * few_thousands,
+        assert.is_true(many_thousands < 20 * few_thousands,
           "thousands of instructions: " .. few_thousands .. ", then " .. many_thousands)
       end
     end)
