@@ -87,7 +87,7 @@ describe("many terminals and followed commands", function()
     end
     assert.same({}, assert(sb:ptys()))
     assert.same({ false, 0 }, { loop.busy(), loop.engine():stats().running })
-    assert.is_true(descriptors(core.pid()) <= ours)
+    assert.is_true(descriptors(core.pid()) <= ours + SESSIONS) -- which other requests may have opened
     times(SESSIONS, function(i) return sessions[i]:delete() end) -- what their shells were asked waits there
     local limit = loop.now() + 10
     local most = theirs + SESSIONS -- a connection may be accepted after they were counted
