@@ -71,20 +71,20 @@ extern int luaJIT_setmode(lua_State *L, int index, int mode)
 
 #define HOOKS_ARE_SHARED (luaJIT_setmode != NULL)
 
-/* What LuaJIT has compiled may stand still for ever in a state that is being
-   closed, which is where the rest of a program is cleaned up. */
-static void forget_compiled(lua_State *L)
+/* What LuaJIT has compiled may stand still for ever in a state that is being closed,
+   which is where the rest of a program is cleaned up. No more is compiled from here on;
+   what there is goes away when the loop cleans up (it must not in a hook: LuaJIT
+   crashes then, now and then). */
+static void stop_compiling(lua_State *L)
 {
-  const int engine_off = 0, engine_flush = 0x200;
+  const int engine_off = 0;
 
-  if(!HOOKS_ARE_SHARED)
-    return;
-  luaJIT_setmode(L, 0, engine_off);
-  luaJIT_setmode(L, 0, engine_flush);
+  if(HOOKS_ARE_SHARED)
+    luaJIT_setmode(L, 0, engine_off);
 }
 #else
 #define HOOKS_ARE_SHARED  0
-#define forget_compiled(L) ((void)(L))
+#define stop_compiling(L) ((void)(L))
 #endif
 
 static const char *name_of(int sig)
@@ -141,7 +141,7 @@ static void stop(lua_State *L, lua_Debug *ar)
     return;
   due = 0;
   unheard = L == main_state; /* a task tells the loop when it ends */
-  forget_compiled(L);
+  stop_compiling(L);
   make_end(L);
   if(sig == SIGINT)
     luaL_error(L, "interrupted!");

@@ -17,7 +17,8 @@ local GRACE = 5
 local stopping = false
 local armed
 
--- The core has LuaJIT's compiler rest when a signal raises: until the next may.
+-- The core has LuaJIT's compiler rest when a signal raises: until the next may. What it has
+-- compiled by then is forgotten: it may stand still for ever in a state that is being closed.
 local jit = rawget(_G, "jit")
 local compiles = jit and jit.status()
 
@@ -98,6 +99,7 @@ end
 ---@param loop table  daytona.loop
 function interrupt.clean_up(loop)
   core.unheard()
+  if jit then jit.flush() end -- see compile_again
   interrupt.load_again()
   noticed()
   if stopping then return end
