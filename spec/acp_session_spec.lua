@@ -32,7 +32,7 @@ local function new(options)
   session, err = sessions.new(server, "s1", "/home/me/p")
   os.getenv = getenv -- luacheck: ignore
   assert(session, err)
-  project = { base = true, remote = "/root/p", changes = {}, sync = function(self, may_delete)
+  project = { base = true, remote = "/srv/p", changes = {}, sync = function(self, may_delete)
     if self.deletes then self.allowed = may_delete(self.deletes) end
     if self.err then return nil, self.err end
     local changes = self.changes
@@ -67,15 +67,15 @@ before_each(function() new() end)
 describe("a turn", function()
   it("tells texts, thoughts, calls and what comes of them", function()
     assert.equal("end_turn", turn { { type = "text", text = "hi" }, { type = "thinking", thinking = "hm" },
-      { type = "call_begin", id = "x", name = "read" }, call("x", "read", '{"path":"/root/p/a.lua"}'),
+      { type = "call_begin", id = "x", name = "read" }, call("x", "read", '{"path":"/srv/p/a.lua"}'),
       { type = "progress", id = "x", name = "read", message = "half" }, result("x", "read", "content"),
       { type = "unknown" } })
     assert.same({
       { sessionUpdate = "agent_message_chunk", content = { type = "text", text = "hi" } },
       { sessionUpdate = "agent_thought_chunk", content = { type = "text", text = "hm" } },
       { sessionUpdate = "tool_call", toolCallId = "call-1", title = "Read a file", kind = "read", status = "pending" },
-      { sessionUpdate = "tool_call_update", toolCallId = "call-1", title = "Read a file: /root/p/a.lua",
-        rawInput = { path = "/root/p/a.lua" }, status = "in_progress", locations = { { path = "/home/me/p/a.lua" } } },
+      { sessionUpdate = "tool_call_update", toolCallId = "call-1", title = "Read a file: /srv/p/a.lua",
+        rawInput = { path = "/srv/p/a.lua" }, status = "in_progress", locations = { { path = "/home/me/p/a.lua" } } },
       { sessionUpdate = "tool_call_update", toolCallId = "call-1",
         content = { { type = "content", content = { type = "text", text = "half" } } } },
       { sessionUpdate = "tool_call_update", toolCallId = "call-1", status = "completed", rawOutput = { a = 1 },

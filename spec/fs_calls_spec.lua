@@ -5,35 +5,17 @@ local failure = require "daytona.http.failure"
 local json = require "daytona.http.json"
 local support = require "spec.support.canned"
 
+local failed, kind_of, misused = support.failed, support.kind_of, support.misused
+
 local canned, sb, fs
 
 local function daemon(routes)
-  if canned then canned:stop() end
   canned = support.start(routes)
   sb, fs = canned.sandbox, canned.sandbox.fs
 end
-after_each(function()
-  if canned then canned:stop() end
-  canned = nil
-end)
-
-local function failed(status, message, code)
-  return { status, json.encode { message = message, code = code } }
-end
+after_each(support.stop)
 
 local function last() return canned.requests[#canned.requests] end
-
-local function kind_of(value, err)
-  if value ~= nil then return value end
-  return err and err.kind .. (err.code and " " .. err.code or "")
-end
-
-local function misused(words, fn, ...)
-  local given, n = { ... }, select("#", ...)
-  local fine, text = pcall(function() return (fn((table.unpack or unpack)(given, 1, n))) end)
-  assert.is_false(fine)
-  assert.truthy(tostring(text):find(words, 1, true), text)
-end
 
 describe("files", function()
   local INFO = { name = "x", size = 3, isDir = false }

@@ -3,33 +3,24 @@
 local json = require "daytona.http.json"
 local support = require "spec.support.canned"
 
+local failed = support.failed
+
 local canned, git
 
 -- Routes are given anew by each case; the remotes tell how old the daemon is.
 local function daemon(routes)
-  if canned then canned:stop() end
   canned = support.start(routes)
   git = canned.sandbox.git
 end
-after_each(function()
-  if canned then canned:stop() end
-  canned = nil
-end)
+after_each(support.stop)
 
 local NEW = { remotes = json.array() }
 local OLD = { 404, "404 page not found" }
 
-local function failed(status, message, code)
-  return { status, json.encode { message = message, code = code } }
-end
-
 local function last() return canned.requests[#canned.requests] end
 
 local function misused(words, fn, ...)
-  local given, n = { ... }, select("#", ...)
-  local fine, text = pcall(function() return (fn(git, (table.unpack or unpack)(given, 1, n))) end)
-  assert.is_false(fine)
-  assert.truthy(tostring(text):find(words, 1, true), text)
+  support.misused(words, fn, git, ...)
 end
 
 describe("a clone", function()

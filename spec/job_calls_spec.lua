@@ -6,6 +6,8 @@ local failure = require "daytona.http.failure"
 local json = require "daytona.http.json"
 local support = require "spec.support.canned"
 
+local kind_of, misused = support.kind_of, support.misused
+
 local EXEC = "POST /process/execute"
 
 local canned, sb
@@ -13,7 +15,6 @@ local answers, asked -- by operation; a text, a status and a body, or what gives
 
 -- Answers of scripts, by the call that they are for.
 local function daemon(given)
-  if canned then canned:stop() end
   answers, asked = given, {}
   local counts = {}
   canned = support.start { [EXEC] = function(request)
@@ -29,25 +30,9 @@ local function daemon(given)
   end }
   sb = canned.sandbox
 end
-
-after_each(function()
-  if canned then canned:stop() end
-  canned = nil
-end)
+after_each(support.stop)
 
 local function last() return canned.requests[#canned.requests] end
-
-local function kind_of(value, err)
-  if value ~= nil then return value end
-  return err and err.kind .. (err.code and " " .. err.code or "")
-end
-
-local function misused(words, fn, ...)
-  local given, n = { ... }, select("#", ...)
-  local fine, text = pcall(function() return (fn((table.unpack or unpack)(given, 1, n))) end)
-  assert.is_false(fine)
-  assert.truthy(tostring(text):find(words, 1, true), text)
-end
 
 -- What a look prints: state, and what is new of both outputs.
 local function news(state, out, err, out_size, err_size)

@@ -8,29 +8,18 @@ local interpreter_module = require "daytona.toolbox.interpreter"
 local json = require "daytona.http.json"
 local support = require "spec.support.canned"
 
+local failed, kind_of = support.failed, support.kind_of
+
 local canned, sb
 
 local function daemon(routes)
-  if canned then canned:stop() end
   canned = support.start(routes)
   sb = canned.sandbox
 end
-after_each(function()
-  if canned then canned:stop() end
-  canned = nil
-end)
-
-local function failed(status, message, code)
-  return { status, json.encode { message = message, code = code } }
-end
+after_each(support.stop)
 
 local function last() return canned.requests[#canned.requests] end
 local function socket() return canned.sockets[#canned.sockets] end
-
-local function kind_of(value, err)
-  if value ~= nil and value ~= false then return value end
-  return err and err.kind .. (err.code and " " .. err.code or "")
-end
 
 local RESET = failure.from_transport "reset"
 

@@ -8,22 +8,15 @@ local session_module = require "daytona.toolbox.session"
 local support = require "spec.support.canned"
 local watch = require "daytona.toolbox.watch"
 
+local failed, kind_of = support.failed, support.kind_of
+
 local canned, sb
 
 local function daemon(routes)
-  if canned then canned:stop() end
   canned = support.start(routes)
   sb = canned.sandbox
 end
-
-after_each(function()
-  if canned then canned:stop() end
-  canned = nil
-end)
-
-local function failed(status, message, code)
-  return { status, json.encode { message = message, code = code } }
-end
+after_each(support.stop)
 
 -- A request whose answer was lost, or that never left.
 local function lost(sent)
@@ -33,11 +26,6 @@ local function lost(sent)
 end
 
 local function last() return canned.requests[#canned.requests] end
-
-local function kind_of(value, err)
-  if value ~= nil and value ~= false then return value end
-  return err.kind .. (err.code and " " .. err.code or "")
-end
 
 local S, C = "/process/session/s", "/process/session/s/command/c"
 

@@ -9,26 +9,19 @@ local pace = require "daytona.toolbox.fs.pace"
 local remotetree = require "daytona.toolbox.fs.remotetree"
 local support = require "spec.support.canned"
 
+local kind_of = support.kind_of
+
 local EXEC = "POST /process/execute"
 
 local canned, sb, fs
 
 local function daemon(routes)
-  if canned then canned:stop() end
   canned = support.start(routes)
   sb, fs = canned.sandbox, canned.sandbox.fs
 end
-after_each(function()
-  if canned then canned:stop() end
-  canned = nil
-end)
+after_each(support.stop)
 
 local function last() return canned.requests[#canned.requests] end
-
-local function kind_of(value, err)
-  if value ~= nil then return value end
-  return err and err.kind .. (err.code and " " .. err.code or "")
-end
 
 local function output(command)
   local pipe = assert(io.popen(command))

@@ -12,7 +12,8 @@
 --   canned:asked()      "POST /git/add", ... since that was asked last
 --   canned.requests     as they were sent (daytona.Request)
 --   canned.slept       seconds of each sleep
---   canned:stop()
+--
+-- It lasts until the next one begins, or `stop`; `failed`, `kind_of` and `misused` are for its specs.
 --
 -- A sink gets a body piece by piece; headers stand third: { 200, { "one", "two" }, { etag = "x" } }. An error object
 -- as fourth is what came behind these pieces. What a body's source brings is in `request.got`.
@@ -162,7 +163,19 @@ function Canned:stop()
   loop.now, loop.sleep = real.now, real.sleep -- luacheck: ignore 122
 end
 
-local function start(routes)
+local M = {}
+
+local running
+
+---Ends the one that runs, if there is one: for `after_each`.
+function M.stop()
+  if running then running:stop() end
+  running = nil
+end
+
+---Begins one, in the place of the one that runs.
+function M.start(routes)
+  M.stop()
   local self = setmetatable({
     routes = routes, requests = {}, names = {}, counts = {}, sockets = {}, slept = {}, now = 1000,
     real = { request = http.request, open = websocket.open, now = loop.now, sleep = loop.sleep },
@@ -180,7 +193,27 @@ local function start(routes)
     self.slept[#self.slept + 1], self.now = seconds, self.now + seconds
     return true
   end
+  running = self
   return self
 end
 
-return { start = start }
+---The answer of a daemon that fails.
+function M.failed(status, message, code)
+  return { status, json.encode { message = message, code = code } }
+end
+
+---What a call returned, or the kind and code of its error.
+function M.kind_of(value, err)
+  if value ~= nil and (value ~= false or err == nil) then return value end
+  return err and err.kind .. (err.code and " " .. err.code or "")
+end
+
+---Asserts that fn(...) raises a text with these words.
+function M.misused(words, fn, ...)
+  local given, n = { ... }, select("#", ...)
+  local fine, text = pcall(function() return (fn((table.unpack or unpack)(given, 1, n))) end)
+  assert(not fine)
+  assert(tostring(text):find(words, 1, true), text)
+end
+
+return M
