@@ -10,12 +10,7 @@ local lua = arg[1] or "lua5.4"
 local counts = { table.unpack(arg, 2) }
 if not counts[1] then counts = { "10", "100", "1000", "10000" } end
 
-local function output(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read "a"
-  pipe:close()
-  return (text:gsub("%s+$", ""))
-end
+local output = dofile("bench/tools.lua").output
 
 assert(os.execute "mkdir -p build/bench && ${CC:-cc} -O2 -o build/bench/many bench/c/many.c -lcrypto")
 local dir = output "mktemp -d"

@@ -37,12 +37,7 @@ local function files()
   return n
 end
 
-local function content(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
+local content = require("spec.support.toolbox").read
 
 describe("a command's output", function()
   it("is what it printed, where that fits, and leaves no file", function()

@@ -13,16 +13,11 @@ local link, size = arg[1], tonumber(arg[2] or 50) * 1e6
 local settings = table.concat(arg, " ", 3)
 if settings == "" then settings = "rtt=0.1 rate=20e6" end
 
-local function output(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read "a"
-  pipe:close()
-  return (text:gsub("%s+$", ""))
-end
+local output = dofile("bench/tools.lua").output
 
 local dir = output "test -w /dev/shm && TMPDIR=/dev/shm; mktemp -d ${TMPDIR:+-p $TMPDIR}"
 local tree = dir .. "/tree"
-local one = tonumber(output "cat $(git ls-files bench doc examples interop lua scripts spec src) | wc -c")
+local one = tonumber((output "cat $(git ls-files bench doc examples interop lua scripts spec src) | wc -c"))
 for i = 1, math.ceil(size / one) do
   local into = ("%s/%d"):format(tree, i)
   assert(os.execute(("mkdir -p %s && git ls-files -z bench doc examples interop lua scripts spec src | "

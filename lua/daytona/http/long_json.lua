@@ -43,6 +43,14 @@ local function fields(text, rest)
   end
 end
 
+local function decode(text, rest, in_parts)
+  if #text > SMALL then
+    local value, err = in_parts(text, rest)
+    if value or err then return value, err end
+  end
+  return json.decode(text)
+end
+
 ---Decodes a JSON text as `json.decode` does; a long object whose fields are arrays of
 ---objects item by item, as `list` does.
 ---@param text string
@@ -50,11 +58,7 @@ end
 ---@return any value
 ---@return any message
 function M.object(text, rest)
-  if #text > SMALL then
-    local object, err = fields(text, rest)
-    if object or err then return object, err end
-  end
-  return json.decode(text)
+  return decode(text, rest, fields)
 end
 
 ---Decodes a JSON text as `json.decode` does; a long array of objects item by item, with
@@ -64,11 +68,7 @@ end
 ---@return any value
 ---@return any message
 function M.list(text, rest)
-  if #text > SMALL then
-    local list, err = items(text, rest)
-    if list or err then return list, err end
-  end
-  return json.decode(text)
+  return decode(text, rest, items)
 end
 
 return M
