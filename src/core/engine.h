@@ -247,6 +247,7 @@ struct dt_transfer {
   int code; /* set early by callbacks that abort libcurl */
   int os_error;
   int placed;       /* it has got a connection */
+  int late;         /* which the other side had closed by then: it wants another */
   int request_sent; /* libcurl was about to send it, over whatever connection: for
                        all that can be known it has left */
   int reused;
@@ -297,6 +298,9 @@ int dt_multi_rebuild(struct dt_engine *e);
 
 /* Tells libcurl that its socket is ready: a set of DT_POLL_*. */
 void dt_multi_socket(struct dt_engine *e, int fd, unsigned what);
+
+/* The version of libcurl, as it counts them. */
+unsigned dt_multi_version(struct dt_engine *e);
 
 /* To be called before a round of dt_multi_socket. */
 void dt_multi_before_sockets(struct dt_engine *e);
@@ -356,6 +360,10 @@ void dt_lines_distrust(struct dt_transfer *t, double silence);
 /* To be called before a connection is chosen: after a sleep of the system's kept ones
    are not used again. */
 void dt_lines_look(struct dt_engine *e);
+
+/* Whether the connection with this local port was kept, and has been closed by the
+   other side meanwhile. */
+int dt_lines_is_closed(const struct dt_engine *e, int port);
 
 /* --- origin.c --- */
 

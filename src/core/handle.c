@@ -61,6 +61,16 @@ static int on_close_socket(void *engine, curl_socket_t fd)
   return close(fd);
 }
 
+/* From 8.21 on libcurl looks only once a second whether a kept connection is still
+   there. What may not be sent twice is not given to one that is not. */
+static int is_late(const struct dt_transfer *t, int port)
+{
+  struct dt_engine *e = t->flow.engine;
+
+  return !t->order.repeatable && !t->request_sent &&
+         dt_multi_version(e) >= 0x081500 && dt_lines_is_closed(e, port);
+}
+
 /* Called each time before libcurl sends the request. When a kept connection
    turns out to be dead without a byte of an answer, libcurl would send the
    request again over a new one; the first may have been acted upon, so that is
@@ -81,8 +91,11 @@ static int on_request(void *handle, char *address, char *local, int port,
     t->code = DT_RESET;
     return CURL_PREREQFUNC_ABORT;
   }
-  t->request_sent = 1;
   dt_origin_placed(t);
+  t->late = is_late(t, local_port);
+  if(t->late)
+    return CURL_PREREQFUNC_ABORT;
+  t->request_sent = 1;
   return CURL_PREREQFUNC_OK;
 }
 

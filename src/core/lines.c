@@ -10,6 +10,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -142,6 +143,33 @@ void dt_lines_distrust(struct dt_transfer *t, double silence)
   if(h->line == t->origin->line)
     t->origin->line = (t->origin->line + 1) % DT_LINES;
   drop_kept(t->flow.engine);
+}
+
+/* Closed for sending is enough: what may still come is no answer. */
+static int is_closed(int fd)
+{
+  struct pollfd p = { .fd = fd, .events = POLLIN };
+
+#ifdef POLLRDHUP
+  p.events |= POLLRDHUP;
+  return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+#else
+  char c;
+
+  return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR) ||
+                                recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0);
+#endif
+}
+
+int dt_lines_is_closed(const struct dt_engine *e, int port)
+{
+  int fd;
+
+  for(fd = 0; fd < e->lines_room; fd++) {
+    if(e->lines[fd] == DT_LINE_KEPT && port_of(fd) == port)
+      return is_closed(fd);
+  }
+  return 0;
 }
 
 /* Seconds that the system has slept since it was started; where its clocks count

@@ -155,11 +155,16 @@ void dt_multi_timer(struct dt_engine *e)
 
 /* --- versions that spin ------------------------------------------------------- */
 
-static int is_8_20(struct dt_engine *e)
+unsigned dt_multi_version(struct dt_engine *e)
 {
   if(!e->libcurl)
     e->libcurl = curl_version_info(CURLVERSION_NOW)->version_num;
-  return e->libcurl >= 0x081400 && e->libcurl < 0x081500;
+  return e->libcurl;
+}
+
+static int is_8_20(struct dt_engine *e)
+{
+  return dt_multi_version(e) >= 0x081400 && e->libcurl < 0x081500;
 }
 
 /* libcurl 8.20.0 watches the descriptor that its resolver wakes it up by, and

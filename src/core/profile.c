@@ -178,18 +178,16 @@ static CURLcode set_text(CURL *easy, CURLoption option, const char *value)
 
 /* Who names authorities trusts no others: what libcurl was built to look at beside
    them is taken out. And where it need not read a bundle it should not. */
-static void drop_defaults(const struct dt_profile *p, CURL *easy)
+static CURLcode drop_defaults(const struct dt_profile *p, CURL *easy)
 {
-  int own = p->ca_file || p->ca_path;
-
-  if(own ? !p->ca_file : dt_certificates_in_folder()) {
-    (void)curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
-  }
-  if(own && !p->ca_path) {
-    (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
-  }
+  if(p->ca_file && p->ca_path)
+    return CURLE_OK;
+  if(p->ca_file)
+    return dt_certificates_drop_folder(easy);
+  if(p->ca_path)
+    return dt_certificates_drop_bundle(easy);
+  dt_certificates_skip_bundle(easy);
+  return CURLE_OK;
 }
 
 CURLcode dt_profile_apply(const struct dt_profile *p, CURL *easy)
@@ -215,7 +213,7 @@ CURLcode dt_profile_apply(const struct dt_profile *p, CURL *easy)
   for(i = 0; i < sizeof(texts) / sizeof(texts[0]) && !rc; i++)
     rc = set_text(easy, texts[i].option, texts[i].value);
   if(!rc)
-    drop_defaults(p, easy);
+    rc = drop_defaults(p, easy);
   if(!rc)
     rc = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify);
   if(!rc)

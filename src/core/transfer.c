@@ -295,6 +295,18 @@ static void end_flow(struct dt_flow *f, int code, const char *message)
   dt_transfer_end(of(f), code, message);
 }
 
+/* Nothing of it has left: it begins again. libcurl has closed that connection. */
+static void begin_again(struct dt_transfer *t)
+{
+  struct dt_engine *e = t->flow.engine;
+
+  t->late = 0;
+  give_handle_back(t, 1);
+  dt_origin_requeue(e, t);
+  dt_transfer_set_deadline(t);
+  dt_engine_sync(e);
+}
+
 /* Ends it with what libcurl said. */
 static void complete(struct dt_flow *f, CURLcode rc)
 {
@@ -302,6 +314,10 @@ static void complete(struct dt_flow *f, CURLcode rc)
   char text[CURL_ERROR_SIZE];
   int code = dt_failure_code(t, rc);
 
+  if(t->late) {
+    begin_again(t);
+    return;
+  }
   dt_failure_message(t, code, rc, text, sizeof(text));
   if(code == DT_CONNECT)
     t->os_error = (int)info_long(t, CURLINFO_OS_ERRNO);

@@ -252,12 +252,35 @@ static void note_trust(struct peer *p, const char *file, const char *path,
   dt_profile_free(profile);
 }
 
+/* A file with a certificate in it, which has ended long ago. */
+static void write_bundle(char *path)
+{
+  static const char text[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBPzCB5qADAgECAgEBMAoGCCqGSM49BAMCMBExDzANBgNVBAMMBk5vYm9keTAe\n"
+    "Fw03MDAxMDEwMDAwMDBaFw03MDAxMDEwMDAwMDFaMBExDzANBgNVBAMMBk5vYm9k\n"
+    "eTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKYZlMnLbkFIkyepBowdO3HcGGcU\n"
+    "zjW2a1rg0u0zdlE5E8Ves8KfEGlHvAtceQMwkigjQpcI9KIgoa+38YGNnXmjLzAt\n"
+    "MAwGA1UdEwEB/wQCMAAwHQYDVR0OBBYEFFzI6UhAmVtHZ8OWSPQooNgU9+7gMAoG\n"
+    "CCqGSM49BAMCA0gAMEUCIBGMCFt5Z1V761uQWMmvj5RYfAfj3p2FKw+Pi4oyT5pT\n"
+    "AiEAzc7lxAc9CGAbG6zW+jJBeRGnPMbQyOlIrk4oqE8Ke0E=\n"
+    "-----END CERTIFICATE-----\n";
+  int fd = mkstemp(path);
+
+  CHECK(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
+  close(fd);
+}
+
 /* Who names authorities trusts these, and not the system's beside them. */
 static void test_trust(void)
 {
   struct peer *p = peer_open(not_tls, NULL);
-  char *text = malloc(100000);
+  char *text = malloc(100000), path[] = "/tmp/bundle.XXXXXX";
 
+  write_bundle(path);
+  note_trust(p, path, NULL, text);
+  CHECK(!contains(text, "/etc/ssl") && contains(text, path));
+  unlink(path);
   note_trust(p, "/dev/null", NULL, text);
   CHECK(!contains(text, "/etc/ssl") && contains(text, "/dev/null"));
   note_trust(p, NULL, "/dev", text);
