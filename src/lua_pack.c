@@ -1,13 +1,16 @@
 /*
- * lua_pack.c - gzip streams for Lua, by zlib: the userdata `daytona.core.Packer`.
+ * lua_pack.c - gzip streams for Lua, by zlib: the userdata `daytona.core.Packer`, and
+ * `daytona.core.Unpacker`, which takes one apart.
  */
 #define ZLIB_CONST
 #include <string.h>
 #include <zlib.h>
 
+#include "core/inflate.h"
 #include "lua_binding.h"
 
-#define PACKER_TYPE "daytona.core.Packer"
+#define PACKER_TYPE   "daytona.core.Packer"
+#define UNPACKER_TYPE "daytona.core.Unpacker"
 
 struct packer_box {
   z_stream *impl; /* &z, or NULL: closed */
@@ -131,13 +134,101 @@ static const luaL_Reg packer_meta[] = {
   { NULL, NULL }
 };
 
+struct unpacker_box {
+  struct dt_inflate *impl; /* NULL: closed */
+};
+
+static int unpacker_close(lua_State *L) /* __gc and __close */
+{
+  struct unpacker_box *box = luaL_checkudata(L, 1, UNPACKER_TYPE);
+
+  dt_inflate_free(box->impl);
+  box->impl = NULL;
+  return 0;
+}
+
+static int unpacker_tostring(lua_State *L)
+{
+  struct unpacker_box *box = luaL_checkudata(L, 1, UNPACKER_TYPE);
+
+  return push_name(L, UNPACKER_TYPE, box->impl);
+}
+
+/* unpacker() */
+static int core_unpacker(lua_State *L)
+{
+  struct unpacker_box *box = new_object(L, sizeof *box, UNPACKER_TYPE);
+
+  box->impl = dt_inflate_new();
+  return box->impl ? 1 : luaL_error(L, "not enough memory");
+}
+
+static struct unpacker_box *check_unpacker(lua_State *L)
+{
+  struct unpacker_box *box = luaL_checkudata(L, 1, UNPACKER_TYPE);
+
+  if(!box->impl)
+    luaL_error(L, "attempt to use a closed unpacker");
+  return box;
+}
+
+static int add_unpacked(void *buffer, const char *data, size_t size)
+{
+  luaL_addlstring(buffer, data, size);
+  return 0;
+}
+
+/* write(data): what it unpacks to, maybe nothing; nil, why */
+static int unpacker_write(lua_State *L)
+{
+  struct unpacker_box *box = check_unpacker(L);
+  size_t size;
+  const char *data = luaL_checklstring(L, 2, &size);
+  luaL_Buffer b;
+  int code;
+
+  luaL_buffinit(L, &b);
+  code = dt_inflate_feed(box->impl, data, size, add_unpacked, &b);
+  luaL_pushresult(&b);
+  if(!code)
+    return 1;
+  if(code == DT_INFLATE_NOMEM)
+    return luaL_error(L, "not enough memory");
+  lua_pushnil(L);
+  lua_pushliteral(L, "it is no gzip stream, or damaged");
+  return 2;
+}
+
+/* is_over(): whether the stream ended with what was written last */
+static int unpacker_is_over(lua_State *L)
+{
+  lua_pushboolean(L, dt_inflate_is_over(check_unpacker(L)->impl));
+  return 1;
+}
+
+static const luaL_Reg unpacker_methods[] = {
+  { "close", unpacker_close },
+  { "is_over", unpacker_is_over },
+  { "write", unpacker_write },
+  { NULL, NULL }
+};
+
+static const luaL_Reg unpacker_meta[] = {
+  { "__gc", unpacker_close },
+  { "__close", unpacker_close },
+  { "__tostring", unpacker_tostring },
+  { NULL, NULL }
+};
+
 static const luaL_Reg functions[] = {
   { "packer", core_packer },
+  { "unpacker", core_unpacker },
   { NULL, NULL }
 };
 
 void open_pack(lua_State *L)
 {
   new_type(L, PACKER_TYPE, packer_methods, packer_meta);
+  new_type(L, UNPACKER_TYPE, unpacker_methods, unpacker_meta);
   set_functions(L, functions);
 }

@@ -1,10 +1,10 @@
--- A source tree over a slow line, packed on its way and not: this project's own files, copied until
--- they are so many megabytes.
+-- A source tree over a slow line and back, packed on its way and not: this project's own files, copied
+-- until they are so many megabytes.
 --
 --   TMPDIR=/dev/shm bin/daytona-devserver -- lua5.4 bench/lua/slow_sync.lua LINK [MB] [rtt=0.1] [rate=20e6]
 --
--- LINK is the built bench/c/link.c. Prints for each way seconds, until all was sent and until all was in its
--- place, what the line carried, CPU seconds of this program, and a second `sync`, when nothing has changed.
+-- LINK is the built bench/c/link.c. Prints for each way seconds, until all was sent or had come and until all was
+-- in its place, CPU seconds of this program, what the line carried, and a second `sync`, when nothing has changed.
 
 local daytona = require "daytona"
 local core = require "daytona.core"
@@ -38,6 +38,24 @@ local function ask()
   end
 end
 
+-- One way, and the same once more.
+local function transfer(name, sb, folder, direction)
+  local start, cpu = core.now(), os.clock()
+  local sent
+  local result = assert(sb.fs:sync(folder, "tree", {
+    direction = direction, on_progress = function() sent = core.now() - start end,
+  }))
+  local seconds, busy = core.now() - start, os.clock() - cpu
+  local carried = ask()
+  start = core.now()
+  local again = assert(sb.fs:sync(folder, "tree", { direction = direction }))
+  assert(again.uploaded + again.downloaded == 0)
+  local still = core.now() - start
+  print(("%s: %d files, %.1f MB in %.2f s (sent after %.2f s), %.2f s of CPU, the line: %s"):format(name,
+    result.uploaded + result.downloaded, result.bytes / 1e6, seconds, sent, busy, carried))
+  print(("  nothing changed: %.2f s, the line: %s"):format(still, ask()))
+end
+
 local function measure(name, opts)
   local client <close> = assert(daytona.new(opts))
   local sb <close> = assert(client:create())
@@ -52,16 +70,9 @@ local function measure(name, opts)
   answered = 0
   sb.toolbox_proxy_url = sb.toolbox_proxy_url:gsub(":%d+", ":" .. port:match "%d+$")
   ask()
-  local start, cpu = core.now(), os.clock()
-  local sent
-  local result = assert(sb.fs:sync(tree, "tree", { on_progress = function() sent = core.now() - start end }))
-  local seconds, busy = core.now() - start, os.clock() - cpu
-  local carried = ask()
-  start = core.now()
-  assert(assert(sb.fs:sync(tree, "tree")).uploaded == 0)
-  print(("%s: %d files, %.1f MB in %.2f s (sent after %.2f s), %.2f s of CPU, the line: %s"):format(name,
-    result.uploaded, result.bytes / 1e6, seconds, sent, busy, carried))
-  print(("  nothing changed: %.2f s, the line: %s"):format(core.now() - start, ask()))
+  transfer(name .. " up", sb, tree, "up")
+  transfer(name .. " down", sb, dir .. "/" .. name, "down")
+  assert(os.execute(("diff -r %s %s/%s"):format(tree, dir, name)))
   relay:close()
 end
 

@@ -37,7 +37,7 @@ end
 ---@field connect_timeout? number seconds; 10
 ---@field timeout? number         seconds, of a plain request; 60, and 0 for none
 ---@field max_bytes? integer      cap of an answer kept in memory; 64 MiB
----@field compression? boolean    answers, and trees on their way to a sandbox, may travel packed; true
+---@field compression? boolean    answers and trees of files may travel packed; true
 ---@field max_retries? integer    further tries where repeating is safe; 3
 ---@field max_connections? integer to one host; 256. The first client that says it sets it for the whole program
 ---@field user_agent? string      added to ours

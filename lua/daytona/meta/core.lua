@@ -211,6 +211,10 @@ function core.hash() end
 ---@return daytona.core.Packer
 function core.packer(level) end
 
+---Takes a gzip stream apart that comes in pieces.
+---@return daytona.core.Unpacker
+function core.unpacker() end
+
 ---Two lower-case digits a byte.
 ---@param s string
 ---@return string
@@ -258,6 +262,22 @@ function Packer:write(data, level) end
 ---The rest of the stream; nothing can be added any more.
 ---@return string
 function Packer:finish() end
+
+---@class daytona.core.Unpacker : userdata
+local Unpacker = {}
+
+---What the next part of the stream unpacks to, which may be ""; nil and a text when it is none.
+---@param data string
+---@return string?
+---@return string? message
+function Unpacker:write(data) end
+
+---Whether the stream ended with what was written last.
+---@return boolean
+function Unpacker:is_over() end
+
+---Also `__gc` and `__close`.
+function Unpacker:close() end
 
 ---@class daytona.core.Terminal : userdata
 local Terminal = {}

@@ -2,6 +2,7 @@
 -- its own, and is put in its place file by file, each by a rename. What the network
 -- names is only ever used as a path below the target, in folders that are no links.
 
+local archive = require "daytona.toolbox.fs.archive"
 local calls = require "daytona.toolbox.fs.calls"
 local core = require "daytona.base.native"
 local download_many = require "daytona.toolbox.fs.download_many"
@@ -52,26 +53,41 @@ local function all_gone(results)
   return true
 end
 
--- Fetches the files to be copied into the staging folder, under numbers: where each is,
--- and bytes in all, which nobody knew before; or nil, err.
-local function fetch(self, run, made, from, staging)
-  local list, places = {}, {}
-  local fine, err = run.pace:each(made.send, function(path)
-    if from[path].type ~= "file" then return end
-    places[path] = staging .. "/" .. #list
-    list[#list + 1] = { run.remote .. "/" .. path, places[path] }
-  end)
-  if not fine then return nil, err end
-  if not list[1] then return places, 0 end
-  local results
-  results, err = download_many.fetch(self, list,
+-- Fetches the files that did not come, in one request: bytes, or nil, err.
+local function fetch_rest(self, run, places, came)
+  local list, bytes = {}, 0
+  for path, place in pairs(places) do
+    if not came[path] then list[#list + 1] = { run.remote .. "/" .. path, place } end
+  end
+  if not list[1] then return 0 end
+  local results, err = download_many.fetch(self, list,
     { on_progress = run.on_progress, timeout = run.pace:left() }, true)
   if not results then
     if err.results and all_gone(err.results) then err.code = run.CHANGED end
     return nil, err
   end
-  local bytes = 0
   for _, result in ipairs(results) do bytes = bytes + result.size end
+  return bytes
+end
+
+-- Fetches the files to be copied into the staging folder, under numbers: where each is,
+-- and bytes that came; or nil, err.
+local function fetch(self, run, made, from, staging)
+  local places, n, size = {}, 0, 0
+  local fine, err = run.pace:each(made.send, function(path)
+    if from[path].type ~= "file" then return end
+    places[path], n, size = staging .. "/" .. n, n + 1, size + from[path].size
+  end)
+  if not fine then return nil, err end
+  local connection, came = self.sandbox:toolbox(), {}
+  if connection and archive.pays(connection, size, run.way) then
+    came, err = archive.fetch(self, run, from, places)
+    if not came then return nil, err end
+  end
+  local bytes
+  bytes, err = fetch_rest(self, run, places, came)
+  if not bytes then return nil, err end
+  for path in pairs(came) do bytes = bytes + from[path].size end
   return places, bytes
 end
 
@@ -226,6 +242,7 @@ local function look(self, run)
     { hashes = run.checksum, rules = run.gitignore and run.ignore or nil, pace = run.pace })
   if not scan then return nil, err end
   if scan.instead then return run:no_directory(scan.instead, "invalid") end
+  run.way = scan.way
   if not scan.complete then return run:failure("a part of it cannot be read", "forbidden", run.remote) end
   local fine, why = make_root(run.root)
   if not fine then return run:failure(why, "io", run.root) end

@@ -69,6 +69,12 @@ function Pace:over()
   }
 end
 
+---Whether its time is over.
+---@return boolean
+function Pace:is_over()
+  return self.deadline ~= nil and loop.now() >= self.deadline
+end
+
 ---Seconds that are left; nil without a limit.
 ---@return number?
 function Pace:left()

@@ -37,6 +37,7 @@ local TRIES, CHANGED = 3, "FILE_CHANGED"
 ---@field on_progress? function
 ---@field pace daytona.Pace
 ---@field skipped string[]
+---@field hidden string[]   what is there and ignored
 ---@field CHANGED string    the code of an error that a further attempt may not meet
 local Run = { CHANGED = CHANGED }
 Run.__index = Run
@@ -61,10 +62,13 @@ function Run:no_directory(instead, of_other)
   return self:failure(INSTEAD[instead][2], kind, self.remote)
 end
 
----Takes what is ignored out of a tree. true, or nil, err.
+---Takes what is ignored out of a tree, and notes it. true, or nil, err.
 function Run:hide(tree)
   for path, entry in pairs(tree) do
-    if self.ignore:hides(path, entry.type == "directory") then tree[path] = nil end
+    if self.ignore:hides(path, entry.type == "directory") then
+      tree[path] = nil
+      self.hidden[#self.hidden + 1] = path
+    end
     local fine, err = self.pace:breathe()
     if not fine then return nil, err end
   end
@@ -123,7 +127,8 @@ local function run_of(operation, root, remote, opts, clock)
   for _, pattern in ipairs(opts.exclude or {}) do ignore:add_pattern(pattern) end
   return setmetatable({
     operation = operation, root = bare(root), remote = bare(remote), ignore = ignore, gitignore = opts.gitignore,
-    delete = opts.delete, checksum = opts.checksum, on_progress = opts.on_progress, pace = clock, skipped = {},
+    delete = opts.delete, checksum = opts.checksum, on_progress = opts.on_progress, pace = clock,
+    skipped = {}, hidden = {},
   }, Run)
 end
 
@@ -158,10 +163,11 @@ local function way_of(name) return require("daytona.toolbox.fs." .. name) end
 ---place the last one wins, file by file. What files that change meanwhile spoil is
 ---begun again; after three times it is a "conflict", code FILE_CHANGED. No room
 ---over there is kind "io", code FILE_NO_SPACE. `timeout` (seconds; none) is for all of
----it. On the way up what is far away (15 ms and more) is sent packed, where the sandbox has
----gzip, unless the client's `compression` is false. A tree of more than a million files, or with paths of more than 4,095 bytes, is
+---it. What is far away (15 ms and more) travels packed, where the sandbox has gzip and that
+---makes it smaller, unless the client's `compression` is false; a tree of less than 1 MiB comes
+---as it is. A tree of more than a million files, or with paths of more than 4,095 bytes, is
 ---"too_large". On the way up the sandbox needs tar, stat and base64 (coreutils or
----busybox), on the way down all but tar.
+---busybox), on the way down tar only to pack.
 ---@param folder string  on this machine
 ---@param remote string  that of the sandbox
 ---@param opts? { direction?: "up"|"down", delete?: boolean, exclude?: string[], gitignore?: boolean, checksum?: boolean, on_progress?: fun(done: integer, total?: integer), timeout?: number }
