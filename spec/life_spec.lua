@@ -407,7 +407,13 @@ describe("resize", function()
 end)
 
 describe("fork", function()
-  local function child(state, name) return ok { id = "c", name = name or "try", state = state, labels = {} } end
+  local function child(state, name, made)
+    return ok { id = "c", name = name or "try", state = state, labels = {}, createdAt = made }
+  end
+
+  local CLOCK = { "^GET /config$", function()
+    return { status = 200, headers = { date = "Thu, 01 Jan 2026 12:00:00 GMT" }, json = {}, body = "{}" }
+  end }
 
   -- It has the labels of its parent, and gets those of who made it.
   local CLAIM = { "^PUT /sandbox/c/labels$", function(request) return ok(request.json)() end }
@@ -423,13 +429,55 @@ describe("fork", function()
   end)
 
   it("whose answer is lost is found by its name, if it is one of this sandbox", function()
+    expect({ POST "fork", lost "reset" }, { "^GET /sandbox/lua%-%x+/parent$", is "started" },
+      { "^GET /sandbox/lua%-%x+$", child "started" }, CLAIM)
+    assert.equal("c", assert(box_in "started":fork()).id)
     expect({ POST "fork", lost "reset" }, { "^GET /sandbox/try/parent$", is "started" },
-      { "^GET /sandbox/try$", child "started" }, CLAIM)
+      { "^GET /sandbox/try$", child("started", "try", "2026-01-01T11:59:59.000Z") }, CLOCK, CLAIM)
     assert.equal("c", assert(box_in "started":fork { name = "try" }).id)
     expect({ POST "fork", lost "reset" }, { "^GET /sandbox/try/parent$", answered(404, "Parent sandbox not found") },
       { POST "fork", answered(409, "Sandbox with this name already exists") },
       { "^GET /sandbox/try/parent$", answered(404, "Parent sandbox not found") })
     assert.equal("conflict", select(2, box_in "started":fork { name = "try" }).kind)
+  end)
+
+  it("of a name that an older one has is not taken for that", function()
+    local older = { "^GET /sandbox/try$", child("started", "try", "2026-01-01T11:59:50.000Z") }
+    expect({ POST "fork", lost "reset" }, { "^GET /sandbox/try/parent$", is "started" }, older, CLOCK,
+      { POST "fork", answered(409, "Sandbox with this name already exists") },
+      { "^GET /sandbox/try/parent$", is "started" }, older, CLOCK)
+    assert.equal("conflict", select(2, box_in "started":fork { name = "try" }).kind)
+  end)
+
+  local function strike() error("interrupted!", 0) end
+
+  -- What a request does that has left when Ctrl-C strikes.
+  local function struck(request)
+    request.on_leave(request, true)
+    strike()
+  end
+
+  it("is deleted where Ctrl-C strikes while it is made, or waited for", function()
+    local NAMED = "^GET /sandbox/lua%-%x+"
+    expect({ POST "fork", struck }, { NAMED .. "/parent$", is "started" }, { NAMED .. "$", child "started" },
+      { "^DELETE /sandbox/c$", child "destroying" })
+    assert.has_error(function() box_in "started":fork() end, "interrupted!")
+    expect({ POST "fork", child "creating" }, CLAIM, { "^GET /sandbox/c$", strike },
+      { "^DELETE /sandbox/c$", child "destroying" })
+    assert.has_error(function() box_in "started":fork() end, "interrupted!")
+    expect({ POST "fork", child "creating" }, CLAIM, { "^GET /sandbox/c$", strike })
+    assert.has_error(function() box_in "started":fork { keep = true } end, "interrupted!")
+  end)
+
+  it("deletes no older one of its name where Ctrl-C strikes while it is made", function()
+    local answers = {
+      ["/sandbox/try/parent"] = is "started", ["/config"] = CLOCK[2],
+      ["/sandbox/try"] = child("started", "try", "2026-01-01T11:00:00.000Z"),
+    }
+    expect({ POST "fork", struck },
+      { "^GET ", function(request) return answers[request.path](request) end, often = true })
+    assert.has_error(function() box_in "started":fork { name = "try" } end, "interrupted!")
+    assert.truthy(script.count "/config$" > 5)
   end)
 
   it("that does not come up is deleted, and is in the error", function()

@@ -33,6 +33,8 @@ local api = calls.of_service {
 ---@field log? daytona.BuildLog      while it is followed
 ---@field sandbox? daytona.Sandbox  once the service has made it
 ---@field share? daytona.Share   of a budget
+---@field noted? boolean   it stands in the ledger, by its own doing
+---@field find? fun(creation: daytona.Creation, timeout?: number): table?, daytona.Error?  what it brought, as the service has it
 ---@field undone? boolean  what could be done to undo it was done
 ---@field abandoned? boolean  its request was given up under way
 ---@field gone? boolean    there is none, as was found out afterwards
@@ -156,7 +158,9 @@ local function make(creation)
   if fine then fine, err = hand_over(creation) end
   if fine then fine, err = afford(creation) end
   if not fine then return nil, err end
-  if creation.opts.owned ~= false then ledger.begin(creation.client, creation.body.name, creation.nonce) end
+  if creation.opts.owned ~= false then
+    creation.noted = ledger.begin(creation.client, creation.body.name, creation.nonce)
+  end
   if creation.client.goes_ahead then require("daytona.control.ahead").open(creation.client, true) end
   fine, err = allocate(creation)
   if not fine then return given_up(creation, err) end

@@ -41,6 +41,16 @@ local function moment(text)
   return require("daytona.http.failure").utc(year, month, day, h, m, s)
 end
 
+---Seconds since a sandbox was made, at a moment of the service's clock; nil where its record
+---does not tell.
+---@param raw table
+---@param now number
+---@return number?
+function custody.age(raw, now)
+  local at = moment(raw.createdAt)
+  return at and now - at
+end
+
 ---Seconds for which nothing was done with a sandbox, at a moment of the service's clock;
 ---nil where its record does not tell.
 ---@param raw table

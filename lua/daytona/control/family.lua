@@ -1,17 +1,15 @@
--- What becomes of a sandbox beside its own life: another size, copies of it that run on
--- (forks), snapshots to make others from, other hands. Methods of sandboxes; who comes from whom is
--- asked of `sb.family`.
+-- What becomes of a sandbox beside its own life: another size, snapshots to make others from,
+-- other hands. Methods of sandboxes; who comes from whom is asked of `sb.family` (forks are made
+-- in fork.lua).
 
 local calls = require "daytona.control.calls"
 local custody = require "daytona.control.custody"
 local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
-local ledger = require "daytona.control.ledger"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
-local random = require "daytona.base.random"
 local record = require "daytona.control.record"
 local waiting = require "daytona.control.wait"
 
@@ -52,18 +50,12 @@ local function list_flaw(list)
   end
 end
 
-local function another(method, path, more)
-  local row = { method, path, "object", raw = true, flaw = record.absent, refine = sandbox_of }
-  for name, value in pairs(more or {}) do row[name] = value end
-  return row
-end
-
 local api = calls.of_service {
   touch           = { "POST", "/sandbox/{sandbox}/last-activity", safe = true },
   resize          = record.row("POST", "/sandbox/{sandbox}/resize"),
   create_snapshot = record.row("POST", "/sandbox/{sandbox}/snapshot"),
-  fork            = another("POST", "/sandbox/{sandbox}/fork", { body = true }),
-  parent          = another("GET", "/sandbox/{name}/parent", { what = "none" }),
+  parent          = { "GET", "/sandbox/{sandbox}/parent", "object", raw = true, flaw = record.absent,
+    refine = sandbox_of },
   forks           = { "GET", "/sandbox/{sandbox}/forks", "list", raw = true, flaw = list_flaw, refine = sandboxes_of },
   ancestors       = { "GET", "/sandbox/{sandbox}/ancestors", "list", raw = true, flaw = list_flaw,
     refine = sandboxes_of },
@@ -167,91 +159,6 @@ end
 
 --- Forks --------------------------------------------------------------------------------------
 
-local FORK = { name = "text", timeout = "seconds", wait = "boolean", keep = "boolean" }
-
--- The fork of that name, if it is one of this sandbox: after a lost answer.
-local function find_fork(self, name)
-  local parent = api.parent(self, { name = name }, { operation = "fork" })
-  if not parent or parent.id ~= self.id then return nil end
-  local raw = record.fetch(self, { sandbox = name }, { operation = "fork", flaw = record.absent })
-  return raw and sandbox_of(raw, self)
-end
-
-local TRIES = 3
-
--- Forks once: under the same name a second one cannot come to be.
-local function allocate(self, name, timeout)
-  local child, err
-  for try = 1, TRIES do
-    child, err = api.fork(self, { name = name }, { timeout = timeout, what = name })
-    if child then return child end
-    if not calls.is_lost(err) and not (try > 1 and err.kind == "conflict") then return nil, err end
-    child = find_fork(self, name)
-    if child then return child end
-    if not err.retryable or not loop.sleep(0.25 * try) then break end
-  end
-  return nil, err
-end
-
--- A share of the budget that the sandbox was made with, if there is one: or nil, err.
-local function afford(self)
-  local budgets = package.loaded["daytona.control.budget"]
-  local budget = budgets and (budgets.of(self) or rawget(self.client, "budget"))
-  if not budget then return nil end
-  return budgets.reserve(budget, "fork", tonumber(self.cpu))
-end
-
--- Forks once, and lets those know who keep count.
-local function counted(self, name, timeout)
-  local share, err = afford(self)
-  if err then return nil, err end
-  ledger.begin(self.client, name)
-  local child
-  child, err = allocate(self, name, timeout)
-  if child then
-    ledger.made(self.client, name, child.id)
-    if share then share:took(child) end
-    return child
-  end
-  ledger[calls.is_lost(err) and "leave" or "over"](self.client, name)
-  if share then share:release() end
-  return nil, err
-end
-
-local function discard(fork)
-  if fork.child and not fork.keep then return require("daytona.control.scope").dispose(fork.child) end
-end
-
-local function come_up(fork)
-  local fine, err = waiting.wait_until(fork.child, "fork", { started = true }, fork.deadline, nil, false)
-  if fine then return fork.child end
-  local gone, why = loop.shield(discard, fork)
-  err.sandbox = fork.child
-  if gone == nil and why then err.message = err.message .. "; and it could not be deleted: " .. why.message end
-  return nil, err
-end
-
----Makes a copy of it that runs on from here, memory included, and waits until that is
----started. It has the settings of this one, and a name of its own, chosen here when
----absent. kind "unsupported" where its class cannot (containers), "invalid" when it is not
----started, "conflict" when the name is taken. A fork that does not come up is deleted,
----unless `keep`; the error carries it in `err.sandbox`.
----@param self daytona.Sandbox
----@param opts? { name?: string, timeout?: number, wait?: boolean, keep?: boolean }  seconds (60, 0 for none); wait: true
----@return daytona.Sandbox?
----@return daytona.Error?
-function family.fork(self, opts)
-  opts = options.check("fork", FORK, opts)
-  local deadline = deadlines.after(opts.timeout or 60)
-  local name = opts.name or "lua-" .. random.hex(8)
-  local child, err = counted(self, name, opts.timeout)
-  if not child then return nil, err end
-  life.adopt(child)
-  relabel(child, custody.claimed(child.raw)) -- where that fails, `reap` goes by who made its parent
-  if opts.wait == false then return child end
-  return loop.guard(come_up, discard, { child = child, deadline = deadline, keep = opts.keep })
-end
-
 ---The forks that were made of it.
 ---@param opts? { include_destroyed?: boolean }
 ---@return daytona.Sandbox[]?
@@ -265,7 +172,7 @@ end
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
 function Family:parent()
-  return api.parent(self.sandbox, { name = self.sandbox.id })
+  return api.parent(self.sandbox)
 end
 
 ---The sandboxes that it comes from, the oldest first.
@@ -280,7 +187,7 @@ end
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
 function Family:fork(opts)
-  return family.fork(self.sandbox, opts)
+  return require("daytona.control.fork").fork(self.sandbox, opts)
 end
 
 methods.guard(Family, "daytona.Family", "sandbox.family")

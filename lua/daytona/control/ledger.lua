@@ -64,13 +64,16 @@ end
 ---@param client daytona.Client
 ---@param name string
 ---@param mark? string  that it is known by, where the name is not ours alone
+---@return boolean  false: one of that name is there already, and stays noted whatever comes of this
 function ledger.begin(client, name, mark)
   local all, key = entries(), ledger.key(client, name)
-  if all[key] then return end
+  if all[key] and not all[key].left then return false end
+  if all[key] then ledger.over(client, name) end
   local entry = { client = client, name = name }
   all[key] = entry
   local folder = ledger.folder(client)
   entry.path = folder and require("daytona.control.ledger_file").add(folder, key, mark)
+  return true
 end
 
 ---It is there.
@@ -112,9 +115,16 @@ function ledger.knows(client, name)
   return entry ~= nil and not entry.left
 end
 
+-- Of a sandbox that is not the one that has its name now nothing is noted.
+local function is_other(self, name)
+  local entry = name and open[ledger.key(self.client, name)]
+  return entry and entry.id and entry.id ~= self.id
+end
+
 life.on_change(function(self, gone, left)
   entries()
   local name = by_id[self.id] or self.name
+  if is_other(self, name) then return end
   if gone then ledger.over(self.client, name) end
   if left and name then ledger.leave(self.client, name) end
 end)

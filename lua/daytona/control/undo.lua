@@ -13,13 +13,14 @@ local undo = {}
 --- Finding what was made -----------------------------------------------------------------------
 
 ---The sandbox that this very creation made, as the service has it, or nil, err. A name that
----was chosen here is proof enough, any other needs the mark.
+---was chosen here is proof enough, any other needs the mark. Forks know themselves.
 ---@param creation daytona.Creation
 ---@param timeout? number
 ---@return table?
 ---@return daytona.Error?
 function undo.find(creation, timeout)
   local name = creation.body.name
+  if creation.find then return creation:find(timeout) end
   local raw, err = record.fetch(creation.client, { sandbox = name },
     { timeout = timeout, operation = "create", flaw = record.absent })
   if not raw then return nil, err end
@@ -138,7 +139,7 @@ end
 local function note_end(creation)
   if creation.sandbox then return end -- life.lua tells of its end
   local unknown = (creation.unsure or creation.abandoned) and not creation.gone
-  ledger[unknown and "leave" or "over"](creation.client, creation.body.name)
+  if creation.noted then ledger[unknown and "leave" or "over"](creation.client, creation.body.name) end
   if creation.share then creation.share:release() end
 end
 
