@@ -226,6 +226,7 @@ build = {
     ["daytona.control.family"] = "lua/daytona/control/family.lua",
     ["daytona.control.fate"] = "lua/daytona/control/fate.lua",
     ["daytona.control.finding"] = "lua/daytona/control/finding.lua",
+    ["daytona.control.fork"] = "lua/daytona/control/fork.lua",
     ["daytona.control.heard"] = "lua/daytona/control/heard.lua",
     ["daytona.control.lease"] = "lua/daytona/control/lease.lua",
     ["daytona.control.ledger"] = "lua/daytona/control/ledger.lua",

@@ -77,6 +77,23 @@ describe("Ctrl-C", function()
     end
   end)
 
+  it("during fork leaves no fork, whether it was answered or not", function()
+    for _, fault in ipairs {
+      { state = "creating" }, { method = "POST", path = "/sandbox/*/fork", hold = 30, handled = true },
+    } do
+      local before = service:sandboxes()
+      local vm = assert(service.client:create { snapshot = "daytona-vm-small" })
+      assert(service.server:faults { fault })
+      local child = run(("assert(client:get(%q)):fork() say 'not reached'"):format(vm.id))
+      assert.is_true(eventually(function() return service:sandboxes() > before + 1 end))
+      child:signal "INT"
+      assert.matches("interrupted!", child:rest())
+      assert(service.server:clear_faults())
+      assert.is_true(eventually(function() return service:sandboxes() == before + 1 end))
+      assert(vm:delete { wait = true })
+    end
+  end)
+
   it("at the end of a scope still deletes the sandbox", function()
     local before = service:sandboxes()
     local child = run [[

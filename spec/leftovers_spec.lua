@@ -153,6 +153,13 @@ describe("a program that is killed", function()
     assert.same({}, ledgers())
   end)
 
+  it("keeps a sandbox whose name was asked for again", function()
+    local box = assert(client:create { name = "twice" })
+    assert.equal("conflict", select(2, client:create { name = "twice" }).kind)
+    assert.same({}, assert(client:reap()))
+    assert(box:refresh())
+  end)
+
   it("is forgotten once: who comes second begins no ledger anew", function()
     local old = require "daytona.control.old_ledgers"
     killed_after [[
