@@ -54,8 +54,6 @@ local api = calls.of_service {
   touch           = { "POST", "/sandbox/{sandbox}/last-activity", safe = true },
   resize          = record.row("POST", "/sandbox/{sandbox}/resize"),
   create_snapshot = record.row("POST", "/sandbox/{sandbox}/snapshot"),
-  parent          = { "GET", "/sandbox/{sandbox}/parent", "object", raw = true, flaw = record.absent,
-    refine = sandbox_of },
   forks           = { "GET", "/sandbox/{sandbox}/forks", "list", raw = true, flaw = list_flaw, refine = sandboxes_of },
   ancestors       = { "GET", "/sandbox/{sandbox}/ancestors", "list", raw = true, flaw = list_flaw,
     refine = sandboxes_of },
@@ -172,7 +170,7 @@ end
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
 function Family:parent()
-  return api.parent(self.sandbox)
+  return require("daytona.control.fork").parent(self.sandbox)
 end
 
 ---The sandboxes that it comes from, the oldest first.

@@ -15,9 +15,15 @@ local record = require "daytona.control.record"
 
 local M = {}
 
+-- A sandbox of an answer that is not about the subject.
+local function sandbox_of(raw, subject)
+  return record.apply(subject.client:attach(raw.id), raw)
+end
+
 local api = calls.of_service {
   fork   = { "POST", "/sandbox/{sandbox}/fork", "object", raw = true, flaw = record.absent, body = true },
-  parent = { "GET", "/sandbox/{name}/parent", "object", raw = true, flaw = record.absent, what = "none" },
+  parent = { "GET", "/sandbox/{name}/parent", "object", raw = true, flaw = record.absent, what = "none",
+    refine = sandbox_of },
 }
 
 -- The state of one fork.
@@ -57,7 +63,7 @@ end
 --- Once -----------------------------------------------------------------------------------------
 
 local function take(fork, raw)
-  local box = record.apply(fork.client:attach(raw.id), raw)
+  local box = sandbox_of(raw, fork)
   fork.sandbox = life.adopt(box)
   ledger.made(fork.client, fork.body.name, box.id)
   if fork.share then fork.share:took(box) end
@@ -137,6 +143,14 @@ local function make(fork)
   end
   core.hand_over()
   return box
+end
+
+---The sandbox that one is a fork of.
+---@param self daytona.Sandbox
+---@return daytona.Sandbox?
+---@return daytona.Error?
+function M.parent(self)
+  return api.parent(self, { name = self.id })
 end
 
 local FORK = { name = "text", timeout = "seconds", wait = "boolean", keep = "boolean" }
