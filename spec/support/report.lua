@@ -1,7 +1,7 @@
 -- Output handler for busted: says what failed, where and why, as it happens, what was
 -- skipped, and ends with the line "N passed, N failed" that scripts/test adds up. For it
--- the files in which something failed are listed as well, and the numbers up to now
--- are kept in a file, should it not come to the end.
+-- the files in which something failed are listed as well, and a file is kept of the
+-- numbers up to now, the process, and what runs, should it not come to the end.
 
 local function describe(kind, entry)
   local at = entry.trace or entry.element.trace or {}
@@ -54,10 +54,31 @@ return function(options)
     return ("%s, %d skipped"):format(line, handler.pendingsCount)
   end
 
-  local function beat()
+  local function process()
+    local stat = io.open "/proc/self/stat"
+    if not stat then return "" end
+    local pid = stat:read "*n"
+    stat:close()
+    return ("%d"):format(pid)
+  end
+
+  local pid = process()
+  local function beat(what)
+    if not mark then return end
+    if handler.failuresCount + handler.errorsCount > 0 then list_files(mark, handler.failures, handler.errors) end
     local file = assert(io.open(mark .. ".beat", "w"))
-    file:write(numbers(), "\n")
+    file:write(numbers(), "\n", pid, "\n", what, "\n")
     file:close()
+  end
+
+  function handler.fileStart(file)
+    beat(file.name)
+    return nil, true
+  end
+
+  function handler.testStart(element)
+    beat(element.trace.short_src .. ": " .. handler.getFullName(element))
+    return nil, true
   end
 
   function handler.testEnd(element, _, _, _)
@@ -68,7 +89,7 @@ return function(options)
     show(handler.failures, "failed")
     show(handler.errors, "error")
     io.stdout:flush()
-    if mark then beat() end
+    beat "what is between two"
     return nil, true
   end
 
@@ -78,12 +99,14 @@ return function(options)
     end
     show(handler.failures, "failed")
     show(handler.errors, "error")
-    if mark then list_files(mark, handler.failures, handler.errors) end
+    beat "its end"
     io.stdout:write(numbers(), "\n")
     io.stdout:flush()
     return nil, true
   end
 
+  busted.subscribe({ "file", "start" }, handler.fileStart)
+  busted.subscribe({ "test", "start" }, handler.testStart)
   busted.subscribe({ "test", "end" }, handler.testEnd)
   busted.subscribe({ "suite", "end" }, handler.suiteEnd)
   return handler
