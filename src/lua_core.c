@@ -376,6 +376,28 @@ static int core_is_yieldable(lua_State *L)
   return 1;
 }
 
+/* core.stubs(object, metas, field) */
+static int core_stubs(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TSTRING);
+  lua_settop(L, 3);
+  lua_pushnil(L);
+  while(lua_next(L, 2)) {
+    lua_createtable(L, 0, 1);
+    lua_pushvalue(L, 3);
+    lua_pushvalue(L, 1);
+    lua_rawset(L, 6);
+    lua_insert(L, 5);
+    lua_setmetatable(L, 5);
+    lua_pushvalue(L, 4);
+    lua_insert(L, 5);
+    lua_rawset(L, 1);
+  }
+  return 0;
+}
+
 static int core_new(lua_State *L)
 {
   struct dt_engine_options o;
@@ -412,6 +434,7 @@ static const luaL_Reg functions[] = {
   { "pid", core_pid },
   { "profile", core_profile },
   { "random", core_random },
+  { "stubs", core_stubs },
   { NULL, NULL }
 };
 

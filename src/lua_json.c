@@ -1,7 +1,7 @@
 /*
  * lua_json.c - what of JSON is worth doing in C: a string's literal, the check
- * for UTF-8 that it needs, and two short cuts for the texts that are written
- * and read most. Where these are not sure of themselves they say nil, and the
+ * for UTF-8 that it needs, tidying what was decoded, and two short cuts for the
+ * texts that are written and read most. Where these are not sure of themselves they say nil, and the
  * caller goes the ordinary way: what JSON is they do not decide.
  */
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "lua_binding.h"
 
 #define ROOM 4096 /* of a literal that is made on the stack */
+#define EXACT 9007199254740992.0 /* 2^53; beyond, a double no longer counts in ones */
 
 /* How many bytes the UTF-8 sequence at s has, which does not begin with ASCII; 0
    when it is none. At least one byte is there. */
@@ -408,6 +409,73 @@ int push_pair(lua_State *L, const char *json, size_t size,
   return 0;
 }
 
+/* --- a decoded text ----------------------------------------------------------- */
+
+/* Replaces a float that counts in ones by an integer, where Lua has these. The value
+   is at the top. Whether it was one. */
+static int make_integer(lua_State *L)
+{
+#if LUA_VERSION_NUM >= 503
+  lua_Number number = lua_tonumber(L, -1);
+
+  if(!lua_isinteger(L, -1) && number >= -EXACT && number <= EXACT &&
+     number == (lua_Number)(lua_Integer)number) {
+    lua_pop(L, 1);
+    lua_pushinteger(L, (lua_Integer)number);
+    return 1;
+  }
+#else
+  (void)L;
+#endif
+  return 0;
+}
+
+/* Tidies the table at the top. A list is one whose first item is there; a null keeps
+   its place in it. Only fields that are there are set, which needs no memory. */
+static void tidy(lua_State *L)
+{
+  int table = lua_gettop(L), is_list;
+
+  luaL_checkstack(L, 6, "JSON that is nested too deeply");
+  lua_rawgeti(L, table, 1);
+  is_list = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  while(lua_next(L, table)) {
+    int type = lua_type(L, -1), other = 0;
+
+    if(type == LUA_TTABLE)
+      tidy(L);
+    else if(type == LUA_TNUMBER)
+      other = make_integer(L);
+    else if(type != LUA_TSTRING && !is_list && lua_rawequal(L, -1, 2)) {
+      lua_pop(L, 1);
+      lua_pushnil(L);
+      other = 1;
+    }
+    if(other) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, table);
+    }
+    else
+      lua_pop(L, 1);
+  }
+}
+
+/* core.json_tidy(value, null) */
+static int core_json_tidy(lua_State *L)
+{
+  luaL_checkany(L, 2);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  if(lua_istable(L, 3))
+    tidy(L);
+  else
+    (void)make_integer(L);
+  return 1;
+}
+
 /* core.json_pair(text, number, string) */
 static int core_json_pair(lua_State *L)
 {
@@ -424,6 +492,7 @@ static const luaL_Reg functions[] = {
   { "is_utf8", core_is_utf8 },
   { "json_pair", core_json_pair },
   { "json_string", core_json_string },
+  { "json_tidy", core_json_tidy },
   { NULL, NULL }
 };
 

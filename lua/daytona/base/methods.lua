@@ -2,6 +2,7 @@
 -- their first use, and that each says so when it is called with a dot in place of
 -- the colon.
 
+local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 
 local methods = {}
@@ -11,7 +12,11 @@ local methods = {}
 ---@param name string
 ---@return function
 function methods.later(module, name)
-  return function(...) return require(module)[name](...) end
+  local found
+  return function(...)
+    found = found or require(module)[name]
+    return found(...)
+  end
 end
 
 ---Raises at the caller's line when `self` is no object of the class.
@@ -99,9 +104,7 @@ end
 ---@param nouns table<string, string>  field -> module; always the same table
 ---@param field string  that holds the object in them: "sandbox", "client"
 function methods.nouns(self, nouns, field)
-  for name, meta in next, stubs[nouns] or stubs_of(nouns, field) do
-    rawset(self, name, setmetatable({ [field] = self }, meta))
-  end
+  core.stubs(self, stubs[nouns] or stubs_of(nouns, field), field)
 end
 
 ---The last place where a class looks for a name: one that another client of the service

@@ -106,13 +106,14 @@ local function quoted(list)
   return table.concat(out, ", ")
 end
 
--- Whether `value` is what `kind` says, and what that is.
+-- Whether `value` is what `kind` says; where not, what that is.
 local function fits(kind, value)
   if type(kind) == "string" then
     local known = TYPES[kind]
     return known[1](value), known[2]
   elseif type(kind) == "table" then
-    return is_one_of(kind, value), "one of " .. quoted(kind)
+    if is_one_of(kind, value) then return true end
+    return false, "one of " .. quoted(kind)
   end
   return kind(value)
 end

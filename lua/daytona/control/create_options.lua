@@ -153,7 +153,7 @@ end
 ---@return string? nonce
 function M.body(client, opts)
   local body = {}
-  for _, option in ipairs(AS_IS) do body[option] = opts[option] end
+  for i = 1, #AS_IS do body[AS_IS[i]] = opts[AS_IS[i]] end
   local labels = options.copy(opts.labels)
   labels[process.LANGUAGE_LABEL] = opts.language or labels[process.LANGUAGE_LABEL] or "python"
   local nonce = random.hex(8)

@@ -34,7 +34,7 @@ end
 function lease.mark(labels, opts)
   if opts.owned == false and not opts.lease then return end
   labels[lease.MADE] = "1"
-  labels[lease.OWNER] = opts.owned ~= false and owner.text(owner.own()) or nil
+  labels[lease.OWNER] = opts.owned ~= false and owner.own_text() or nil
   labels[lease.LEASE] = opts.lease and ("%d"):format(math.ceil(opts.lease)) or nil
 end
 

@@ -41,9 +41,16 @@ function ledger.key(client, name)
   return ledger.account(client) .. " " .. url.escape(name)
 end
 
+-- Address of a service -> whether it is on this machine.
+local here = {}
+
 local function is_local(client)
-  local parts = url.parse(client.api_url)
-  return parts and url.is_loopback(parts.host)
+  local address = client.api_url
+  if here[address] == nil then
+    local parts = url.parse(address)
+    here[address] = parts and url.is_loopback(parts.host) or false
+  end
+  return here[address]
 end
 
 ---The folder of a client's ledgers; nil where it keeps none.

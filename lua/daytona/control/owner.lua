@@ -81,7 +81,7 @@ function owner.plain(text)
   return (text:gsub("[^%w%._-]", "_"))
 end
 
-local own, own_pid
+local own, own_pid, own_text
 
 ---This Lua state of this process. Made anew in the child of a fork, which is another one.
 ---@return daytona.Owner
@@ -92,7 +92,7 @@ function owner.own()
   local _, start = owner.process(text)
   local facts = has_proc and facts_of_proc() or require("daytona.control.owner_ps").facts()
   local function hashed(value) return value and value ~= "" and digest(value) or "" end
-  own_pid = pid
+  own_pid, own_text = pid, nil
   own = {
     host = owner.plain(facts.host or "unknown"), machine = hashed(facts.machine),
     boot = start and hashed(facts.boot) or "", namespace = facts.namespace or "",
@@ -108,6 +108,14 @@ function owner.text(of)
   local words = {}
   for i, field in ipairs(FIELDS) do words[i] = of[field] end
   return table.concat(words, "/")
+end
+
+---This Lua state of this process, as its label.
+---@return string
+function owner.own_text()
+  local of = owner.own()
+  own_text = own_text or owner.text(of)
+  return own_text
 end
 
 ---What a label says; nil where that is no owner.

@@ -72,20 +72,33 @@ function record.our_labels(raw)
   return out
 end
 
+-- Name of the service's -> the field that it becomes; false of one that is none here.
+local FIELDS = setmetatable({}, {
+  __index = function(fields, name)
+    local field = names.snake_name(name)
+    fields[name] = not record.own[field] and field
+    return fields[name]
+  end,
+})
+
+-- Takes away the fields that an answer had and the next one does not have.
+local function clear(self, before, raw)
+  for name in pairs(before) do
+    if raw[name] == nil and name ~= "id" and FIELDS[name] then self[FIELDS[name]] = nil end
+  end
+end
+
 ---Takes an answer over. Fields that it does not have are no more. Returns the object.
 ---@generic T
 ---@param self T
 ---@param raw table
 ---@return T
 function record.apply(self, raw)
-  local own = record.own
-  for name in pairs(rawget(self, "raw") or {}) do
-    local field = names.snake_name(name)
-    if not own[field] and field ~= "id" then self[field] = nil end
-  end
+  local before = rawget(self, "raw")
+  if before then clear(self, before, raw) end
   for name, value in pairs(raw) do
-    local field = names.snake_name(name)
-    if not own[field] then
+    local field = FIELDS[name]
+    if field then
       if ODD[field] then value = record.value(field, value)
       elseif type(value) == "table" then value = names.to_lua(value) end
       self[field] = value
@@ -95,16 +108,16 @@ function record.apply(self, raw)
   return self
 end
 
+local function is_odd(value)
+  return value ~= nil and type(value) ~= "string"
+end
+
 ---What an answer about a sandbox is instead, or nil: the `flaw` of its rows.
 ---@param raw table  as it came
 ---@return string?
 function record.flaw(raw)
-  for _, field in ipairs { "id", "state" } do
-    local value = raw[field]
-    if value ~= nil and type(value) ~= "string" then
-      return string.format("no sandbox ('%s' is a %s)", field, type(value))
-    end
-  end
+  local field = is_odd(raw.id) and "id" or is_odd(raw.state) and "state"
+  return field and string.format("no sandbox ('%s' is a %s)", field, type(raw[field])) or nil
 end
 
 ---The same where the answer must be a whole sandbox.

@@ -147,12 +147,9 @@ local function merged(into, extra)
   return into
 end
 
-local function secrets_of(row, values)
-  local secrets
-  for _, name in ipairs(row.secret or {}) do
-    secrets = secrets or {}
-    secrets[#secrets + 1] = values[name]
-  end
+local function secrets_of(names_of_secrets, values)
+  local secrets = {}
+  for _, name in ipairs(names_of_secrets) do secrets[#secrets + 1] = values[name] end
   return secrets
 end
 
@@ -167,7 +164,7 @@ local function request_of(made, subject, values, more)
     method = row[1], path = path, query = merged(query, more.extra_query),
     json = merged(body, more.extra), lists = made.lists, answer = made.json,
     optional = row.optional, safe = row.safe, timeout = row.timeout, operation = made.operation,
-    what = first, secrets = secrets_of(row, values),
+    what = first, secrets = row.secret and secrets_of(row.secret, values),
   }
   if row.what then request.what = values[row.what] end
   for name, value in pairs(more) do request[name] = value end
@@ -202,9 +199,9 @@ function translator(row)
   end
 end
 
-local function value_of(response, request, row)
-  if row[3] == "response" then return response end
-  if row[3] == "text" then return response.body end
+local function value_of(response, request, wanted)
+  if wanted == "response" then return response end
+  if wanted == "text" then return response.body end
   if request.value ~= nil then return request.value end
   if request.answer and response.json ~= nil then return response.json end
   return true
@@ -238,7 +235,7 @@ local function function_of(made, way)
     local response
     response, err = http.request(connection, request)
     if not response then return failed(err, way, row, subject, values) end
-    local value = value_of(response, request, row)
+    local value = value_of(response, request, row[3])
     if not row.refine or value == true then return value end
     return row.refine(value, subject, values)
   end

@@ -99,11 +99,18 @@ local function body_text(request)
   return text
 end
 
+local query_text -- loaded with the first query
+
+local function with_query(target, query)
+  query_text = query_text or require "daytona.http.query"
+  return target .. query_text(query)
+end
+
 -- What stays the same over all tries of a request.
 local function prepare(connection, request)
   local is_json = request.json ~= nil or request.body_is_json
   local target = request.url or (connection.base .. request.path)
-  if request.query then target = target .. require "daytona.http.query"(request.query) end
+  if request.query then target = with_query(target, request.query) end
   local timeout = request.timeout or connection.timeout
   local call = {
     url = target, method = request.method or "GET", profile = connection.profile,
@@ -126,9 +133,8 @@ end
 
 --- Waiting --------------------------------------------------------------------------
 
-local function wait_for(op, request, streams)
-  if streams then return require("daytona.http.stream").run(op, request) end
-  return loop.wait(op, DONE)
+local function wait_for_stream(op, request)
+  return require("daytona.http.stream").run(op, request)
 end
 
 --- Further tries ---------------------------------------------------------------------
@@ -185,7 +191,9 @@ local function try_once(connection, request, op, streams)
   op.request, op.on_lost = request, request.on_abandon and http.lost
   local transfer = op.transfer
   local fine, waited, why = true, op.done, nil
-  if not waited then fine, waited, why = loop.pcall(wait_for, op, request, streams) end
+  if not waited then
+    fine, waited, why = loop.pcall(streams and wait_for_stream or loop.wait, op, streams and request or DONE)
+  end
   if not fine then -- Ctrl-C, or a function of the caller's raised: `waited` is the error
     local sent = transfer:trace()
     loop.close(op)

@@ -12,7 +12,6 @@ local native = require "daytona.base.native"
 local json = {}
 
 local MAX_DEPTH = 1000
-local EXACT = 9007199254740992 -- 2^53; beyond, a double no longer counts in ones
 
 --- The codec below ---------------------------------------------------------------
 
@@ -46,35 +45,8 @@ local decode_text = codec.decode
 --- Decoding ------------------------------------------------------------------------
 
 -- cjson makes every number a float, and an exit code must print as 3.
-local to_integer
-if math.type and math.type(decode_text("3")) == "float" then
-  function to_integer(number)
-    return number >= -EXACT and number <= EXACT and math.tointeger(number) or number
-  end
-end
-
-local tidy
-
--- Array items: a null keeps its place.
-local function tidy_value(value)
-  local kind = type(value)
-  if kind == "table" then return tidy(value) end
-  if kind == "number" and to_integer then return to_integer(value) end
-  return value
-end
-
--- In place: fields that are null go away, integral numbers become integers.
-function tidy(object)
-  local is_list = object[1] ~= nil
-  for key, value in pairs(object) do
-    if value == null and not is_list then
-      object[key] = nil
-    elseif type(value) ~= "string" then
-      object[key] = tidy_value(value)
-    end
-  end
-  return object
-end
+local makes_floats = math.type and math.type(decode_text "3") == "float"
+local tidy = native.json_tidy
 
 ---Decodes a JSON text. null fields of objects are absent from the result, nulls
 ---in arrays are `json.null`, and whole numbers are integers where Lua has them.
@@ -85,8 +57,7 @@ end
 function json.decode(text)
   local fine, value = pcall(decode_text, text)
   if not fine then return nil, "not JSON: " .. tostring(value) end
-  if type(value) ~= "table" then return tidy_value(value) end
-  if to_integer or text:find("null", 1, true) then tidy(value) end
+  if makes_floats or text:find("null", 1, true) then return tidy(value, null) end
   return value
 end
 

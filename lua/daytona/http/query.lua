@@ -2,9 +2,30 @@
 
 local escape = require("daytona.http.url").escape
 
-local function query_text(value)
-  if type(value) == "number" and value % 1 == 0 then return string.format("%d", value) end
-  return tostring(value)
+local function field(name, value)
+  local kind = type(value)
+  if kind == "number" and value % 1 == 0 then
+    value = string.format("%d", value)
+  elseif kind ~= "string" then
+    value = tostring(value)
+  end
+  return escape(name) .. "=" .. escape(value)
+end
+
+-- Appends a field; of a list as value one for each item.
+local function append(out, name, value)
+  if type(value) == "table" then
+    for i = 1, #value do append(out, name, value[i]) end
+  elseif value ~= nil then
+    out[#out + 1] = field(name, value)
+  end
+end
+
+local function append_map(out, query)
+  local names = {}
+  for name in pairs(query) do names[#names + 1] = name end
+  table.sort(names)
+  for i = 1, #names do append(out, names[i], query[names[i]]) end
 end
 
 ---`?a=1&b=2` of a list of {name, value} pairs or of a map; "" when empty. A
@@ -12,24 +33,12 @@ end
 ---@param query table
 ---@return string
 return function(query)
-  local fields = query
-  if query[1] == nil then
-    fields = {}
-    for name in pairs(query) do fields[#fields + 1] = name end
-    table.sort(fields)
-    for i = 1, #fields do fields[i] = { fields[i], query[fields[i]] } end
+  local name, value = next(query)
+  if type(name) == "string" and type(value) ~= "table" and next(query, name) == nil then -- as most
+    return "?" .. field(name, value)
   end
   local out = {}
-  local function add(name, value)
-    out[#out + 1] = escape(name) .. "=" .. escape(query_text(value))
-  end
-  for i = 1, #fields do
-    local name, value = fields[i][1], fields[i][2]
-    if type(value) == "table" then
-      for j = 1, #value do add(name, value[j]) end
-    elseif value ~= nil then
-      add(name, value)
-    end
-  end
+  if query[1] == nil then append_map(out, query) end
+  for i = 1, #query do append(out, query[i][1], query[i][2]) end
   return out[1] and "?" .. table.concat(out, "&") or ""
 end

@@ -168,6 +168,13 @@ function core.hand_over() end
 ---@return boolean
 function core.unheard() end
 
+---Gives an object a field for each name in `metas`: a new table with that metatable, in which
+---`field` is the object. Raw, on both sides: each of many objects gets a dozen.
+---@param object table
+---@param metas table<string, table>
+---@param field string
+function core.stubs(object, metas, field) end
+
 ---A text as a JSON string, quotes included; nil when it is not valid UTF-8.
 ---@param s string
 ---@return string?
@@ -183,6 +190,14 @@ function core.json_string(s) end
 ---@param after string
 ---@return string?
 function core.json_command(before, text, middle, after) end
+
+---Tidies what a decoder made of a JSON text, in place, and returns it: fields of objects that
+---are `null` go away (items of arrays stay), whole floats become integers where Lua has them.
+---@generic T
+---@param value T
+---@param null any  what the decoder makes of null
+---@return T
+function core.json_tidy(value, null) end
 
 ---The number and the string of a JSON object that has just these two fields, in
 ---this order. nil for all that is not of the plainest form, whatever it is.

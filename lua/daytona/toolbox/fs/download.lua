@@ -135,11 +135,11 @@ local function range_header(offset, length)
 end
 
 -- All of a file, in pieces that are kept when it is cut.
-local function in_pieces(self, path, opts, limits)
+local function in_pieces(self, path, opts, timeout)
   local connection, err = self.sandbox:toolbox()
   if not connection then return nil, err end
   local pieces, limited = {}, options.copy(opts)
-  limited.timeout, limited.max_bytes = limits.timeout, opts.max_bytes or connection.max_bytes
+  limited.timeout, limited.max_bytes = timeout, opts.max_bytes or connection.max_bytes
   local info
   info, err = into(self, path, function(chunk) pieces[#pieces + 1] = chunk end, limited)
   if not info then return nil, err end
@@ -152,21 +152,21 @@ local function left_of(seconds, begun)
 end
 
 -- The answer with the content. When it is cut, a range is asked for once more.
-local function ask(self, path, opts, limits)
-  local begun, clock = loop.now(), nil
+local function ask(self, path, opts)
+  local begun, timeout, clock = loop.now(), opts.timeout or calls.TRANSFER_TIMEOUT, nil
   local headers, tries = range_header(opts.offset, opts.length), 0
   while true do
     local response, err = calls.api.download(self, { path = path }, {
       operation = "read", headers = headers, max_bytes = opts.max_bytes,
-      timeout = clock and clock:left() or limits.timeout, idle_timeout = limits.idle_timeout,
+      timeout = clock and clock:left() or timeout, idle_timeout = opts.idle_timeout or calls.TRANSFER_IDLE,
     })
     if response then return response end
     local connection = self.sandbox:toolbox()
     tries = tries + 1
-    clock = clock or pace.new("read", left_of(limits.timeout, begun))
+    clock = clock or pace.new("read", left_of(timeout, begun))
     if err.code ~= "truncated" or not connection or tries > connection.max_retries then return nil, err end
-    limits.timeout = clock:left() or 0
-    if not headers then return in_pieces(self, path, opts, limits) end
+    timeout = clock:left() or 0
+    if not headers then return in_pieces(self, path, opts, timeout) end
     local fine, why = clock:try_again(tries, err)
     if not fine then return nil, why end
   end
@@ -184,7 +184,7 @@ end
 function download.read(self, path, opts)
   check_path("read: the path", path)
   opts = options.check("read", READ, opts)
-  local response, err = ask(self, path, opts, calls.transfer_fields({}, opts))
+  local response, err = ask(self, path, opts)
   if not response then
     if err.status == 416 then return "" end
     return nil, err
