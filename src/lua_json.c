@@ -411,8 +411,8 @@ int push_pair(lua_State *L, const char *json, size_t size,
 
 /* --- a decoded text ----------------------------------------------------------- */
 
-/* Replaces a float that counts in ones by an integer, where Lua has these. The value
-   is at the top. Whether it was one. */
+/* Replaces the number at the top, a float that counts in ones, by an integer, where
+   Lua has these. Whether it did. */
 static int make_integer(lua_State *L)
 {
 #if LUA_VERSION_NUM >= 503
@@ -471,7 +471,7 @@ static int core_json_tidy(lua_State *L)
   lua_pushvalue(L, 1);
   if(lua_istable(L, 3))
     tidy(L);
-  else
+  else if(lua_type(L, 3) == LUA_TNUMBER)
     (void)make_integer(L);
   return 1;
 }
