@@ -71,7 +71,7 @@ describe("at a prompt", function()
     for _, object in ipairs { client, box } do
       local _, count = shown(object)
       for _, value in next, object do -- nouns
-        local of = type(value) == "table" and (rawget(value, "sandbox") or rawget(value, "client"))
+        local of = type(value) == "table" and (rawget(value, 1) or rawget(value, "sandbox"))
         if of == object then count = count + 1 end
       end
       assert.is_true(count > 20 and count <= 30 or not asks, tostring(object) .. " shows " .. count)

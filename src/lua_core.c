@@ -376,23 +376,21 @@ static int core_is_yieldable(lua_State *L)
   return 1;
 }
 
-/* core.stubs(object, metas, field) */
+/* core.stubs(object, metas) */
 static int core_stubs(lua_State *L)
 {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TTABLE);
-  luaL_checktype(L, 3, LUA_TSTRING);
-  lua_settop(L, 3);
+  lua_settop(L, 2);
   lua_pushnil(L);
   while(lua_next(L, 2)) {
-    lua_createtable(L, 0, 1);
-    lua_pushvalue(L, 3);
+    lua_createtable(L, 1, 0); /* 3: the name, 4: the metatable, 5: the stub */
     lua_pushvalue(L, 1);
-    lua_rawset(L, 6);
-    lua_insert(L, 5);
-    lua_setmetatable(L, 5);
-    lua_pushvalue(L, 4);
-    lua_insert(L, 5);
+    lua_rawseti(L, 5, 1);
+    lua_insert(L, 4);
+    lua_setmetatable(L, 4);
+    lua_pushvalue(L, 3);
+    lua_insert(L, 4);
     lua_rawset(L, 1);
   }
   return 0;

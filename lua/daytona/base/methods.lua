@@ -73,27 +73,28 @@ function methods.listing(self, class)
   return next, all
 end
 
--- Turns a stub into what its module makes, in place.
-local function become(stub, module, field)
-  local real = require(module).new(rawget(stub, field))
+-- Turns a stub, { object }, into what its module makes, in place.
+local function become(stub, module)
+  local real = require(module).new(rawget(stub, 1))
+  rawset(stub, 1, nil)
   for name, value in next, real do rawset(stub, name, value) end
   return setmetatable(stub, getmetatable(real))
 end
 
-local function stub_of(module, field)
+local function stub_of(module)
   local meta = {}
-  function meta.__index(stub, key) return become(stub, module, field)[key] end
-  function meta.__tostring(stub) return tostring(become(stub, module, field)) end
-  function meta.__pairs(stub) return pairs(become(stub, module, field)) end
+  function meta.__index(stub, key) return become(stub, module)[key] end
+  function meta.__tostring(stub) return tostring(become(stub, module)) end
+  function meta.__pairs(stub) return pairs(become(stub, module)) end
   return meta
 end
 
 -- Table of nouns -> noun -> metatable of what stands for it until it is used.
 local stubs = {}
 
-local function stubs_of(nouns, field)
+local function stubs_of(nouns)
   local metas = {}
-  for name, module in next, nouns do metas[name] = stub_of(module, field) end
+  for name, module in next, nouns do metas[name] = stub_of(module) end
   stubs[nouns] = metas
   return metas
 end
@@ -102,9 +103,8 @@ end
 ---and becomes what `new(object)` there returns, when it is first used.
 ---@param self table
 ---@param nouns table<string, string>  field -> module; always the same table
----@param field string  that holds the object in them: "sandbox", "client"
-function methods.nouns(self, nouns, field)
-  core.stubs(self, stubs[nouns] or stubs_of(nouns, field), field)
+function methods.nouns(self, nouns)
+  core.stubs(self, stubs[nouns] or stubs_of(nouns))
 end
 
 ---The last place where a class looks for a name: one that another client of the service

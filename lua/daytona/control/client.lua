@@ -120,7 +120,7 @@ function M.new(opts)
   -- whom the service did not name.
   self.goes_ahead = settings.api_url:sub(1, 6) == "https:" and not settings.client_cert
   self.ledger, self.budget, self.account = settings.ledger, settings.budget, account_of(settings)
-  methods.nouns(self, NOUNS, "client")
+  methods.nouns(self, NOUNS)
   return self
 end
 

@@ -202,7 +202,7 @@ local M = { Meta = Meta, methods = Sandbox }
 ---@return daytona.Sandbox
 function M.become(self, raw)
   rawset(self, "_toolbox", false) -- there is no way yet (way.lua)
-  methods.nouns(setmetatable(self, Meta), NOUNS, "sandbox")
+  methods.nouns(setmetatable(self, Meta), NOUNS)
   return record.apply(self, raw)
 end
 

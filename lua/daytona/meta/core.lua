@@ -168,12 +168,11 @@ function core.hand_over() end
 ---@return boolean
 function core.unheard() end
 
----Gives an object a field for each name in `metas`: a new table with that metatable, in which
----`field` is the object. Raw, on both sides: each of many objects gets a dozen.
+---Gives an object a field for each name in `metas`, raw: a new table { object } with that
+---metatable. Each of many objects gets a dozen of them.
 ---@param object table
 ---@param metas table<string, table>
----@param field string
-function core.stubs(object, metas, field) end
+function core.stubs(object, metas) end
 
 ---A text as a JSON string, quotes included; nil when it is not valid UTF-8.
 ---@param s string
