@@ -307,6 +307,7 @@ build = {
     ["daytona.devserver.http.failure"] = "lua/daytona/devserver/http/failure.lua",
     ["daytona.devserver.http.faults"] = "lua/daytona/devserver/http/faults.lua",
     ["daytona.devserver.http.forward"] = "lua/daytona/devserver/http/forward.lua",
+    ["daytona.devserver.http.gzip"] = "lua/daytona/devserver/http/gzip.lua",
     ["daytona.devserver.http.h2"] = "lua/daytona/devserver/http/h2.lua",
     ["daytona.devserver.http"] = "lua/daytona/devserver/http/init.lua",
     ["daytona.devserver.http.json"] = "lua/daytona/devserver/http/json.lua",

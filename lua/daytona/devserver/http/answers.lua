@@ -9,6 +9,7 @@
 
 local new_headers = require "http.headers".new
 local reasons = require "http.h1_reason_phrases"
+local gzip = require "daytona.devserver.http.gzip"
 local json = require "daytona.devserver.http.json"
 
 local answers = {}
@@ -183,6 +184,8 @@ function answers.send(req, status, body, headers, shape)
     length = tonumber(fields["content-length"])
   else
     body = as_bytes(body, fields)
+    -- What a fault cuts or slows is counted in the bytes that were meant.
+    if not shape then body = gzip.answer(req.headers["accept-encoding"], status, body, fields) end
     length = #body
   end
   fields["content-length"] = nil

@@ -132,6 +132,9 @@ function process.run(o)
   return child.exit_code, chunks
 end
 
+-- An answer of more bytes goes out piece by piece, and so never packed.
+local ONE_PIECE = 8 * 1024 * 1024
+
 -- Turns chunks of bytes into the inside of a JSON string, chunk by chunk and in
 -- place, so that a big output is never in one piece.
 local function escape(chunks)
@@ -153,6 +156,9 @@ function process.answer(exit_code, chunks, artifacts)
   local head = ('{"exitCode":%d,"result":"'):format(exit_code)
   local tail = artifacts and '","artifacts":' .. json.encode(artifacts) .. "}" or '"}'
   local size = escape(chunks) + #head + #tail
+  local headers = { ["content-type"] = "application/json; charset=utf-8" }
+  if size <= ONE_PIECE then return 200, head .. table.concat(chunks) .. tail, headers end
+  headers["content-length"] = size
   return 200, function(write)
     write(head)
     for i = 1, #chunks do
@@ -160,7 +166,7 @@ function process.answer(exit_code, chunks, artifacts)
       chunks[i] = false
     end
     write(tail)
-  end, { ["content-type"] = "application/json; charset=utf-8", ["content-length"] = size }
+  end, headers
 end
 
 --- POST /process/execute
