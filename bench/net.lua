@@ -179,6 +179,13 @@ local function survive(rtt, rate, mib, cut)
   end
 end
 
+-- How late a job's lines come, asked for ahead and one request at a time, against the local server.
+local function job_lines(rtt)
+  print(("\nA job's lines, printed to read, in milliseconds, over a line of %d ms:\n"):format(rtt * 1000))
+  io.write(output(("bin/daytona-devserver -- env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' LUA_CPATH='%s/build/lua5.4/?.so;;' "
+    .. "lua5.4 bench/lua/job_line.lua build/bench/link rtt=%g"):format(here, here, here, rtt)), "\n")
+end
+
 local ok, message = xpcall(function()
   prepare()
   print "| what | round trip | who | time | round trips | connections | kB on the line |"
@@ -191,6 +198,7 @@ local ok, message = xpcall(function()
   rounds = 1
   download(0.1, 200e6)
   survive(0.02, 400e6, 256, 1)
+  job_lines(0.1)
 end, debug.traceback)
 os.execute("rm -rf " .. dir)
 if not ok then

@@ -3,11 +3,14 @@
 --
 --   bin/daytona-devserver -- lua5.4 bench/lua/job_line.lua [LINK [rtt=0.1]]
 --
+-- Each is read twice in turn: asked for ahead, and one request at a time.
+--
 -- LINK is the built bench/c/link.c: then the sandbox is that far away. Prints the least, the
 -- lower quarter and the median of the ages, and the longest, in milliseconds.
 
 local daytona = require "daytona"
 local core = require "daytona.core"
+local ahead = require "daytona.toolbox.job_ahead"
 
 local CLOCK = [[
 import sys, time
@@ -32,19 +35,33 @@ if arg[1] then
   sb.toolbox_proxy_url = sb.toolbox_proxy_url:gsub(":%d+", ":" .. port:match "%d+$")
 end
 
+-- The n-th of sorted ages from the end of the first second on, or of the first second.
 local function measure(name, lines, apart)
-  local ages = {}
+  local begin, rest = {}, {}
   local job = assert(sb:popen { "python3", "-uc", CLOCK, tostring(lines), tostring(apart) })
-  for line in job:lines() do ages[#ages + 1] = (core.now() - tonumber(line)) * 1e3 end
-  assert(#ages == lines)
+  local n = 0
+  for line in job:lines() do
+    local ages = n * apart < 1 and begin or rest
+    n, ages[#ages + 1] = n + 1, (core.now() - tonumber(line)) * 1e3
+  end
+  assert(n == lines)
   job:close()
-  table.sort(ages)
-  print(("%s: %.2f ms at least, a quarter below %.2f, half below %.2f, the longest %.2f"):format(
-    name, ages[1], ages[lines // 4], ages[lines // 2], ages[lines]))
+  table.sort(begin)
+  table.sort(rest)
+  print(("| %s | %.1f | %.1f | %.1f | %.1f | %.1f |"):format(name, begin[#begin], rest[1], rest[(#rest + 1) // 2],
+    rest[math.ceil(#rest * 0.95)], rest[#rest]))
 end
 
-measure("20 lines 0.5 s apart", 20, 0.5)
-measure("40 lines 0.1 s apart", 40, 0.1)
-measure("200 lines 0.01 s apart", 200, 0.01)
+local most = ahead.most
+
+print "| lines | first second: longest | then: least | half below | 95 % below | longest |"
+print "| --- | ---: | ---: | ---: | ---: | ---: |"
+for _, rate in ipairs { 2, 10, 50, 200 } do
+  local lines = rate == 2 and 10 or rate * 4
+  for _, way in ipairs { "one at a time", "ahead" } do
+    ahead.most = way == "ahead" and most or 0
+    measure(("%d a second, %s"):format(rate, way), lines, 1 / rate)
+  end
+end
 if link then link:close() end
 os.remove(said)

@@ -41,6 +41,8 @@ local INPUT_PIECE, WRITE_TIMEOUT = 256 * 1024, 60
 ---@field stdout daytona.JobOutput
 ---@field stderr daytona.JobOutput     empty with `stderr = "stdout"`
 ---@field sandbox daytona.Sandbox
+---@field package merged? boolean  standard error is known to be a part of standard output
+---@field package bell? daytona.Latch  opened by tasks that bring more of one output
 local Job = { __name = "daytona.Job" }
 Job.__index = Job
 
@@ -250,6 +252,7 @@ function Job:close()
   removed, err = Job.remove(self)
   if not removed then return nil, err end
   self.closed = true
+  job_output.let_go(self)
   if result.signal then return nil, "signal", result.signal end
   return result.exit_code == 0 or nil, "exit", result.exit_code
 end
@@ -264,6 +267,7 @@ end
 function Job:__close()
   if self.closed then return end
   self.closed = true
+  job_output.let_go(self)
   loop.shield(discard, self.sandbox, self.id)
 end
 
@@ -333,7 +337,7 @@ function M.popen(self, command, opts)
     return strange(self, "popen", id, answer)
   end
   local job = new_job(self, id, text)
-  job.has_input = opts.stdin == true
+  job.has_input, job.merged = opts.stdin == true, opts.stderr == "stdout"
   return job
 end
 

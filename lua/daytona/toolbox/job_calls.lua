@@ -123,6 +123,7 @@ end
 ---@field out? integer
 ---@field err? integer
 ---@field most integer
+---@field stale? string[]  chains of requests (job_ahead.lua) that are to be ended
 
 ---What is new: of each output that was wished for its bytes, and its size by now.
 ---@class daytona.JobNews
@@ -138,7 +139,7 @@ local function look(job, wish, seconds, operation, deadline)
   local limit = seconds + job_calls.patience
   if deadline then limit = math.min(limit, math.max(deadline - loop.now(), 0) + SLACK) end
   local answer, err = job_calls.run(job.sandbox, operation, job.id,
-    script.poll(job.id, wish.out, wish.err, seconds, wish.most), { seconds = seconds + 10, timeout = limit })
+    script.poll(job.id, wish.out, wish.err, seconds, wish.most, wish.stale), { seconds = seconds + 10, timeout = limit })
   if not answer then return nil, err end
   local state, out_size, err_size, out, errors_text = take_apart(answer)
   if not state then return job_calls.strange(job.sandbox, operation, job.id, answer) end

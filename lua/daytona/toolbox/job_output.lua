@@ -1,10 +1,15 @@
 -- What a job prints: two files over there, each fetched one request at a time, which is
--- answered as soon as there is something new. So a lost connection loses nothing.
+-- answered as soon as there is something new. So a lost connection loses nothing. Where it comes
+-- little and often, it is asked for ahead (job_ahead.lua).
 
+local ahead = require "daytona.toolbox.job_ahead"
 local calls = require "daytona.toolbox.job_calls"
+local errors = require "daytona.base.errors"
 local line_buffer = require "daytona.base.line_buffer"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local reader = require "daytona.toolbox.reader"
+local task = require "daytona.loop.task"
 
 local job_output = {}
 
@@ -22,6 +27,11 @@ local FIRST_PIECE, LARGEST_PIECE, DECODED = 64 * 1024, 1024 * 1024, 128 * 1024 *
 ---@field package fetched integer  bytes that have come
 ---@field package piece integer    bytes to ask for
 ---@field package over boolean     that was all
+---@field package ahead? daytona.JobAhead  what was asked ahead
+---@field package stale? string    a chain that is to be ended over there
+---@field package came? number     when a look last brought something
+---@field package streak? integer  how often in a row that was soon
+---@field package bringing? daytona.Task  that brings more of it alone
 ---@field package buffer daytona.LineBuffer
 local JobOutput = { __name = "daytona.JobOutput" }
 JobOutput.__index = JobOutput
@@ -85,17 +95,102 @@ local function nap(seconds)
   return loop.sleep(0.05)
 end
 
+-- Takes in what was asked ahead. As `fill`; false when there is nothing asked any more.
+local function take_ahead(self, deadline)
+  local data, err = self.ahead:take(deadline)
+  if data == nil then
+    if errors.is(err, "timeout") then return reader.too_late(self) end
+    return nil, err
+  end
+  if data then
+    self.buffer:push(data)
+    self.fetched = self.fetched + #data
+    if not ahead.is_much(data) then return true end
+  end
+  self.ahead:drop()
+  self.stale, self.ahead, self.came = self.ahead.token, nil, nil
+  return data and true
+end
+
+-- After a look that brought so many bytes.
+local function look_ahead(self, bytes)
+  if ahead.pays(self, bytes) and not self.job.result and self.piece == FIRST_PIECE then
+    self.ahead = ahead.new(self.job, self.file, self.fetched)
+  end
+end
+
+-- One look at the job, for one of its outputs or both. true; nil, err.
+local function look(outputs, seconds, deadline)
+  local wish, stale = { most = math.huge }, {}
+  for _, output in ipairs(outputs) do
+    wish[output.file], wish.most = output.fetched, math.min(wish.most, output.piece)
+    stale[#stale + 1] = output.stale
+  end
+  wish.stale = stale[1] and stale
+  local news, err = calls.look(outputs[1].job, wish, seconds, "read", deadline)
+  if not news then return nil, err end
+  for _, output in ipairs(outputs) do
+    local data = news[output.file]
+    output.stale = nil
+    note(output, data, news[output.file .. "_size"])
+    look_ahead(output, #data)
+  end
+  return true
+end
+
 ---@private
 function JobOutput:fill(deadline)
   if self.over then return false end
+  local came, why = self.ahead and take_ahead(self, deadline)
+  if came or why then return came, why end
   local seconds = job_output.patience(deadline)
   if not seconds then return reader.too_late(self) end
-  local news, err = calls.look(self.job, { [self.file] = self.fetched, most = self.piece }, seconds, "read",
-    deadline)
-  if not news then return nil, err end
-  note(self, news[self.file], news[self.file .. "_size"])
+  local fine, err = look({ self }, seconds, deadline)
+  if not fine then return nil, err end
   if self.buffer.size > 0 or self.over then return true end
   return nap(seconds)
+end
+
+--- Both at once -------------------------------------------------------------------------------
+
+-- What comes next of one output, in a task of its own: as `fill`, but false also at the end of what was asked
+-- ahead.
+local function bring(self)
+  local came, err
+  if self.ahead then came, err = take_ahead(self) else came, err = look({ self }, LOOK) end
+  self.job.bell:open()
+  return came, err
+end
+
+-- Where one output is asked for ahead, the other one is not waited for with it.
+local function fill_apart(job, outputs, deadline)
+  job.bell = new_latch()
+  local any
+  for _, output in ipairs(outputs) do
+    if not output.over and not output.bringing then output.bringing = task.spawn(bring, output):detach() end
+    any = any or output.bringing and output.bringing:done()
+  end
+  if not any then
+    local came, err = loop.join(job.bell, deadline)
+    if not came then return nil, reader.explain(job.stdout, err) end
+  end
+  for _, output in ipairs(outputs) do
+    local bringing = output.bringing
+    if bringing and bringing:done() then
+      output.bringing = nil
+      local came, err = bringing:wait()
+      if came == nil then return nil, err end
+    end
+  end
+  return true
+end
+
+-- Ends the tasks that bring one output each. What they were about to is asked for again.
+local function join_again(outputs)
+  for _, output in ipairs(outputs) do
+    if output.bringing then output.bringing:cancel() end
+    output.bringing = nil
+  end
 end
 
 ---Brings more of both outputs of a job that nobody else reads; as `fill` does.
@@ -105,15 +200,25 @@ end
 ---@return daytona.Error?
 function job_output.fill_both(job, deadline)
   local out, err = job.stdout, job.stderr
+  if job.merged then return JobOutput.fill(out, deadline) end
   if out.over and err.over then return false end
+  local outputs = { out, err }
+  if out.ahead or err.ahead then return fill_apart(job, outputs, deadline) end
+  join_again(outputs)
   local seconds = job_output.patience(deadline)
   if not seconds then return reader.too_late(out) end
-  local news, problem = calls.look(job,
-    { out = out.fetched, err = err.fetched, most = math.min(out.piece, err.piece) }, seconds, "read", deadline)
-  if not news then return nil, problem end
-  note(out, news.out, news.out_size)
-  note(err, news.err, news.err_size)
-  return true
+  return look(outputs, seconds, deadline)
+end
+
+---Lets go of what was asked and has not been answered.
+---@param job daytona.Job
+function job_output.let_go(job)
+  local outputs = { job.stdout, job.stderr }
+  for _, output in ipairs(outputs) do
+    if output.ahead then output.ahead:drop() end
+    output.ahead = nil
+  end
+  join_again(outputs)
 end
 
 JobOutput.read, JobOutput.lines = reader.read, reader.lines

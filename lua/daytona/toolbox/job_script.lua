@@ -18,6 +18,7 @@
 -- all signals but KILL, so what it says of the command's end is exact, and its
 -- silence means that it was killed.
 
+local ahead_script = require "daytona.toolbox.job_ahead_script"
 local base64 = require "daytona.base.base64"
 local shell = require "daytona.base.shell"
 
@@ -253,9 +254,12 @@ fi
 ---@param err? integer
 ---@param seconds integer
 ---@param most integer
+---@param stale? string[]  chains of requests that are to be ended first
 ---@return string
-function job_script.poll(id, out, err, seconds, most)
-  return head(id) .. ("o=%s e=%s t=%d m=%d\n"):format(out and ("%d"):format(out) or "",
+function job_script.poll(id, out, err, seconds, most, stale)
+  local text = head(id)
+  for _, token in ipairs(stale or {}) do text = text .. ahead_script.stop(token) end
+  return text .. ("o=%s e=%s t=%d m=%d\n"):format(out and ("%d"):format(out) or "",
     err and ("%d"):format(err) or "", seconds, most) .. [[
 [ -e "$d/started" ] || { echo gone; exit; }
 size() { echo $(($(wc -c <"$d/$1"))); }
