@@ -182,8 +182,9 @@ end
 -- How late a job's lines come, asked for ahead and one request at a time, against the local server.
 local function job_lines(rtt)
   print(("\nA job's lines, printed to read, in milliseconds, over a line of %d ms:\n"):format(rtt * 1000))
-  io.write(output(("bin/daytona-devserver -- env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' LUA_CPATH='%s/build/lua5.4/?.so;;' "
-    .. "lua5.4 bench/lua/job_line.lua build/bench/link rtt=%g"):format(here, here, here, rtt)), "\n")
+  print((output(("bin/daytona-devserver -- env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' "
+    .. "LUA_CPATH='%s/build/lua5.4/?.so;;' lua5.4 bench/lua/job_line.lua build/bench/link rtt=%g")
+    :format(here, here, here, rtt))))
 end
 
 local ok, message = xpcall(function()

@@ -139,7 +139,8 @@ local function look(job, wish, seconds, operation, deadline)
   local limit = seconds + job_calls.patience
   if deadline then limit = math.min(limit, math.max(deadline - loop.now(), 0) + SLACK) end
   local answer, err = job_calls.run(job.sandbox, operation, job.id,
-    script.poll(job.id, wish.out, wish.err, seconds, wish.most, wish.stale), { seconds = seconds + 10, timeout = limit })
+    script.poll(job.id, wish.out, wish.err, seconds, wish.most, wish.stale),
+    { seconds = seconds + 10, timeout = limit })
   if not answer then return nil, err end
   local state, out_size, err_size, out, errors_text = take_apart(answer)
   if not state then return job_calls.strange(job.sandbox, operation, job.id, answer) end

@@ -141,8 +141,10 @@ end
 ---@private
 function JobOutput:fill(deadline)
   if self.over then return false end
-  local came, why = self.ahead and take_ahead(self, deadline)
-  if came or why then return came, why end
+  if self.ahead then
+    local came, why = take_ahead(self, deadline)
+    if came or why then return came, why end
+  end
   local seconds = job_output.patience(deadline)
   if not seconds then return reader.too_late(self) end
   local fine, err = look({ self }, seconds, deadline)
