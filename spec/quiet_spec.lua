@@ -97,11 +97,12 @@ describe("many terminals and followed commands", function()
 end)
 
 describe("a quiet command that is followed", function()
-  local real_now, real_request = loop.now, http.request
+  local real_now, real_request, real_turn = loop.now, http.request, watch_module.next_turn
   local now, asked, answer, session
 
   before_each(function()
     now, asked, answer = 1000, {}, nil
+    watch_module.next_turn = 0 -- on that clock
     loop.now = function() return now end -- luacheck: ignore 122
     http.request = function(_, request)
       asked[#asked + 1] = request.operation
@@ -115,7 +116,7 @@ describe("a quiet command that is followed", function()
     asked = {}
   end)
   after_each(function()
-    loop.now, http.request = real_now, real_request -- luacheck: ignore 122
+    loop.now, http.request, watch_module.next_turn = real_now, real_request, real_turn -- luacheck: ignore 122
   end)
 
   local function watch()

@@ -24,6 +24,8 @@
 
 #define MOST 65536
 #define ROOM 8192
+#define SIZE 102    /* of a message */
+#define TOGETHER 20 /* so many are sent with one call */
 
 struct connection {
   int socket;  /* a WebSocket by now */
@@ -36,7 +38,7 @@ struct connection {
 
 static struct connection *connections[MOST];
 static int epoll;
-static char message[102];
+static char message[TOGETHER * SIZE]; /* over and over */
 
 static void watch(int fd, int op, unsigned events)
 {
@@ -94,8 +96,8 @@ static void upgrade(int fd, const char *head)
   if(strstr(head, "/process/pty/"))
     size += snprintf(text + size, sizeof(text) - (size_t)size, "\x81%c%s", (int)sizeof(control) - 1, control);
   else {
-    memcpy(text + size, message, sizeof(message)); /* it is open */
-    size += (int)sizeof(message);
+    memcpy(text + size, message, SIZE); /* it is open */
+    size += SIZE;
   }
   say(fd, text, (size_t)size);
   connections[fd]->socket = 1;
@@ -173,15 +175,14 @@ static void speak(int fd)
   struct connection *c = connections[fd];
 
   while(c->left) {
-    ssize_t n = write(fd, message + c->at, sizeof(message) - c->at);
+    size_t most = (size_t)(c->left < TOGETHER ? c->left : TOGETHER) * SIZE;
+    ssize_t n = write(fd, message + c->at, most - c->at);
 
     if(n < 0)
       break;
     c->at += (size_t)n;
-    if(c->at == sizeof(message)) {
-      c->at = 0;
-      c->left--;
-    }
+    c->left -= (long)(c->at / SIZE);
+    c->at %= SIZE;
   }
   watch(fd, EPOLL_CTL_MOD, EPOLLIN | (c->left ? EPOLLOUT : 0));
 }
@@ -230,7 +231,8 @@ int main(void)
   a.sin_family = AF_INET;
   a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   memset(message, 'x', sizeof(message));
-  memcpy(message, "\x82\x64\x01\x01\x01", 5);
+  for(i = 0; i < TOGETHER; i++)
+    memcpy(message + i * SIZE, "\x82\x64\x01\x01\x01", 5);
   epoll = epoll_create1(EPOLL_CLOEXEC);
   if(listener < 0 || bind(listener, (struct sockaddr *)&a, size) || listen(listener, 16384) ||
      getsockname(listener, (struct sockaddr *)&a, &size))

@@ -1,9 +1,11 @@
 -- What many quiet things cost a client: many.lua PORT KIND N [CHUNKS], against bench/c/many.c, whose
 -- input this program's output is (bench/many.lua makes the two pipes).
 --
--- Prints bytes of memory each, and for what is talked to the CPU time of a chunk of 100 bytes.
+-- Prints bytes of memory each, and for what is talked to the CPU time of a chunk of 100 bytes, where
+-- 20 come to each together, and where each comes alone: in rounds, so that it is always the same.
 local daytona = require "daytona"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 
 local port, kind, n = arg[1], arg[2], tonumber(arg[3])
 local CHUNKS = tonumber(arg[4]) or 200000 -- in all
@@ -22,7 +24,13 @@ local client = assert(daytona.new {
 local sandbox = client:attach "bench"
 sandbox.toolbox_proxy_url = "http://127.0.0.1:" .. port
 
-local ready, came = 0, 0
+local ready = 0
+local came, goal, all_here = 0, math.huge, nil -- bytes
+
+local function take(data)
+  came = came + #data
+  if came >= goal then all_here:open() end
+end
 
 -- What fails ends the measurement.
 local function each(fn)
@@ -65,7 +73,7 @@ function kinds.follows()
     while true do
       local stream, data = log:read()
       if not stream then break end
-      came = came + #data
+      take(data)
     end
   end)
 end
@@ -77,7 +85,7 @@ function kinds.terminals()
     while true do
       local data = pty:read()
       if not data then break end
-      came = came + #data
+      take(data)
     end
   end)
 end
@@ -93,16 +101,23 @@ assert(daytona.sleep(3)) -- the first looks at the command are over
 collectgarbage() collectgarbage()
 local each_bytes = (resident() - before) / n
 
-local chunk
-if kind == "follows" or kind == "terminals" then
-  local every = math.max(1, math.floor(CHUNKS / n))
+
+-- CPU time of a chunk, of CHUNKS, where so many come to each at once.
+local function cost(together)
+  local rounds = math.max(1, math.floor(CHUNKS / n / together))
   local size = kind == "follows" and 97 or 100
   local cpu = os.clock()
-  io.write("say ", every, "\n")
-  io.flush()
-  while came < every * n * size do assert(daytona.sleep(0.05)) end
-  chunk = (os.clock() - cpu) / (every * n)
+  for _ = 1, rounds do
+    all_here = new_latch()
+    goal = came + n * together * size
+    io.write("say ", together, "\n")
+    io.flush()
+    assert(loop.join(all_here, loop.now() + 60))
+  end
+  return ("%.2f µs"):format((os.clock() - cpu) / (rounds * n * together) * 1e6)
 end
-chunk = chunk and ("%.2f µs"):format(chunk * 1e6) or ""
-io.stderr:write(("| %s | %d | %.0f | %s |\n"):format(kind, n, each_bytes, chunk))
+
+local talks = kind == "follows" or kind == "terminals"
+local together, alone = talks and cost(20) or "", talks and cost(1) or ""
+io.stderr:write(("| %s | %d | %.0f | %s | %s |\n"):format(kind, n, each_bytes, together, alone))
 os.exit(0)

@@ -190,10 +190,11 @@ end
 ---broke, when `deadline` passed (kind "timeout", code "wait": it stays open) or
 ---the task was cancelled.
 ---@param deadline? number  on the clock of `loop.now`
+---@param plain? boolean    after `deadline` there is no error: nil alone
 ---@return string|false|nil
----@return boolean|integer|daytona.Error
+---@return boolean|integer|daytona.Error|nil
 ---@return string? reason
-function Socket:receive(deadline)
+function Socket:receive(deadline, plain)
   local op = self.op
   local transfer = op.transfer
   while true do
@@ -204,8 +205,8 @@ function Socket:receive(deadline)
     if data then return data, more end
     if data == false then return at_end(self) end
     if more then return nil, failure.from_transport(more, message, nil, self.context) end
-    local happened, why = loop.wait(op, READABLE, deadline)
-    if not happened then return nil, explained(why, self.context) end
+    local happened, why = loop.wait(op, READABLE, deadline, plain)
+    if not happened then return nil, why and explained(why, self.context) end
   end
 end
 

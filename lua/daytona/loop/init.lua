@@ -849,9 +849,10 @@ end
 ---@param op daytona.Op
 ---@param mask integer
 ---@param deadline? number  on the clock of `loop.now`
+---@param plain? boolean    after `deadline` there is no error: nil alone, for who only looks at the time
 ---@return integer? events
 ---@return daytona.Error? err
-function loop.wait(op, mask, deadline)
+function loop.wait(op, mask, deadline, plain)
   local task = (current or hosted) and own_task()
   if task and task.canceled and task.shields == 0 and not op.done then return abandoned(op) end
   local found = take(op, mask)
@@ -867,7 +868,7 @@ function loop.wait(op, mask, deadline)
     found = take(op, mask)
     if found then return found end
   until why ~= "event" -- another who waits for the same has taken it
-  if why == "deadline" then return nil, too_late() end
+  if why == "deadline" then return nil, not plain and too_late() or nil end
   if why == "lost" then return nil, lost() end
   return abandoned(op)
 end

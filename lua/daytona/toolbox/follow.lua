@@ -294,10 +294,10 @@ end
 local function advance(self, limit)
   if self.has_ended and self.size and self.seen >= self.size then return finish(self) end -- all is here
   if not self.socket then return connect(self) end
-  local data, more, reason = self.socket:receive(next_stop(self, limit))
+  local data, more, reason = self.socket:receive(next_stop(self, limit), true)
   if data then return take(self, data) end
   if data == false then return closed(self, more, reason) end
-  if more.code == "wait" then return tick(self, limit) end
+  if not more then return tick(self, limit) end
   return broken(self, more)
 end
 

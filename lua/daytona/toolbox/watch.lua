@@ -31,6 +31,11 @@ local FAILED_LOOKS = 5
 -- same moments, so many seconds apart: in between nothing wakes it.
 local MOMENTS = 20
 
+-- Before that, those who are told look by turns, so many a second, as in a program that follows
+-- thousands nothing else would get done; who had to wait longer than this hears it from the daemon.
+local LOOKS_A_SECOND, LONGEST_QUEUE = 250, 1
+watch.next_turn = 0 -- on the clock of `loop.now`
+
 -- Nor is a shell asked by each of those who wonder at the same moment. Seconds
 -- after which others come for the answer; that it counts; that it may take.
 local COME_AGAIN, RECENT, PROBE_TIMEOUT = 1, 1.5, 10
@@ -40,6 +45,7 @@ local COME_AGAIN, RECENT, PROBE_TIMEOUT = 1, 1.5, 10
 ---@field next number  when to look again, on the clock of `loop.now`
 ---@field told boolean  the daemon tells of the end, unless the shell died
 ---@field look_timeout? number  seconds, where less than the usual ones are left for a look
+---@field turn? boolean  it has one, at `next`
 local Watch = {}
 Watch.__index = Watch
 
@@ -56,9 +62,10 @@ end
 
 ---There was a sign of life.
 function Watch:active()
-  self.since = loop.now()
-  self.next = self.since + FIRST_LOOK
-  self.probe_after = watch.first_probe
+  local now = loop.now()
+  local first = now + FIRST_LOOK
+  self.since, self.next = now, self.told and watch.next_turn > first and watch.next_turn or first
+  self.probe_after, self.turn = watch.first_probe, nil
 end
 
 -- What the daemon says of a command.
@@ -129,6 +136,21 @@ local function next_look(self)
   return now + math.min(math.max(silence * GROWTH, FIRST_LOOK), LONGEST_WAIT)
 end
 
+-- Whether it is its turn to look; else `next` says when it is, or may be.
+local function has_turn(self)
+  local now = loop.now()
+  if self.turn then
+    self.turn = nil
+    return true
+  elseif watch.next_turn <= now then
+    watch.next_turn = now + 1 / LOOKS_A_SECOND
+    return true
+  end
+  self.next, self.turn = watch.next_turn, watch.next_turn < now + LONGEST_QUEUE
+  if self.turn then watch.next_turn = watch.next_turn + 1 / LOOKS_A_SECOND end
+  return false
+end
+
 ---Does what is due. true when the command has ended (its `exit_code` is set), false
 ---when not or not known, nil and an error when that will not be known.
 ---@return boolean?
@@ -138,6 +160,7 @@ function Watch:look()
   local has_shell = command.session.id ~= watch.ENTRYPOINT
   local silence = loop.now() - self.since
   if not (self.told and has_shell and silence >= watch.first_probe) then
+    if self.told and not has_turn(self) then return false end
     local over, err = self:has_ended()
     if over ~= false then return over, err end
   end
