@@ -14,6 +14,8 @@ local function load_tables()
     require((path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")))
   end
   list:close()
+  -- The one that becomes a function with its first use.
+  pcall(require("daytona.toolbox.exec_call").execute, { toolbox = function() end })
 end
 
 -- Name of an operation -> the names of the rows that make it.

@@ -50,7 +50,7 @@ describe("a limit", function()
   local function near(wanted, value) assert.is_true(math.abs(wanted - value) < 30, tostring(value)) end
 
   it("is a moment from now, or none", function()
-    near(loop.now() + 100, deadline.after(100))
+    near(loop.now() + 100, loop.after(100))
     near(loop.now() + 100, deadline.of("wait", 100))
     near(loop.now() + 100, deadline.of("wait", { timeout = 100 }, 7000))
     near(loop.now() + 7000, deadline.of("wait", nil, 7000))
@@ -58,13 +58,13 @@ describe("a limit", function()
     for _, none in ipairs { 0, { timeout = 0 }, {} } do assert.is_nil(deadline.of("wait", none)) end
     assert.is_nil(deadline.of("wait", 0, 7000))
     assert.is_nil(deadline.of("wait", nil))
-    assert.is_nil(deadline.after(nil))
+    assert.is_nil(loop.after(nil))
   end)
 
   it("has seconds left, none when it is over", function()
-    near(100, deadline.left(loop.now() + 100))
-    assert.equal(0, deadline.left(loop.now() - 1))
-    assert.is_nil(deadline.left(nil))
+    near(100, loop.left(loop.now() + 100))
+    assert.equal(0, loop.left(loop.now() - 1))
+    assert.is_nil(loop.left(nil))
   end)
 end)
 

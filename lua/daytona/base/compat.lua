@@ -21,6 +21,20 @@ compat.pcall_yields = compat.name ~= "lua5.1"
 ---@type boolean
 compat.gc_tables = _VERSION ~= "Lua 5.1"
 
+---A C module that is on `package.cpath`: `require` would look for a Lua file of that name in
+---every folder first. nil where it is not found so, or somebody else says what it is.
+---@param name string
+---@return any
+function compat.from_cpath(name)
+  if package.loaded[name] or package.preload[name] or not package.searchpath then return nil end
+  local path = package.searchpath(name, package.cpath)
+  local open = path and package.loadlib(path, "luaopen_" .. name:gsub("%.", "_"))
+  if not open then return nil end
+  local module = open(name, path)
+  package.loaded[name] = module
+  return module
+end
+
 compat.unpack = table.unpack or rawget(_G, "unpack")
 
 compat.pack = table.pack or function(...)

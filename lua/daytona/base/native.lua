@@ -31,7 +31,8 @@ local function from_build(why)
   return core
 end
 
-local found, core = pcall(require, NAME)
+local found, core = true, compat.from_cpath(NAME)
+if not core then found, core = pcall(require, NAME) end
 if not found then
   -- One that is there but cannot be loaded is a fault to show, not to pass by.
   if not tostring(core):find("module '" .. NAME .. "' not found", 1, true) then error(core, 0) end

@@ -6,7 +6,6 @@
 -- always found out by a look (verdict.lua).
 
 local calls = require "daytona.control.calls"
-local deadlines = require "daytona.loop.deadline"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -36,14 +35,14 @@ local ODD_ANSWERS = 3
 local function ask(self, operation, change, values, deadline, busy_until)
   local delay, odd, most = FIRST_PAUSE, 0, math.min(ODD_ANSWERS, self.client.connection.max_retries)
   while true do
-    local left = deadlines.left(deadline)
+    local left = loop.left(deadline)
     local fine, err = change.call(self, values, { timeout = left and math.max(left, 0.001) or 0 })
     if fine then return "wait" end
     local verdict = require "daytona.control.verdict"(self, change, err)
     if verdict == "odd" then odd = odd + 1 end
     if verdict == "done" or verdict == "wait" then return verdict end
     if not verdict or odd > most then return nil, err end
-    left = deadlines.left(verdict == "busy" and busy_until or deadline)
+    left = loop.left(verdict == "busy" and busy_until or deadline)
     if left and left <= delay then return nil, err end
     local slept, why = loop.sleep(delay)
     if not slept then return life.failed_on_the_way(self, operation, why) end
@@ -62,7 +61,7 @@ end
 ---@return daytona.Error?
 function M.make(self, operation, change, values, opts)
   local before = self.state
-  local deadline = deadlines.after(opts.timeout or 60)
+  local deadline = loop.after(opts.timeout or 60)
   local busy_until = opts.busy and loop.now() + opts.busy or deadline
   local verdict, err = ask(self, operation, change, values, deadline, busy_until)
   if not verdict then return nil, err end

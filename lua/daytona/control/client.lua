@@ -8,7 +8,10 @@ local http = require "daytona.http"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local url = require "daytona.http.url"
-local version = require "daytona.version"
+
+-- The release of the official clients whose contract is kept. The daemon reads it as a
+-- semantic version and chooses formats by it, so it is not our own.
+local PROTOCOL = "0.205.0"
 
 ---@class daytona.Client
 ---@field api_url string
@@ -42,7 +45,7 @@ local function common_headers(settings)
   local headers = {
     "Authorization: Bearer " .. (settings.api_key or settings.jwt_token),
     "X-Daytona-Source: sdk-lua",
-    "X-Daytona-SDK-Version: " .. version.protocol,
+    "X-Daytona-SDK-Version: " .. PROTOCOL,
     "Accept: application/json",
   }
   if settings.jwt_token then
@@ -52,7 +55,7 @@ local function common_headers(settings)
 end
 
 local function new_profile(settings, headers, unnamed)
-  local agent = "sdk-lua/" .. version.library
+  local agent = "sdk-lua/" .. core.version
   if settings.user_agent then agent = agent .. " " .. settings.user_agent end
   if not unnamed then headers[#headers + 1] = "User-Agent: " .. agent end -- as an option it would cost more
   return loop.profile {

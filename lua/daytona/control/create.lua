@@ -5,7 +5,6 @@
 local asked = require "daytona.control.create_options"
 local calls = require "daytona.control.calls"
 local core = require "daytona.base.native"
-local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local ledger = require "daytona.control.ledger"
 local life = require "daytona.control.life"
@@ -198,7 +197,7 @@ function M.create(self, opts)
   local body, nonce = asked.body(self, opts)
   return loop.guard(make, dispose, {
     client = self, take = take, opts = opts, body = body, nonce = nonce, secrets = values_of(opts.env),
-    deadline = deadlines.after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
+    deadline = loop.after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
     on_build_log = opts.on_build_log,
   })
 end

@@ -1,10 +1,10 @@
 -- What may be asked for of a new sandbox, and what is sent for it. Making it is in
 -- create.lua.
 
+local core = require "daytona.base.native"
 local lease = require "daytona.control.lease"
 local options = require "daytona.base.options"
 local process = require "daytona.toolbox.process"
-local random = require "daytona.base.random"
 
 local M = {}
 
@@ -156,7 +156,7 @@ function M.body(client, opts)
   for i = 1, #AS_IS do body[AS_IS[i]] = opts[AS_IS[i]] end
   local labels = options.copy(opts.labels)
   labels[process.LANGUAGE_LABEL] = opts.language or labels[process.LANGUAGE_LABEL] or "python"
-  local nonce = random.hex(8)
+  local nonce = core.hex(core.random(8))
   if opts.name then labels[M.MARK] = nonce end
   lease.mark(labels, opts)
   body.name, body.labels = opts.name or "lua-" .. nonce, labels

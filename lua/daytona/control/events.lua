@@ -3,6 +3,7 @@
 
 local errors = require "daytona.base.errors"
 local event_stream = require "daytona.control.event_stream"
+local loop = require "daytona.loop"
 local names = require "daytona.http.names"
 local options = require "daytona.base.options"
 local deadline = require "daytona.loop.deadline"
@@ -146,7 +147,7 @@ function M.events(client, opts)
   end
   local listener, refused = event_stream.listen(client, nil, on_event, function() queue.gap = true end)
   if not listener then return nil, refused end
-  local fine, err = come_up(listener, deadline.after(opts.timeout or 30))
+  local fine, err = come_up(listener, loop.after(opts.timeout or 30))
   if not fine then
     listener:close()
     err.operation = "events"

@@ -4,7 +4,6 @@
 
 local calls = require "daytona.control.calls"
 local custody = require "daytona.control.custody"
-local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
@@ -122,7 +121,7 @@ function family.resize(self, size)
   size = options.check("resize", RESIZE, size)
   local wanted = { cpu = size.cpu, memory = size.memory, disk = size.disk }
   if next(wanted) == nil then errors.misuse(1, "resize: one of cpu, memory, disk is needed") end
-  local deadline = deadlines.after(size.timeout or 60)
+  local deadline = loop.after(size.timeout or 60)
   local fine, err = api.resize(self, wanted, { timeout = size.timeout })
   if not fine then return nil, err end
   local over = resized(self, wanted)
@@ -236,7 +235,7 @@ end
 function family.create_snapshot(self, name, opts)
   options.argument("create_snapshot: the name", "text", name)
   opts = options.check("create_snapshot", SNAPSHOT, opts)
-  local deadline = deadlines.after(opts.timeout or 300)
+  local deadline = loop.after(opts.timeout or 300)
   if self.client.snapshots:get(name) then
     return nil, errors.new {
       kind = "conflict", operation = "create_snapshot", what = name, sandbox = self,

@@ -4,7 +4,6 @@
 local calls = require "daytona.control.calls"
 local core = require "daytona.base.native"
 local custody = require "daytona.control.custody"
-local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local ledger = require "daytona.control.ledger"
 local life = require "daytona.control.life"
@@ -170,7 +169,7 @@ function M.fork(self, opts)
   return loop.guard(make, dispose, {
     client = self.client, parent = self, take = take, find = find, timeout = opts.timeout,
     body = { name = opts.name or "lua-" .. random.hex(8) }, named = opts.name ~= nil, since = loop.now(),
-    deadline = deadlines.after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
+    deadline = loop.after(opts.timeout or 60), keep = opts.keep or false, wait = opts.wait ~= false,
   })
 end
 

@@ -7,7 +7,6 @@
 -- whether it is the same process. Where the kernel does not say, nobody is taken for dead.
 
 local core = require "daytona.base.native"
-local random = require "daytona.base.random"
 
 local owner = {}
 
@@ -49,12 +48,19 @@ end
 
 local has_proc
 
+-- The start of this process, where /proc says it; that says whether there is one.
+local function own_start(pid)
+  local state, start = proc_stat(pid)
+  has_proc = state ~= nil
+  return start
+end
+
 ---State and start of a process; nil where there is none.
 ---@param pid string
 ---@return string?
 ---@return string?
 function owner.process(pid)
-  if has_proc == nil then has_proc = proc_stat(("%d"):format(core.pid())) ~= nil end
+  if has_proc == nil then own_start(("%d"):format(core.pid())) end
   if has_proc then return proc_stat(pid) end
   return require("daytona.control.owner_ps").process(pid)
 end
@@ -89,14 +95,15 @@ function owner.own()
   local pid = core.pid()
   if own and own_pid == pid then return own end
   local text = ("%d"):format(pid)
-  local _, start = owner.process(text)
+  local _, start = nil, own_start(text)
+  if not has_proc then _, start = owner.process(text) end
   local facts = has_proc and facts_of_proc() or require("daytona.control.owner_ps").facts()
   local function hashed(value) return value and value ~= "" and digest(value) or "" end
   own_pid, own_text = pid, nil
   own = {
     host = owner.plain(facts.host or "unknown"), machine = hashed(facts.machine),
     boot = start and hashed(facts.boot) or "", namespace = facts.namespace or "",
-    pid = text, start = owner.plain(start or ""), state = random.hex(4),
+    pid = text, start = owner.plain(start or ""), state = core.hex(core.random(4)),
   }
   return own
 end

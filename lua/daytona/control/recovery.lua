@@ -2,8 +2,8 @@
 
 local calls = require "daytona.control.calls"
 local changes = require "daytona.control.changes"
-local deadlines = require "daytona.loop.deadline"
 local life = require "daytona.control.life"
+local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local record = require "daytona.control.record"
 local waiting = require "daytona.control.wait"
@@ -36,12 +36,12 @@ end
 ---@return daytona.Error?
 function recovery.recover(self, opts)
   opts = options.check("recover", RECOVER, opts)
-  local deadline = deadlines.after(opts.timeout or 60)
+  local deadline = loop.after(opts.timeout or 60)
   local state, err = life.look(self, false, life.LOOK_TIMEOUT)
   if not state then return life.failed_on_the_way(self, "recover", err) end
   local over = recovered(self, opts.skip_start and { stopped = true, started = true } or { started = true },
     self.error_reason)
-  local left = deadlines.left(deadline)
+  local left = loop.left(deadline)
   local fine
   fine, err = api.recover(self, opts.skip_start and { skip_start = true } or nil, { timeout = left or 0 })
   -- A recovery that is at work refuses a second one; a lost answer tells nothing.
@@ -78,14 +78,14 @@ local WAIT = { timeout = "seconds" }
 ---@return daytona.Error?
 function recovery.ensure_started(self, opts)
   opts = options.check("ensure_started", WAIT, opts)
-  local deadline = deadlines.after(opts.timeout or 60)
+  local deadline = loop.after(opts.timeout or 60)
   local state, err = life.look(self, false, opts.timeout)
   while state do
     if state == "started" then return self end
     err = waiting.dead_end(self, "ensure_started", { started = true }, not self.recoverable)
     if err then return nil, err end
     local operation, targets = step_from(self)
-    local left = deadline and math.max(deadlines.left(deadline), 0.001) or 0
+    local left = deadline and math.max(loop.left(deadline), 0.001) or 0
     if operation then
       state, err = (operation == "recover" and recovery.recover or changes.start)(self, { timeout = left })
     else

@@ -2,7 +2,6 @@
 
 local calls = require "daytona.control.calls"
 local asked = require "daytona.control.create_options"
-local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -80,7 +79,7 @@ function Snapshot:wait(opts)
   opts = options.check("wait", WAIT, type(opts) == "number" and { timeout = opts } or opts)
   local fine, err = api.get(self)
   if not fine then return nil, err end
-  return wait_for(self, "wait", { active = true }, deadlines.after(opts.timeout or 600))
+  return wait_for(self, "wait", { active = true }, loop.after(opts.timeout or 600))
 end
 
 local CHANGE = { timeout = "seconds", wait = "boolean" }
@@ -99,7 +98,7 @@ local BUSY_STEP = 5
 ---@return daytona.Error?
 function Snapshot:activate(opts)
   opts = options.check("activate", CHANGE, opts)
-  local deadline = deadlines.after(opts.timeout or 60)
+  local deadline = loop.after(opts.timeout or 60)
   local fine, err = api.activate(self)
   while not fine and is_busy(err) and (not deadline or loop.now() + BUSY_STEP < deadline) do
     local slept, why = loop.sleep(BUSY_STEP)
@@ -123,7 +122,7 @@ function Snapshot:deactivate(opts)
   local done, err = api.deactivate(self)
   if not done then return nil, err end
   if opts.wait == false then return self end
-  return wait_for(self, "deactivate", { inactive = true }, deadlines.after(opts.timeout or 60))
+  return wait_for(self, "deactivate", { inactive = true }, loop.after(opts.timeout or 60))
 end
 
 ---Deletes it. Success when it is gone already; kind "forbidden" for one of the service's
@@ -141,7 +140,7 @@ function Snapshot:delete(opts)
   end
   return resource.wait(self, {
     operation = "delete", refresh = api.get, targets = {}, dead = {}, gone_is_fine = true,
-    deadline = deadlines.after(opts.timeout or 60),
+    deadline = loop.after(opts.timeout or 60),
   })
 end
 
@@ -340,7 +339,7 @@ function Snapshots:create(opts)
   options.argument("create: what to make", "table", opts)
   opts = options.check("create", CREATE, opts)
   refuse_contradictions(opts)
-  local deadline = deadlines.after(opts.timeout or 600)
+  local deadline = loop.after(opts.timeout or 600)
   local snapshot, err
   opts, err = built(self, opts, deadline)
   if not opts then return nil, err end

@@ -2,7 +2,6 @@
 -- `client.volumes`.
 
 local calls = require "daytona.control.calls"
-local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
@@ -70,7 +69,7 @@ function Volume:wait_ready(opts)
   opts = options.check("wait_ready", WAIT, type(opts) == "number" and { timeout = opts } or opts)
   local fine, err = resource.wait(self, {
     operation = "wait_ready", refresh = api.get, targets = READY, dead = NEVER_READY,
-    deadline = deadlines.after(opts.timeout or 60),
+    deadline = loop.after(opts.timeout or 60),
   })
   if not fine then return nil, err end
   return self
@@ -86,7 +85,7 @@ local DELETE = { timeout = "seconds", wait = "boolean" }
 function Volume:delete(opts)
   opts = options.check("delete", DELETE, opts)
   local timeout = opts.timeout or 60
-  local deadline = deadlines.after(timeout)
+  local deadline = loop.after(timeout)
   local gone, err = resource.delete(self, api.delete, api.get, GOING, timeout)
   if not gone and err.kind == "state" then
     local left = deadline and math.max(deadline - loop.now(), 0.001) or 0

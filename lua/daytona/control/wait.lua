@@ -1,8 +1,8 @@
 -- Waiting for a state of a sandbox, and which states say that it will not come.
 
-local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local life = require "daytona.control.life"
+local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local record = require "daytona.control.record"
 
@@ -130,7 +130,7 @@ function waiting.wait(self, states, opts)
   for _, state in ipairs(states) do targets[state] = true end
   -- Who waits for the end waits through an error that was there before.
   local judge = judge_of(self, "wait", targets, targets.destroyed and self.state or nil)
-  local fine, err = waiting.watch(self, "wait", judge, deadlines.after(opts.timeout or 60), targets.destroyed, true)
+  local fine, err = waiting.watch(self, "wait", judge, loop.after(opts.timeout or 60), targets.destroyed, true)
   if not fine then return nil, err end
   return self
 end

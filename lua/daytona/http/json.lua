@@ -7,6 +7,7 @@
 --
 -- Nothing here knows what the values mean.
 
+local compat = require "daytona.base.compat"
 local native = require "daytona.base.native"
 
 local json = {}
@@ -16,7 +17,8 @@ local MAX_DEPTH = 1000
 --- The codec below ---------------------------------------------------------------
 
 local function open_cjson()
-  local found, cjson = pcall(require, "cjson")
+  local found, cjson = true, compat.from_cpath "cjson"
+  if not cjson then found, cjson = pcall(require, "cjson") end
   if not found or type(cjson) ~= "table" or not cjson.new then return nil end
   local codec = cjson.new()
   codec.decode_invalid_numbers(false)

@@ -948,6 +948,20 @@ function loop.cancellation()
   return true
 end
 
+---The moment at which so many seconds are over; nil for none (nil, 0).
+---@param seconds? number
+---@return number?
+function loop.after(seconds)
+  return seconds and seconds > 0 and loop.now() + seconds or nil
+end
+
+---Seconds until a moment, 0 at least; nil without one.
+---@param moment? number
+---@return number?
+function loop.left(moment)
+  return moment and math.max(moment - loop.now(), 0)
+end
+
 ---Sleeps; meanwhile tasks run. nil, err when the task is cancelled.
 ---@param seconds number
 ---@return boolean?

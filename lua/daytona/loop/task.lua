@@ -296,7 +296,7 @@ function task.within(seconds, fn, ...)
   options.argument("within: the limit", "seconds", seconds)
   options.argument("within: what is called", "callable", fn)
   local self = start(nil, fn, fn, ...)
-  local ended, err = loop.join(self, deadline.after(seconds))
+  local ended, err = loop.join(self, loop.after(seconds))
   if ended then return results_of(self) end
   self:cancel()
   loop.shield(self.wait, self)

@@ -6,7 +6,6 @@
 -- lets it run on when the caller goes away. So a command has a mark in its environment, by
 -- which it is found and ended when its caller gave up.
 
-local calls = require "daytona.toolbox.calls"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
@@ -31,9 +30,21 @@ local exchange = loop.exchange
 
 local EXECUTE = { "POST", "/process/execute", "object", as_is = true, raw = true }
 
+-- The table of calls here, for those who count endpoints.
+exec_call.rows = { execute = EXECUTE }
+
+local execute -- made with its first use: `exec` itself needs it only to end a command
+
 ---Runs a command: `{ command =, timeout =, cwd =, envs = }`, with the wire's names.
----@type fun(subject: table, values: table, request?: table): table?, daytona.Error?
-exec_call.execute = calls.of_daemon({ execute = EXECUTE }).execute
+---@param subject table
+---@param values table
+---@param request? table
+---@return table?
+---@return daytona.Error?
+function exec_call.execute(subject, values, request)
+  execute = execute or require("daytona.toolbox.calls").of_daemon(exec_call.rows).execute
+  return execute(subject, values, request)
+end
 
 local KILL_TIMEOUT = 6
 

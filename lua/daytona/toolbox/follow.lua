@@ -10,7 +10,6 @@
 local api = require "daytona.toolbox.session_calls"
 local calls = require "daytona.toolbox.calls"
 local core = require "daytona.base.native"
-local deadlines = require "daytona.loop.deadline"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
 local line_buffer = require "daytona.base.line_buffer"
@@ -77,7 +76,7 @@ end
 function M.new(command, opts)
   local idle = opts.idle_timeout and opts.idle_timeout > 0 and opts.idle_timeout or nil
   local self = setmetatable({
-    command = command, snapshot = opts.snapshot, deadline = deadlines.after(opts.timeout), idle_timeout = idle,
+    command = command, snapshot = opts.snapshot, deadline = loop.after(opts.timeout), idle_timeout = idle,
     demux = core.demux(true), pieces = {}, piece = 1, count = 0, -- pieces[piece..count] are to be handed out
     seen = 0, skip = 0, failures = 0, moved = loop.now(), watch = watch.new(command, true),
   }, Follow)
