@@ -7,6 +7,7 @@ local daytona = require "daytona"
 local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local haste = require "spec.support.haste"
 local nap = require "spec.support.nap"
 local shell = require "daytona.base.shell"
 local small_disk = require "spec.support.small_disk"
@@ -177,17 +178,122 @@ describe("a connection that is cut", function()
     files:assert_alike()
   end)
 
-  it("while it is looked, or changed over there, is an error; the rest is done the next time", function()
+  it("while it is looked, or changed over there, is an error to who retries nothing", function()
     sh "echo old >file"
+    local once = service:connect { max_retries = 0 }:attach(box.id)
     assert(service.server:faults { { path = "/process/execute", reset = true, times = 1 } })
-    fails("connection reset", "sync", fs:sync(folder, remote))
+    fails("connection reset", "sync", once.fs:sync(folder, remote))
     assert(service.server:clear_faults())
     assert.is_false(fs:exists(remote))
     assert(service.server:faults { { path = "/process/execute", reset = true, after = 1, times = 1 } })
-    fails("connection reset", "sync", fs:sync(folder, remote))
+    fails("connection reset", "sync", once.fs:sync(folder, remote))
     assert(service.server:clear_faults())
     assert.equal("", there(ALL))
     assert.equal(1, assert(fs:sync(folder, remote)).uploaded)
+  end)
+end)
+
+describe("the lost answer to", function()
+  local archives
+
+  before_each(function()
+    sh "mkdir d; echo 1 >d/x; echo new >file; head -c 100000 /dev/urandom >big"
+    assert(fs:write(remote .. "/gone", "to be deleted"))
+    archives = service:count("POST", "/files/bulk-upload")
+  end)
+  after_each(function() box.exec = nil end)
+
+  -- What becomes of the command that puts all in its place, the first time: `fn(run)`; then its
+  -- answer is lost, unless there is a result.
+  local function last_command(fn)
+    local exec, seen = box.exec, false
+    function box.exec(self, command, opts)
+      local is_last = not seen and type(command) == "string" and command:find("merge()", 1, true)
+      if not is_last then return exec(self, command, opts) end
+      seen = true
+      local function run(script) return exec(self, script or command, { timeout = 20 }) end
+      local result, err = fn(run, command, opts, exec)
+      if result or err then return result, err end
+      return nil, errors.new { kind = "connection", code = "reset", message = "lost" }
+    end
+  end
+
+  -- The tree is there as it is to be, by so many archives, and nothing else.
+  local function is_done(sent)
+    local result
+    haste(function() result = assert(fs:sync(folder, remote, { delete = true })) end)
+    assert.equal(3, result.uploaded)
+    assert.equal(1, result.deleted)
+    assert.equal(sent, service:count("POST", "/files/bulk-upload") - archives)
+    box.exec = nil
+    files:assert_alike()
+    assert.equal("", there "ls -d .daytona-sync-* 2>/dev/null || :")
+  end
+
+  it("a look is asked for again", function()
+    assert(service.server:faults { { path = "/process/execute", reset = true, handled = true, times = 1 } })
+    is_done(1)
+  end)
+
+  it("what put all in its place is found to be done", function()
+    assert(service.server:faults { { path = "/process/execute", reset = true, handled = true, after = 1, times = 1 } })
+    is_done(1)
+  end)
+
+  it("what has not begun lets it begin", function()
+    assert(service.server:faults { { path = "/process/execute", reset = true, after = 1, times = 1 } })
+    is_done(1)
+  end)
+
+  it("what is still at work waits for it", function()
+    last_command(function(run, command)
+      local slow = command:gsub("\nmkdir ([^ ]+)/tree\n", "\nmkdir %1/tree; sleep 0.3\n", 1)
+      assert(run("sh -c " .. shell.quote(slow) .. " >/dev/null 2>&1 & while [ ! -e " .. remote
+        .. "/.daytona-sync-*/work/pid ]; do sleep 0.01; done"))
+    end)
+    is_done(1)
+  end)
+
+  it("what was killed in the middle does it anew", function()
+    last_command(function(run, command)
+      run((command:gsub("(\necho %$%$ >[^\n]+)", '%1; sh -c \'kill -9 "$PPID"\'', 1)))
+    end)
+    is_done(2)
+  end)
+
+  it("what failed does it anew", function()
+    last_command(function(run, command)
+      assert.equal(5, run((command:gsub("\nmkdir ([^ ]+)/tree\n", "\nexit 5\n", 1))).exit_code)
+    end)
+    is_done(2)
+  end)
+
+  it("what was made twice on its way is the first one's", function()
+    last_command(function(run, command, opts, exec)
+      -- The second comes while the first is at work, which has the folder.
+      assert(run(command:match "(cd %-P %-%- [^\n]+)" .. "\nmkdir " .. command:match "(%S+/work)" .. "\ntrue"))
+      local result, err = exec(box, command, opts)
+      assert.equal(74, err and err.exit_code)
+      assert(run(command:match "(cd %-P %-%- [^\n]+)" .. "\nrmdir " .. command:match "(%S+/work)"))
+      return result, err
+    end)
+    is_done(1)
+  end)
+
+  it("what only deletes looks again", function()
+    assert(fs:sync(folder, remote))
+    assert(service.server:faults { { path = "/process/execute", reset = true, handled = true, after = 1, times = 1 } })
+    local result
+    haste(function() result = assert(fs:sync(folder, remote, { delete = true })) end)
+    assert.equal(1, result.deleted)
+    files:assert_alike()
+  end)
+
+  it("everything ends when nothing helps", function()
+    assert(service.server:faults { { path = "/process/execute", reset = true, after = 1 } })
+    haste(function() fails("connection reset", "sync", fs:sync(folder, remote)) end)
+    assert(service.server:clear_faults())
+    assert.equal("./gone\n", there(ALL))
   end)
 end)
 

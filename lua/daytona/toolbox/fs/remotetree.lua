@@ -6,6 +6,7 @@ local base64 = require "daytona.base.base64"
 local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.fs.calls"
 local loop = require "daytona.loop"
+local repeatable = require "daytona.toolbox.fs.repeatable"
 local shell = require "daytona.base.shell"
 
 local remotetree = {}
@@ -179,8 +180,11 @@ local function list(sandbox, operation, root, wanted)
   local tools = TOOLS .. (wanted.hashes and " sha256sum " or " ") .. (wanted.tools or "")
   local script = LIST:format(tools, calls.quoted(root))
     .. (wanted.rules and RULES or "echo\n") .. (wanted.hashes and HASHES or "echo\n") .. "about\n"
-  local asked = loop.now()
-  local result, err = sandbox:exec(script, { check = true, timeout = wanted.pace:left(), max_bytes = LARGEST_LIST })
+  local asked
+  local result, err = repeatable.call(sandbox, function()
+    asked = loop.now()
+    return sandbox:exec(script, { check = true, timeout = wanted.pace:left(), max_bytes = LARGEST_LIST })
+  end, wanted.pace)
   if not result then
     if err.kind == "process_timeout" then err = select(2, wanted.pace:over()) end
     err.operation, err.what = operation, root
@@ -251,8 +255,11 @@ local function batches(lines, command, names, suffix)
 end
 
 -- How the script ends when there is a folder where a file is to be, or the other
--- way round.
-local CONFLICT = 73
+-- way round; and when it is run once more.
+local CONFLICT, BEGUN = 73, 74
+
+---The code of an error that says that the change is being made, or was.
+remotetree.BEGUN = "FILE_CHANGE_BEGUN"
 
 -- `put` moves things into a folder, over what is there. Another may have been at
 -- work since the tree was looked at: a folder that is gone is made again, in one
@@ -307,6 +314,9 @@ local function reason_in(err)
   return "io", nil, err.message
 end
 
+-- A script that has a folder begins once, however often it is sent.
+local ONCE = "mkdir %s/work 2>/dev/null || exit " .. BEGUN .. "\necho $$ >%s/work/pid"
+
 -- What undoes, however the script ends, what it has to do for a while: its folder goes
 -- away, folders that were opened get their modes, the lower ones first.
 local function at_the_end(lines, staging, opened)
@@ -352,6 +362,7 @@ end
 
 local function script_of(root, change)
   local lines = { CHANGE .. "cd -P -- " .. calls.quoted(root), pace = change.pace }
+  if change.staging then lines[2] = ONCE:gsub("%%s", change.staging) end
   at_the_end(lines, change.staging, change.opened)
   open_folders(lines, change.opened)
   if change.staging then unpack_tree(lines, change.staging, change.packed) end
@@ -391,12 +402,57 @@ function remotetree.apply(sandbox, root, change)
   if result then return true end
   if err.kind == "process_timeout" then return change.pace:over() end
   if not errors.is(err, "exit") then return nil, err end
+  if err.exit_code == BEGUN then
+    return nil, errors.new { kind = "conflict", code = remotetree.BEGUN, cause = err,
+                             message = "it is not known what became of the change" }
+  end
   if err.exit_code == CONFLICT then
     return nil, errors.new { kind = "conflict", cause = err,
                              message = "another made a folder where a file is to be, or the other way round" }
   end
   local kind, code, reason = reason_in(err)
   return nil, errors.new { kind = kind, code = code, message = "over there: " .. reason, cause = err }
+end
+
+-- Looks for about two seconds at what became of a change, and takes away what is left of one
+-- whose shell is gone.
+local SETTLE = [[
+CDPATH=
+cd -P -- $ROOT 2>/dev/null || { echo over; exit 0; }
+nap() { sleep 0.1 2>/dev/null || sleep 1; }
+is_gone() {
+  pid=$(cat $STAGING/work/pid) && [ -n "$pid" ] && { ! kill -0 "$pid" || grep -q "^State:.*[ZX]" "/proc/$pid/status"; }
+} 2>/dev/null
+n=0
+while [ -d $STAGING ]; do
+  if mkdir $STAGING/work 2>/dev/null; then rmdir $STAGING/work; echo new; exit 0; fi
+  if is_gone || { [ $n -ge 20 ] && [ ! -s $STAGING/work/pid ]; }; then rm -rf $STAGING; break; fi
+  [ $n -lt 20 ] || { echo work; exit 0; }
+  n=$((n + 1))
+  nap
+done
+echo over
+]]
+
+---Waits until a change whose answer was lost is no longer at work: "new", it has not begun, or
+---"over", it has ended in whatever way.
+---@param sandbox daytona.Sandbox
+---@param root string
+---@param change daytona.TreeChange  one with a folder
+---@return "new"|"over"|nil
+---@return daytona.Error?
+function remotetree.settle(sandbox, root, change)
+  local words = { ROOT = calls.quoted(root), STAGING = change.staging }
+  local script = SETTLE:gsub("%$(%u+)", words)
+  while true do
+    local result, err = repeatable.exec(sandbox, function() return script end, change.pace)
+    if not result then return nil, err end
+    local said = result.result:match "^%a+"
+    if said == "new" or said == "over" then return said end
+    if said ~= "work" then return broken(sandbox, nil, root, "it is not what was asked for") end
+    local fine, why = change.pace:breathe()
+    if not fine then return nil, why end
+  end
 end
 
 return remotetree

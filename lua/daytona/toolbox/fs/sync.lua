@@ -132,16 +132,18 @@ local function run_of(operation, root, remote, opts, clock)
   }, Run)
 end
 
--- What files that change meanwhile spoiled is done again, from the first look on.
+-- What files that change meanwhile spoiled is done again, from the first look on; and so is what
+-- may have been done, which then is found to be.
 local function perform(self, way, operation, root, remote, opts)
   calls.check_path(operation .. ": the local folder", root)
   calls.check_path(operation .. ": the folder in the sandbox", remote)
   local clock = pace.new(operation, opts.timeout)
-  local result, err
+  local result, err, lost, first
   for _ = 1, TRIES do
-    result, err = way.perform(self, run_of(operation, root, remote, opts, clock))
-    if result then return result end
-    if err.code ~= CHANGED then break end
+    result, err, lost = way.perform(self, run_of(operation, root, remote, opts, clock))
+    if result then return first or result end
+    if not lost and err.code ~= CHANGED then break end
+    first = first or lost
   end
   err.operation, err.what, err.sandbox = operation, err.what or remote, self.sandbox
   return nil, err

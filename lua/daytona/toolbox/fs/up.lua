@@ -5,6 +5,7 @@ local body = require "daytona.toolbox.fs.body"
 local calls = require "daytona.toolbox.fs.calls"
 local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
+local fetch = require "daytona.toolbox.fs.fetch"
 local localtree = require "daytona.toolbox.fs.localtree"
 local loop = require "daytona.loop"
 local packing = require "daytona.toolbox.fs.packing"
@@ -172,13 +173,32 @@ local function send_archive(self, run, made, from, staging)
   return true
 end
 
+-- Puts all in its place. Where the answer is lost, it is done again only if it has not begun; else
+-- `run.lost` says that it has to be looked at once more.
 local function apply(self, run, made, to, staging)
   local moves, err = moves_of(run, made, to)
   if not moves then return nil, err end
-  return remotetree.apply(self.sandbox, run.remote, {
+  local wanted = {
     staging = staging, packed = run.packed, moves = moves, replaced = made.replaced, modes = made.modes,
     opened = made.opened, files = made.files, folders = made.folders, pace = run.pace,
-  })
+  }
+  local connection, tries = self.sandbox:toolbox(), 0
+  local most = connection and connection.max_retries or 0
+  while true do
+    local done
+    done, err = remotetree.apply(self.sandbox, run.remote, wanted)
+    if done then return true end
+    local is_lost = fetch.BROKEN[err.code] or err.code == remotetree.BEGUN
+    tries = tries + 1
+    if not is_lost or tries > most then return nil, err end
+    local fine, why = run.pace:try_again(tries, err)
+    if not fine then return nil, why end
+    local state = "over"
+    if staging then state, why = remotetree.settle(self.sandbox, run.remote, wanted) end
+    if not state then return nil, why end
+    run.lost = state == "over"
+    if run.lost then return nil, err end
+  end
 end
 
 -- Sends what is to be sent and puts all in its place. true, or nil, err.
@@ -216,11 +236,13 @@ local function look(self, run)
   return from, scan
 end
 
----Makes the folder in the sandbox like that of this machine.
+---Makes the folder in the sandbox like that of this machine. Where it is not known what became
+---of it, the third result is what was to be done.
 ---@param self daytona.FileSystem
 ---@param run daytona.SyncRun
 ---@return daytona.SyncResult?
 ---@return daytona.Error?
+---@return daytona.SyncResult? lost
 function up.perform(self, run)
   local from, scan = look(self, run)
   if not from then return nil, scan end
@@ -230,16 +252,16 @@ function up.perform(self, run)
   local made
   made, err = run:plan(from, to)
   if not made then return nil, err end
+  local result = run:result(made, from, "uploaded")
+  for _, path in ipairs(made.send) do
+    if from[path].type == "file" then result.bytes = result.bytes + from[path].size end
+  end
   if not plan.is_empty(made) then
     fine, err = change(self, run, made, from, to)
   elseif scan.instead then
     fine, err = self:mkdir(run.remote)
   end
-  if not fine then return nil, err end
-  local result = run:result(made, from, "uploaded")
-  for _, path in ipairs(made.send) do
-    if from[path].type == "file" then result.bytes = result.bytes + from[path].size end
-  end
+  if not fine then return nil, err, run.lost and result or nil end
   return result
 end
 
