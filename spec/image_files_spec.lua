@@ -44,6 +44,18 @@ describe("the files of an image", function()
     return err
   end
 
+  it("have hashes of their pieces, and none where the archive ends before", function()
+    files:sh "mkdir app"
+    files:put("app/data", ("x"):rep(1000))
+    local archive = assert(pack(dir()))
+    local text = bytes_of(archive)
+    assert.equal(core.hex(core.sha256(text:sub(2, 2))), assert(archive:hash_of(1, 1)))
+    assert.equal(core.hex(core.sha256(text:sub(101, 300))), assert(archive:hash_of(100, 200)))
+    local hash, err = archive:hash_of(1, archive.size)
+    assert.is_nil(hash)
+    assert.equal("io", err.kind)
+  end)
+
   it("are one archive of names, contents and who may run what", function()
     files:sh "mkdir -p app/bin app/empty; echo one >app/b; echo two >app/bin/run"
     files:sh "chmod 700 app/bin/run; chmod 600 app/b"

@@ -233,6 +233,30 @@ describe("an image with local files", function()
     assert.equal(0, service:count("POST", "/sandbox"))
   end)
 
+  it("is tried again where that may help, four times in all", function()
+    local errors, http = require "daytona.base.errors", require "daytona.http"
+    local request, pause = http.request, http.pause
+    finally(function() http.request, http.pause = request, pause end) -- luacheck: ignore 122
+    local kind, tries
+    http.pause = function() return true end -- luacheck: ignore 122
+    http.request = function(way) -- luacheck: ignore 122
+      assert.equal(0, way.max_retries)
+      tries = tries + 1
+      return nil, errors.new { kind = kind, message = "no" }
+    end
+    local store = stores.new(service.client:connection_of "spec", function()
+      return {
+        access_key = "A", secret = "s", storage_url = "http://127.0.0.1:1", organization_id = "o", bucket = "b",
+      }
+    end)
+    local times_of = { connection = 4, timeout = 4, unavailable = 4, server = 4, rate_limited = 4, auth = 1 }
+    for again, times in pairs(times_of) do
+      kind, tries = again, 0
+      assert.equal(kind, select(2, store:has "k").kind)
+      assert.equal(times, tries, kind)
+    end
+  end)
+
   it("is what image and create take, and nothing else", function()
     assert.is_true(rawequal(daytona.image, image))
     assert.error_matches(function() service.client:create { image = { text = "FROM x" } } end,

@@ -329,8 +329,15 @@ describe("recover", function()
   end)
 
   it("is refused where there is nothing to recover", function()
-    expect({ GET, is "started" }, { POST "recover", answered(400, "Sandbox is not in a recoverable state") })
+    local refused = answered(400, "Sandbox is not in a recoverable state")
+    expect({ GET, is "started" }, { POST "recover", refused })
     assert.equal("invalid", select(2, box_in "started":recover()).kind)
+    assert.is_false(script.queries[2])
+    expect({ GET, is "started" }, { POST "recover", function(request)
+      assert.equal(0, request.timeout) -- as long as it takes
+      return refused(request)
+    end })
+    assert.equal("invalid", select(2, box_in "started":recover { timeout = 0 }).kind)
   end)
 end)
 

@@ -128,6 +128,12 @@ describe("what is no request", function()
     assert.equal(2, #list)
     assert.equal("a", list[1].id)
     assert.equal(-32601, list[2].error.code)
+    -- as a whole, when the slowest is done
+    mcp:send('[{"jsonrpc":"2.0","id":"a","method":"ping"},{"jsonrpc":"2.0","id":"b","method":"tools/call",'
+      .. '"params":{"name":"daytona_list_sandboxes","arguments":{}}}]')
+    list = mcp:read()
+    assert.equal(2, #list)
+    assert.is_false(list[2].result.isError)
   end)
 end)
 

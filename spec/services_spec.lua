@@ -483,6 +483,24 @@ describe("ways in", function()
     assert.same({ expiresInSeconds = 5 }, script.queries[2])
     assert.is_true(box.preview:expire(3000, "a/b"))
   end)
+
+  it("to files are signed with a key only", function()
+    local function answers(body) return function() return { status = 200, body = body } end end
+    local box = script.client:attach "b"
+    rawset(box, "toolbox_proxy_url", "http://127.0.0.1:1")
+    for _, odd in ipairs { "[]", "{}", "<html>", "", "two words" } do
+      expect { "^GET /sandbox/b/signing%-key$", answers(odd) }
+      assert.equal("protocol json", described(box:download_url "/x"):match "^%S+ %S+")
+    end
+    for _, key in ipairs { "k3y", '"k3y"', "k3y\n" } do
+      local own = script.client:attach "b"
+      rawset(own, "toolbox_proxy_url", "http://127.0.0.1:1")
+      expect { "^GET /sandbox/b/signing%-key$", answers((key:gsub("\\n", "\n"))) }
+      local sign = require("daytona.control.preview").sign
+      local url = assert(own:download_url("/x", { ttl = 0 }))
+      assert.truthy(url:find("signature=" .. sign("k3y", "GET", "/x", 0), 1, true), url)
+    end
+  end)
 end)
 
 describe("objects", function()

@@ -71,7 +71,8 @@ function waiting.watch(self, operation, judge, deadline, gone_is_fine, at_once)
     judge = judge, deadline = deadline, at_once = at_once, client = self.client, key = "sandbox " .. self.id,
     hear = function(news)
       local all = watch.merged(rawget(self, "raw"), news)
-      return all and record.apply(self, all) and true or false
+      if all then record.apply(self, all) end
+      return all ~= nil
     end,
     look = function(timeout) return life.look(self, gone_is_fine, timeout) end,
     failed = function(err) return life.failed_on_the_way(self, operation, err) end,
