@@ -43,7 +43,7 @@ describe("a job", function()
   end
 
   -- What is left of the commands of these specs.
-  local function sleepers() return sb:exec("pgrep -f '^" .. SLEEP .. "'").result end
+  local function sleepers() return sb:exec("pgrep -fx '" .. SLEEP .. "'").result end
 
   local function ended(job)
     local result = assert(job:wait(20))
@@ -59,10 +59,10 @@ describe("a job", function()
       assert.equal(30, #lines)
       assert.equal("30", lines[30])
       assert.same({ "exited", 3 }, ended(job))
-      assert.equal("", sb:exec("ls .daytona/lua-jobs/" .. job.id .. " | grep 'watch[.]'").result)
       local left
       for _ = 1, 100 do -- they are told to end, and do
-        left = sb:exec("pgrep -f 'lua-jobs/" .. job.id .. "/(out|err|events)'; true").result
+        left = sb:exec(("ls .daytona/lua-jobs/%s | grep 'watch[.]'; pgrep -f 'lua-jobs/%s/(out|err|events)'; true")
+          :format(job.id, job.id)).result
         if left == "" then break end
       end
       assert.equal("", left)

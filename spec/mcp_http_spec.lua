@@ -243,8 +243,8 @@ describe("the example for nginx", function()
     curl(execute(sleep, { progressToken = 1 }), nil, "-m 1")
     local deadline = os.time() + 20
     repeat
-      local found = box:exec("pgrep -f '^" .. sleep .. "' || true").result
+      local found = box:exec("pgrep -fx '" .. sleep .. "' || true").result
     until found == "" or os.time() > deadline
-    assert.equal("", box:exec("pgrep -f '^" .. sleep .. "' || true").result)
+    assert.equal("", box:exec("pgrep -fx '" .. sleep .. "' || true").result)
   end)
 end)

@@ -119,7 +119,7 @@ describe("a terminal", function()
     assert.is_truthy(events.reason:find('"exitCode":137', 1, true))
     assert.is_truthy(events.reason:find('"exitReason":"SIGKILL"', 1, true))
     for _ = 1, 100 do
-      if daemon:exec("pgrep -f '^" .. nap(3002) .. "'").exitCode ~= 0 then return end
+      if daemon:exec("pgrep -fx '" .. nap(3002) .. "'").exitCode ~= 0 then return end
     end
     error "the command survived its terminal"
   end)

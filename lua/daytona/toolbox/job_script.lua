@@ -121,7 +121,8 @@ echo "$reason $status $signal" >"$d/exit.new" && mv "$d/exit.new" "$d/exit"
 echo >>"$d/events"
 ]]
 
--- The leader is named by who will become the command: from then on signals reach it.
+-- The leader is named by who will become the command: from then on signals reach it. Where
+-- the job was discarded meanwhile it cannot be named, and there is no command.
 -- A shell says on its standard error that a command was killed by a signal, except
 -- of INT, PIPE and TERM: so 137 of `exit 137` can be told from that of KILL. These
 -- three are believed to have been sent if we did send one.
@@ -129,7 +130,7 @@ local WRAPPER = ZSH .. [[
 trap : HUP INT QUIT ALRM TERM USR1 USR2
 d=$1
 run() {
-  echo $$ >"$d/leader.new" && mv "$d/leader.new" "$d/leader"
+  echo $$ >"$d/leader.new" && mv "$d/leader.new" "$d/leader" || exit 143
   umask "$1"
   read -r x <"$d/nonce"
   DAYTONA_JOB=${d##*/}.$x; export DAYTONA_JOB
@@ -378,8 +379,9 @@ if [ "$s" = running ]; then echo running; else rm -rf "$d"; echo ok; fi
 end
 
 ---Ends a job, within about 3 seconds, and removes it; one that was not started yet
----will not be. With a nonce, only if it is the job that was started with that.
----Answers "ok".
+---will not be. Its folder is moved away before it is removed: a command that is about to
+---begin has either named its leader there by then, and is killed, or cannot any more.
+---With a nonce, only if it is the job that was started with that. Answers "ok".
 ---@param id string
 ---@param nonce? string
 ---@return string
@@ -402,6 +404,8 @@ if [ "$s" = running ]; then
   [ -s "$d/exit" ] || group KILL
   until [ -s "$d/exit" ] || [ $n -ge 30 ]; do n=$((n + 1)); nap 0.1; done
 fi
+mv "$d" "$r/.$id" && d=$r/.$id
+[ -s "$d/exit" ] || { : >"$d/ungrouped"; group KILL; }
 rm -rf "$d"
 echo ok
 ]]
