@@ -143,6 +143,31 @@ describe("a WebSocket", function()
     loop.close(op)
   end)
 
+  it("over TLS leaves requests the connections that are kept for them", function()
+    local engine, profile = core.new { max_connections = 1 }, core.profile { insecure = true }
+    local function until_true(fn)
+      local limit = loop.now() + 20
+      while not fn() and loop.now() < limit do engine:poll(1) end
+      assert.is_true(fn())
+    end
+    local sockets = {}
+    for i = 1, 4 do
+      local socket = assert(engine:open { url = peer.wss .. "/echo", profile = profile })
+      until_true(function() return socket:is_open() end)
+      sockets[i] = socket
+    end
+    for _ = 1, 3 do
+      local transfer = assert(engine:start { url = peer.wss:gsub("^wss", "https") .. "/refuse", profile = profile })
+      until_true(function() return transfer:result() ~= nil end)
+      assert.equal(404, transfer:status())
+      transfer:close()
+    end
+    local connects = engine:stats().connects
+    for _, socket in ipairs(sockets) do socket:close() end
+    engine:close()
+    assert.equal(#sockets + 1, connects)
+  end)
+
   it("is not read while nobody takes its messages, and loses none", function()
     local op = open("/many?100000", { timeout = 120 })
     assert(loop.wait(op, core.READABLE))

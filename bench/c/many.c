@@ -3,7 +3,9 @@
  * asks on the way to terminals, follows and commands, holds WebSockets open, and says on
  * all of them what it is told to.
  *
- *   many            prints its port on 127.0.0.1; ends with its standard input
+ *   many [PEM]      prints its port on 127.0.0.1; ends with its standard input
+ *
+ * With a file of a key and its certificate it speaks TLS.
  *
  * A line "say N" there makes each WebSocket send N messages of 100 bytes. It is no server:
  * heads are believed to be small, and answers to fit into a socket's buffer.
@@ -14,6 +16,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +31,7 @@
 #define TOGETHER 20 /* so many are sent with one call */
 
 struct connection {
+  SSL *ssl;    /* NULL: none */
   int socket;  /* a WebSocket by now */
   size_t size; /* of what came and is not understood yet */
   long skip;   /* of a body */
@@ -38,6 +42,7 @@ struct connection {
 
 static struct connection *connections[MOST];
 static int epoll;
+static SSL_CTX *tls; /* NULL: none */
 static char message[TOGETHER * SIZE]; /* over and over */
 
 static void watch(int fd, int op, unsigned events)
@@ -52,14 +57,37 @@ static void watch(int fd, int op, unsigned events)
 
 static void drop(int fd)
 {
+  SSL_free(connections[fd]->ssl);
   free(connections[fd]);
   connections[fd] = NULL;
   close(fd);
 }
 
+/* As write and read, on what lies between. */
+static ssize_t give(int fd, const char *text, size_t size)
+{
+  SSL *ssl = connections[fd]->ssl;
+
+  return ssl ? SSL_write(ssl, text, (int)size) : write(fd, text, size);
+}
+
+static ssize_t take(int fd, char *text, size_t size)
+{
+  SSL *ssl = connections[fd]->ssl;
+  int n;
+
+  if(!ssl)
+    return read(fd, text, size);
+  n = SSL_read(ssl, text, (int)size);
+  if(n > 0)
+    return n;
+  errno = SSL_get_error(ssl, n) == SSL_ERROR_WANT_READ ? EAGAIN : EIO;
+  return -1;
+}
+
 static void say(int fd, const char *text, size_t size)
 {
-  if(write(fd, text, size) != (ssize_t)size)
+  if(give(fd, text, size) != (ssize_t)size)
     fprintf(stderr, "many: an answer did not fit\n");
 }
 
@@ -147,18 +175,10 @@ static size_t take_frame(int fd, struct connection *c)
   return 6 + size;
 }
 
-static void hear(int fd)
+static void understand(int fd, struct connection *c)
 {
-  struct connection *c = connections[fd];
-  ssize_t n = read(fd, c->data + c->size, ROOM - 1 - c->size);
   size_t used;
 
-  if(n <= 0) {
-    if(n == 0 || errno != EAGAIN)
-      drop(fd);
-    return;
-  }
-  c->size += (size_t)n;
   do {
     if(c->skip > 0) {
       used = (size_t)c->skip < c->size ? (size_t)c->skip : c->size;
@@ -170,15 +190,32 @@ static void hear(int fd)
   } while(used && c->size);
 }
 
+static void hear(int fd)
+{
+  struct connection *c = connections[fd];
+
+  do {
+    ssize_t n = take(fd, c->data + c->size, ROOM - 1 - c->size);
+
+    if(n <= 0) {
+      if(n == 0 || errno != EAGAIN)
+        drop(fd);
+      return;
+    }
+    c->size += (size_t)n;
+    understand(fd, c);
+  } while(c->ssl && SSL_pending(c->ssl));
+}
+
 static void speak(int fd)
 {
   struct connection *c = connections[fd];
 
   while(c->left) {
     size_t most = (size_t)(c->left < TOGETHER ? c->left : TOGETHER) * SIZE;
-    ssize_t n = write(fd, message + c->at, most - c->at);
+    ssize_t n = give(fd, message + c->at, most - c->at);
 
-    if(n < 0)
+    if(n <= 0)
       break;
     c->at += (size_t)n;
     c->left -= (long)(c->at / SIZE);
@@ -216,10 +253,24 @@ static void welcome(int listener)
   }
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   connections[fd] = calloc(1, sizeof(struct connection));
+  if(tls) {
+    connections[fd]->ssl = SSL_new(tls);
+    SSL_set_fd(connections[fd]->ssl, fd);
+    SSL_set_accept_state(connections[fd]->ssl);
+  }
   watch(fd, EPOLL_CTL_ADD, EPOLLIN);
 }
 
-int main(void)
+static int speak_tls(const char *pem)
+{
+  tls = SSL_CTX_new(TLS_server_method());
+  SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                          SSL_MODE_RELEASE_BUFFERS);
+  return SSL_CTX_use_certificate_file(tls, pem, SSL_FILETYPE_PEM) == 1 &&
+         SSL_CTX_use_PrivateKey_file(tls, pem, SSL_FILETYPE_PEM) == 1;
+}
+
+int main(int argc, char **argv)
 {
   struct sockaddr_in a;
   socklen_t size = sizeof(a);
@@ -227,6 +278,8 @@ int main(void)
   struct epoll_event events[256];
 
   signal(SIGPIPE, SIG_IGN);
+  if(argc > 1 && !speak_tls(argv[1]))
+    return 2;
   memset(&a, 0, sizeof(a));
   a.sin_family = AF_INET;
   a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -1,4 +1,4 @@
--- What many quiet things cost a client: many.lua PORT KIND N [CHUNKS], against bench/c/many.c, whose
+-- What many quiet things cost a client: many.lua PORT KIND N CHUNKS [CERTIFICATE], against bench/c/many.c, whose
 -- input this program's output is (bench/many.lua makes the two pipes).
 --
 -- Prints bytes of memory each, and for what is talked to the CPU time of a chunk of 100 bytes, where
@@ -8,7 +8,8 @@ local loop = require "daytona.loop"
 local new_latch = require "daytona.loop.latch"
 
 local port, kind, n = arg[1], arg[2], tonumber(arg[3])
-local CHUNKS = tonumber(arg[4]) or 200000 -- in all
+local CHUNKS, certificate = tonumber(arg[4]), arg[5] -- chunks in all; the certificate of a daemon that speaks TLS
+local url = (certificate and "https" or "http") .. "://127.0.0.1:" .. port
 
 local function resident()
   local file = assert(io.open "/proc/self/statm")
@@ -18,11 +19,11 @@ local function resident()
 end
 
 local client = assert(daytona.new {
-  api_key = "bench", api_url = "http://127.0.0.1:" .. port, events = false, ledger = false,
+  api_key = "bench", api_url = url, ca_file = certificate, events = false, ledger = false,
   max_connections = kind == "connections" and n + 10 or nil,
 })
 local sandbox = client:attach "bench"
-sandbox.toolbox_proxy_url = "http://127.0.0.1:" .. port
+sandbox.toolbox_proxy_url = url
 
 local ready = 0
 local came, goal, all_here = 0, math.huge, nil -- bytes
@@ -119,5 +120,6 @@ end
 
 local talks = kind == "follows" or kind == "terminals"
 local together, alone = talks and cost(20) or "", talks and cost(1) or ""
+if certificate then kind = kind .. ", TLS" end
 io.stderr:write(("| %s | %d | %.0f | %s | %s |\n"):format(kind, n, each_bytes, together, alone))
 os.exit(0)

@@ -127,6 +127,7 @@ struct dt_engine {
   struct dt_deadlines deadlines;
   struct dt_link flows;     /* all that have not been freed */
   struct dt_link work;      /* those that want a turn */
+  long lasting;             /* connections of WebSockets that libcurl has */
   unsigned openings;        /* WebSockets that began to connect in this round */
   struct dt_link events;    /* those with something to report */
   struct dt_flow **watchers; /* by descriptor, where it is the flow's to watch */
@@ -313,6 +314,9 @@ void dt_multi_finished(struct dt_engine *e);
 
 /* Gives a handle to libcurl. DT_OK or DT_NOMEM. */
 int dt_multi_add(struct dt_engine *e, struct dt_handle *h);
+
+/* So many connections more (or fewer) are WebSockets', and no room for those that are kept. */
+void dt_multi_lasting(struct dt_engine *e, int more);
 
 /* libcurl was due and nothing happened: what makes it spin is held back. `before`
    is engine.activity from before the step, `due` what is due after it. */

@@ -50,10 +50,19 @@ static int on_timer(CURLM *multi, long ms, void *engine)
 
 /* --- the multi handle ------------------------------------------------------- */
 
-/* Enough to keep the connections of two busy origins. */
+/* Enough to keep the connections of two busy origins, beside those that WebSockets have:
+   libcurl counts these too, and would close every other one after its request. */
 static long connections_kept(const struct dt_engine *e)
 {
-  return e->max_connections < 50000 ? (long)e->max_connections * 2 : 100000;
+  long kept = e->max_connections < 50000 ? (long)e->max_connections * 2 : 100000;
+
+  return kept + e->lasting;
+}
+
+void dt_multi_lasting(struct dt_engine *e, int more)
+{
+  e->lasting += more;
+  curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, connections_kept(e));
 }
 
 int dt_multi_open(struct dt_engine *e)

@@ -68,6 +68,8 @@ static void release_handle(struct dt_ws *ws)
   if(!h)
     return;
   h->flow = NULL;
+  if(ws->state != DT_WS_NEW)
+    dt_multi_lasting(ws->flow.engine, -1);
   if(ws->state == DT_WS_CONNECTING && dt_handle_must_linger(h)) {
     dt_handle_linger(h);
     return;

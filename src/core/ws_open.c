@@ -230,6 +230,7 @@ void dt_ws_begin(struct dt_ws *ws)
     dt_ws_end(ws, DT_NOMEM, "out of memory");
     return;
   }
+  dt_multi_lasting(e, 1);
   ws->state = DT_WS_CONNECTING;
   dt_ws_set_deadline(ws);
 }
