@@ -19,8 +19,9 @@ local most = tonumber((output "ulimit -Hn")) or math.huge
 
 assert(os.execute "mkdir -p build/bench && ${CC:-cc} -O2 -o build/bench/many bench/c/many.c -lssl -lcrypto")
 local dir = output "mktemp -d"
-assert(os.execute(([[cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
-  -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout key -out ca 2>openssl.log && cat key ca >pem]]):format(dir)))
+local CERTIFICATE = [[cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+  -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -keyout key -out ca 2>openssl.log && cat key ca >pem]]
+assert(os.execute(CERTIFICATE:format(dir)))
 
 -- The daemon reads from a pipe what the client says to it.
 local RUN = [[ulimit -n $(ulimit -Hn); cd %s && rm -f in port && mkfifo in && cd "$OLDPWD" || exit
