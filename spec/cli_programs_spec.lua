@@ -182,6 +182,14 @@ describe("preview and logs", function()
 
   it("show what the main program printed", function()
     assert.equal("", cli:must "logs box")
+    local made = assert(cli.client:request("POST", "/sandbox", { json = {
+      name = "talks", buildInfo = { dockerfileContent = "FROM x\nCMD echo out; echo err >&2\n" },
+    } })).json
+    local talks = assert(cli.client:attach(made.id):wait())
+    assert(assert(talks:entrypoint()):wait(20))
+    local said, apart = cli:run "logs talks"
+    assert.same({ "out\n", "err\n" }, { said, apart })
+    assert(talks:delete())
     local _, err, status = cli:run "logs --build box"
     assert.equal(1, status)
     assert.truthy(err:find("not_found", 1, true), err)

@@ -56,6 +56,8 @@ describe("a job", function()
     assert.same({ "/w", 30, 35, true, "j" }, { request.json.cwd, request.json.timeout, request.timeout, request.safe,
       request.what })
     assert.equal("it's", request.secrets[1])
+    local env = core.base64 "export A='it'\\''s'\n"
+    assert.truthy(request.json.command:find(env, 1, true), request.json.command)
     assert.is_function(request.on_abandon)
     assert.truthy(assert(sb:popen "true").id:find "^[%w.-]+[^.]$")
     for _, odd in ipairs { "a/b", "-x" } do misused("popen: the id", sb.popen, sb, "x", { id = odd }) end

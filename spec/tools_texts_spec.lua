@@ -164,6 +164,7 @@ describe("a patch", function()
     assert.equal("a\nz\n", apply("a\n", "@@\n+z"))
     assert.equal("a\n", apply("a\nb\n", "-b"))
     assert.equal("f1\n  x\nf2\n  y\n", apply("f1\n  x\nf2\n  x\n", "@@ f2\n-  x\n+  y"))
+    assert.equal("f1\nx\nf2\ny\n", apply("f1\nx\nf2\nx\n", "@@ f2\n f2\n-x\n+y")) -- named, and shown
     assert.equal("1\nA\n2\nB\n", apply("1\na\n2\nb\n", "@@\n-a\n+A\n@@\n-b\n+B"))
     assert.equal("x\ny\nx\nz\n", apply("x\ny\nx\ny\n", "@@\n x\n-y\n+z\n*** End of File"))
     assert.equal("a \nB\n", apply("a \nb\n", " a\n-b\n+B")) -- what stays is as the file has it
