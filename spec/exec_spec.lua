@@ -254,6 +254,33 @@ describe("a command whose answer", function()
     end
   end)
 
+  it("is long is read whole, whatever stands where a piece of it ends", function()
+    local function output_of(json, more)
+      assert(service.server:clear_faults())
+      with { status = 200, body = ('{"exitCode":3,"result":"%s"%s}'):format(json, more or "") }
+      return daytona.spawn(box.exec, box, "true"):wait()
+    end
+    local lines, plain = ("y"):rep(1000) .. "\\n", ("x"):rep(131072 - 26)
+    for _, case in ipairs {
+      { plain .. plain, plain .. plain }, { lines:rep(400), (("y"):rep(1000) .. "\n"):rep(400) },
+      { plain .. "\\u00e9\\n" .. plain, plain .. "é\n" .. plain },
+      { plain .. "xx\\ud83d\\ude00" .. plain, plain .. "xx\240\159\152\128" .. plain },
+    } do
+      for shift = 0, 8 do
+        local result = assert(output_of(("x"):rep(shift) .. case[1]))
+        assert.equal(3, result.exit_code)
+        assert.is_true(("x"):rep(shift) .. case[2] == result.result, "shifted by " .. shift)
+      end
+    end
+    local result = assert(output_of(lines:rep(400), ',"stdout":"o"'))
+    assert.same({ 400400, "o" }, { #result.result, result.stdout })
+    for _, cut in ipairs { '"', "\\", "\\q" } do
+      local none, err = output_of(lines:rep(400) .. cut)
+      assert.is_true(none == nil)
+      assert.equal("protocol", err.kind)
+    end
+  end)
+
   it("has no exit code is -1, and the old name of it is known", function()
     with { status = 200, body = '{"result":"x"}' }
     assert.equal(-1, assert(box:exec "true").exit_code)

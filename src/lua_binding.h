@@ -36,6 +36,7 @@ struct profile_box {
 /* Its anchor (see lua_compat.h) is its engine's. */
 struct transfer_box {
   struct dt_transfer *impl;
+  struct long_pair *pair; /* what is being read of its answer, or NULL */
   int nfds;  /* duplicates of the descriptors of Lua's files, ours to close */
   int fds[]; /* so that closing such a file never hits a stranger's */
 };
@@ -94,6 +95,20 @@ struct pair_names {
 };
 int push_pair(lua_State *L, const char *json, size_t size,
               const struct pair_names *names);
+
+/* The same of a long one, in pieces, from `json` that has to stay. NULL when it does not
+   begin so, or without memory. Its owner frees it. */
+struct long_pair;
+struct long_pair *long_pair_new(const char *json, size_t size,
+                                const struct pair_names *names);
+void long_pair_free(struct long_pair *p);
+
+/* Reads on in `most` bytes: 1 when all is read, 0 when there is more, -1 when it is
+   no such pair after all. */
+int long_pair_read(struct long_pair *p, size_t most);
+
+/* Pushes both, when all is read. */
+void push_long_pair(lua_State *L, const struct long_pair *p);
 
 /* lua_engine.c, lua_exchange.c, lua_transfer.c, lua_carry.c, lua_websocket.c,
    lua_doorbell.c: register their types, or methods of them. */

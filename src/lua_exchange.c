@@ -193,13 +193,49 @@ static int engine_exchange(lua_State *L)
   return 3;
 }
 
+/* A longer answer is read in pieces of this size. */
+#define PIECE ((size_t)128 * 1024)
+
+/* Reads a piece of a long answer that went well. 1 when its pair is read, 0 when there is
+   more of it; -1 for all else. */
+static int read_piece(const struct call_box *call, struct transfer_box *box)
+{
+  struct dt_result r;
+  int read;
+
+  if(!box->pair) {
+    dt_transfer_result(box->impl, &r);
+    if(!call->names.text || !r.done || r.code || r.status != 200 ||
+       r.body_size <= PIECE)
+      return -1;
+    box->pair = long_pair_new(r.body, r.body_size, &call->names);
+  }
+  read = box->pair ? long_pair_read(box->pair, PIECE) : -1;
+  if(read < 0) {
+    long_pair_free(box->pair);
+    box->pair = NULL;
+  }
+  return read;
+}
+
 /* Call:take(transfer). Closes it, unless there is more to say. */
 static int call_take(lua_State *L)
 {
   const struct call_box *call = luaL_checkudata(L, 1, CALL_TYPE);
   struct transfer_box *box = luaL_checkudata(L, 2, TRANSFER_TYPE);
-  int n = box->impl ? push_success(L, call, box->impl) : 0;
+  int read = box->impl ? read_piece(call, box) : -1;
+  int n = 0;
 
+  if(!read) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  if(read > 0) {
+    lua_pushinteger(L, 200);
+    push_long_pair(L, box->pair);
+    n = 3;
+  } else if(box->impl)
+    n = push_success(L, call, box->impl);
   if(n)
     close_transfer(box);
   return n;

@@ -4,6 +4,7 @@
  * texts that are written and read most. Where these are not sure of themselves they say nil, and the
  * caller goes the ordinary way: what JSON is they do not decide.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lua_binding.h"
@@ -365,8 +366,8 @@ static int push_text(lua_State *L, struct reader *r)
   return 1;
 }
 
-/* Pushes a whole number of up to 15 digits. Whether there is one. */
-static int push_number(lua_State *L, struct reader *r)
+/* Reads a whole number of up to 15 digits. Whether there is one. */
+static int read_number(struct reader *r, int64_t *number)
 {
   int negative = accept(r, '-');
   const char *start = r->at;
@@ -377,7 +378,7 @@ static int push_number(lua_State *L, struct reader *r)
   if(r->at == start || r->at - start > 15 || (*start == '0' && n) ||
      (*start == '0' && r->at - start > 1))
     return 0;
-  push_int(L, negative ? -n : n);
+  *number = negative ? -n : n;
   return 1;
 }
 
@@ -393,20 +394,132 @@ static int accept_name(struct reader *r, const char *name)
   return accept(r, ':');
 }
 
+/* Comes to the text of a pair, behind its quotation mark. Whether it is one. */
+static int begin_pair(struct reader *r, const struct pair_names *names,
+                      int64_t *number)
+{
+  return accept(r, '{') && accept_name(r, names->number) &&
+         read_number(r, number) && accept(r, ',') &&
+         accept_name(r, names->text) && accept(r, '"');
+}
+
 int push_pair(lua_State *L, const char *json, size_t size,
               const struct pair_names *names)
 {
   int top = lua_gettop(L);
+  int64_t number;
   struct reader r;
 
   r.at = json;
   r.end = json + size;
-  if(accept(&r, '{') && accept_name(&r, names->number) && push_number(L, &r) &&
-     accept(&r, ',') && accept_name(&r, names->text) && accept(&r, '"') &&
-     push_text(L, &r) && accept(&r, '}') && !pass_blanks(&r))
-    return 1;
+  if(begin_pair(&r, names, &number)) {
+    push_int(L, number);
+    if(push_text(L, &r) && accept(&r, '}') && !pass_blanks(&r))
+      return 1;
+  }
   lua_settop(L, top);
   return 0;
+}
+
+/* --- a long pair, in pieces ------------------------------------------------- */
+
+struct long_pair {
+  struct reader r;
+  const char *start; /* of the text, or of what of it was not copied */
+  char *out;         /* the text before; NULL until there is an escape */
+  size_t size;       /* its bytes, or those from `start` that are the text */
+  int64_t number;
+};
+
+struct long_pair *long_pair_new(const char *json, size_t size,
+                                const struct pair_names *names)
+{
+  struct long_pair *p = calloc(1, sizeof *p);
+
+  if(!p)
+    return NULL;
+  p->r.at = json;
+  p->r.end = json + size;
+  if(!begin_pair(&p->r, names, &p->number)) {
+    free(p);
+    return NULL;
+  }
+  p->start = p->r.at;
+  return p;
+}
+
+void long_pair_free(struct long_pair *p)
+{
+  if(p)
+    free(p->out);
+  free(p);
+}
+
+static void copy_plain(struct long_pair *p)
+{
+  size_t n = (size_t)(p->r.at - p->start);
+
+  memcpy(p->out + p->size, p->start, n);
+  p->size += n;
+  p->start = p->r.at;
+}
+
+/* The text has ended: what is behind it. */
+static int finish(struct long_pair *p)
+{
+  if(p->out)
+    copy_plain(p);
+  else
+    p->size = (size_t)(p->r.at - p->start);
+  p->r.at++;
+  return accept(&p->r, '}') && !pass_blanks(&p->r) ? 1 : -1;
+}
+
+/* Passes an escape, which is where the reader is. */
+static int pass_escape(struct long_pair *p)
+{
+  char *end;
+
+  if(!p->out && !(p->out = malloc((size_t)(p->r.end - p->start))))
+    return 0;
+  copy_plain(p);
+  p->r.at++;
+  end = unescape(&p->r, p->out + p->size);
+  if(!end)
+    return 0;
+  p->size = (size_t)(end - p->out);
+  p->start = p->r.at;
+  return 1;
+}
+
+int long_pair_read(struct long_pair *p, size_t most)
+{
+  const char *end = p->r.end;
+  const char *limit =
+    (size_t)(end - p->r.at) > most ? p->r.at + most : end;
+
+  while(p->r.at < limit) {
+    int more;
+
+    p->r.end = limit;
+    more = pass_plain(&p->r);
+    p->r.end = end;
+    if(!more)
+      break;
+    if(*p->r.at == '"')
+      return finish(p);
+    if(*p->r.at != '\\' || !pass_escape(p))
+      return -1;
+  }
+  if(p->out)
+    copy_plain(p);
+  return p->r.at < end ? 0 : -1;
+}
+
+void push_long_pair(lua_State *L, const struct long_pair *p)
+{
+  push_int(L, p->number);
+  lua_pushlstring(L, p->out ? p->out : p->start, p->size);
 }
 
 /* --- a decoded text ----------------------------------------------------------- */

@@ -222,6 +222,8 @@ void close_transfer(struct transfer_box *box)
   struct dt_transfer *t = box->impl;
 
   box->impl = NULL;
+  long_pair_free(box->pair);
+  box->pair = NULL;
   dt_transfer_free(t);
   while(box->nfds > 0)
     close(box->fds[--box->nfds]);

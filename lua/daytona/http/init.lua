@@ -184,8 +184,19 @@ function http.call(connection, endpoint)
   return call
 end
 
+-- What a transfer that is over brought: as transfer:result(). The number and the text that an
+-- endpoint answers with are read from where they arrived, which gives the response itself.
+local function result_of(connection, request, transfer, waited)
+  local call = waited and request.endpoint and not request.observer and connection.calls[request.endpoint]
+  if not call then return transfer:result() end
+  local status, body, text = loop.take(call, transfer)
+  if text then return status, { status = status, number = body, text = text } end
+  if status then return status, body end
+  return transfer:result()
+end
+
 -- What came back from one try:
---   an answer:  status, body, headers (nil unless wanted)
+--   an answer:  status, body (or the response), headers (nil unless wanted)
 --   a failure:  nil, err, code, sent, answered   (code nil: the wait ended)
 local function try_once(connection, request, op, streams)
   op.request, op.on_lost = request, request.on_abandon and http.lost
@@ -201,7 +212,7 @@ local function try_once(connection, request, op, streams)
     retrying().abandon(request, sent, errors.new { kind = "canceled", message = "interrupted" })
     error(waited, 0)
   end
-  local status, body, message, errno = transfer:result()
+  local status, body, message, errno = result_of(connection, request, transfer, waited)
   if not waited or not status then
     local failed = { why = not waited and why or nil, code = body, message = message, errno = errno }
     return retrying().unanswered(connection, request, op, failed)
@@ -305,6 +316,7 @@ function http.request(connection, request, op)
     if status and request.accept and is_accepted(request.accept, status, more) then
       return { status = status, body = body, headers = more }
     end
+    if type(body) == "table" and status then return body end
     if status and status >= 200 and status < 300 then
       return answer(connection, request, status, body, more)
     end

@@ -72,7 +72,7 @@ function hosting.exchange(engine, left, call, body, timeout, max_bytes, on_lost,
     inside.host_wait(op, DONE)
   end
   if op.done then
-    local status, answer, text = call:take(op.transfer)
+    local status, answer, text = inside.take(call, op.transfer)
     if status then return status, answer, text end
   end
   return nil, op

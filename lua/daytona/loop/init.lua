@@ -781,6 +781,23 @@ local function take_over(done, raised)
   end
 end
 
+---As `call:take(transfer)`, of a transfer that is over; a long answer is read in slices.
+---@param call daytona.core.Call
+---@param transfer daytona.core.Transfer
+---@return integer? status
+---@return string|number|nil body
+---@return string? text
+function loop.take(call, transfer)
+  while true do
+    local status, answer, text = call:take(transfer)
+    if status ~= false then
+      ---@cast status -false
+      return status, answer, text
+    end
+    loop.breathe() -- even of who is cancelled, what came is read to its end
+  end
+end
+
 ---Starts a small request from memory to memory. Waits in a task of the loop's own,
 ---and, a moment, where its end is all there is to wait for: when a 2xx answer came,
 ---its status and the body, or the number and the text in it that the call names.
@@ -811,7 +828,7 @@ function loop.exchange(call, body, timeout, max_bytes, on_lost, subject)
   if op and waits_in_peace() then
     park(current, op, DONE)
     if op.done then
-      local status, answer, text = call:take(op.transfer)
+      local status, answer, text = loop.take(call, op.transfer)
       if status then return status, answer, text end
     end
   end
@@ -1035,6 +1052,7 @@ function loop.guard(fn, on_error, state)
 end
 
 inside.refuse_start, inside.take_over, inside.own_task, inside.canceled = refuse_start, take_over, own_task, canceled
+inside.take = loop.take
 inside.park, inside.host_wait, inside.unlink = park, host_wait, unlink
 
 -- An op is in flight, from now on.

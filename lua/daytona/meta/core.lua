@@ -422,9 +422,10 @@ function core.call(profile, method, url, header, connect_timeout, number, text) 
 local Call = {}
 
 ---What `Engine:exchange` would have returned, had it waited until now: the answer of
----2xx, and then the transfer is closed; nothing when it is not over or went otherwise.
+---2xx, and then the transfer is closed; nothing when it is not over or went otherwise. A
+---long answer is read in pieces, one each time: false when there is more of it.
 ---@param transfer daytona.core.Transfer
----@return integer? status
+---@return integer|false|nil status
 ---@return string|integer|nil body_or_number
 ---@return string? text
 function Call:take(transfer) end
