@@ -4,6 +4,7 @@
 local haste = require "spec.support.haste"
 local compat = require "daytona.base.compat"
 local daytona = require "daytona"
+local loop = require "daytona.loop"
 local pieces = require "daytona.toolbox.fs.pieces"
 
 local files = require("spec.support.files").new()
@@ -251,6 +252,17 @@ describe("an upload", function()
       end
     end)
   end
+
+  it("asks once more what arrived, where that is not answered", function()
+    local broken = behind(65536, 1)
+    assert(service.server:faults { { path = "/files/info", hold = 50, times = 1 } })
+    local begun = loop.now()
+    haste(function()
+      assert(broken:upload({ data = WHOLE }, remote .. "/f", { idle_timeout = 0.5 }))
+    end)
+    assert.is_true(loop.now() - begun < 45)
+    assert.is_true(there() == WHOLE)
+  end)
 
   for _, status in ipairs { 413, 502 } do
     it("goes in parts where a proxy answers " .. status, function()

@@ -9,8 +9,9 @@ local calls = {}
 
 --- Rows ----------------------------------------------------------------------------------
 
+-- (A noun that nobody has used yet has its sandbox elsewhere.)
 local function sandbox_of(subject)
-  return rawget(subject, "sandbox") or subject
+  return rawget(subject, "sandbox") or not subject.toolbox and subject.sandbox or subject
 end
 
 local DAEMON = {

@@ -47,7 +47,10 @@ end
 -- Bytes of a piece that arrived; nil, err when that cannot be known.
 local function arrived(self, piece, err)
   if err.sent == false or err.status then return 0 end
-  local info, why = calls.api.stat(self.fs, { path = piece.path }, { timeout = self.clock:left() })
+  local info, why = repeatable.call(self.fs.sandbox, function()
+    return calls.api.stat(self.fs, { path = piece.path },
+      { timeout = self.clock:left(), idle_timeout = self.opts.idle_timeout or calls.TRANSFER_IDLE })
+  end, self.clock)
   if info then return math.min(info.size, piece.size) end
   if errors.is(why, "not_found") then return 0 end
   return nil, why
