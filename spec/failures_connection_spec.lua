@@ -41,7 +41,7 @@ local function go_to(base, opts)
 end
 
 local FAILURES = {
-  { "nobody listens", "connection connect", function() go_to("http://127.0.0.1:" .. ports.free()) end },
+  { "nobody listens", "connection connect", function() go_to("http://127.0.0.1:" .. ports.NOBODY) end },
   { "the host name does not exist", "connection resolve", function() go_to "http://name.invalid" end },
   { "the certificate is signed by nobody", "tls tls", function() go_to((impostor.api_url:gsub("/api$", ""))) end },
   { "the other side speaks no TLS", "tls tls", function()
@@ -93,7 +93,7 @@ describe("a connection that cannot be made", function()
   it("is tried again for every operation", function()
     for _, operation in ipairs(trials.operations()) do
       trial:prepare(operation)
-      go_to("http://127.0.0.1:" .. ports.free(), { max_retries = 1 })
+      go_to("http://127.0.0.1:" .. ports.NOBODY, { max_retries = 1 })
       trial.begun = 0
       local result, err = trial:run(operation)
       assert.is_nil(result)

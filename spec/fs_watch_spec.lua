@@ -1,6 +1,7 @@
 -- Noticing changes in a sandbox of the local server.
 
 local daytona = require "daytona"
+local loop = require "daytona.loop"
 
 local files = require("spec.support.files").new()
 local service, box, fs
@@ -15,9 +16,20 @@ local function text(changes)
   return table.concat(out, ", ")
 end
 
--- Runs the steps one after the other, each when the last was noticed.
+-- Waits until a watch that began when so many commands had been run has seen what there is: it
+-- looks, lists, and looks again.
+local function await_looks(before)
+  local limit = loop.now() + 30
+  while service:count("POST", "/process/execute") < before + 3 do
+    assert(loop.now() < limit, "it does not look")
+    daytona.sleep(0.02)
+  end
+end
+
+-- Runs the first step when the watch has seen what there is, and the others one after the other, each when the last was noticed.
 local function noticed(path, steps, opts)
-  local seen, turn = {}, 0
+  local seen, turn = {}, 1
+  local before = service:count("POST", "/process/execute")
   local task = daytona.spawn(function()
     return fs:watch(path, function(changes)
       seen[#seen + 1] = text(changes)
@@ -26,51 +38,58 @@ local function noticed(path, steps, opts)
       assert(box:exec(steps[turn], { check = true }))
     end, opts)
   end)
-  -- The first step is what ends the first, quiet, time.
+  await_looks(before)
+  assert(box:exec(steps[1], { check = true }))
   assert(task:wait(30))
   return seen
 end
 
 describe("watch", function()
   it("tells what was made, changed and deleted", function()
-    assert(box:exec("mkdir -p w/d; echo 1 >w/a; (sleep 1; echo 2 >w/new) >/dev/null 2>&1 &", { check = true }))
+    assert(box:exec("mkdir -p w/d; echo 1 >w/a", { check = true }))
     assert.same({ "created new", "changed a, created d/x", "deleted a, deleted d, deleted d/x" }, noticed("w", {
-      "echo 22 >w/a.tmp; mv w/a.tmp w/a; echo 1 >w/d/x", "rm -r w/a w/d",
+      "echo 2 >w/new", "echo 22 >w/a.tmp; mv w/a.tmp w/a; echo 1 >w/d/x", "rm -r w/a w/d",
     }, { exclude = { "*.tmp" } }))
   end)
 
   it("waits for what is not there, and knows a single file", function()
-    assert(box:exec("(sleep 1; echo 2 >single) >/dev/null 2>&1 &", { check = true }))
     assert.same({ "created single", "changed single", "deleted single" }, noticed("single", {
-      "echo 333 >single", "rm single",
+      "echo 2 >single", "echo 333 >single", "rm single",
     }))
   end)
 
   it("ends when it is cancelled, and asks ever less often", function()
     assert(fs:mkdir "quiet")
-    local before = service:count("POST", "/process/execute")
-    local outcome
+    local sleep, pauses, outcome = loop.sleep, {}, nil
+    finally(function() loop.sleep = sleep end) -- luacheck: ignore 122
+    loop.sleep = function(seconds) -- luacheck: ignore 122
+      pauses[#pauses + 1] = seconds
+      return sleep(#pauses < 10 and 0.01 or seconds)
+    end
     local task = daytona.spawn(function()
       local _, err = fs:watch("quiet", function() end)
       outcome = err
     end)
-    daytona.sleep(2)
+    local limit = loop.now() + 30
+    while #pauses < 10 and loop.now() < limit do sleep(0.01) end
     task:cancel()
     task:wait()
     assert.equal("canceled", outcome.kind)
-    assert.is_true(service:count("POST", "/process/execute") - before <= 7)
+    assert.same({ 0.25, 5 }, { pauses[1], pauses[10] })
+    for i = 2, 10 do assert.is_true(pauses[i] > pauses[i - 1] or pauses[i] == 5, i) end
   end)
 
   it("outlives a server that is away for a moment", function()
     assert(fs:mkdir "away")
     local seen
+    local before = service:count("POST", "/process/execute")
     local task = daytona.spawn(function()
       return fs:watch("away", function(changes)
         seen = text(changes)
         return false
       end)
     end)
-    daytona.sleep(0.5)
+    await_looks(before)
     assert(service.server:faults { { path = "/process/execute", status = 503, times = 2 } })
     assert(fs:mkdir "away/x")
     assert(task:wait(30))

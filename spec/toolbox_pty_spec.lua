@@ -32,6 +32,14 @@ describe("a terminal", function()
       { query = query, steps = steps, protocols = protocols, headers = VERSION })
   end
 
+  -- Whether it comes to be so.
+  local function wait_until(holds)
+    for _ = 1, 300 do
+      if holds() then return true end
+    end
+    return false
+  end
+
   local function fails(r, status, code)
     assert.are.equal(status, r.status, r.body)
     assert.are.equal(code, r.json.code)
@@ -113,15 +121,14 @@ describe("a terminal", function()
   it("is killed from outside", function()
     create()
     local talk = connect { { send = nap(3002) .. "\n" } }
+    local function runs() return daemon:exec("pgrep -fx '" .. nap(3002) .. "'").exitCode == 0 end
+    assert(wait_until(runs), "the command did not start")
     assert.are.equal(200, daemon:request("DELETE", "/process/pty/" .. id).status)
     local events = talk()
     assert.are.equal(1011, events.code)
     assert.is_truthy(events.reason:find('"exitCode":137', 1, true))
     assert.is_truthy(events.reason:find('"exitReason":"SIGKILL"', 1, true))
-    for _ = 1, 100 do
-      if daemon:exec("pgrep -fx '" .. nap(3002) .. "'").exitCode ~= 0 then return end
-    end
-    error "the command survived its terminal"
+    assert(wait_until(function() return not runs() end), "the command survived its terminal")
   end)
 
   it("may wait for its first client to start", function()

@@ -15,4 +15,7 @@ function ports.free()
   return math.floor(port)
 end
 
+---A port that nobody listens on, nor takes by chance: it is not given out to who asks for any.
+ports.NOBODY = 1
+
 return ports
