@@ -101,6 +101,27 @@ describe("an upload", function()
       function() fs:write("x") end, function() fs:write("x/", "") end, function() fs:write("x", 1) end,
     } do assert.has_error(call) end
   end)
+
+  it("whose arguments have changed places is told so, at the caller's line", function()
+    for _, swapped in ipairs { { "hello\nworld", "notes.txt" }, { "a\n", "out/x" }, { ("x"):rep(4096), "notes" } } do
+      local fine, message = pcall(function() fs:write(swapped[1], swapped[2]) end)
+      assert.is_false(fine)
+      assert.matches("fs_spec.lua:%d+: write: the path comes first, then the data: this path has ", message)
+    end
+    assert(fs:write("odd\nname", "some text"))
+    assert.equal("some text", fs:read "odd\nname")
+    local mine = here("mine.txt", "x")
+    local info, err = fs:upload("reports/of-the-sandbox.txt", mine)
+    assert.is_nil(info)
+    assert.matches("the file of this machine comes first, then its path in the sandbox", tostring(err), 1, true)
+    info, err = fs:download(mine, "reports.txt")
+    assert.is_nil(info)
+    assert.matches("the path in the sandbox comes first, then that of this machine", tostring(err), 1, true)
+    assert.same({ "not_found", "x" }, { err.kind, content(mine) })
+    info, err = fs:upload("reports/of-nobody.txt", "reports/of-the-sandbox.txt")
+    assert.is_nil(info)
+    assert.is_nil(tostring(err):find("comes first", 1, true))
+  end)
 end)
 
 describe("a download", function()

@@ -1,6 +1,7 @@
 -- What the files of this folder make their calls with: the daemon's endpoints about
 -- files, the checks of what is passed, the meaning of what a failure says.
 
+local core = require "daytona.base.native"
 local daemon_calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
@@ -124,6 +125,33 @@ calls.api = daemon_calls.of_daemon(calls.rows)
 ---@return string
 function calls.check_path(what, path)
   return options.argument(what, is_path, path)
+end
+
+-- Bytes of the longest path that there can be.
+local LONGEST = 4095
+
+---Raises where a path and the content for it seem to have changed places.
+---@param what string  the call
+---@param path string
+---@param data string
+function calls.check_order(what, path, data)
+  local swapped = path:find("\n", 1, true) and data:find "^[%w%._/~@+-]+$" and data:find "[./]"
+  if #path > LONGEST or swapped then
+    errors.misuse(1, "%s: the path comes first, then the data: this path %s", what,
+      swapped and "has several lines" or "has " .. #path .. " bytes")
+  end
+end
+
+---Says in an error that what is not there is on the other side: the arguments seem to have
+---changed places.
+---@param err daytona.Error
+---@param is_missing boolean?  no such file where the first argument is looked for
+---@param path any             a file of that name is on this machine
+---@param hint string
+function calls.hint_at_order(err, is_missing, path, hint)
+  if is_missing and type(path) == "string" and core.stat(path) == "file" then
+    err.message = err.message .. " (" .. hint .. ")"
+  end
 end
 
 ---nil and an error of ours.

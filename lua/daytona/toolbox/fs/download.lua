@@ -114,7 +114,13 @@ function download.download(self, path, target, opts)
   opts = options.check("download", DOWNLOAD, opts)
   if type(target) == "string" then
     check_path("download: the target", target)
-    return download_to_path(self, path, download.local_target(path, target), opts)
+    local info, err = download_to_path(self, path, download.local_target(path, target), opts)
+    if not info then
+      ---@cast err -nil
+      calls.hint_at_order(err, errors.is(err, "not_found"), path,
+        "the path in the sandbox comes first, then that of this machine")
+    end
+    return info, err
   elseif io.type(target) == "file" then
     return download_to_handle(self, path, target, opts)
   elseif type(target) == "function" then

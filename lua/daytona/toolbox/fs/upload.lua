@@ -264,7 +264,12 @@ function upload.upload(self, source, path, opts)
   check_path("upload: the destination", path)
   opts = options.check("upload", UPLOAD, opts)
   local content, err = upload.content_of(source, opts.length)
-  if not content then return nil, err end
+  if not content then
+    ---@cast err -nil
+    calls.hint_at_order(err, type(source) == "string" and not core.lstat(source), path,
+      "the file of this machine comes first, then its path in the sandbox")
+    return nil, err
+  end
   local function go()
     return upload.whole(self, content, destination(path, opts.name, content.name), opts)
   end
@@ -287,6 +292,7 @@ local WRITE = { timeout = "seconds", idle_timeout = "seconds", on_progress = "ca
 function upload.write(self, path, data, opts)
   check_path("write: the path", path)
   options.argument("write: the data", "string", data)
+  calls.check_order("write", path, data)
   opts = options.check("write", WRITE, opts)
   if path:sub(-1) == "/" then errors.misuse(1, "write: the path names a folder") end
   return upload.whole(self, of_data(data), path, opts)
