@@ -226,6 +226,35 @@ describe("a program", function()
     child:rest()
   end)
 
+  -- What is compiled is used by the finalizer that cleans up then. (An alarm ends what stands still.)
+  if compat.name == "luajit" then it("in compiled code, outside of waits, ends, and its tasks clean up", function()
+    for _, signal in ipairs { "TERM", "INT", "TERM" } do
+      local child = run [[
+        local ffi = require "ffi"
+        ffi.cdef "unsigned alarm(unsigned)"
+        ffi.C.alarm(30)
+        daytona.trap()
+        local function ask() for _ = 1, 3 do assert(client:ping()) end end
+        local function clean() if client:ping() then say "cleaned" end end
+        for _ = 1, 30 do loop.guard(ask, clean) end
+        for _ = 1, 3 do daytona.spawn(function() while true do loop.guard(ask, clean) end end) end
+        daytona.sleep(0.05)
+        say "busy"
+        local texts = {}
+        for n = 1, math.huge do
+          for i = 1, 300 do texts[i % 50 + 1] = tostring(i):rep(2) end
+          n = load("return " .. n)()
+        end
+      ]]
+      assert.equal("busy", child:line())
+      child:signal(signal)
+      local text = child:rest()
+      local _, cleaned = text:gsub("cleaned\n", "")
+      assert.matches(signal == "INT" and "interrupted!" or "ended by SIGTERM", text)
+      assert.equal(3, cleaned)
+    end
+  end) end
+
   it("says at which of its lines it was interrupted", function()
     local child = run(([[
       daytona.trap()

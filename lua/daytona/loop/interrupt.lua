@@ -99,7 +99,7 @@ end
 ---@param loop table  daytona.loop
 function interrupt.clean_up(loop)
   core.unheard()
-  if jit then jit.flush() end -- see compile_again
+  if jit then pcall(jit.flush) end -- see compile_again; it must not in a finalizer
   interrupt.load_again()
   noticed()
   if stopping then return end
