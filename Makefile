@@ -224,19 +224,19 @@ conformance:
 	  LUA_CPATH='$(HERE)/$(BUILD)/$(LUA)/?.so;;' $(LUA) spec/conformance/main.lua \
 	  $(if $(FLAVOUR),--flavour $(FLAVOUR)) $(if $(URL),'$(URL)' '$(KEY)')
 
-# WRITE=1 puts the table into bench/README.md.
+# WRITE=1 puts the table into bench/README.md; ROUNDS=1 is a short look; PART=exec is one part.
 bench:
 	@scripts/setup build demo bench
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
 	@$(MAKE) --no-print-directory -s LUA=luajit all
-	@lua5.4 bench/run.lua $(if $(WRITE),--write)
+	@lua5.4 bench/run.lua $(if $(WRITE),--write) $(or $(ROUNDS),5) $(PART)
 
 # Over lines of 20, 100 and 200 ms.
 bench-net:
 	@scripts/setup build demo bench
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
 	@$(MAKE) --no-print-directory -s LUA=luajit all
-	@lua5.4 bench/net.lua
+	@lua5.4 bench/net.lua $(ROUNDS)
 
 bench-peers:
 	@scripts/setup bench
