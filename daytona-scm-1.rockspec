@@ -170,6 +170,7 @@ build = {
     ["daytona.base.base64"] = "lua/daytona/base/base64.lua",
     ["daytona.base.compat"] = "lua/daytona/base/compat.lua",
     ["daytona.base.errors"] = "lua/daytona/base/errors.lua",
+    ["daytona.base.folders"] = "lua/daytona/base/folders.lua",
     ["daytona.base.formats"] = "lua/daytona/base/formats.lua",
     ["daytona.base.gitignore"] = "lua/daytona/base/gitignore.lua",
     ["daytona.base.grouping"] = "lua/daytona/base/grouping.lua",

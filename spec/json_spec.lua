@@ -49,6 +49,25 @@ local function story(name, get)
       if math.type then assert.equal("integer", math.type(value.big)) end
     end)
 
+    it("reads a text, a number or null alone as what it is", function()
+      assert.equal("12", j.decode '"12"')
+      assert.equal("12", tostring(j.decode "12.0"))
+      assert.equal(j.null, j.decode "null")
+      assert.equal(true, j.decode "true")
+      assert.equal(1.5, j.decode "1.5")
+    end)
+
+    it("tidies what is nested deeply, also in a coroutine", function()
+      local text = ('{"a":[null,'):rep(300) .. '{"n":1,"x":null}' .. ("]}"):rep(300)
+      local value = coroutine.wrap(function() return j.decode(text) end)()
+      for _ = 1, 300 do
+        assert.equal(j.null, value.a[1])
+        value = value.a[2]
+      end
+      assert.equal("1", tostring(value.n))
+      assert.is_nil(value.x)
+    end)
+
     it("writes whole numbers without point or exponent, up to 2^53", function()
       assert.equal('{"n":9007199254740992}', j.encode { n = 2 ^ 53 })
       assert.equal("[-9007199254740992]", j.encode { -2 ^ 53 })

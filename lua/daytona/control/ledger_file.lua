@@ -11,20 +11,10 @@
 -- is not: no call fails for it.
 
 local core = require "daytona.base.native"
+local folders = require "daytona.base.folders"
 local owner = require "daytona.control.owner"
 
 local M = {}
-
-local PRIVATE = 448 -- rwx------
-
-local function make_folders(path)
-  local at = ""
-  for part in path:gmatch "[^/]+" do
-    at = at .. "/" .. part
-    if not core.file_type(at) then core.make_directory(at, PRIVATE) end
-  end
-  return core.file_type(path) == "directory"
-end
 
 ---Appends to a file; nothing where that cannot be.
 ---@param path string
@@ -54,7 +44,7 @@ local function begin(folder)
   local own, count = owner.own(), counts()
   local path = ("%s/%s-%s"):format(folder, own.pid, own.state)
   if not count[path] then
-    if not make_folders(folder) then return nil end
+    if not folders.make(folder) then return nil end
     M.append(path, "owner " .. owner.text(own) .. "\n")
     count[path] = 0
   end

@@ -5,6 +5,7 @@ local base64 = require "daytona.base.base64"
 local capture = require "daytona.agent.capture"
 local conversation = require "daytona.agent.conversation"
 local core = require "daytona.base.native"
+local folders = require "daytona.base.folders"
 local git_access = require "daytona.agent.git_access"
 local json = require "daytona.http.json"
 local shape = require "daytona.agent.shape"
@@ -55,14 +56,6 @@ local function stored(toolset, name)
     return nil, "the session has no file '" .. name .. "'"
   end
   return path, path:sub(#folder + 2)
-end
-
-local function make_folders(path)
-  local at = path:sub(1, 1) == "/" and "" or "."
-  for part in path:gmatch "[^/]+" do
-    at = at .. "/" .. part
-    if not core.file_type(at) then core.make_directory(at, 448) end
-  end
 end
 
 --- Sandboxes ----------------------------------------------------------------------------
@@ -259,7 +252,7 @@ function download.run(args, call)
   if not from then from, err = sandbox:work_dir() end
   if not from then return nil, err end
   local folder = storage_of(call.toolset) .. "/" .. record.name
-  make_folders(folder)
+  folders.make(folder)
   local done
   done, err = sandbox.fs:download_dir(from, folder, {
     on_progress = call.on_progress and function(bytes, total) call:progress("copying", bytes, total) end,

@@ -2,6 +2,7 @@
 -- all (a new file is renamed over the old one).
 
 local core = require "daytona.base.native"
+local folders = require "daytona.base.folders"
 
 local M = {}
 
@@ -9,17 +10,6 @@ local M = {}
 ---@field folder string
 local Store = { __name = "daytona.FileStore" }
 Store.__index = Store
-
-local PRIVATE = 448 -- 0700
-
-local function make_folders(path)
-  local at = path:sub(1, 1) == "/" and "" or "."
-  for part in path:gmatch "[^/]+" do
-    at = at .. "/" .. part
-    if not core.file_type(at) then core.make_directory(at, PRIVATE) end
-  end
-  return core.file_type(path) == "directory"
-end
 
 local function default_folder()
   local state = os.getenv "XDG_STATE_HOME"
@@ -43,7 +33,7 @@ end
 ---@return true?
 ---@return string? why
 function Store:put(session, id, text)
-  if not make_folders(self.folder .. "/" .. session) then return nil, "cannot make the folder " .. self.folder end
+  if not folders.make(self.folder .. "/" .. session) then return nil, "cannot make the folder " .. self.folder end
   local path = place(self, session, id)
   local new = path .. "." .. core.unique():gsub("[^%w]", "") .. ".new"
   local file, why = io.open(new, "wb")
