@@ -447,7 +447,7 @@ describe("daytona.core", function()
     it("hands over the transfer that is still under way", function()
       for _, wait in ipairs { 0, 0.01 } do
         local out = { false, 0 }
-        assert.same({ nil, false }, { exchange(out, wait, "/delay?ms=50") })
+        assert.same({ nil, false }, { exchange(out, wait, "/delay?ms=400") })
         assert.is_nil((out[1]:result()))
         await(out[1], { DONE })
         assert.equal(200, (out[1]:result()))

@@ -200,6 +200,10 @@ describe("a job", function()
     local none, err = job:read("l", { timeout = 0.05 })
     assert.is_nil(none)
     assert.same({ "timeout", "wait", job.id }, { err.kind, err.code, err.what })
+    fault { hold = 2, times = 1 } -- the answer, which says that it still runs
+    none, err = job:wait(0.05)
+    assert.is_nil(none)
+    assert.same({ "timeout", "wait", job.id }, { err.kind, err.code, err.what })
   end)
 
   it("is read in a task that is cancelled, and afterwards", function()

@@ -380,7 +380,7 @@ describe("waiting", function()
           say(done, busy, events, (op.transfer:result()))
           loop.close(op)
         end
-        report(exchange("/delay?ms=150"))
+        report(exchange("/delay?ms=600"))
         report(exchange("/status/404"))
       ]])
     end)

@@ -141,7 +141,10 @@ local function look(job, wish, seconds, operation, deadline)
   local answer, err = job_calls.run(job.sandbox, operation, job.id,
     script.poll(job.id, wish.out, wish.err, seconds, wish.most, wish.stale),
     { seconds = seconds + 10, timeout = limit })
-  if not answer then return nil, err end
+  if not answer then
+    if deadline and err.kind == "timeout" and loop.now() >= deadline then err.code = "wait" end -- the caller's time
+    return nil, err
+  end
   local state, out_size, err_size, out, errors_text = take_apart(answer)
   if not state then return job_calls.strange(job.sandbox, operation, job.id, answer) end
   job.result = job_calls.outcome(state) or job.result
