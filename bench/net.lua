@@ -1,6 +1,6 @@
 -- What a user far away waits for: scripts and transfers over a line with a round-trip time
 -- (bench/c/link.c), TLS 1.3 and HTTP/2, beside the official SDKs and curl in the same run; and
--- a file over one that is cut every second.
+-- a file over one that is cut every second; and a source tree over a slow one.
 --
 --   lua5.4 bench/net.lua [ROUNDS]      after make; run from the top of the checkout
 --
@@ -191,6 +191,26 @@ local function job_lines(rtt)
     :format(here, here, here, rtt))))
 end
 
+-- What bench/lua/slow_sync.lua prints of one way, and of the same once more.
+local SYNCED = "([%a ]+): [^\n]- MB in ([%d.]+) s [^\n]-the line: (%b{})\n"
+  .. "  nothing changed: ([%d.]+) s, the line: (%b{})"
+
+-- A source tree to the local server and back, packed and not.
+local function tree(rtt, rate, megabytes)
+  local lua = LUAS[1]
+  local text = output(("bin/daytona-devserver -- env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' "
+    .. "LUA_CPATH='%s/build/%s/?.so;;' %s bench/lua/slow_sync.lua build/bench/link %d rtt=%g rate=%g")
+    :format(here, here, here, lua[2], lua[2], megabytes, rtt, rate))
+  local rows = 0
+  for name, seconds, stats, still, turns in text:gmatch(SYNCED) do
+    rows = rows + 1
+    local what = ("a source tree of %d MB, %s, %d Mbit/s"):format(megabytes, name, rate / 1e6)
+    tell(what, rtt, { lua[1], seconds = tonumber(seconds), stats = cjson.decode(stats) })
+    tell(what .. ", nothing changed", rtt, { lua[1], seconds = tonumber(still), stats = cjson.decode(turns) })
+  end
+  assert(rows == 4, text)
+end
+
 local failed = 0
 
 local function part(name, fn, ...)
@@ -217,6 +237,7 @@ end
 rounds = 1
 part("a download", download, 0.1, 200e6)
 part("a file over a line that is cut", survive, 0.02, 400e6, 256, 1)
+part("a source tree", tree, 0.1, 20e6, 50)
 part("a job's lines", job_lines, 0.1)
 os.execute("rm -rf " .. dir)
 if failed > 0 then os.exit(1) end

@@ -7,6 +7,8 @@
 --                             what the server says once they are open; later ones pass
 --   relay:cuts()              how many of these have not happened
 --   relay:cut_sent(n, ...)    the next connection ends after n bytes of what we say (and so on)
+--   relay:cut_got(n, ...)     the next connection that begins with a download ends after n bytes of
+--                             what the server says (and so on)
 --   relay.url  relay:close()
 
 if not ... or ... == "spec.support.relay" then
@@ -35,6 +37,10 @@ if not ... or ... == "spec.support.relay" then
 
   function Relay:cut_sent(...)
     write(self.plan, "sent " .. table.concat({ ... }, "\nsent ") .. "\n")
+  end
+
+  function Relay:cut_got(...)
+    write(self.plan, "got " .. table.concat({ ... }, "\ngot ") .. "\n")
   end
 
   function Relay:cuts()
@@ -113,6 +119,7 @@ local function serve(client)
   local is_socket = head and head:lower():find("\r\nupgrade: websocket", 1, true)
   local limit = is_socket and next_limit "^%d+$"
   local sent_limit = head and not is_socket and next_limit "^sent (%d+)$"
+  local got_limit = head and head:find "^GET [^ ]*/files/download" and next_limit "^got (%d+)$"
   if head and server:write(head) and server:flush() then
     pending = 2
     loop:wrap(function()
@@ -122,7 +129,7 @@ local function serve(client)
         client:write(opening .. early:sub(1, limit))
         limit = limit - #early
       end
-      pump(server, client, limit)
+      pump(server, client, limit or got_limit or nil)
       done()
     end)
     pump(client, server, sent_limit or nil)

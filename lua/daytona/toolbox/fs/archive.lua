@@ -12,6 +12,7 @@ local plan = require "daytona.toolbox.fs.plan"
 local random = require "daytona.base.random"
 local remotetree = require "daytona.toolbox.fs.remotetree"
 local shell = require "daytona.base.shell"
+local task = require "daytona.loop.task"
 local untar = require "daytona.base.untar"
 
 local archive = {}
@@ -32,6 +33,9 @@ local level_of = setmetatable({}, { __mode = "k" })
 -- Bytes at a time: what they unpack to is not much more than a thousand times as many.
 local SLICE = 16 * 1024
 
+-- So many bytes at the end tell what became of tar.
+local TAIL = 16
+
 -- A stream of that many bytes may unpack to so many times what was sent, as an answer may.
 local FREE, RATIO = 64 * 1024 * 1024, 100
 
@@ -51,7 +55,7 @@ end
 --- Scripts ----------------------------------------------------------------------------------
 
 -- Begins to pack into a folder of its own, if there is room, and says so. What would not
--- become smaller is not packed.
+-- become smaller is not packed. What became of tar stands behind the archive.
 local BEGIN = [[
 [ -z "$ZSH_VERSION" ] || emulate sh
 umask 077
@@ -69,7 +73,7 @@ cat >$DIR/list <<'list'
 $LIST
 list
 pack() {
-  { tar -cf - -T $DIR/list; echo $? >$DIR/status; } |
+  { tar -cf - -T $DIR/list; echo "tar $?"; } |
     sh -c 'echo $$ >$DIR/pid; exec gzip -$LEVELc' >$DIR/tree.gz
   : >$DIR/done
 }
@@ -91,18 +95,15 @@ until is_gone || [ "$(size)" -gt $MORE ] || [ $n -ge 50 ]; do nap; n=$((n + 1));
 if ! is_gone; then echo more; elif [ -e $DIR/done ]; then echo "done $(size)"; else echo gone; fi
 ]]
 
--- Takes all away; who still packs finds no place for what it would write at its end.
-local REMOVE = "mv $DIR $DIR-gone && rm -rf $DIR-gone"
-
--- Says what became of tar, which is known before the stream ends.
-local FINISH = "cat $DIR/status; " .. REMOVE
-
-local STOP = '[ ! -d $DIR ] || { kill "$(cat $DIR/pid)" 2>/dev/null; ' .. REMOVE .. "; }"
+-- Ends the packer and takes all away, however often; who still packs finds no place for what it
+-- would write at its end.
+local STOP = '[ ! -d $DIR ] || { kill "$(cat $DIR/pid)" 2>/dev/null; mv $DIR $DIR-gone; }; rm -rf $DIR-gone'
 
 local STOP_TIMEOUT = 3
 
--- More than so many bytes are waited for at first, and later.
-local FIRST, MORE = 32 * 1024, 256 * 1024
+-- More than so many bytes are waited for at first, and after a request that brought less than that:
+-- each costs the way there and back, in which the line is idle.
+local FIRST, MORE = 256 * 1024, 512 * 1024
 
 local function script_of(text, words)
   return (text:gsub("%$([A-Z]+)", function(name) return words[name] or "$" .. name end))
@@ -180,6 +181,7 @@ local function take(self, chunk)
     local fine
     fine, why = self.reader:feed(data)
     if not fine then return nil, errors.is(why) and why or broken(self, why) end
+    if self.reader.is_over then self.tail = (self.tail .. data):sub(-TAIL) end
     fine, why = self.run.pace:breathe()
     if not fine then return nil, why end
   end
@@ -236,7 +238,8 @@ local function receive(self)
   while not self.reader.is_over or not self.unpacker:is_over() do
     local before = self.got
     local fine, err = get(self)
-    if self.got == before and (fine or err.status == 416) then fine, err = wait(self) end
+    local is_short = fine and self.got - before < FIRST or not fine and err.status == 416
+    if is_short and not (self.reader.is_over and self.unpacker:is_over()) then fine, err = wait(self) end
     if not fine then
       tries = self.got > before and 1 or tries + 1
       if not fetch.BROKEN[err.code] or tries > most then return nil, err end
@@ -260,9 +263,7 @@ end
 
 -- Forgets what changed while it was packed, where tar complained. true, or nil, err.
 local function settle(self)
-  local said = ask(self, FINISH)
-  self.finished = said ~= nil
-  if said and said:match "^0%s*$" then return true end
+  if self.tail:find "tar 0\n$" then return true end
   local scan, err = remotetree.scan(self.fs.sandbox, self.run.operation, self.run.remote, { pace = self.run.pace })
   if not scan then return nil, err end
   for path in pairs(self.came) do
@@ -290,15 +291,15 @@ local function perform(self, connection)
   return settle(self)
 end
 
+local function tidy(self)
+  return self.fs.sandbox:exec(script_of(STOP, self.words), { timeout = STOP_TIMEOUT })
+end
+
 -- Lets go of everything, here and there.
 local function let_go(self)
-  self.unpacker:close()
   if self.file then self.file:close() end
   self.file = nil
-  if self.finished then return end
-  loop.shield(function()
-    self.fs.sandbox:exec(script_of(STOP, self.words), { timeout = STOP_TIMEOUT })
-  end)
+  loop.shield(tidy, self)
 end
 
 -- Folders that hold a file, at any depth, which is not wanted; "." is the root.
@@ -371,6 +372,7 @@ end
 ---@param places table<string, string>  of the files that are wanted: where each is to be here
 ---@return table<string, true>?
 ---@return daytona.Error?
+---@return fun()? tidied  waits until it is tidied up over there
 function archive.fetch(fs, run, from, places)
   local connection = fs.sandbox:toolbox()
   local chosen, err = choose(run, from, places)
@@ -379,7 +381,7 @@ function archive.fetch(fs, run, from, places)
   local dir = "/tmp/" .. calls.STAGING .. random.hex(6)
   local self = setmetatable({
     fs = fs, run = run, from = from, places = places, came = {}, dir = dir, total = chosen.total, most = chosen.most,
-    got = 0, unpacked = 0, waited = 0, unpacker = core.unpacker(),
+    got = 0, unpacked = 0, waited = 0, tail = "", unpacker = core.unpacker(),
     words = {
       DIR = dir, ROOT = calls.quoted(run.remote), STAGING = calls.STAGING, SAMPLE = SAMPLE,
       FILES = table.concat(chosen.some, " "), NEED = ("%.0f"):format(chosen.total / 1024 + 1), MORE = FIRST,
@@ -389,8 +391,14 @@ function archive.fetch(fs, run, from, places)
   self.reader = untar.new(target_of(self))
   local fine
   fine, err = loop.guard(function() return perform(self, connection) end, function() let_go(self) end)
+  self.unpacker:close()
+  if fine then
+    local tidying = task.spawn(tidy, self)
+    return self.came, nil, function()
+      if not tidying:wait() then loop.shield(tidy, self) end
+    end
+  end
   let_go(self)
-  if fine then return self.came end
   if is_final(self, err) then return nil, err end
   return {}
 end

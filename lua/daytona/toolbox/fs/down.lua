@@ -81,7 +81,7 @@ local function fetch(self, run, made, from, staging)
   if not fine then return nil, err end
   local connection, came = self.sandbox:toolbox(), {}
   if connection and archive.pays(connection, size, run.way) then
-    came, err = archive.fetch(self, run, from, places)
+    came, err, run.tidied = archive.fetch(self, run, from, places)
     if not came then return nil, err end
   end
   local bytes
@@ -231,6 +231,7 @@ local function change(self, run, made, from)
   end
   loop.guard(go, clean)
   clean()
+  if run.tidied then run.tidied() end
   if not places then return nil, bytes end
   if not fine then return misplaced(run, from, why, path) end
   return bytes

@@ -38,6 +38,7 @@ local TRIES, CHANGED = 3, "FILE_CHANGED"
 ---@field pace daytona.Pace
 ---@field skipped string[]
 ---@field hidden string[]   what is there and ignored
+---@field tidied? fun()  waits until what was needed for a moment over there is gone
 ---@field CHANGED string    the code of an error that a further attempt may not meet
 local Run = { CHANGED = CHANGED }
 Run.__index = Run
