@@ -136,6 +136,20 @@ describe("a job that prints little and often", function()
     return n
   end
 
+  it("has its first line by the second request, as a session its first result by its second", function()
+    local function all() return #box.daemon:request("GET", "/__devserver/requests").json end
+    local before = all()
+    local job = assert(sb:popen("echo one; read x; true", { stdin = true }))
+    assert.equal("one", job:read("l", { timeout = PATIENCE }))
+    assert.equal(2, all() - before)
+    assert(job:close())
+    before = all()
+    local session = assert(sb:session())
+    assert.equal("two\n", assert(session:exec "echo two").stdout)
+    assert.equal(2, all() - before)
+    assert(session:delete())
+  end)
+
   local COUNT = "for i in $(seq %d); do echo $i; sleep 0.01; done"
 
   local function assert_counted(lines, n)
