@@ -551,6 +551,9 @@ if missing[1] then
   row("Official SDKs: " .. table.concat(missing, ", "), "skipped", "not installed: make bench-peers")
 end
 
+local known = not only
+for _, part in ipairs(PARTS) do known = known or only == part[1] end
+if not known then quit("there is no part " .. only) end
 for _, part in ipairs(PARTS) do
   if not only or only == part[1] or NEEDS[only] == part[1] then
     local began = os.time()
