@@ -47,6 +47,13 @@ describe("a webhook", function()
     assert(daytona.webhook.parse(BODY, headers, { secret = { SECRET }, now = 1000 }))
   end)
 
+  it("is not read with a secret that is none", function()
+    for _, none in ipairs { "", {}, { 5 }, 5 } do
+      assert.error_matches(function() daytona.webhook.parse(BODY, signed(BODY, 1000), { secret = none }) end,
+        "webhook.parse: option 'secret' must be the endpoint's signing secret, or a list of them")
+    end
+  end)
+
   it("that is not is refused", function()
     local function refused(body, headers, code, opts)
       opts = opts or {}
