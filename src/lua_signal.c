@@ -71,16 +71,22 @@ extern int luaJIT_setmode(lua_State *L, int index, int mode)
 
 #define HOOKS_ARE_SHARED (luaJIT_setmode != NULL)
 
+#define TRACES_MAX 65536 /* as LuaJIT numbers them */
+
 /* What LuaJIT has compiled may stand still for ever in a state that is being closed,
-   which is where the rest of a program is cleaned up. No more is compiled from here on;
-   what there is goes away when the loop cleans up (it must not in a hook: LuaJIT
-   crashes then, now and then). */
+   which is where the rest of a program is cleaned up. No more is compiled from here on,
+   and nothing leads into what there is. (All of it at once would be thrown away: in a
+   hook LuaJIT crashes then, now and then.) */
 static void stop_compiling(lua_State *L)
 {
-  const int engine_off = 0;
+  const int engine_off = 0, trace_flush = 0x205;
+  int i;
 
-  if(HOOKS_ARE_SHARED)
-    luaJIT_setmode(L, 0, engine_off);
+  if(!HOOKS_ARE_SHARED)
+    return;
+  luaJIT_setmode(L, 0, engine_off);
+  for(i = 1; i < TRACES_MAX; i++)
+    luaJIT_setmode(L, i, trace_flush);
 }
 #else
 #define HOOKS_ARE_SHARED  0

@@ -17,8 +17,9 @@ local GRACE = 5
 local stopping = false
 local armed
 
--- The core has LuaJIT's compiler rest when a signal raises: until the next may. What it has
--- compiled by then is forgotten: it may stand still for ever in a state that is being closed.
+-- The core has LuaJIT's compiler rest when a signal raises, until the next may, and what it has
+-- compiled by then unused: it may stand still for ever in a state that is being closed. Here it
+-- is forgotten, so that there is room for what is compiled later.
 local jit = rawget(_G, "jit")
 local compiles = jit and jit.status()
 
