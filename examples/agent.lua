@@ -4,20 +4,23 @@
 --   (or ANTHROPIC_API_KEY and ANTHROPIC_MODEL; without any: scripts/demo-agent)
 
 local daytona = require "daytona"
-daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
-local client = daytona.assert(require("daytona.devserver").client())
-local agent = daytona.assert(daytona.agent { tools = "coding", client = client, limits = { steps = 40 } })
-local task = arg[1] and table.concat(arg, " ") or "print the primes below 30 by a program of your own"
 
-for event in agent:run(task) do
-  if event.type == "text" then
-    io.write(event.text)
-  elseif event.type == "call" then
-    print(("\n> %s %s"):format(event.name, event.arguments))
-  elseif event.type == "result" then
-    print((event.result.text:gsub("\n*$", "")))
-  elseif event.type == "done" then
-    print(("\n[%s: %d steps, %d tokens written]"):format(event.reason, event.steps, event.usage.output))
+-- Ctrl-C, SIGTERM and SIGHUP leave its scopes, which deletes what is in them, and say no more.
+daytona.main(function()
+  local client = daytona.assert(require("daytona.devserver").client())
+  local agent = daytona.assert(daytona.agent { tools = "coding", client = client, limits = { steps = 40 } })
+  local task = arg[1] and table.concat(arg, " ") or "print the primes below 30 by a program of your own"
+
+  for event in agent:run(task) do
+    if event.type == "text" then
+      io.write(event.text)
+    elseif event.type == "call" then
+      print(("\n> %s %s"):format(event.name, event.arguments))
+    elseif event.type == "result" then
+      print((event.result.text:gsub("\n*$", "")))
+    elseif event.type == "done" then
+      print(("\n[%s: %d steps, %d tokens written]"):format(event.reason, event.steps, event.usage.output))
+    end
+    io.flush()
   end
-  io.flush()
-end
+end)

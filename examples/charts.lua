@@ -4,12 +4,14 @@
 --   lua5.4 examples/charts.lua [FOLDER]
 
 local daytona = require "daytona"
-daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
-local client = check(require("daytona.devserver").client())
-local folder = arg[1] or "."
 
-local CODE = [[
+-- Ctrl-C, SIGTERM and SIGHUP leave its scopes, which deletes what is in them, and say no more.
+daytona.main(function()
+  local client = check(require("daytona.devserver").client())
+  local folder = arg[1] or "."
+
+  local CODE = [[
 import matplotlib.pyplot as plt
 
 plt.bar(["Lua", "C"], [80, 20])
@@ -22,20 +24,21 @@ plt.title("Squares")
 plt.show()
 ]]
 
-local kept = daytona.using(check(client:create { language = "python" }), function(sb)
-  local result = check(sb:run(CODE))
-  if result.exit_code ~= 0 then
-    print("the code ended with exit code " .. result.exit_code .. ":")
-    print(result.result)
-    if result.result:find "matplotlib" then
-      print "A sandbox of the local server has this machine's Python: on Debian, apt install python3-matplotlib."
+  local kept = daytona.using(check(client:create { language = "python" }), function(sb)
+    local result = check(sb:run(CODE))
+    if result.exit_code ~= 0 then
+      print("the code ended with exit code " .. result.exit_code .. ":")
+      print(result.result)
+      if result.result:find "matplotlib" then
+        print "A sandbox of the local server has this machine's Python: on Debian, apt install python3-matplotlib."
+      end
+      return false
     end
-    return false
-  end
-  for i, chart in ipairs(result.artifacts.charts) do
-    local path = check(chart:save(("%s/chart-%d.png"):format(folder, i)))
-    print(tostring(chart) .. " -> " .. path)
-  end
-  return true
+    for i, chart in ipairs(result.artifacts.charts) do
+      local path = check(chart:save(("%s/chart-%d.png"):format(folder, i)))
+      print(tostring(chart) .. " -> " .. path)
+    end
+    return true
+  end)
+  return kept and 0 or 1
 end)
-os.exit(kept and 0 or 1, true)

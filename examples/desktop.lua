@@ -4,30 +4,33 @@
 --   lua5.4 examples/desktop.lua [FOLDER]
 
 local daytona = require "daytona"
-daytona.trap()                    -- SIGTERM and SIGHUP clean up as Ctrl-C does
 local check = daytona.assert
-local client = check(require("daytona.devserver").client())
-local folder = arg[1] or "."
 
-local function keep(sb, name)
-  local path = folder .. "/" .. name .. ".png"
-  check(sb.computer.screenshot:full { cursor = true, save_as = path })
-  print("kept " .. path)
-end
+-- Ctrl-C, SIGTERM and SIGHUP leave its scopes, which deletes what is in them, and say no more.
+daytona.main(function()
+  local client = check(require("daytona.devserver").client())
+  local folder = arg[1] or "."
 
-daytona.using(check(client:create { labels = { example = "desktop" } }), function(sb)
-  local started, err = sb.computer:start()
-  if not started then
-    print("no desktop here: " .. tostring(err))
-    return
+  local function keep(sb, name)
+    local path = folder .. "/" .. name .. ".png"
+    check(sb.computer.screenshot:full { cursor = true, save_as = path })
+    print("kept " .. path)
   end
-  -- Any program with a window will do; this one is nearly everywhere.
-  local window = check(sb:popen("xmessage -geometry 300x100+40+40 'hello from Lua'", { stderr = "stdout" }))
-  daytona.sleep(1)
-  keep(sb, "before")
-  -- Its button: a click closes the window.
-  check(sb.computer.mouse:click(62, 128))
-  daytona.sleep(0.5)
-  keep(sb, "after")
-  window:kill()
+
+  daytona.using(check(client:create { labels = { example = "desktop" } }), function(sb)
+    local started, err = sb.computer:start()
+    if not started then
+      print("no desktop here: " .. tostring(err))
+      return
+    end
+    -- Any program with a window will do; this one is nearly everywhere.
+    local window = check(sb:popen("xmessage -geometry 300x100+40+40 'hello from Lua'", { stderr = "stdout" }))
+    daytona.sleep(1)
+    keep(sb, "before")
+    -- Its button: a click closes the window.
+    check(sb.computer.mouse:click(62, 128))
+    daytona.sleep(0.5)
+    keep(sb, "after")
+    window:kill()
+  end)
 end)

@@ -6,28 +6,28 @@
 
 local daytona = require "daytona"
 local check = daytona.assert
-local client = check(require("daytona.devserver").client())
 
--- Whatever ends this program (kill, a closed window) ends its sandbox.
-daytona.trap()
+-- Whatever ends this program (kill, a closed window) ends its sandbox, without a further word.
+daytona.main(function()
+  local client = check(require("daytona.devserver").client())
+  local status = 1 -- of this program: the shell's
 
-local status = 1 -- of this program: the shell's
+  local function shell(sandbox)
+    io.stderr:write("\27[2m", sandbox.name, ": Ctrl-D ends the shell, Enter ~ . leaves at once\27[0m\n")
+    return daytona.using(check(sandbox:pty { env = { TERM = os.getenv "TERM" or "xterm-256color" } }), function(pty)
+      local code, why = pty:interact()
+      if not code then io.stderr:write("\n", tostring(why), "\n") end
+      status = code or 1
+    end)
+  end
 
-local function shell(sandbox)
-  io.stderr:write("\27[2m", sandbox.name, ": Ctrl-D ends the shell, Enter ~ . leaves at once\27[0m\n")
-  return daytona.using(check(sandbox:pty { env = { TERM = os.getenv "TERM" or "xterm-256color" } }), function(pty)
-    local code, why = pty:interact()
-    if not code then io.stderr:write("\n", tostring(why), "\n") end
-    status = code or 1
-  end)
-end
-
-local name = arg[1]
-if name then
-  shell(check(check(client:get(name)):ensure_started()))
-else
-  local sandbox = check(client:create { labels = { example = "shell" } })
-  daytona.using(sandbox, shell)
-  print(sandbox.state == "destroying" and "the sandbox is gone" or "not deleted: " .. tostring(sandbox))
-end
-os.exit(status, true)
+  local name = arg[1]
+  if name then
+    shell(check(check(client:get(name)):ensure_started()))
+  else
+    local sandbox = check(client:create { labels = { example = "shell" } })
+    daytona.using(sandbox, shell)
+    print(sandbox.state == "destroying" and "the sandbox is gone" or "not deleted: " .. tostring(sandbox))
+  end
+  return status
+end)

@@ -161,6 +161,41 @@ describe("the example", function()
     assert.truthy(text:find("5 right, 3 wrong, 2 failed", 1, true), text)
   end)
 
+  -- Its text, its exit status; it is struck once there is a sandbox.
+  local function struck(words, signal)
+    local server = service.server
+    local pipe = io.popen(("{ DAYTONA_API_URL='%s' DAYTONA_API_KEY='%s' LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' "
+      .. "LUA_CPATH='./build/%s/?.so;;' timeout 60 %s examples/%s >/dev/null 2>%s & "
+      .. "echo $!; wait $!; echo status $?; }"):format(server.api_url, server.api_key, name, name, words, service.said))
+    local pid = pipe:read "*l"
+    for _ = 1, 500 do
+      if service:sandboxes() > 0 then break end
+      os.execute "sleep 0.02"
+    end
+    os.execute(("kill -%s %s"):format(signal, pid))
+    local status = pipe:read("*a"):match "status (%d+)"
+    pipe:close()
+    local file = assert(io.open(service.said))
+    local text = file:read "*a"
+    file:close()
+    return text, tonumber(status)
+  end
+
+  it("that a signal ends says no more, and ends as shells expect", function()
+    service.said = os.tmpname()
+    local signals = { "TERM", "INT", "HUP" }
+    for i, words in ipairs { "quickstart.lua", "files.lua", "live.lua", "charts.lua", "data_analysis.lua",
+      "desktop.lua", "evaluate.lua", "lsp_edit.lua", "preview.lua", "repository_check.lua", "parallel.lua" } do
+      local signal = signals[i % 3 + 1]
+      local text, status = struck(words, signal)
+      assert.is_nil(text:find("traceback", 1, true), words .. ": " .. text)
+      assert.is_nil(text:find("interrupted", 1, true), words .. ": " .. text)
+      assert.equal(({ TERM = 143, INT = 130, HUP = 129 })[signal], status, words .. ": " .. text)
+      assert.equal(0, service:sandboxes())
+    end
+    os.remove(service.said)
+  end)
+
   it("that SIGTERM ends leaves nothing", function()
     local begin = { "parallel.lua 3", "live.lua", "evaluate.lua 40 3" }
     local expected = 7
