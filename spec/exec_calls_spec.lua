@@ -135,8 +135,8 @@ describe("a command that is heard", function()
     r = assert(heard(pieces, "exited 2 0", { on_stderr = note "e:" }))
     assert.same({ { "e:b", "e:d" }, 2, "ac", "ac", nil }, { got, r.exit_code, r.result, r.stdout, r.stderr })
     got = {}
-    r = assert(heard(pieces, "exited 0 0", { on_output = note "" }))
-    assert.same({ { "astdout", "bstderr", "cstdout", "dstderr" }, "", nil }, { got, r.result, r.stdout })
+    r = assert(heard({ { "ab", "" }, { "c", "" }, { "d", "" } }, "exited 0 0", { on_output = note "" })) -- one stream there
+    assert.same({ { "abstdout", "cstdout", "dstdout" }, "", nil }, { got, r.result, r.stdout })
     got = {}
     assert(heard(pieces, "exited 0 0", { on_output = note "", on_stderr = note "e:" }))
     assert.same({ "astdout", "e:b", "bstderr", "cstdout", "e:d", "dstderr" }, got)
