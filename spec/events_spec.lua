@@ -91,7 +91,12 @@ describe("a wait", function()
       opened = opened + 1
       return real(...)
     end
-    assert(daytona.map(boxes, function(box) return fresh:attach(box.id):stop() end))
+    for _ = 1, 10 do
+      assert(daytona.map(boxes, function(box) return fresh:attach(box.id):stop() end))
+      if opened > 0 then break end -- else all were stopped at the first look
+      assert(daytona.map(boxes, function(box) return fresh:attach(box.id):start { wait = false } end))
+      assert(daytona.map(boxes, function(box) return client:attach(box.id):wait "started" end))
+    end
     assert.equal(1, opened)
     fresh:close()
     assert(daytona.map(boxes, function(box) return client:delete(box) end))

@@ -285,6 +285,22 @@ describe("a program", function()
     assert.is_true(eventually(function() return service:sandboxes() == before end))
   end)
 
+  it("that is struck twice before it can clean up does so all the same", function()
+    local before = service:sandboxes()
+    for _, name in ipairs { "TERM", "HUP" } do -- as timeout and terminals do, to a process and to its group
+      local child = run(([[
+        daytona.main(function()
+          daytona.using(assert(client:create()), function()
+            os.execute "kill -NAME $PPID; sleep 0.1; kill -NAME $PPID; sleep 0.1"
+            daytona.sleep(20)
+          end)
+        end)
+      ]]):gsub("NAME", name))
+      child:rest()
+      assert.equal(before, service:sandboxes())
+    end
+  end)
+
   it("run by main tells an error in one line, a mistake with where it was, and exits as told", function()
     local function told(program)
       return run(("arg = { [0] = 'prog.lua' } daytona.main(function(...) %s end, 7, nil, 8)"):format(program)):rest()

@@ -383,10 +383,13 @@ static int catches_interrupts(lua_State *L)
 static int be_patient(lua_State *L)
 {
   struct sigaction action;
+  int held = patience == HELD; /* since the first, which was a trap's */
 
   (void)L;
   if(!handled_by(SIGINT, &action) || action.sa_handler != on_again)
     begin_patience();
+  if(held)
+    patience = HELD;
   return 0;
 }
 
@@ -436,6 +439,8 @@ static void on_trap(int sig)
     return;
   }
   struck = sig;
+  since = dt_now();
+  patience = QUIET;
   ask_to_stop(sig);
 }
 

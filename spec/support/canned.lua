@@ -32,6 +32,7 @@ local failure = require "daytona.http.failure"
 local http = require "daytona.http"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
+local watch = require "daytona.toolbox.watch"
 local websocket = require "daytona.http.websocket"
 
 local Canned = {}
@@ -101,7 +102,7 @@ local Socket = {}
 Socket.__index = Socket
 
 -- Steps that wait are gone through in parts, as deadlines have it.
-function Socket:receive(deadline)
+function Socket:receive(deadline, plain)
   local canned = self.canned
   while true do
     local step = self.steps[self.at]
@@ -119,7 +120,7 @@ function Socket:receive(deadline)
       if deadline and deadline - canned.now < left then
         if step then step[2] = left - math.max(deadline - canned.now, 0) end
         canned.now = math.max(canned.now, deadline)
-        return nil, errors.new { kind = "timeout", code = "wait", message = "nothing came" }
+        return nil, not plain and errors.new { kind = "timeout", code = "wait", message = "nothing came" } or nil
       end
       canned.now, self.at = canned.now + left, self.at + 1
     end
@@ -188,6 +189,7 @@ function M.start(routes)
   self.sandbox.toolbox_proxy_url = "http://127.0.0.1:1/toolbox"
   http.request = function(connection, request) return answered(self, connection, request) end
   websocket.open = function(_, request) return opened(self, request) end
+  watch.next_turn = 0
   loop.now = function() return self.now end -- luacheck: ignore 122
   loop.sleep = function(seconds) -- luacheck: ignore 122
     self.slept[#self.slept + 1], self.now = seconds, self.now + seconds
