@@ -27,7 +27,7 @@ describe("lines that come often", function()
       if request.operation == "popen" then return { exitCode = 0, result = "started" } end
       local offset, pipe = command:match "\np=[^\n]- o=(%d+) m=", command:match "\np=%$w/(%d+) n=0"
       if offset or pipe then
-        asked[#asked + 1] = offset and "start " .. offset - 1 or "next " .. pipe
+        asked[#asked + 1] = offset and ("start %d"):format(offset - 1) or "next " .. pipe
         local said = chain(tonumber(pipe) or 0)
         return type(said) == "string" and { exitCode = 0, result = said } or said
       end
