@@ -127,15 +127,6 @@ describe("a job that prints little and often", function()
     assert.equal("", left)
   end
 
-  -- How many commands the daemon was told to run.
-  local function commands()
-    local n = 0
-    for _, request in ipairs(box.daemon:request("GET", "/__devserver/requests").json) do
-      if request.path == "/process/execute" then n = n + 1 end
-    end
-    return n
-  end
-
   it("has its first line by the second request, as a session its first result by its second", function()
     local function all() return #box.daemon:request("GET", "/__devserver/requests").json end
     local before = all()
@@ -251,10 +242,10 @@ describe("a job that prints little and often", function()
     local waiting = daytona.spawn(function() return job:read() end)
     local limit = loop.now() + PATIENCE
     while job.stdout.ahead and loop.now() < limit do daytona.sleep(0.01) end
-    local before = commands()
+    local before = box:commands()
     assert(job:write "x\n")
     assert.equal("x", waiting:wait(PATIENCE))
-    assert.is_true(commands() - before <= 2) -- what is written, and no look more than without
+    assert.is_true(box:commands() - before <= 2) -- what is written, and no look more than without
     assert(job:close())
   end)
 

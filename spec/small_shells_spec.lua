@@ -61,15 +61,6 @@ local function cases(shell)
     if tools then toolbox.sh("rm -rf " .. tools) end
   end)
 
-  -- How many commands the daemon was told to run.
-  local function commands()
-    local n = 0
-    for _, request in ipairs(box.daemon:request("GET", "/__devserver/requests").json) do
-      if request.path == "/process/execute" then n = n + 1 end
-    end
-    return n
-  end
-
   it("runs commands with input, environment and any bytes", function()
     if shell.alone then assert.equal(tools .. "\n", assert(sandbox:exec "echo $PATH").result) end
     assert.equal("a b'c\n", assert(sandbox:exec({ "printf", "%s\n", "a b'c" })).result)
@@ -124,7 +115,7 @@ y'; echo 3 >-dash; ln -s a/b/f link; ln -s nowhere broken; printf '#' >run; chmo
 
   it("notices changes", function()
     assert(fs:mkdir(remote))
-    local seen, before = {}, commands()
+    local seen, before = {}, box:commands()
     local task = daytona.spawn(function()
       return fs:watch(remote, function(changes)
         for _, change in ipairs(changes) do seen[#seen + 1] = change.change .. " " .. change.path end
@@ -133,7 +124,7 @@ y'; echo 3 >-dash; ln -s a/b/f link; ln -s nowhere broken; printf '#' >run; chmo
       end, { interval = 0.1 })
     end)
     -- The first look takes two commands; then it only watches.
-    repeat daytona.sleep(0.02) until commands() >= before + 3
+    repeat daytona.sleep(0.02) until box:commands() >= before + 3
     assert(fs:write(remote .. "/a", "x"))
     assert(task:wait(20))
     assert.same({ "created a", "deleted a" }, seen)

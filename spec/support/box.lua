@@ -4,6 +4,7 @@
 --   local box = require("spec.support.box").start()
 --   box.sandbox  box.daemon  box.client
 --   box:through(url)   another sandbox object, which reaches the daemon by that URL
+--   box:commands()     how many the daemon was told to run
 --   box:stop()
 
 local daytona = require "daytona"
@@ -15,6 +16,15 @@ Box.__index = Box
 
 function Box:through(url)
   return sandbox.new(self.client, { id = "box", state = "started", toolboxProxyUrl = url .. "/toolbox" })
+end
+
+-- How many commands the daemon was told to run.
+function Box:commands()
+  local n = 0
+  for _, request in ipairs(self.daemon:request("GET", "/__devserver/requests").json) do
+    if request.path == "/process/execute" then n = n + 1 end
+  end
+  return n
 end
 
 function Box:stop()

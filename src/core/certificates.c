@@ -17,8 +17,7 @@
 
 #define NULL_IS_DEFAULT 0x081000 /* from here on NULL means what it was built with */
 
-/* A certificate that has ended in 1970 and is no authority; nobody has its key. */
-static const char nobody[] =
+const char dt_certificates_nobody[] =
   "-----BEGIN CERTIFICATE-----\n"
   "MIIBPzCB5qADAgECAgEBMAoGCCqGSM49BAMCMBExDzANBgNVBAMMBk5vYm9keTAe\n"
   "Fw03MDAxMDEwMDAwMDBaFw03MDAxMDEwMDAwMDFaMBExDzANBgNVBAMMBk5vYm9k\n"
@@ -115,8 +114,8 @@ static CURLcode bundle_of_nobody(CURL *easy)
 #if LIBCURL_VERSION_NUM >= 0x074d00
   struct curl_blob blob;
 
-  blob.data = (void *)(size_t)nobody;
-  blob.len = sizeof(nobody) - 1;
+  blob.data = (void *)(size_t)dt_certificates_nobody;
+  blob.len = sizeof(dt_certificates_nobody) - 1;
   blob.flags = CURL_BLOB_NOCOPY;
   return set_both(easy, CURLOPT_CAINFO_BLOB, CURLOPT_PROXY_CAINFO_BLOB, &blob);
 #else

@@ -14,6 +14,9 @@
    Where that is so is looked up once for the process; thread-safe. */
 void dt_certificates_skip_bundle(CURL *easy);
 
+/* A certificate that has ended in 1970 and is no authority; nobody has its key. */
+extern const char dt_certificates_nobody[];
+
 /* Takes the bundle, or the folder, that libcurl was built with from a handle that has
    its own folder, or bundle: for the server and for proxies. */
 CURLcode dt_certificates_drop_bundle(CURL *easy);

@@ -5,6 +5,7 @@
 local calls = require "daytona.control.calls"
 local custody = require "daytona.control.custody"
 local errors = require "daytona.base.errors"
+local forking = require "daytona.control.fork"
 local life = require "daytona.control.life"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
@@ -31,14 +32,9 @@ function family.new(sandbox)
   return setmetatable({ sandbox = sandbox }, Family)
 end
 
--- A sandbox of an answer that is not about the subject.
-local function sandbox_of(raw, subject)
-  return record.apply(subject.client:attach(raw.id), raw)
-end
-
 local function sandboxes_of(list, subject)
   local out = {}
-  for i, raw in ipairs(list) do out[i] = sandbox_of(raw, subject) end
+  for i, raw in ipairs(list) do out[i] = forking.sandbox_of(raw, subject) end
   return out
 end
 
@@ -169,7 +165,7 @@ end
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
 function Family:parent()
-  return require("daytona.control.fork").parent(self.sandbox)
+  return forking.parent(self.sandbox)
 end
 
 ---The sandboxes that it comes from, the oldest first.
@@ -184,7 +180,7 @@ end
 ---@return daytona.Sandbox?
 ---@return daytona.Error?
 function Family:fork(opts)
-  return require("daytona.control.fork").fork(self.sandbox, opts)
+  return forking.fork(self.sandbox, opts)
 end
 
 methods.guard(Family, "daytona.Family", "sandbox.family")

@@ -14,10 +14,15 @@ local record = require "daytona.control.record"
 
 local M = {}
 
--- A sandbox of an answer that is not about the subject.
-local function sandbox_of(raw, subject)
+---A sandbox of an answer that is not about the subject.
+---@param raw table
+---@param subject { client: daytona.Client }
+---@return daytona.Sandbox
+function M.sandbox_of(raw, subject)
   return record.apply(subject.client:attach(raw.id), raw)
 end
+
+local sandbox_of = M.sandbox_of
 
 local api = calls.of_service {
   fork   = { "POST", "/sandbox/{sandbox}/fork", "object", raw = true, flaw = record.absent, body = true },
@@ -69,6 +74,7 @@ local function take(fork, raw)
   return box
 end
 
+-- As in create.lua, which cannot be needed here: it needs what a sandbox is, and that needs this.
 local function undoing()
   return require "daytona.control.undo"
 end

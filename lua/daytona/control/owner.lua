@@ -95,8 +95,8 @@ function owner.own()
   local pid = core.pid()
   if own and own_pid == pid then return own end
   local text = ("%d"):format(pid)
-  local _, start = nil, own_start(text)
-  if not has_proc then _, start = owner.process(text) end
+  local start = own_start(text)
+  if not has_proc then start = select(2, owner.process(text)) end
   local facts = has_proc and facts_of_proc() or require("daytona.control.owner_ps").facts()
   local function hashed(value) return value and value ~= "" and digest(value) or "" end
   own_pid, own_text = pid, nil

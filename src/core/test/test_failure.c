@@ -2,6 +2,7 @@
  * test_failure.c - each way in which the world fails, and the code for it.
  */
 #define _GNU_SOURCE
+#include "../certificates.h"
 #include "../profile.h"
 #include "check.h"
 #include "peer.h"
@@ -255,19 +256,10 @@ static void note_trust(struct peer *p, const char *file, const char *path,
 /* A file with a certificate in it, which has ended long ago. */
 static void write_bundle(char *path)
 {
-  static const char text[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIBPzCB5qADAgECAgEBMAoGCCqGSM49BAMCMBExDzANBgNVBAMMBk5vYm9keTAe\n"
-    "Fw03MDAxMDEwMDAwMDBaFw03MDAxMDEwMDAwMDFaMBExDzANBgNVBAMMBk5vYm9k\n"
-    "eTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKYZlMnLbkFIkyepBowdO3HcGGcU\n"
-    "zjW2a1rg0u0zdlE5E8Ves8KfEGlHvAtceQMwkigjQpcI9KIgoa+38YGNnXmjLzAt\n"
-    "MAwGA1UdEwEB/wQCMAAwHQYDVR0OBBYEFFzI6UhAmVtHZ8OWSPQooNgU9+7gMAoG\n"
-    "CCqGSM49BAMCA0gAMEUCIBGMCFt5Z1V761uQWMmvj5RYfAfj3p2FKw+Pi4oyT5pT\n"
-    "AiEAzc7lxAc9CGAbG6zW+jJBeRGnPMbQyOlIrk4oqE8Ke0E=\n"
-    "-----END CERTIFICATE-----\n";
+  const char *text = dt_certificates_nobody;
   int fd = mkstemp(path);
 
-  CHECK(fd >= 0 && write(fd, text, sizeof(text) - 1) == sizeof(text) - 1);
+  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
   close(fd);
 }
 

@@ -315,7 +315,7 @@ local function reason_in(err)
 end
 
 -- A script that has a folder begins once, however often it is sent.
-local ONCE = "mkdir %s/work 2>/dev/null || exit " .. BEGUN .. "\necho $$ >%s/work/pid"
+local ONCE = "mkdir %s/begun 2>/dev/null || exit " .. BEGUN .. "\necho $$ >%s/begun/pid"
 
 -- What undoes, however the script ends, what it has to do for a while: its folder goes
 -- away, folders that were opened get their modes, the lower ones first.
@@ -421,12 +421,12 @@ CDPATH=
 cd -P -- $ROOT 2>/dev/null || { echo over; exit 0; }
 nap() { sleep 0.1 2>/dev/null || sleep 1; }
 is_gone() {
-  pid=$(cat $STAGING/work/pid) && [ -n "$pid" ] && { ! kill -0 "$pid" || grep -q "^State:.*[ZX]" "/proc/$pid/status"; }
+  pid=$(cat $STAGING/begun/pid) && [ -n "$pid" ] && { ! kill -0 "$pid" || grep -q "^State:.*[ZX]" "/proc/$pid/status"; }
 } 2>/dev/null
 n=0
 while [ -d $STAGING ]; do
-  if mkdir $STAGING/work 2>/dev/null; then rmdir $STAGING/work; echo new; exit 0; fi
-  if is_gone || { [ $n -ge 20 ] && [ ! -s $STAGING/work/pid ]; }; then rm -rf $STAGING; break; fi
+  if mkdir $STAGING/begun 2>/dev/null; then rmdir $STAGING/begun; echo new; exit 0; fi
+  if is_gone || { [ $n -ge 20 ] && [ ! -s $STAGING/begun/pid ]; }; then rm -rf $STAGING; break; fi
   [ $n -lt 20 ] || { echo work; exit 0; }
   n=$((n + 1))
   nap
