@@ -236,7 +236,7 @@ bench-net:
 	@scripts/setup build demo bench
 	@$(MAKE) --no-print-directory -s LUA=lua5.4 all
 	@$(MAKE) --no-print-directory -s LUA=luajit all
-	@lua5.4 bench/net.lua $(ROUNDS)
+	@lua5.4 bench/net.lua $(if $(WRITE),--write) $(ROUNDS)
 
 bench-peers:
 	@scripts/setup bench

@@ -2,15 +2,17 @@
 -- (bench/c/link.c), TLS 1.3 and HTTP/2, beside the official SDKs and curl in the same run; and
 -- a file over one that is cut every second; and a source tree over a slow one.
 --
---   lua5.4 bench/net.lua [ROUNDS]      after make; run from the top of the checkout
+--   lua5.4 bench/net.lua [--write] [ROUNDS]      after make; run from the top of the checkout
 --
 -- Prints medians: seconds, round trips (seconds through the round-trip time, without
 -- what a creation takes over there; what the programs compute is in them), connections, and bytes on the line. Peers that are not
 -- installed (make bench-peers) are named. What fails is said in its place; the rest goes on, and the end is a failure.
+-- --write also puts the tables into bench/README.md.
 
 local cjson = require("cjson").new()
 
-local rounds = tonumber(arg[1]) or 3
+local write = arg[1] == "--write"
+local rounds = tonumber(arg[write and 2 or 1]) or 3
 
 local tools = dofile "bench/tools.lua"
 local read, save, output, median = tools.read, tools.save, tools.output, tools.median
@@ -122,8 +124,15 @@ end
 
 --- Tables ----------------------------------------------------------------------------------------
 
+local load, said = tools.load(), {}
+
+local function say(line)
+  print(line)
+  said[#said + 1] = line
+end
+
 local function tell(what, rtt, it, waited)
-  print(("| %s | %d ms | %s | %.2f s | %.1f | %d | %.1f |"):format(what, rtt * 1000, it[1], it.seconds,
+  say(("| %s | %d ms | %s | %.2f s | %.1f | %d | %.1f |"):format(what, rtt * 1000, it[1], it.seconds,
     (it.seconds - (waited or 0)) / rtt, it.stats.connections, (it.stats.up + it.stats.down) / 1000))
 end
 
@@ -185,8 +194,8 @@ end
 
 -- How late a job's lines come, asked for ahead and one request at a time, against the local server.
 local function job_lines(rtt)
-  print(("\nA job's lines, printed to read, in milliseconds, over a line of %d ms:\n"):format(rtt * 1000))
-  print((output(("bin/daytona-devserver -- env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' "
+  say(("\nA job's lines, printed to read, in milliseconds, over a line of %d ms:\n"):format(rtt * 1000))
+  say((output(("bin/daytona-devserver -- env LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' "
     .. "LUA_CPATH='%s/build/lua5.4/?.so;;' lua5.4 bench/lua/job_line.lua build/bench/link rtt=%g")
     :format(here, here, here, rtt))))
 end
@@ -220,24 +229,30 @@ local function part(name, fn, ...)
     failed = failed + 1
     if running then running.stop() end
     io.stderr:write("bench: ", name, ": ", tostring(why), "\n")
-    print(("| %s | | **failed** | | | | |"):format(name))
+    say(("| %s | | **failed** | | | | |"):format(name))
   end
   io.stderr:write(("-- %s: %d s\n"):format(name, os.time() - began))
 end
 
 prepare()
-print "| what | round trip | who | time | round trips | connections | kB on the line |"
-print "| --- | ---: | --- | ---: | ---: | ---: | ---: |"
-if #peers("script", "") < 2 then print "| official SDKs | | skipped: not installed, make bench-peers | | | | |" end
+say "| what | round trip | who | time | round trips | connections | kB on the line |"
+say "| --- | ---: | --- | ---: | ---: | ---: | ---: |"
+if #peers("script", "") < 2 then say "| official SDKs | | skipped: not installed, make bench-peers | | | | |" end
 for _, rtt in ipairs { 0.02, 0.1, 0.2 } do
   part("scripts", scripts, rtt, 0)
   part("scripts, slow creations", scripts, rtt, 0.5)
   part("many at once", in_flight, rtt)
 end
-rounds = 1
+local of_scripts = rounds
+rounds = 1 -- what follows takes long, and is the same each time
 part("a download", download, 0.1, 200e6)
 part("a file over a line that is cut", survive, 0.02, 400e6, 256, 1)
 part("a source tree", tree, 0.1, 20e6, 50)
 part("a job's lines", job_lines, 0.1)
 os.execute("rm -rf " .. dir)
+if write then
+  local head = ("Measured with `make bench-net WRITE=1`: medians of %d rounds (of what is quick; the rest once) on\n"
+    .. "%s. Load average before it: %s.\n\n"):format(of_scripts, tools.measured_on(), load)
+  tools.put_table("table of the line", head .. table.concat(said, "\n"))
+end
 if failed > 0 then os.exit(1) end

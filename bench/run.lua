@@ -25,7 +25,7 @@ local here = output "pwd"
 local dir = output "mktemp -d"
 os.execute("chmod 755 " .. dir) -- nginx, started by root, reads as somebody else
 local processors = tonumber((output "nproc"))
-local load = (read "/proc/loadavg" or "?"):match "%S+"
+local load = tools.load()
 local server_pid
 
 -- Server on one processor, client on another, where there are two.
@@ -508,29 +508,16 @@ end
 -- --- the table -----------------------------------------------------------------
 
 local function markdown()
-  local processor = output "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1"
   local lines = {
-    ("Measured with `%s`: medians of %d rounds on %s (%d processors),")
-      :format(only == "kit" and "lua5.4 bench/run.lua --write 3 kit" or "make bench WRITE=1", rounds, processor,
-        processors),
-    ("%s, libcurl %s, nginx on the loopback, at commit %s. Load average before it: %s.")
-      :format((output "lua5.4 -v"):match "Lua [%d.]+", (output "curl --version"):match "[%d.]+",
-        (output "git rev-parse --short HEAD"), load),
+    ("Measured with `%s`: medians of %d rounds on")
+      :format(only == "kit" and "lua5.4 bench/run.lua --write 3 kit" or "make bench WRITE=1", rounds),
+    ("%s. Load average before it: %s."):format(tools.measured_on(), load),
     "",
     "| what | measured | against | ratio | bar | |",
     "| --- | ---: | --- | ---: | --- | --- |",
   }
   for _, cells in ipairs(rows) do lines[#lines + 1] = "| " .. table.concat(cells, " | ") .. " |" end
   return table.concat(lines, "\n")
-end
-
-local function write_table()
-  local text = read "bench/README.md"
-  local name = only == "kit" and "table of the kit" or "table"
-  local first, last = ("<!-- %s -->\n"):format(name), ("<!-- end of %s -->"):format(name)
-  local _, head = text:find(first, 1, true)
-  local tail = text:find(last, head, true)
-  save("bench/README.md", text:sub(1, head) .. markdown() .. "\n" .. text:sub(tail))
 end
 
 local PARTS = {
@@ -565,7 +552,7 @@ for _, part in ipairs(PARTS) do
     end
   end
 end
-if write then write_table() end
+if write then tools.put_table(only == "kit" and "table of the kit" or "table", markdown()) end
 print("\n" .. markdown() .. "\n")
 print("Took: " .. table.concat(took, ", ") .. ".")
 quit(failed[1] and table.concat(failed, "\n") or nil)

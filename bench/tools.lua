@@ -35,4 +35,28 @@ function tools.median(list)
   return #list % 2 == 1 and list[middle + 1] or (list[middle] + list[middle + 1]) / 2
 end
 
+---Puts a text into bench/README.md, between the marks of the table of that name.
+function tools.put_table(name, table_text)
+  local path = "bench/README.md"
+  local text = tools.read(path)
+  local first, last = ("<!-- %s -->\n"):format(name), ("<!-- end of %s -->"):format(name)
+  local _, head = text:find(first, 1, true)
+  local tail = text:find(last, head, true)
+  tools.save(path, text:sub(1, head) .. table_text .. "\n" .. text:sub(tail))
+end
+
+---The machine and the state of the checkout, for the line above a table.
+function tools.measured_on()
+  local output = tools.output
+  return ("%s (%s processors), %s, libcurl %s, at commit %s"):format(
+    output "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1", output "nproc",
+    output("lua5.4 -v"):match "Lua [%d.]+", output("curl --version"):match "[%d.]+",
+    output "git rev-parse --short HEAD")
+end
+
+---The load average of the last minute.
+function tools.load()
+  return (tools.read "/proc/loadavg" or "?"):match "%S+"
+end
+
 return tools
