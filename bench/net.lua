@@ -95,6 +95,10 @@ local function peers(script, url)
       .. "REQUESTS_CA_BUNDLE=%s/certificate.pem bench/peers/python/venv/bin/python bench/peers/python/%s.py %s")
       :format(dir, dir, script, url) }
   end
+  if os.execute "test -e bench/peers/go/peer" then
+    list[#list + 1] = { "Go SDK", ("env SSL_CERT_FILE=%s/certificate.pem bench/peers/go/peer %s %s")
+      :format(dir, script, url) }
+  end
   return list
 end
 
@@ -237,7 +241,7 @@ end
 prepare()
 say "| what | round trip | who | time | round trips | connections | kB on the line |"
 say "| --- | ---: | --- | ---: | ---: | ---: | ---: |"
-if #peers("script", "") < 2 then say "| official SDKs | | skipped: not installed, make bench-peers | | | | |" end
+if #peers("script", "") < 3 then say "| official SDKs | | skipped: not all installed, make bench-peers | | | | |" end
 for _, rtt in ipairs { 0.02, 0.1, 0.2 } do
   part("scripts", scripts, rtt, 0)
   part("scripts, slow creations", scripts, rtt, 0.5)

@@ -109,6 +109,10 @@ if read "bench/peers/python/venv/pyvenv.cfg" then
       table.concat({ api, ... }, " ")
   end
 end
+if read "bench/peers/go/peer" then
+  function peers.Go(script, ...) return "bench/peers/go/peer " .. table.concat({ script, api, ... }, " ") end
+end
+local PEERS = { "TypeScript", "Python", "Go" }
 
 -- --- measuring -----------------------------------------------------------------
 
@@ -132,10 +136,16 @@ local function compete(contenders, times)
   end, results
 end
 
-local function with_peers(list, script, ...)
-  for _, name in ipairs { "TypeScript", "Python" } do
-    if peers[name] then table.insert(list, { name, peers[name](script, ...) }) end
+local function installed()
+  local names = {}
+  for _, name in ipairs(PEERS) do
+    if peers[name] then names[#names + 1] = name end
   end
+  return names
+end
+
+local function with_peers(list, script, ...)
+  for _, name in ipairs(installed()) do table.insert(list, { name, peers[name](script, ...) }) end
   return list
 end
 
@@ -178,7 +188,7 @@ local function one_call()
       ("bare libcurl %.1f µs"):format(bare), ratio(middle), "≤ 1.05 ×", middle <= 1.05)
   end
   local ours = single["Lua 5.4"]
-  for name in pairs(peers) do
+  for _, name in ipairs(installed()) do
     local theirs = theirs_of(name, each_us)
     local bar = name == "TypeScript" and 12 or nil
     row("CPU of one exec: Lua 5.4 against " .. name, ("%.1f µs"):format(ours),
@@ -186,6 +196,9 @@ local function one_call()
       bar and "≥ 12 ×", bar and theirs >= bar * ours)
   end
 end
+
+-- The system's Python, where it has httpx.
+local python = select(2, output "/usr/bin/python3 -c 'import httpx' 2>&1") and "/usr/bin/python3"
 
 -- What one would use without a client, and without its deadlines and rules.
 local function rivals()
@@ -207,7 +220,6 @@ local function rivals()
   end
   told[#told + 1] = { "the program curl", "Lua 5.4", function(r) return (r.user + r.system) / (r.n * 1.1) * 1e6 end }
   contenders[#contenders + 1] = { "the program curl", on("lua5.4", "rival", 100, "curl") }
-  local python = select(2, output "/usr/bin/python3 -c 'import httpx' 2>&1") and "/usr/bin/python3"
   if python then
     told[#told + 1] = { "httpx", "Lua 5.4", each_us }
     contenders[#contenders + 1] = { "httpx", ("%s bench/peers/python/httpx_exec.py %s %d"):format(python, api, n) }
@@ -252,7 +264,7 @@ local function whole_script()
   for _, lua in ipairs(luas) do
     local wall, rss = field(lua[1], "wall"), field(lua[1], "maxrss") / 1024
     row("Whole script, time: " .. lua[1], ("%.1f ms"):format(wall * 1e3))
-    for name in pairs(peers) do
+    for _, name in ipairs(installed()) do
       local theirs = field(name, "wall")
       local bar = name == "TypeScript" and 30 or nil
       row(("Whole script, time: %s against %s"):format(lua[1], name),
@@ -262,7 +274,7 @@ local function whole_script()
     row("Whole script, resident memory: " .. lua[1], ("%.1f MB"):format(rss), nil, nil,
       "≤ 12 MB", rss <= 12)
   end
-  for name in pairs(peers) do
+  for _, name in ipairs(installed()) do
     row("Whole script, resident memory: " .. name,
       ("%.0f MB"):format(field(name, "maxrss") / 1024))
   end
@@ -294,6 +306,26 @@ local function big_file()
   rounds = saved
 end
 
+-- The same by others: 1,000 at once over 64 connections.
+local function others_in_flight()
+  local n, connections = 1000, 64
+  local contenders = { { "Lua 5.4", on("lua5.4", "flight", n, connections) } }
+  if peers.Python then contenders[#contenders + 1] = { "Python", peers.Python("flight", n, connections) } end
+  if peers.Go then contenders[#contenders + 1] = { "Go", peers.Go("flight", n, connections) } end
+  if python then
+    contenders[#contenders + 1] =
+      { "httpx", ("%s bench/peers/python/httpx_flight.py %s %d %d"):format(python, api, n, connections) }
+  end
+  local field = compete(contenders)
+  local ours = field("Lua 5.4", each_us)
+  for i = 2, #contenders do
+    local name = contenders[i][1]
+    local theirs = field(name, each_us)
+    row(("%d in flight, %d connections: %s"):format(n, connections, name), ("%.1f µs each"):format(theirs),
+      ("Lua 5.4 %.1f µs"):format(ours), ratio(theirs / ours))
+  end
+end
+
 local function in_flight()
   local memory = {}
   for _, case in ipairs { { 1000, 64, 0.75 }, { 10000, 64, 0.75 }, { 1000, 1000, 1 } } do
@@ -316,6 +348,7 @@ local function in_flight()
       end
     end
   end
+  others_in_flight()
 end
 
 local function frames()
@@ -531,7 +564,7 @@ local PARTS = {
 local NEEDS = { flight = "exec", kit = "mcp" }
 
 local missing, failed, took = {}, {}, {}
-for _, name in ipairs { "TypeScript", "Python" } do
+for _, name in ipairs(PEERS) do
   if not peers[name] then missing[#missing + 1] = name end
 end
 if missing[1] then
