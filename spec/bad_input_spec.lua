@@ -106,6 +106,23 @@ describe("an option", function()
   end)
 end)
 
+describe("what newcomers write", function()
+  it("is refused with what they mean", function()
+    refused("create: unknown option 'resources' (did you mean 'cpu', 'memory', 'disk'?)",
+      function() return client:create { resources = { cpu = 2 } } end)
+    refused("create: unknown option 'envVars' (did you mean 'env'?)",
+      function() return client:create { envVars = { A = "1" } } end)
+    refused("exec: unknown option 'workdir' (did you mean 'cwd'?)",
+      function() return box:exec("pwd", { workdir = "/" }) end)
+    refused('exec: option \'timeout\' must be seconds, 0 or more, not the string "5"',
+      function() return box:exec("pwd", { timeout = "5" }) end)
+    refused('chmod: the change must be octal digits, as "0755", or a table, not 755',
+      function() return box.fs:chmod("x", 755) end)
+    refused('sleep: the time must be seconds, 0 or more, not the string "0.1"', daytona.sleep, "0.1")
+    refused("sleep: the time must be seconds, 0 or more, not nil", daytona.sleep)
+  end)
+end)
+
 describe("an argument", function()
   it("of the wrong type, or absent, is refused", function()
     for _, value in ipairs { 5, true, {}, "" } do

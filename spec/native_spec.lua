@@ -25,6 +25,25 @@ describe("the C module", function()
     assert.matches("^%d+%.%d+%.%d+\n$", run(here, "lua"))
   end)
 
+  it("that is for another Lua is passed by, and named where there is none for this one", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    -- A library that asks for a function of a Lua that there is not.
+    output(("mkdir -p %s/so/daytona && cp -r lua %s"):format(folder, folder))
+    local source = "int lua_of_another(void); int luaopen_daytona_core(void) { return lua_of_another(); }"
+    assert.equal("", output(("echo '%s' | ${CC:-cc} -shared -fPIC -x c -o %s/so/daytona/core.so -")
+      :format(source, folder)))
+    local function found(lua_path)
+      return output(("cd / && env -i PATH=\"$PATH\" LUA_PATH='%s/?.lua;' LUA_CPATH='%s/so/?.so;;' %s -e '%s'")
+        :format(lua_path, folder, compat.name, [[print(require("daytona.base.native").version)]]))
+    end
+    local of_checkout, alone = found(here .. "/lua"), found(folder .. "/lua")
+    output("rm -r " .. folder)
+    assert.matches("^%d+%.%d+%.%d+\n$", of_checkout)
+    assert.truthy(alone:find(folder .. "/so/daytona/core.so is for another Lua", 1, true), alone)
+    assert.matches("make LUA=" .. compat.name:gsub("%p", "%%%0"), alone)
+  end)
+
   it("says how to build it when it is missing", function()
     local folder = os.tmpname()
     os.remove(folder)

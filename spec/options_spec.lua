@@ -25,6 +25,10 @@ describe("options", function()
     assert.truthy(text:find("argv, auto_stop_interval, env, language, limit", 1, true))
     assert.truthy(refusal({ autoStopInterval = 1 }):find("did you mean 'auto_stop_interval'", 1, true))
     assert.truthy(refusal({ timout = 1 }):find("did you mean 'timeout'", 1, true))
+    for _, name in ipairs { "env_vars", "envVars", "environment" } do
+      assert.truthy(refusal({ [name] = {} }):find("did you mean 'env'", 1, true))
+    end
+    assert.is_nil(refusal({ resources = {} }):find("did you mean", 1, true)) -- there is no cpu here
     assert.truthy(refusal({ "name" }):find("options are named, but there is [1]", 1, true))
   end)
 
@@ -33,7 +37,7 @@ describe("options", function()
       { { timeout = -1 }, "'timeout' must be seconds, 0 or more, not -1" },
       { { timeout = 1 / 0 }, "'timeout' must be seconds" },
       { { timeout = 0 / 0 }, "'timeout' must be seconds" },
-      { { timeout = "5" }, "'timeout' must be seconds, 0 or more, not a string" },
+      { { timeout = "5" }, "'timeout' must be seconds, 0 or more, not the string \"5\"" },
       { { auto_stop_interval = 1.5 }, "must be a whole number, 0 or more, not 1.5" },
       { { name = "" }, "must be a string that is not empty, not an empty string" },
       { { env = { A = 1 } }, "must be a table of strings by name, not one where 'A' is a number" },

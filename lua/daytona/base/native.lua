@@ -11,33 +11,35 @@ local function checkout()
   return debug.getinfo(1, "S").source:match("^@(.-)lua[/\\]daytona[/\\]base[/\\]native%.lua$")
 end
 
-local function missing(tried, why)
-  local text = "the C module of daytona is not built for this Lua (%s).\n"
-    .. "In the checkout of daytona run:  make LUA=%s\n"
-    .. "or install it from there:  luarocks --lua-version %s make\n(%s)"
-  local version = compat.name == "luajit" and "5.1" or compat.name:sub(4)
-  error(text:format(compat.name, compat.name, version, tried and tried .. ": " .. why or why), 0)
-end
-
 local function from_build(why)
   local root = checkout()
-  if not root then missing(nil, why) end
-  local path = root .. "build/" .. compat.name .. "/daytona/core.so"
-  local open, message = package.loadlib(path, "luaopen_daytona_core")
-  if not open then missing(path, message) end
+  local path = root and root .. "build/" .. compat.name .. "/daytona/core.so"
+  local open, message
+  if path then open, message = package.loadlib(path, "luaopen_daytona_core") end
+  if not open then
+    if message then why = ("%s; %s"):format(why, message) end
+    require "daytona.base.not_built"(why)
+  end
   local core = open(NAME)
   core.path = path
   package.loaded[NAME] = core
   return core
 end
 
+-- One that is for another Lua is passed by; any other that is there but cannot be loaded is a
+-- fault to show.
+local function else_where(said)
+  if said:find("module '" .. NAME .. "' not found", 1, true) then
+    return from_build("no " .. NAME .. " in package.cpath")
+  elseif not (said:find "symbol[^/]-luaL?_" or said:find "luaL?_%w+: symbol") then -- glibc and macOS; musl
+    error(said, 0)
+  end
+  return from_build((said:match "from file '(.-)'" or NAME) .. " is for another Lua")
+end
+
 local found, core = true, compat.from_cpath(NAME)
 if not core then found, core = pcall(require, NAME) end
-if not found then
-  -- One that is there but cannot be loaded is a fault to show, not to pass by.
-  if not tostring(core):find("module '" .. NAME .. "' not found", 1, true) then error(core, 0) end
-  core = from_build("no " .. NAME .. " in package.cpath")
-end
+if not found then core = else_where(tostring(core)) end
 
 ---@type daytona.core
 return core

@@ -5,12 +5,13 @@ local errors = require "daytona.base.errors"
 local M = {}
 
 -- How a wrong value is shown: its type, and what it is where that is short and
--- cannot be a secret: no string is shown but in place of a word from a list.
+-- cannot be a secret: no string is shown but in place of a word from a list, or of a number.
 local function shown(value, kind)
   local is = type(value)
   if is == "number" or is == "boolean" or is == "nil" then return tostring(value) end
   if is ~= "string" then return "a " .. is end
   if value == "" then return "an empty string" end
+  if tonumber(value) and #value <= 6 then return 'the string "' .. value .. '"' end
   if type(kind) == "table" and #value < 40 then return '"' .. value .. '"' end
   return type(kind) == "function" and "this string" or "a string"
 end
@@ -62,14 +63,31 @@ local function distance(a, b)
   return row[#b]
 end
 
-local function nearest(name, names)
+---The name that is meant by one like it.
+---@param name string
+---@param names string[]
+---@return string?
+function M.nearest(name, names)
   local plain = name:lower():gsub("[_-]", "")
   local best, least = nil, 3
   for i = 1, #names do
-    local far = distance(plain, (names[i]:gsub("_", "")))
+    local far = distance(plain, (names[i]:gsub("[_-]", "")))
     if far < least and far < #plain then best, least = names[i], far end
   end
   return best
+end
+
+-- What other clients, and people, call an option.
+local MEANT = {
+  envvars = { "env" }, environment = { "env" }, workdir = { "cwd" }, directory = { "cwd" }, dir = { "cwd" },
+  osuser = { "user" }, resources = { "cpu", "memory", "disk" }, onlogs = { "on_build_log" },
+  onsnapshotcreatelogs = { "on_build_log" }, checkexit = { "check" }, volumemounts = { "volumes" },
+}
+
+local function guessed(name, names, spec)
+  local meant = MEANT[name:lower():gsub("[_-]", "")]
+  if meant and spec[meant[1]] then return table.concat(meant, "', '") end
+  return M.nearest(name, names)
 end
 
 ---Raises at the caller's line: there is no option of that name.
@@ -87,7 +105,7 @@ function M.name(what, spec, name, given)
   if type(name) ~= "string" then
     errors.misuse(1, "%s: options are named, but there is [%s]", what, tostring(name))
   end
-  local guess = nearest(name, names)
+  local guess = guessed(name, names, spec)
   errors.misuse(1, "%s: unknown option '%s'%s; the options are: %s", what, name,
     guess and " (did you mean '" .. guess .. "'?)" or "", table.concat(names, ", "))
 end

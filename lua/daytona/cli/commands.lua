@@ -1,6 +1,8 @@
 -- The commands: their names, what they take, what they are for, and where they are done.
 -- Help, completion and the reading of what is typed are made of this table.
 
+local refusal = require "daytona.base.refusal"
+
 local commands = {}
 
 ---An option: its name, the word for its value (false: it has none), what it is for, and a
@@ -136,6 +138,14 @@ for _, command in ipairs(commands.list) do
   if family then families[family] = (families[family] and families[family] .. ", " or "") .. command.method end
 end
 
+-- "there is no command crate", and what it may be a slip of.
+local function unknown(name)
+  local names = {}
+  for i, command in ipairs(commands.list) do names[i] = command.name end
+  local guess = refusal.nearest(name, names)
+  return ("there is no command %s%s"):format(name, guess and " (did you mean " .. guess .. "?)" or "")
+end
+
 local SAME = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", list = "ls", rm = "delete" }
 
 ---The command that a command line begins with, and where what it takes begins; nil, nil and why.
@@ -147,12 +157,12 @@ function commands.find(argv)
   local name = SAME[argv[1]] or argv[1] or "help"
   if not families[name] then
     if commands.named[name] then return commands.named[name], 2 end
-    return nil, nil, "there is no command " .. name
+    return nil, nil, unknown(name)
   end
   local both = name .. " " .. (SAME[argv[2]] or argv[2] or "")
   if commands.named[both] then return commands.named[both], 3 end
   if both:find " help$" or both:find " $" then return nil, nil, name .. " is followed by " .. families[name] end
-  return nil, nil, "there is no command " .. both
+  return nil, nil, unknown(both)
 end
 
 return commands

@@ -1,6 +1,8 @@
 -- What was typed after a command's name: options, arguments, and the words of a program
 -- that are not ours. As a command of the table says; see commands.lua.
 
+local refusal = require "daytona.base.refusal"
+
 local words = {}
 
 -- Words for values that are numbers.
@@ -104,6 +106,15 @@ local function count(typed, shape, command)
   return typed
 end
 
+-- "there is no option --lable", and what it may be a slip of.
+local function unknown(known, word)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  local guess = refusal.nearest(word, names)
+  return ("there is no option %s%s"):format(word, guess and " (did you mean " .. guess .. "?)" or "")
+end
+
 ---Takes the words from `first` on apart.
 ---@param command daytona.cli.Command
 ---@param argv string[]
@@ -120,7 +131,7 @@ function words.parse(command, argv, first)
     elseif not plain and word:find "^%-." then
       local name, value = word:match "^(%-%-[^=]+)=(.*)$"
       local option = known[name or word]
-      if not option then return nil, "there is no option " .. (name or word) end
+      if not option then return nil, unknown(known, name or word) end
       local is_next, why = take_option(typed, option, name or word, value, argv[i + 1])
       if why then return nil, why end
       if is_next then i = i + 1 end

@@ -213,9 +213,13 @@ local function added(self, operation, source, target, opts)
 end
 
 -- An error where a path is not of that type.
-local function flaw_of(source, wanted)
+local function flaw_of(source, wanted, target)
   local kind = core.stat(source)
-  if not kind then return context.error("not_found", source, ("Local %s %s does not exist"):format(wanted, source)) end
+  if not kind then
+    local swapped = core.stat(target) == wanted
+    return context.error("not_found", source, ("Local %s %s does not exist%s"):format(wanted, source,
+      swapped and " (the path on this machine comes first, then that in the image)" or ""))
+  end
   if kind == wanted then return nil end
   return context.error("invalid", source, ("Local path %s exists but is not a %s"):format(source, wanted))
 end
@@ -228,7 +232,7 @@ end
 function Image:add_local_file(path, target, opts)
   options.argument("add_local_file: the path", "text", path)
   one_line("add_local_file: the target", target, "a path")
-  local problem = flaw_of(path, "file")
+  local problem = flaw_of(path, "file", target)
   if problem then return grown(self, "", nil, problem) end
   if target:sub(-1) == "/" then target = target .. path:match "[^/]*$" end
   return added(self, "add_local_file", path, target, opts)
@@ -245,7 +249,7 @@ end
 function Image:add_local_dir(path, target, opts)
   options.argument("add_local_dir: the path", "text", path)
   one_line("add_local_dir: the target", target, "a path")
-  local problem = flaw_of(path, "directory")
+  local problem = flaw_of(path, "directory", target)
   if problem then return grown(self, "", nil, problem) end
   return added(self, "add_local_dir", path, target, opts)
 end

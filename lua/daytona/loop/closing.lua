@@ -165,7 +165,10 @@ function closing.using(object, fn)
     errors.misuse(1, "using: there is no object: what makes it has failed; daytona.assert(...) around it says why")
   end
   if object == nil then return nil, fn end
-  if not closer(object) then errors.misuse(1, "using: a %s has no close method", type(object)) end
+  if not closer(object) then
+    errors.misuse(1, "using: a %s has no close method%s", type(object),
+      type(object) == "function" and " (the object comes first, then the function)" or "")
+  end
   if type(fn) ~= "function" then errors.misuse(1, "using: a function expected, got %s", type(fn)) end
   core.hand_over() -- to the guard
   enter(object)

@@ -985,7 +985,7 @@ end
 ---@return daytona.Error?
 function loop.sleep(seconds)
   if type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
-    errors.misuse(2, "sleep: a number of seconds expected, got %s", tostring(seconds))
+    require "daytona.base.refusal".value("sleep: the time", nil, "seconds, 0 or more", seconds)
   end
   if wait(nil, nil, now() + seconds) == "canceled" then return nil, canceled() end
   return true

@@ -12,6 +12,7 @@ local calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
+local order = require "daytona.toolbox.order"
 local url = require "daytona.http.url"
 
 ---Git in a sandbox: `sb.git`. Paths are those of repositories over there.
@@ -85,7 +86,22 @@ local function check_scope(operation)
   end
 end
 
+local function check_commit(values)
+  order.check("email", values.author, values.email, "commit: the author's name comes first, then the address")
+end
+
+local function check_user(values)
+  order.check("email", values.name, values.email, "configure_user: the name comes first, then the address")
+  check_scope "configure_user"(values)
+end
+
+local function check_setting(values)
+  order.check("setting", values.value, values.key, "set_config: the key comes first, then the value")
+  check_scope "set_config"(values)
+end
+
 local function check_lines(values)
+  order.check("token", values.username, values.password, "authenticate: the user comes first, then the token")
   for _, text in pairs(values) do
     if text:find("[\r\n]") then errors.misuse(1, "authenticate: credentials cannot hold line ends") end
   end
@@ -103,6 +119,7 @@ local function split_credentials(address)
 end
 
 local function prepare_remote(values, request)
+  order.check("address", values.name, values.url, "add_remote: the name comes first, then the URL")
   if split_credentials(values.url) ~= values.url then
     errors.misuse(1, "add_remote: a URL with credentials would be stored; pass them to push and pull")
   end
@@ -357,7 +374,7 @@ api = calls.of_daemon {
           explain = meaning(NO_FILE) },
   commit = { "POST", "/git/commit", "object", as_is = true, what = "path",
              args = { PATH, { "message", plain }, { "author", plain }, { "email", plain } },
-             options = { allow_empty = "boolean" }, flaw = commit_flaw, refine = hash_of,
+             options = { allow_empty = "boolean" }, prepare = check_commit, flaw = commit_flaw, refine = hash_of,
              explain = meaning(NOTHING_STAGED) },
   reset = { "POST", "/git/reset", what = "path", since = NEW, args = { PATH }, prepare = check_reset,
             options = { mode = { "soft", "mixed", "hard", "merge", "keep" }, target = "text", files = names } },
@@ -382,15 +399,27 @@ api = calls.of_daemon {
                  options = SCOPED, prepare = check_scope "get_config", refine = value_of },
   set_config = { "POST", "/git/config", what = "key", safe = true, since = NEW, secret = { "value" },
                  args = { { "key", plain }, { "value", plain } }, options = SCOPED,
-                 prepare = check_scope "set_config" },
+                 prepare = check_setting },
   configure_user = { "POST", "/git/config/user", what = "name", safe = true, since = NEW,
-                     args = { NAME, { "email", plain } }, options = SCOPED, prepare = check_scope "configure_user" },
+                     args = { NAME, { "email", plain } }, options = SCOPED, prepare = check_user },
   authenticate = { "POST", "/git/credentials", what = "host", safe = true, since = NEW, secret = { "password" },
                    args = { { "username", plain }, { "password", plain } },
                    options = { host = "text", protocol = "text" }, prepare = check_lines },
 }
 
 local method = calls.method
+
+-- A call whose first argument is a repository, the second none. Where there is no such repository
+-- but what came second is one, the error says so.
+local function ordered(call)
+  return function(self, path, other, ...)
+    local done, err = call(self, path, other, ...)
+    if done == nil and err.code == "GIT_REPO_NOT_FOUND" and type(other) == "string" then
+      order.hint_if_there(self.sandbox, err, other .. "/.git", "the path of the repository comes first")
+    end
+    return done, err
+  end
+end
 
 --- Making repositories ------------------------------------------------------------------
 
@@ -408,6 +437,7 @@ end
 local function check_clone(address, path)
   options.argument("clone: the URL", "text", address)
   if path ~= nil then options.argument("clone: the path", "text", path) end
+  order.check("address", path, address, "clone: the URL comes first, then the path")
   for _, text in ipairs { address, path or "" } do
     if text:find("%c") then errors.misuse(1, "clone: the URL and the path cannot hold control characters") end
   end
@@ -483,13 +513,13 @@ Git.log = method(api.log)
 ---Stages files; "." is everything. GIT_FILE_NOT_FOUND (kind "not_found") when one
 ---is not there.
 ---@type fun(self: daytona.Git, path: string, files: string|string[]): true?, daytona.Error?
-Git.add = method(api.add)
+Git.add = ordered(method(api.add))
 
 ---Commits what is staged, by an author of this name and e-mail address. Hooks do not run,
 ---nothing is signed. When nothing is staged: GIT_NOTHING_TO_COMMIT (kind "conflict"),
 ---unless `allow_empty`.
 ---@type fun(self: daytona.Git, path: string, message: string, author: string, email: string, opts?: { allow_empty?: boolean }): { hash: string }?, daytona.Error?
-Git.commit = method(api.commit)
+Git.commit = ordered(method(api.commit))
 
 ---Moves the branch (and, as `mode` says, "mixed" by default, index and files) to a
 ---revision, `target`, or HEAD. `files` are what a mixed one is limited to.
@@ -499,19 +529,19 @@ Git.reset = method(api.reset)
 ---Takes changes to files back: in the worktree when nothing is said, with
 ---`staged` in the index, with both in both.
 ---@type fun(self: daytona.Git, path: string, files: string|string[], opts?: { staged?: boolean, worktree?: boolean, source?: string }): true?, daytona.Error?
-Git.restore = method(api.restore)
+Git.restore = ordered(method(api.restore))
 
 --- Branches -----------------------------------------------------------------------------
 
 ---Makes a branch where HEAD is, and checks it out. When there is one of that name:
 ---GIT_BRANCH_EXISTS (kind "conflict").
 ---@type fun(self: daytona.Git, path: string, name: string): true?, daytona.Error?
-Git.create_branch = method(api.create_branch)
+Git.create_branch = ordered(method(api.create_branch))
 
 ---Deletes a branch, merged or not. kind "not_found" when there is none of that
 ---name, "conflict" when it is checked out.
 ---@type fun(self: daytona.Git, path: string, name: string): true?, daytona.Error?
-Git.delete_branch = method(api.delete_branch)
+Git.delete_branch = ordered(method(api.delete_branch))
 
 local function dirty(self, name, cause)
   return nil, errors.new {
@@ -587,6 +617,8 @@ function Git:checkout(path, branch)
   if old then return no_branch(self, "checkout", name) end
   return go_and_look(self, path, name, current)
 end
+
+Git.checkout = ordered(Git.checkout)
 
 --- Remotes ------------------------------------------------------------------------------
 

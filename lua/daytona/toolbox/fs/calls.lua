@@ -1,7 +1,6 @@
 -- What the files of this folder make their calls with: the daemon's endpoints about
 -- files, the checks of what is passed, the meaning of what a failure says.
 
-local core = require "daytona.base.native"
 local daemon_calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
@@ -94,6 +93,14 @@ local function moved(said, self, values)
   return nil, err
 end
 
+local function not_moved(err, self, values)
+  if err.kind == "not_found" then
+    require "daytona.toolbox.order".hint_if_there(self.sandbox, err, values.destination,
+      "there is one at the destination: the old path comes first, then the new one")
+  end
+  return err
+end
+
 -- Files go by this, one or many; it trims their names.
 local BULK_UPLOAD = "/files/bulk-upload"
 
@@ -105,7 +112,7 @@ calls.rows = {
   remove = { "DELETE", "/files", what = "path", args = { PATH }, options = { recursive = "boolean" },
              prepare = prepare_remove },
   move = { "POST", "/files/move", "text", query = { "source", "destination" }, what = "source",
-           args = { { "source", is_path }, { "destination", is_path } }, refine = moved },
+           args = { { "source", is_path }, { "destination", is_path } }, refine = moved, explain = not_moved },
   chmod = { "POST", "/files/permissions", query = { "path", "mode", "owner", "group" }, what = "path", safe = true },
   download = { "GET", "/files/download", "response", what = "path" },
   download_many = { "POST", "/files/bulk-download", lists = { "paths" }, safe = true },
@@ -125,33 +132,6 @@ calls.api = daemon_calls.of_daemon(calls.rows)
 ---@return string
 function calls.check_path(what, path)
   return options.argument(what, is_path, path)
-end
-
--- Bytes of the longest path that there can be.
-local LONGEST = 4095
-
----Raises where a path and the content for it seem to have changed places.
----@param what string  the call
----@param path string
----@param data string
-function calls.check_order(what, path, data)
-  local swapped = path:find("\n", 1, true) and data:find "^[%w%._/~@+-]+$" and data:find "[./]"
-  if #path > LONGEST or swapped then
-    errors.misuse(1, "%s: the path comes first, then the data: this path %s", what,
-      swapped and "has several lines" or "has " .. #path .. " bytes")
-  end
-end
-
----Says in an error that what is not there is on the other side: the arguments seem to have
----changed places.
----@param err daytona.Error
----@param is_missing boolean?  no such file where the first argument is looked for
----@param path any             a file of that name is on this machine
----@param hint string
-function calls.hint_at_order(err, is_missing, path, hint)
-  if is_missing and type(path) == "string" and core.stat(path) == "file" then
-    err.message = err.message .. " (" .. hint .. ")"
-  end
 end
 
 ---nil and an error of ours.

@@ -6,6 +6,7 @@ local fetch = require "daytona.toolbox.fs.fetch"
 local localfile = require "daytona.toolbox.fs.localfile"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local order = require "daytona.toolbox.order"
 local pace = require "daytona.toolbox.fs.pace"
 
 local base_name, check_path, failure = calls.base_name, calls.check_path, calls.failure
@@ -117,7 +118,7 @@ function download.download(self, path, target, opts)
     local info, err = download_to_path(self, path, download.local_target(path, target), opts)
     if not info then
       ---@cast err -nil
-      calls.hint_at_order(err, errors.is(err, "not_found"), path,
+      order.hint_if_here(err, errors.is(err, "not_found"), path, "file",
         "the path in the sandbox comes first, then that of this machine")
     end
     return info, err

@@ -10,6 +10,7 @@ local json = require "daytona.http.json"
 local localfile = require "daytona.toolbox.fs.localfile"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local order = require "daytona.toolbox.order"
 local pace = require "daytona.toolbox.fs.pace"
 local results_of = require "daytona.toolbox.fs.results"
 
@@ -269,6 +270,16 @@ local function receive_all(self, entries, opts, strict, single, clock)
   return true
 end
 
+local function hint_at_order(entries)
+  for _, entry in ipairs(entries) do
+    local err = entry.result.error
+    if err then
+      order.hint_if_here(err, entry.target ~= nil and errors.is(err, "not_found"), entry.path, "file",
+        "an item is the path in the sandbox, then that of this machine")
+    end
+  end
+end
+
 ---Fetches many files from the sandbox, in one request. Each item is a path, the
 ---content of which becomes `data` (of all together at most `max_bytes`, 64 MiB),
 ---or a path and a target, as of `download`.
@@ -309,6 +320,7 @@ function download_many.fetch(self, list, opts, strict)
     if entry.changed then to_repeat(entry, single) end
   end
   for _, entry in ipairs(single) do receive_single(self, entry, opts, clock) end
+  hint_at_order(entries)
   return results_of.summary(self, "download_many", results)
 end
 

@@ -106,6 +106,10 @@ FileSystem.move = method(api.move)
 
 local CHMOD = { mode = calls.is_mode, owner = "text", group = "text" }
 
+local function is_change(value)
+  return type(value) == "table", 'octal digits, as "0755", or a table'
+end
+
 ---Changes permissions, owner, group: those that are given.
 ---@param path string
 ---@param change string|{ mode?: string, owner?: string, group?: string }  a string is the mode
@@ -114,7 +118,7 @@ local CHMOD = { mode = calls.is_mode, owner = "text", group = "text" }
 function FileSystem:chmod(path, change)
   check_path("chmod: the path", path)
   if type(change) == "string" then change = { mode = change } end
-  options.check("chmod", CHMOD, options.argument("chmod: the change", "table", change))
+  options.check("chmod", CHMOD, options.argument("chmod: the change", is_change, change))
   return api.chmod(self, { path = path, mode = change.mode, owner = change.owner, group = change.group })
 end
 

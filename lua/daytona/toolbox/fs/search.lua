@@ -4,6 +4,7 @@ local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.fs.calls"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local order = require "daytona.toolbox.order"
 local pace = require "daytona.toolbox.fs.pace"
 
 local search = {}
@@ -14,10 +15,11 @@ local function check_pattern(operation, pattern)
 end
 
 -- The daemon finds nothing where there is nothing, and does not say so.
-local function check_there(self, operation, path)
+local function check_there(self, operation, path, pattern)
   local info, err = self:stat(path)
   if info then return true end
   err.operation = operation
+  order.hint_if_there(self.sandbox, err, pattern, operation .. ": the path comes first, then what is looked for")
   return nil, err
 end
 
@@ -35,7 +37,7 @@ function search.grep(self, path, text)
   if not found then return nil, err end
   if found[1] then return found end
   local there
-  there, err = check_there(self, "grep", path)
+  there, err = check_there(self, "grep", path, text)
   if not there then return nil, err end
   return found
 end
@@ -56,7 +58,7 @@ function search.glob(self, path, pattern)
   if not files then return nil, err end
   if files[1] then return files end
   local there
-  there, err = check_there(self, "glob", path)
+  there, err = check_there(self, "glob", path, pattern)
   if not there then return nil, err end
   return files
 end
@@ -96,10 +98,13 @@ function search.replace(self, files, text, new)
     end
   end
   if not first then return results end
-  return nil, errors.new {
+  local failed = errors.new {
     kind = first.kind, operation = "replace", what = first.what, sandbox = self.sandbox, cause = first,
     results = results, message = first.message,
   }
+  order.hint_if_there(self.sandbox, failed, new,
+    "the files come first, then the text that is looked for, then the new one")
+  return nil, failed
 end
 
 --- The end of a file ----------------------------------------------------------------------

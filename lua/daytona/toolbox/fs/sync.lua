@@ -2,10 +2,12 @@
 -- plan.lua; up.lua and down.lua bring them over.
 
 local calls = require "daytona.toolbox.fs.calls"
+local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local gitignore = require "daytona.base.gitignore"
 local localtree = require "daytona.toolbox.fs.localtree"
 local options = require "daytona.base.options"
+local order = require "daytona.toolbox.order"
 local pace = require "daytona.toolbox.fs.pace"
 local plan = require "daytona.toolbox.fs.plan"
 
@@ -133,6 +135,12 @@ local function run_of(operation, root, remote, opts, clock)
   }, Run)
 end
 
+local HERE_FIRST = "the folder of this machine comes first, then that in the sandbox"
+local ORDER = {
+  sync = HERE_FIRST, upload_dir = HERE_FIRST,
+  download_dir = "the folder in the sandbox comes first, then that of this machine",
+}
+
 -- What files that change meanwhile spoiled is done again, from the first look on; and so is what
 -- may have been done, which then is found to be.
 local function perform(self, way, operation, root, remote, opts)
@@ -147,6 +155,8 @@ local function perform(self, way, operation, root, remote, opts)
     first = first or lost
   end
   err.operation, err.what, err.sandbox = operation, err.what or remote, self.sandbox
+  local is_missing = not core.lstat(root) and (errors.is(err, "not_found") or errors.is(err, "io"))
+  order.hint_if_here(err, is_missing, remote, "directory", ORDER[operation])
   return nil, err
 end
 

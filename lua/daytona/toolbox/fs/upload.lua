@@ -5,6 +5,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local order = require "daytona.toolbox.order"
 local pace = require "daytona.toolbox.fs.pace"
 local pieces = require "daytona.toolbox.fs.pieces"
 local place = require "daytona.toolbox.fs.place"
@@ -266,7 +267,7 @@ function upload.upload(self, source, path, opts)
   local content, err = upload.content_of(source, opts.length)
   if not content then
     ---@cast err -nil
-    calls.hint_at_order(err, type(source) == "string" and not core.lstat(source), path,
+    order.hint_if_here(err, type(source) == "string" and not core.lstat(source), path, "file",
       "the file of this machine comes first, then its path in the sandbox")
     return nil, err
   end
@@ -292,7 +293,7 @@ local WRITE = { timeout = "seconds", idle_timeout = "seconds", on_progress = "ca
 function upload.write(self, path, data, opts)
   check_path("write: the path", path)
   options.argument("write: the data", "string", data)
-  calls.check_order("write", path, data)
+  order.check_content("write", path, data)
   opts = options.check("write", WRITE, opts)
   if path:sub(-1) == "/" then errors.misuse(1, "write: the path names a folder") end
   return upload.whole(self, of_data(data), path, opts)

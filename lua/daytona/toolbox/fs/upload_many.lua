@@ -9,6 +9,7 @@ local http = require "daytona.http"
 local long_json = require "daytona.http.long_json"
 local loop = require "daytona.loop"
 local options = require "daytona.base.options"
+local order = require "daytona.toolbox.order"
 local pace = require "daytona.toolbox.fs.pace"
 local place = require "daytona.toolbox.fs.place"
 local random = require "daytona.base.random"
@@ -178,6 +179,10 @@ local function checked(i, item)
   local path = calls.check_path("upload_many: the path of item " .. i, item[2])
   if path:sub(-1) == "/" then errors.misuse(1, "upload_many: the path of item %d names a folder", i) end
   local entry, err = entry_of(item[1])
+  if err then
+    order.hint_if_here(err, type(item[1]) == "string" and not core.lstat(item[1]), path, "file",
+      "an item is the file of this machine, then its path in the sandbox")
+  end
   local result = { path = path, error = err }
   if entry then entry.result = result end
   return result, entry
