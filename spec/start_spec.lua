@@ -28,18 +28,43 @@ local PROGRAM = [[
   told "script"
 ]]
 
+-- KiB of the code of libraries that libcurl is linked to and these calls do not need, before the
+-- first call and after the last one.
+local LIBRARIES = [[
+  local daytona, core = require "daytona", require "daytona.base.native"
+  local function resident()
+    local total, counts = 0, false
+    for line in io.lines "/proc/self/smaps" do
+      if line:find "^%x+%-%x+ " then
+        counts = line:find("libidn2", 1, true) or line:find("libssh2", 1, true) or line:find("libnghttp2", 1, true)
+      elseif counts then
+        total = total + (line:match "^Rss: +(%d+)" or 0)
+      end
+    end
+    return total
+  end
+  local url, key = ARG:match "(%S+) (%S+)"
+  local before = resident()
+  local client = daytona.new { api_url = url, api_key = key }
+  for _ = 1, 3 do assert(client:get "nobody" == nil) end
+  print(before, resident(), core.curl_version())
+]]
+
 describe("a program that starts", function()
   local loaded, server = {}, nil
 
-  setup(function()
-    server = assert(devserver.start {})
-    -- Without the child's prelude, which requires more than a program does.
+  -- Without the child's prelude, which requires more than a program does.
+  local function run(program)
     local compat = require "daytona.base.compat"
     local shell = require "daytona.base.shell"
     local text = 'package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path\n'
-      .. ("local ARG = %q\n"):format(server.api_url .. " " .. server.api_key) .. PROGRAM
-    local command = ("env -u LUA_INIT %s -e %s </dev/null 2>&1"):format(compat.name, shell.quote(text))
-    local pipe = assert(io.popen(command))
+      .. ("local ARG = %q\n"):format(server.api_url .. " " .. server.api_key) .. program
+    return assert(io.popen(("env -u LUA_INIT %s -e %s </dev/null 2>&1"):format(compat.name, shell.quote(text))))
+  end
+
+  setup(function()
+    server = assert(devserver.start {})
+    local pipe = run(PROGRAM)
     for line in pipe:lines() do
       local what, list = line:match "^(%a+) (.*)$"
       local names = {}
@@ -93,5 +118,17 @@ describe("a program that starts", function()
       end
     end
     assert.is_true(bytes > 100 * 1024 and bytes <= MOST_BYTES, bytes .. " bytes")
+  end)
+
+  -- To tell its version libcurl asks all of them for theirs, which from 8.16 on matters.
+  it("brings no code of libraries into memory that it does not need", function()
+    if not io.open "/proc/self/smaps" then return pending "the kernel does not tell what is in memory" end
+    local pipe = run(LIBRARIES)
+    local told = pipe:read "*a"
+    pipe:close()
+    local before, after, major, minor = told:match "^(%d+)%s+(%d+)%s+libcurl/(%d+)%.(%d+)"
+    assert(minor, told)
+    if major + 0 > 8 or major + 0 == 8 and minor + 0 >= 16 then return pending "libcurl is one whose version matters" end
+    assert.is_true(tonumber(after) <= tonumber(before), told)
   end)
 end)

@@ -90,6 +90,7 @@ struct dt_handle {
   CURLU *parsed;              /* what CURLOPT_CURLU points at */
   char *url;                  /* the text of the URL that is set, or NULL */
   int tls;                    /* options for https are set */
+  int skipping;               /* TLS need not read the bundle of authorities */
   int custom;                 /* CURLOPT_CUSTOMREQUEST is set */
   int dirty;                  /* carries what only a reset removes */
   int quick_exit;             /* leaves a name lookup without joining it */
@@ -109,7 +110,7 @@ struct dt_engine {
   int watched;       /* dt_engine_fd was asked for */
   int pipes;         /* SIGPIPE may come of it: TLS was ever used, or a sink that
                         is no file */
-  unsigned libcurl;  /* its version, once it matters; 0: not known yet */
+  unsigned libcurl;  /* its version; 0: before 8.16 */
   int broken;        /* the multi handle failed; it must be rebuilt */
   int nomem;         /* a poll-set callback ran out of memory */
   double now;        /* of the step */
@@ -300,9 +301,6 @@ int dt_multi_rebuild(struct dt_engine *e);
 /* Tells libcurl that its socket is ready: a set of DT_POLL_*. */
 void dt_multi_socket(struct dt_engine *e, int fd, unsigned what);
 
-/* The version of libcurl, as it counts them. */
-unsigned dt_multi_version(struct dt_engine *e);
-
 /* To be called before a round of dt_multi_socket. */
 void dt_multi_before_sockets(struct dt_engine *e);
 
@@ -327,9 +325,10 @@ void dt_handles_free(struct dt_link *list, CURLM *multi);
 
 /* --- handle.c --- */
 
-/* A handle for the profile, from the pool if possible. NULL without memory. */
+/* A handle for the profile, from the pool if possible; with `tls` also for a
+   connection with TLS. NULL without memory. */
 struct dt_handle *dt_handle_acquire(struct dt_engine *e,
-                                    struct dt_profile *profile);
+                                    struct dt_profile *profile, int tls);
 
 /* Gives the handle its URL. */
 CURLcode dt_handle_set_url(struct dt_handle *h, const char *url);

@@ -68,7 +68,7 @@ static int is_late(const struct dt_transfer *t, int port)
   struct dt_engine *e = t->flow.engine;
 
   return !t->order.repeatable && !t->request_sent &&
-         dt_multi_version(e) >= 0x081500 && dt_lines_is_closed(e, port);
+         e->libcurl >= 0x081500 && dt_lines_is_closed(e, port);
 }
 
 /* Called each time before libcurl sends the request. When a kept connection
@@ -141,7 +141,7 @@ static void set_base(struct dt_handle *h)
 #if LIBCURL_VERSION_NUM >= 0x075700
   h->quick_exit = !curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
-  h->tls = h->custom = h->dirty = h->line = 0;
+  h->tls = h->skipping = h->custom = h->dirty = h->line = 0;
   h->buffer_size = 0;
   h->connect_ms = -1;
 }
@@ -216,14 +216,21 @@ void dt_handle_free(struct dt_handle *h)
 }
 
 /* Gives the handle the profile's options. 0, or -1 without memory. */
-static int take_profile(struct dt_handle *h, struct dt_profile *profile)
+static int take_profile(struct dt_handle *h, struct dt_profile *profile, int tls)
 {
-  if(h->profile == profile)
-    return 0;
-  if(h->profile)
-    handle_reset(h);
-  h->profile = dt_profile_ref(profile);
-  return dt_profile_apply(profile, h->easy) ? -1 : 0;
+  CURLcode rc = CURLE_OK;
+
+  if(h->profile != profile) {
+    if(h->profile)
+      handle_reset(h);
+    h->profile = dt_profile_ref(profile);
+    rc = dt_profile_apply(profile, h->easy);
+  }
+  if((tls || profile->tls_proxy) && !h->skipping) {
+    h->skipping = 1;
+    dt_profile_skip_bundle(profile, h->easy);
+  }
+  return rc ? -1 : 0;
 }
 
 /* The pooled handle used last, or one near it that has the profile already. */
@@ -248,12 +255,12 @@ static struct dt_handle *pool_take(struct dt_engine *e,
 }
 
 struct dt_handle *dt_handle_acquire(struct dt_engine *e,
-                                    struct dt_profile *profile)
+                                    struct dt_profile *profile, int tls)
 {
   struct dt_handle *h;
 
   h = dt_link_alone(&e->pool) ? handle_new(e) : pool_take(e, profile);
-  if(h && take_profile(h, profile)) {
+  if(h && take_profile(h, profile, tls)) {
     dt_handle_free(h);
     h = NULL;
   }

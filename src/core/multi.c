@@ -10,6 +10,8 @@
 #define SPIN_STEPS  32 /* due steps without effect before they are held back */
 #define SPIN_DELAY  0.001
 
+#define NETWORK_CHANGED ((CURLMoption)17) /* CURLMOPT_NETWORK_CHANGED of 8.16 */
+
 /* --- what libcurl asks for -------------------------------------------------- */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *engine,
@@ -65,12 +67,23 @@ void dt_multi_lasting(struct dt_engine *e, int more)
   curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, connections_kept(e));
 }
 
+/* Its version, as libcurl counts them. To tell it libcurl asks many libraries for
+   theirs, whose code then comes into memory; before 8.16, which is known by an
+   option that does nothing with 0, it does not matter. */
+static unsigned version(CURLM *multi)
+{
+  if(curl_multi_setopt(multi, NETWORK_CHANGED, 0L) == CURLM_UNKNOWN_OPTION)
+    return 0;
+  return curl_version_info(CURLVERSION_NOW)->version_num;
+}
+
 int dt_multi_open(struct dt_engine *e)
 {
   e->multi = curl_multi_init();
   e->curl_due = -1;
   if(!e->multi)
     return DT_NOMEM;
+  e->libcurl = version(e->multi);
   curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e);
   curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -164,16 +177,9 @@ void dt_multi_timer(struct dt_engine *e)
 
 /* --- versions that spin ------------------------------------------------------- */
 
-unsigned dt_multi_version(struct dt_engine *e)
+static int is_8_20(const struct dt_engine *e)
 {
-  if(!e->libcurl)
-    e->libcurl = curl_version_info(CURLVERSION_NOW)->version_num;
-  return e->libcurl;
-}
-
-static int is_8_20(struct dt_engine *e)
-{
-  return dt_multi_version(e) >= 0x081400 && e->libcurl < 0x081500;
+  return e->libcurl >= 0x081400 && e->libcurl < 0x081500;
 }
 
 /* libcurl 8.20.0 watches the descriptor that its resolver wakes it up by, and

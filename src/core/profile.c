@@ -177,17 +177,20 @@ static CURLcode set_text(CURL *easy, CURLoption option, const char *value)
 }
 
 /* Who names authorities trusts no others: what libcurl was built to look at beside
-   them is taken out. And where it need not read a bundle it should not. */
+   them is taken out. */
 static CURLcode drop_defaults(const struct dt_profile *p, CURL *easy)
 {
   if(p->ca_file && p->ca_path)
     return CURLE_OK;
   if(p->ca_file)
     return dt_certificates_drop_folder(easy);
-  if(p->ca_path)
-    return dt_certificates_drop_bundle(easy);
-  dt_certificates_skip_bundle(easy);
-  return CURLE_OK;
+  return p->ca_path ? dt_certificates_drop_bundle(easy) : CURLE_OK;
+}
+
+void dt_profile_skip_bundle(const struct dt_profile *p, CURL *easy)
+{
+  if(!p->ca_file && !p->ca_path)
+    dt_certificates_skip_bundle(easy);
 }
 
 CURLcode dt_profile_apply(const struct dt_profile *p, CURL *easy)

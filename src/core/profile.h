@@ -37,6 +37,11 @@ struct dt_profile *dt_profile_ref(struct dt_profile *p);
    other profile's: what the profile leaves open stays libcurl's default. */
 CURLcode dt_profile_apply(const struct dt_profile *p, CURL *easy);
 
+/* For TLS: where the system's authorities are trusted and need not be read from a
+   bundle they should not. What there is on disk is looked at, which a program
+   without TLS is to be spared. */
+void dt_profile_skip_bundle(const struct dt_profile *p, CURL *easy);
+
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif

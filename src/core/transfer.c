@@ -177,7 +177,7 @@ static void begin(struct dt_transfer *t)
 
   t->flow.last_activity = e->now;
   dt_lines_look(e);
-  t->flow.handle = dt_handle_acquire(e, t->profile);
+  t->flow.handle = dt_handle_acquire(e, t->profile, t->origin->tls);
   if(t->flow.handle) {
     t->flow.handle->flow = &t->flow;
     code = dt_request_apply(t);

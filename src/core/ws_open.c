@@ -220,7 +220,7 @@ void dt_ws_begin(struct dt_ws *ws)
   struct dt_engine *e = ws->flow.engine;
 
   ws->flow.last_activity = e->now;
-  ws->flow.handle = dt_handle_acquire(e, ws->profile);
+  ws->flow.handle = dt_handle_acquire(e, ws->profile, ws->tls);
   if(ws->flow.handle) {
     ws->flow.handle->flow = &ws->flow;
     ws->flow.handle->dirty = 1;
