@@ -128,7 +128,7 @@ describe("a program that starts", function()
     pipe:close()
     local before, after, major, minor = told:match "^(%d+)%s+(%d+)%s+libcurl/(%d+)%.(%d+)"
     assert(minor, told)
-    if major + 0 > 8 or major + 0 == 8 and minor + 0 >= 16 then return pending "libcurl is one whose version matters" end
+    if major + 0 > 8 or major + 0 == 8 and minor + 0 >= 16 then return pending "libcurl's version matters" end
     assert.is_true(tonumber(after) <= tonumber(before), told)
   end)
 end)
