@@ -86,6 +86,7 @@ build = {
         "src/lua_headers.c",
         "src/lua_input.c",
         "src/lua_json.c",
+        "src/lua_json_read.c",
         "src/lua_pack.c",
         "src/lua_signal.c",
         "src/lua_stream.c",

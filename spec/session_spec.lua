@@ -1,6 +1,7 @@
 -- Sessions as a user meets them: shells that stay, commands that are followed
 -- live, and an end that always comes.
 
+local core = require "daytona.core"
 local daytona = require "daytona"
 local failure = require "daytona.http.failure"
 local following = require "daytona.toolbox.follow"
@@ -283,6 +284,65 @@ describe("a session", function()
     assert.same({ "timeout", "wait" }, { err.kind, err.code })
     box.daemon:request("DELETE", "/__devserver/faults")
     assert(command:input("three", 5))
+  end)
+
+  -- What is asked while the daemon answers so.
+  local function answered(fault, fn)
+    fault.status = fault.status or 200
+    assert.equal(200, box.daemon:post("/__devserver/faults", fault).status)
+    local value, err = fn()
+    box.daemon:request("DELETE", "/__devserver/faults")
+    return value, err
+  end
+
+  it("has its output whole however long it is, each stream apart", function()
+    local result = assert(session:exec("for i in $(seq 4000); do echo out $i é; echo \"$i \\\"err\\\"\" >&2; done; "
+      .. "head -c 600000 /dev/zero | tr '\\0' x; echo"))
+    local out, err = {}, {}
+    for i = 1, 4000 do out[i], err[i] = "out " .. i .. " é\n", i .. ' "err"\n' end
+    local stdout, stderr = table.concat(out) .. ("x"):rep(600000) .. "\n", table.concat(err)
+    local function is_whole(log)
+      assert.is_true(stdout == log.stdout)
+      assert.is_true(stderr == log.stderr)
+      assert.equal(#stdout + #stderr, #log.output)
+      assert.truthy(log.output:find("\nout 4000 é\n", 1, true) and log.output:find('\n4000 "err"\n', 1, true))
+    end
+    is_whole(result)
+    is_whole(assert(result.command:logs()))
+    is_whole(daytona.spawn(result.command.logs, result.command):wait())
+    is_whole(assert(result.command:logs { exact = true }))
+  end)
+
+  it("has a long log that is JSON where the daemon says so, and else what was printed", function()
+    local command = assert(session:exec "echo a").command
+    local text = '{"output":"' .. ("\\n"):rep(40000) .. '"}'
+    local function log_as(kind, body)
+      local fault = { path = "/process/session/*/command/*/logs", headers = { ["content-type"] = kind }, body = body }
+      return answered(fault, function() return command:logs() end)
+    end
+    assert.is_true(("\n"):rep(40000) == log_as("application/json", text).output)
+    assert.is_true(text == log_as("text/plain", text).output)
+    for _, wrong in ipairs { text .. "x", "[" .. text .. "]," } do
+      local none, err = log_as("application/json", wrong)
+      assert.same({ nil, "protocol" }, { none, err.kind })
+    end
+  end)
+
+  it("is one of many, or their list is no list, however long it is", function()
+    local function sessions_as(body)
+      return answered({ method = "GET", path = "/process/session", body = body,
+        headers = { ["content-type"] = "application/json" } }, function() return sb:sessions() end)
+    end
+    local many = {}
+    for i = 1, 2000 do many[i] = ('{"sessionId":"s%04d","commands":[null,{"id":"c"}]}'):format(i) end
+    local list = table.concat(many, ",")
+    local found = assert(sessions_as("[" .. list .. "]"))
+    assert.same({ 2000, "s0001", "s2000" }, { #found, found[1].id, found[2000].id })
+    for _, wrong in ipairs { '{"items":[' .. list .. "]}", "[" .. list } do
+      local none, err = sessions_as(wrong)
+      assert.same({ nil, "protocol" }, { none, err.kind })
+      assert.truthy(err.message:find(wrong:sub(1, 100), 1, true), err.message)
+    end
   end)
 
   it("that is a here-document without its end does not print our mark", function()
@@ -671,5 +731,35 @@ describe("a log", function()
     local command = require "daytona.toolbox.command"
     assert.same({ stdout = "a\nb\n", stderr = "", output = "a\nb\n" }, command.split "a\nb\n")
     assert.same({ stdout = "a\n\1", stderr = "b\n", output = "a\nb\n\1" }, command.split "\1\1\1a\n\2\2\2b\n\1\1\1\1")
+    assert.same({ stdout = "o", stderr = "", output = "a\nb\n" },
+      command.split("\1\1\1a\n\2\2\2b\n", "o", ""))
+    assert.same({ stdout = "a\n", stderr = "b\n", output = "a\nb\n" },
+      command.split("\1\1\1a\n\2\2\2b\n", nil, false))
+  end)
+
+  it("is taken apart in slices as it is in one go, wherever these end", function()
+    local text = ("\1\1\1a\n\2\2\2b\1\1\n\1\1\1\2\2\1\n"):rep(20) .. "\2\2"
+    local demux, pieces, whole = core.demux(true), {}, { [0] = "", "", "" }
+    local function add(count)
+      for i = 1, count, 2 do
+        local stream = pieces[i] == 2 and 2 or 1
+        whole[stream], whole[0] = whole[stream] .. pieces[i + 1], whole[0] .. pieces[i + 1]
+      end
+    end
+    add(demux:feed("x" .. text, pieces))
+    add(demux:finish(pieces))
+    for most = 1, 40 do
+      local other = core.demux(true)
+      repeat until other:gather("x" .. text, most)
+      for stream = 0, 2 do assert.equal(whole[stream], other:gathered(stream)) end
+    end
+    local empty = core.demux(true)
+    assert.is_true(empty:gather("", 5))
+    assert.equal("", empty:gathered(0))
+    assert.has_error(function() empty:gathered(3) end)
+    local other = core.demux(true)
+    other:gather("abc", 1)
+    assert.has_error(function() other:gather("abcd", 1) end)
+    assert.has_error(function() other:gather("abc", 0) end)
   end)
 end)

@@ -37,6 +37,7 @@ struct profile_box {
 struct transfer_box {
   struct dt_transfer *impl;
   struct long_pair *pair; /* what is being read of its answer, or NULL */
+  int pair_ready;         /* it was read to its end */
   int nfds;  /* duplicates of the descriptors of Lua's files, ours to close */
   int fds[]; /* so that closing such a file never hits a stranger's */
 };
@@ -88,6 +89,10 @@ char *write_unique(lua_State *L, struct names *names, char *at);
 /* core.json_command */
 int json_command(lua_State *L);
 
+/* Replaces the number at the top, a float that counts in ones, by an integer, where
+   Lua has these. Whether it did. */
+int make_integer(lua_State *L);
+
 /* Pushes the number and the string of a JSON object that has just these two
    fields, in this order, and is of the plainest form; or nothing, and 0. */
 struct pair_names {
@@ -107,6 +112,9 @@ void long_pair_free(struct long_pair *p);
    no such pair after all. */
 int long_pair_read(struct long_pair *p, size_t most);
 
+/* Whether its text, of which all is read, takes a while to be made a string. */
+int is_large(const struct long_pair *p);
+
 /* Pushes both, when all is read. */
 void push_long_pair(lua_State *L, const struct long_pair *p);
 
@@ -119,13 +127,14 @@ void open_carry(lua_State *L);
 void open_websocket(lua_State *L);
 void open_doorbell(lua_State *L);
 
-/* lua_stream.c, lua_digest.c, lua_pack.c, lua_json.c, lua_tty.c, lua_file.c, lua_signal.c,
+/* lua_stream.c, lua_digest.c, lua_pack.c, lua_json.c, lua_json_read.c, lua_tty.c, lua_file.c, lua_signal.c,
    lua_input.c:
    register their types, and add their functions to the module's table on top of the stack. */
 void open_stream(lua_State *L);
 void open_digest(lua_State *L);
 void open_pack(lua_State *L);
 void open_json(lua_State *L);
+void open_json_read(lua_State *L);
 void open_tty(lua_State *L);
 void open_file(lua_State *L);
 void open_signal(lua_State *L);

@@ -475,6 +475,7 @@ int luaopen_daytona_core(lua_State *L)
   open_tty(L);
   open_input(L);
   open_json(L);
+  open_json_read(L);
   open_file(L);
   open_signal(L);
   for(i = 0; i < sizeof constants / sizeof constants[0]; i++) {

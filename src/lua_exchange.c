@@ -210,6 +210,8 @@ static int read_piece(const struct call_box *call, struct transfer_box *box)
       return -1;
     box->pair = long_pair_new(r.body, r.body_size, &call->names);
   }
+  if(box->pair_ready)
+    return 1;
   read = box->pair ? long_pair_read(box->pair, PIECE) : -1;
   if(read < 0) {
     long_pair_free(box->pair);
@@ -218,7 +220,8 @@ static int read_piece(const struct call_box *call, struct transfer_box *box)
   return read;
 }
 
-/* Call:take(transfer). Closes it, unless there is more to say. */
+/* Call:take(transfer). Closes it, unless there is more to say: also before the string of a
+   long answer is made, which takes a while. */
 static int call_take(lua_State *L)
 {
   const struct call_box *call = luaL_checkudata(L, 1, CALL_TYPE);
@@ -226,9 +229,11 @@ static int call_take(lua_State *L)
   int read = box->impl ? read_piece(call, box) : -1;
   int n = 0;
 
-  if(!read) {
+  if(read == 0 || (read > 0 && !box->pair_ready && is_large(box->pair))) {
+    box->pair_ready = read;
     lua_pushboolean(L, 0);
-    return 1;
+    lua_pushboolean(L, read);
+    return 2;
   }
   if(read > 0) {
     lua_pushinteger(L, 200);

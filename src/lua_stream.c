@@ -17,10 +17,18 @@
 
 /* --- logs ----------------------------------------------------------------- */
 
+/* What is gathered of a text. */
+struct gathered {
+  char *data;
+  size_t size;
+};
+
 struct demux_box {
   struct dt_demux demux;
   char *run;   /* neighbouring spans of one stream, to become one string */
   size_t room;
+  struct gathered all[DT_STREAM_STDERR + 1]; /* by stream; at 0 of both */
+  size_t whole, next; /* the size of the text, and where to go on in it */
 };
 
 /* Makes `run` as large as what one chunk may hold, with what was held back. */
@@ -100,10 +108,75 @@ static int demux_finish(lua_State *L)
   return 1;
 }
 
+/* Makes room for all of a text in each, once; and for what `feed` may have held back. */
+static void reserve_gathered(lua_State *L, struct demux_box *box, size_t size)
+{
+  int i;
+
+  for(i = 0; i <= DT_STREAM_STDERR; i++) {
+    if(!box->all[i].data && !(box->all[i].data = malloc(size + 2)))
+      luaL_error(L, "not enough memory");
+  }
+  box->whole = size;
+}
+
+static void add_gathered(struct gathered *g, const char *data, size_t size)
+{
+  memcpy(g->data + g->size, data, size);
+  g->size += size;
+}
+
+/* gather(text, most): feeds as much of a text, the same each time, and keeps what it holds.
+   Whether that was the end of it. */
+static int demux_gather(lua_State *L)
+{
+  struct demux_box *box = luaL_checkudata(L, 1, DEMUX_TYPE);
+  size_t size, n;
+  const char *text = luaL_checklstring(L, 2, &size), *data;
+  lua_Number most = luaL_checknumber(L, 3);
+  enum dt_stream stream;
+
+  luaL_argcheck(L, !box->next || box->whole == size, 2, "another text");
+  luaL_argcheck(L, most >= 1 && most <= 1e9, 3, "out of range");
+  if(!box->next)
+    reserve_gathered(L, box, size);
+  n = size - box->next;
+  if(n > (size_t)most)
+    n = (size_t)most;
+  dt_demux_feed(&box->demux, text + box->next, n);
+  box->next += n;
+  if(box->next == size)
+    dt_demux_finish(&box->demux);
+  while(dt_demux_next(&box->demux, &stream, &data, &n)) {
+    add_gathered(&box->all[0], data, n);
+    add_gathered(&box->all[stream == DT_STREAM_STDERR ? stream : DT_STREAM_STDOUT],
+                 data, n);
+  }
+  lua_pushboolean(L, box->next == size);
+  return 1;
+}
+
+/* gathered(stream): what was gathered of a stream, 0: of both. */
+static int demux_gathered(lua_State *L)
+{
+  struct demux_box *box = luaL_checkudata(L, 1, DEMUX_TYPE);
+  lua_Integer i = luaL_checkinteger(L, 2);
+
+  luaL_argcheck(L, i >= 0 && i <= DT_STREAM_STDERR, 2, "no stream");
+  lua_pushlstring(L, box->all[i].data ? box->all[i].data : "",
+                  box->all[i].size);
+  return 1;
+}
+
 static int demux_gc(lua_State *L)
 {
   struct demux_box *box = luaL_checkudata(L, 1, DEMUX_TYPE);
+  int i;
 
+  for(i = 0; i <= DT_STREAM_STDERR; i++) {
+    free(box->all[i].data);
+    memset(&box->all[i], 0, sizeof box->all[i]);
+  }
   free(box->run);
   box->run = NULL;
   box->room = 0;
@@ -264,6 +337,8 @@ static int core_multipart(lua_State *L)
 static const luaL_Reg demux_methods[] = {
   { "feed", demux_feed },
   { "finish", demux_finish },
+  { "gather", demux_gather },
+  { "gathered", demux_gathered },
   { NULL, NULL }
 };
 

@@ -224,6 +224,7 @@ void close_transfer(struct transfer_box *box)
   box->impl = NULL;
   long_pair_free(box->pair);
   box->pair = NULL;
+  box->pair_ready = 0;
   dt_transfer_free(t);
   while(box->nfds > 0)
     close(box->fds[--box->nfds]);
@@ -317,9 +318,13 @@ static int transfer_id(lua_State *L)
   return 1;
 }
 
+#define START 200 /* of a long body */
+
+/* result(most): of a good answer that is longer, the status, nil and its start. */
 static int transfer_result(lua_State *L)
 {
   struct dt_result r;
+  lua_Number most = luaL_optnumber(L, 2, 0);
 
   dt_transfer_result(check_transfer(L), &r);
   if(!r.done) {
@@ -328,6 +333,11 @@ static int transfer_result(lua_State *L)
   }
   if(r.code == DT_OK) {
     lua_pushinteger(L, (lua_Integer)r.status);
+    if(most > 0 && r.status / 100 == 2 && (lua_Number)r.body_size > most) {
+      lua_pushnil(L);
+      lua_pushlstring(L, r.body, r.body_size < START ? r.body_size : START);
+      return 3;
+    }
     lua_pushlstring(L, r.body ? r.body : "", r.body_size);
     return 2;
   }

@@ -4,7 +4,7 @@
 local daemon_refused = require "daytona.toolbox.refused"
 local errors = require "daytona.base.errors"
 local http = require "daytona.http"
-local json = require "daytona.http.json"
+local long_json = require "daytona.http.long_json"
 local options = require "daytona.base.options"
 local refused = require "daytona.control.refused"
 
@@ -86,7 +86,7 @@ function raw.send(connection, request)
   local response, err = http.request(connection, request)
   if not response then return nil, err end
   local kind = response.headers["content-type"] or ""
-  if response.body ~= "" and kind:find("json", 1, true) then response.json = json.decode(response.body) end
+  if response.body ~= "" and kind:find("json", 1, true) then response.json = long_json.decode(response.body) end
   return response
 end
 

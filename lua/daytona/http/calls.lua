@@ -177,7 +177,7 @@ end
 local function translate_list(request, row, value)
   local list, flaw = {}, row.item_flaw
   for i = 1, #value do
-    list[i] = names.to_lua(value[i])
+    list[i] = names.to_lua(value[i], loop.breathe)
     local wrong = flaw and flaw(list[i])
     if wrong then return wrong end
     local fine, err = loop.breathe()
@@ -194,7 +194,7 @@ function translator(row)
   if row.raw then return flaw end
   return function(value, request)
     if request.answer == "list" then return translate_list(request, row, value) end
-    request.value = names.to_lua(value)
+    request.value = names.to_lua(value, loop.breathe)
     return flaw and flaw(request.value)
   end
 end

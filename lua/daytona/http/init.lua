@@ -49,6 +49,7 @@ local refused = connections.refused
 ---not a failure; its body is not checked
 ---@field max_bytes? integer
 ---@field on_progress? fun(done: integer, total?: integer)
+---@field may_be_json? boolean       a long body whose type is JSON is decoded: `json`
 ---@field answer? "object"|"list"|"string"|"any"  the JSON that must come back
 ---@field optional? boolean         ... unless the body is empty
 ---@field endpoint? { number: string, text: string }  as of http.call: an answer of just these needs no `json`
@@ -72,6 +73,9 @@ local refused = connections.refused
 ---@field text? string
 ---@field headers? table<string, string> when `with_headers`
 ---@field trace table                  with `trace = true`: how it went
+
+-- Of more bytes than that long_json.lua makes what is wanted.
+local LONG = 32 * 1024
 
 local JSON_HEADER = "Content-Type: application/json"
 
@@ -188,11 +192,14 @@ end
 -- endpoint answers with are read from where they arrived, which gives the response itself.
 local function result_of(connection, request, transfer, waited)
   local call = waited and request.endpoint and not request.observer and connection.calls[request.endpoint]
-  if not call then return transfer:result() end
-  local status, body, text = loop.take(call, transfer)
-  if text then return status, { status = status, number = body, text = text } end
-  if status then return status, body end
-  return transfer:result()
+  if call then
+    local status, body, text = loop.take(call, transfer)
+    if text then return status, { status = status, number = body, text = text } end
+    if status then return status, body end
+  end
+  local status, body, message, errno = transfer:result(LONG)
+  if status and not body then body = require("daytona.http.long_json").of(transfer, request, message) end
+  return status, body, message, errno
 end
 
 -- What came back from one try:
@@ -245,21 +252,25 @@ end
 ---@param connection daytona.Connection
 ---@param request daytona.Request
 ---@param status integer
----@param body string
+---@param body string|daytona.LongAnswer
 ---@param headers? table<string, string>
 ---@return daytona.Response?
 ---@return daytona.Error?
 function http.answer(connection, request, status, body, headers)
   local endpoint, wanted = request.endpoint, request.answer
-  if endpoint then
+  local long = type(body) == "table" and body
+  if endpoint and not long then
     local number, text = core.json_pair(body, endpoint.number, endpoint.text)
     if number then return { status = status, body = body, number = number, text = text } end
   end
+  if long then body = long.start end
   local response = { status = status, body = body, headers = headers }
+  if long then response.json = long.value end
   if not wanted or (request.optional and body == "") then return response end
-  local decode = wanted == "list" and require("daytona.http.long_json").list or json.decode
-  local value, problem = decode(body, loop.breathe)
-  if errors.is(problem) then return nil, problem end -- canceled
+  local value, problem = response.json, nil
+  if value == nil then
+    value, problem = (#body > LONG and require "daytona.http.long_json" or json).decode(body)
+  end
   if value == nil then
     return wrong_answer(connection, request, status, body, body == "" and "empty" or tostring(problem))
   end
@@ -316,7 +327,7 @@ function http.request(connection, request, op)
     if status and request.accept and is_accepted(request.accept, status, more) then
       return { status = status, body = body, headers = more }
     end
-    if type(body) == "table" and status then return body end
+    if status and type(body) == "table" and body.number then return body end
     if status and status >= 200 and status < 300 then
       return answer(connection, request, status, body, more)
     end

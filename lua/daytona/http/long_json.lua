@@ -1,74 +1,68 @@
 -- Long JSON texts, decoded piece by piece, so that a host can do its own work in between.
 
+local core = require "daytona.base.native"
 local json = require "daytona.http.json"
+local loop = require "daytona.loop"
 
 local M = {}
 
--- Texts up to this size are decoded in one go.
-local SMALL = 32 * 1024
+-- What is decoded in one go, in bytes of a string; a value costs as much as some sixty.
+local SLICE = 48 * 1024
 
--- The items of an array, decoded one by one; nil where the text is not quite what it
--- looks like. (Braces in strings may mislead %b{}, but not for long: no text that is
--- longer or shorter than an object is one.)
-local function items(text, rest)
-  local list, at = {}, text:match("^%s*%[()")
-  while at do
-    local item, sign, after = text:match("^%s*(%b{})%s*([,%]])()", at)
-    local value = item and json.decode(item)
-    if value == nil then return nil end
-    list[#list + 1], at = value, after
-    if sign == "]" then return not text:find("%S", after) and list or nil end
-    local fine, err = rest()
+-- A larger string takes a while to be made, and so has a turn of its own.
+local LARGE = 256 * 1024
+
+-- The value of a text, or of what a transfer brought; nil where the reader is not sure of it.
+-- `rest` as of M.decode.
+local function read(source, rest)
+  local reader = core.json_reader(source, json.null)
+  while reader do
+    local over, value = reader:read(SLICE)
+    if over then return value end
+    if over == nil then return nil end
+    local fine, err = rest(value) -- a large string is next
     if not fine then return nil, err end
   end
 end
 
--- An object of arrays and plain values, each decoded by itself; nil where the text is not
--- quite that. (As above: brackets in strings do not mislead for long.)
-local function fields(text, rest)
-  local object, at = {}, text:match("^%s*{()")
-  while at do
-    local name, value, sign, after = text:match('^%s*"([%w_]+)"%s*:%s*(%b[])%s*([,}])()', at)
-    if not name then
-      name, value, sign, after = text:match('^%s*"([%w_]+)"%s*:%s*([%w.+-]+)%s*([,}])()', at)
-    end
-    local field, err
-    if name and #value > SMALL then field, err = items(value, rest) end
-    if err then return nil, err end
-    if name and field == nil then field = json.decode(value) end
-    if field == nil then return nil end
-    if field ~= json.null then object[name] = field end
-    if sign == "}" then return not text:find("%S", after) and object or nil end
-    at = after
-  end
+-- What came is read to its end even of who is cancelled.
+local function breathe(long)
+  loop.breathe(long)
+  return true
 end
 
-local function decode(text, rest, in_parts)
-  if #text > SMALL then
-    local value, err = in_parts(text, rest)
-    if value or err then return value, err end
-  end
+---Decodes a JSON text as `json.decode` does.
+---@param text string
+---@param rest? fun(long: boolean): boolean?, any  called in between; its nil, err is then what comes back
+---@return any value
+---@return any message
+function M.decode(text, rest)
+  if #text <= SLICE then return json.decode(text) end
+  local value, err = read(text, rest or breathe)
+  if value ~= nil or err then return value, err end
   return json.decode(text)
 end
 
----Decodes a JSON text as `json.decode` does; a long object whose fields are arrays of
----objects item by item, as `list` does.
----@param text string
----@param rest fun(): boolean?, any
----@return any value
----@return any message
-function M.object(text, rest)
-  return decode(text, rest, fields)
-end
+---A long answer: what its JSON says.
+---@class daytona.LongAnswer
+---@field value any
+---@field start string  how its text begins
 
----Decodes a JSON text as `json.decode` does; a long array of objects item by item, with
----`rest()` called in between, whose nil, err is what then comes back.
----@param text string
----@param rest fun(): boolean?, any
----@return any value
----@return any message
-function M.list(text, rest)
-  return decode(text, rest, items)
+---What a transfer that went well brought: decoded, without a string of all its text where only
+---that is wanted; or its text.
+---@param transfer daytona.core.Transfer
+---@param request daytona.Request
+---@param start string
+---@return daytona.LongAnswer|string
+function M.of(transfer, request, start)
+  local wanted = request.answer or request.may_be_json
+  if wanted and (transfer:header "content-type" or ""):find("json", 1, true) then
+    local value = read(transfer, breathe)
+    if value ~= nil then return { value = value, start = start } end
+  end
+  loop.breathe(transfer:progress() > LARGE)
+  local _, text = transfer:result()
+  return text
 end
 
 return M

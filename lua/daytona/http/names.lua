@@ -43,16 +43,17 @@ function names.camel_name(name)
   return out
 end
 
-local function translated(value, rename)
+local function translated(value, rename, rest)
   if type(value) ~= "table" then return value end
+  if rest then rest() end
   local out = setmetatable({}, getmetatable(value))
   for key, item in pairs(value) do
     if type(key) ~= "string" then
-      out[key] = translated(item, rename)
+      out[key] = translated(item, rename, rest)
     elseif USERS_OWN[key] then
       out[rename(key)] = item
     else
-      out[rename(key)] = translated(item, rename)
+      out[rename(key)] = translated(item, rename, rest)
     end
   end
   return out
@@ -62,9 +63,10 @@ end
 ---to the user are shared, not copied.
 ---@generic T
 ---@param value T
+---@param rest? fun()  called for each table
 ---@return T
-function names.to_lua(value)
-  return translated(value, names.snake_name)
+function names.to_lua(value, rest)
+  return translated(value, names.snake_name, rest)
 end
 
 ---Options with the service's names, all the way down, as above.

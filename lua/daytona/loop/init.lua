@@ -512,12 +512,13 @@ function loop.slice()
 end
 
 ---For those who take what is there already without waiting for it: lets the host do
----its own work when it was kept from that for long enough. nil, err when the task was
----cancelled.
+---its own work when it was kept from that for long enough, or what is next is `long`. nil,
+---err when the task was cancelled.
+---@param long? any
 ---@return boolean?
 ---@return daytona.Error?
-function loop.breathe()
-  if not turn or now() < turn or not (hosted or own_task()) then return true end
+function loop.breathe(long)
+  if not turn or not long and now() < turn or not (hosted or own_task()) then return true end
   return loop.sleep(driver.rest or 0)
 end
 
@@ -794,7 +795,7 @@ function loop.take(call, transfer)
       ---@cast status -false
       return status, answer, text
     end
-    loop.breathe() -- even of who is cancelled, what came is read to its end
+    loop.breathe(answer) -- even of who is cancelled, what came is read to its end
   end
 end
 

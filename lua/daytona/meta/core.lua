@@ -207,6 +207,24 @@ function core.json_tidy(value, null) end
 ---@return string?
 function core.json_pair(json, number, text) end
 
+---Reads any JSON text, or what a transfer that is over brought, in pieces: as `json.decode`
+---would, or not at all. nil when the transfer brought nothing.
+---@param source string|daytona.core.Transfer
+---@param null any  what stands for null in lists
+---@return daytona.core.JsonReader?
+function core.json_reader(source, null) end
+
+---@class daytona.core.JsonReader : userdata
+local JsonReader = {}
+
+---Reads on: what costs as much as so many bytes of a string. True and the value at its end;
+---false when there is more, and whether a large string is next, which takes a while to be
+---made; nil when it is not JSON, or such as is left to others.
+---@param most integer
+---@return boolean?
+---@return any value
+function JsonReader:read(most) end
+
 ---SHA-256 and HMAC-SHA-256 as 32 bytes.
 ---@param s string
 ---@return string
@@ -363,6 +381,18 @@ function Demux:feed(chunk, into) end
 ---@return integer n
 function Demux:finish(into) end
 
+---Takes `most` further bytes of a text apart, which is the same each time, and keeps what they
+---hold. Whether that was the end of it.
+---@param text string
+---@param most integer
+---@return boolean
+function Demux:gather(text, most) end
+
+---What was gathered of a stream; with 0 of both, in the order of the text.
+---@param stream integer
+---@return string
+function Demux:gathered(stream) end
+
 ---@class daytona.core.Multipart : userdata
 local Multipart = {}
 
@@ -423,10 +453,11 @@ local Call = {}
 
 ---What `Engine:exchange` would have returned, had it waited until now: the answer of
 ---2xx, and then the transfer is closed; nothing when it is not over or went otherwise. A
----long answer is read in pieces, one each time: false when there is more of it.
+---long answer is read in pieces, one each time: false when there is more of it, and whether
+---only the string is still to be made, which takes a while.
 ---@param transfer daytona.core.Transfer
 ---@return integer|false|nil status
----@return string|integer|nil body_or_number
+---@return string|integer|boolean|nil body_or_number
 ---@return string? text
 function Call:take(transfer) end
 
@@ -687,10 +718,11 @@ local Transfer = {}
 function Transfer:id() end
 
 ---After DONE. An answer of any status: the status, the collected body ("" when
----it went to a file or a queue). A failure: nil, code, message, errno (0 when
----there is none). Before DONE: nil.
+---it went to a file or a queue); of one of 2xx with a body of more than `most` bytes, the
+---status, nil and the start of that. A failure: nil, code, message, errno (0 when there is none). Before DONE: nil.
+---@param most? integer
 ---@return integer? status, string? body_or_code, string? message, integer? errno
-function Transfer:result() end
+function Transfer:result(most) end
 
 ---The HTTP status as soon as it is known.
 ---@return integer?

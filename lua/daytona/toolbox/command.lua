@@ -24,33 +24,40 @@ local WAIT_TIMEOUT, INPUT_TIMEOUT, INPUT_AGAIN, INPUT_AGAIN_MOST = 600, 10, 0.02
 ---@field stderr string
 ---@field output string  both, in the order of the log
 
+-- Streams, as the demultiplexer counts them.
+local BOTH, STDOUT, STDERR = 0, 1, 2
+
+-- So many bytes of a log are taken apart in one go.
+local SLICE = 128 * 1024
+
+-- Whether there is a prefix in it.
+local function is_labelled(raw)
+  return raw:find("\1\1\1", 1, true) or raw:find("\2\2\2", 1, true)
+end
+
 ---Takes a raw log apart. Without any prefix it is all standard output.
 ---@param raw string
+---@param stdout? any  what is known of the streams already, when it is text
+---@param stderr? any
 ---@return daytona.Log
-function command.split(raw)
-  local demux, pieces = core.demux(true), {}
-  local all = { {}, {}, {} }
-  local function add(n)
-    for i = 1, n, 2 do
-      local stream, text = pieces[i], pieces[i + 1]
-      local own = stream == 2 and all[2] or all[1]
-      own[#own + 1] = text
-      all[3][#all[3] + 1] = text
-    end
+function command.split(raw, stdout, stderr)
+  local demux = is_labelled(raw) and core.demux(true)
+  local function of(stream) -- a string is made in one go: others get their turn before the next
+    loop.breathe(#raw > SLICE)
+    return demux and demux:gathered(stream) or stream ~= STDERR and raw or ""
   end
-  add(demux:feed(raw, pieces))
-  add(demux:finish(pieces))
-  return { stdout = table.concat(all[1]), stderr = table.concat(all[2]), output = table.concat(all[3]) }
+  while demux and not demux:gather(raw, SLICE) do loop.breathe() end
+  local output = of(BOTH)
+  if type(stderr) ~= "string" then stderr = of(STDERR) end
+  if type(stdout) ~= "string" then stdout = stderr == "" and output or of(STDOUT) end
+  return { stdout = stdout, stderr = stderr, output = output }
 end
 
 ---The log in a daemon's answer, which keeps the streams apart or not.
 ---@param answer table
 ---@return daytona.Log
 function command.read_log(answer)
-  local log = command.split(type(answer.output) == "string" and answer.output or "")
-  if type(answer.stdout) == "string" then log.stdout = answer.stdout end
-  if type(answer.stderr) == "string" then log.stderr = answer.stderr end
-  return log
+  return command.split(type(answer.output) == "string" and answer.output or "", answer.stdout, answer.stderr)
 end
 
 --- Commands ------------------------------------------------------------------------------
@@ -140,7 +147,9 @@ end
 function Command:logs(opts)
   opts = options.check("logs", LOGS, opts)
   if opts.exact then return exact_logs(self, opts) end
-  local request = { with_headers = true, max_bytes = opts.max_bytes, timeout = opts.timeout, what = self.id }
+  local request = {
+    with_headers = true, may_be_json = true, max_bytes = opts.max_bytes, timeout = opts.timeout, what = self.id,
+  }
   local response, err
   if self.session.id == watch.ENTRYPOINT then
     response, err = api.entrypoint_logs(self, nil, request)
@@ -148,8 +157,10 @@ function Command:logs(opts)
     response, err = api.logs(self, { session = self.session.id }, request)
   end
   if not response then return nil, err end
-  if not (response.headers["content-type"] or ""):find("json", 1, true) then return command.split(response.body) end
-  local answer, problem = json.decode(response.body)
+  local kind = response.headers["content-type"] or ""
+  if not kind:find("json", 1, true) then return command.split(response.body) end
+  local answer, problem = response.json, nil
+  if answer == nil then answer, problem = json.decode(response.body) end
   if type(answer) ~= "table" then
     return nil, failed(self, "session logs", {
       kind = "protocol", code = "json", message = "the answer is not JSON: " .. tostring(problem),

@@ -7,6 +7,7 @@
 local errors = require "daytona.base.errors"
 local calls = require "daytona.toolbox.calls"
 local json = require "daytona.http.json"
+local long_json = require "daytona.http.long_json"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
@@ -205,7 +206,7 @@ end
 
 -- Takes a message in. true, or nil, err.
 local function note(run, data)
-  local message = json.decode(data)
+  local message = long_json.decode(data)
   if type(message) ~= "table" then
     return nil, failure(run, { kind = "protocol", code = "json", message = "the daemon's message is not JSON" })
   end

@@ -1,5 +1,5 @@
 /*
- * fuzz_lua.c - libFuzzer target, linked with Lua: the short cuts for JSON say what
+ * fuzz_lua.c - libFuzzer target, linked with Lua: what reads JSON says what
  * cjson says, or nothing; header lines are found by the names they are listed under.
  *
  * The first byte of the input says which of them the rest is for.
@@ -29,6 +29,18 @@ static const char program[] =
   "  local t, n = cjson.decode(text), 0\n"
   "  for _ in pairs(t) do n = n + 1 end\n"
   "  assert(n == 2 and same(t.exitCode, number) and t.result == result)\n"
+  "end\n"
+  "local function alike(a, b)\n"
+  "  if type(a) ~= 'table' or type(b) ~= 'table' then return same(a, b) end\n"
+  "  for k, v in pairs(a) do if not alike(v, b[k]) then return false end end\n"
+  "  for k in pairs(b) do if a[k] == nil then return false end end\n"
+  "  return true\n"
+  "end\n"
+  "function check.reader(text)\n"
+  "  local reader, over, value = core.json_reader(text, cjson.null), nil, nil\n"
+  "  repeat over, value = reader:read(40) until over ~= false\n"
+  "  if over then assert(alike(core.json_tidy(cjson.decode(text), cjson.null), value)) end\n"
+  "  reader:read(40)\n"
   "end\n"
   "function check.string(text)\n"
   "  local literal = core.json_string(text)\n"
@@ -107,7 +119,8 @@ static void check_headers(lua_State *L, const char *block, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-  static const char *const whats[] = { "pair", "string", "command" };
+  static const char *const whats[] = { "pair", "string", "command",
+                                       "reader" };
   static lua_State *L;
   char *text;
 
@@ -117,10 +130,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     L = open_state();
   text = malloc(size); /* without a byte behind it */
   memcpy(text, input + 1, size - 1);
-  if(input[0] % 4 == 3)
+  if(input[0] % 5 == 3)
     check_headers(L, text, size - 1);
   else
-    check(L, whats[input[0] % 4], text, size - 1);
+    check(L, whats[input[0] % 5 - (input[0] % 5 == 4)], text, size - 1);
   free(text);
   return 0;
 }

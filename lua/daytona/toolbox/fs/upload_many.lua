@@ -112,7 +112,7 @@ local function send(self, entries, sent, opts, clock)
   content:close()
   if not response then return nil, err end
   local answer
-  answer, err = long_json.object(response.body, function() return clock:breathe() end)
+  answer, err = long_json.decode(response.body, function() return clock:breathe() end)
   if errors.is(err) then return nil, err end
   local shaped = type(answer) == "table" and (answer.errors ~= nil or response.status == 200)
   if not shaped then
