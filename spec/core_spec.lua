@@ -325,6 +325,36 @@ describe("daytona.core", function()
       assert.equal(200, transfer:status())
     end)
 
+    it("pours an answer into a file", function()
+      local file = temp_file "before "
+      local transfer = start("/chunked/1000000", { sink_queue = true })
+      local over = false
+      repeat
+        local at = transfer:pour(file, 0)
+        while at do at = transfer:pour(file, at) end
+        if over then break end
+        over = has(await(transfer, { READABLE, DONE }), DONE)
+      until false
+      assert.is_false(transfer:read())
+      assert.equal(1000007, file:seek("end"))
+      file:close()
+      assert.has_error(function() transfer:pour(file, 0) end)
+    end)
+
+    it("says what keeps it from pouring, and where it is told nonsense", function()
+      local transfer = start("/bytes/16", { sink_queue = true })
+      await(transfer, { DONE })
+      local unwritable = assert(io.open("/dev/null", "rb"))
+      for _, from in ipairs { -1, 16, 17 } do
+        assert.has_error(function() transfer:pour(unwritable, from) end)
+      end
+      local at, message, errno = transfer:pour(unwritable, 0)
+      assert.same({ nil, "Bad file descriptor", 9 }, { at, message, errno })
+      assert.equal(12, transfer:pour(temp_file(), 12) + 12)
+      assert.is_nil((transfer:pour(unwritable, 0)))
+      assert.has_error(function() transfer:pour("file", 0) end)
+    end)
+
     it("hands out what came before a stream broke", function()
       local transfer = start("/truncate", { sink_queue = true })
       await(transfer, { DONE })

@@ -75,7 +75,7 @@ describe("a disk that is full", function()
       if not full then return pending "this machine has no /dev/full" end
       local info, err = trial.box.fs:download(name, full)
       full:close()
-      fails("io nil", "download", info, err)
+      fails("io sink", "download", info, err)
       assert(trial.home.fs:remove "small.bin")
     end
     trial:after()

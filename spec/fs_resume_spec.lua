@@ -52,7 +52,30 @@ local function to_path(opts)
   return files.content(target), info, err
 end
 
-local WAYS = { ["to a path"] = to_path, ["to a function"] = to_function }
+-- Behind what is in the file that `open` opens.
+local function to_file(open)
+  return function(opts)
+    local target = files:here("target", "before")
+    local file = open(target)
+    local info, err = fs:download("file", file, opts)
+    assert(file:write "after")
+    file:close()
+    local data = files.content(target):match "^before(.*)after$"
+    return data, info, err
+  end
+end
+
+local WAYS = {
+  ["to a path"] = to_path, ["to a function"] = to_function,
+  ["to an open file"] = to_file(function(target)
+    local file = assert(io.open(target, "r+b"))
+    file:read "*a"
+    file:seek("cur", 0)
+    return file
+  end),
+  ["to a file that is appended to"] = to_file(function(target) return assert(io.open(target, "ab")) end),
+  ["to a pipe"] = to_file(function(target) return assert(io.popen("cat >>" .. target, "w")) end),
+}
 
 for name, fetch in pairs(WAYS) do
   describe("a download " .. name, function()

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,13 +201,51 @@ static int make_link(lua_State *L)
                                  luaL_checkstring(L, 2)));
 }
 
+/* The stream of Lua's file at index 1; NULL of a closed one. */
+static FILE *check_file(lua_State *L)
+{
+  FILE **file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+
+  return compat_isclosed(file) ? NULL : *file;
+}
+
+/* may_block(file): whether who writes to it may have to wait until somebody
+   reads: it is a pipe, a socket or a terminal. */
+static int may_block(lua_State *L)
+{
+  FILE *file = check_file(L);
+  struct stat st;
+
+  luaL_argcheck(L, file, 1, "a closed file");
+  lua_pushboolean(L, fstat(fileno(file), &st) || S_ISFIFO(st.st_mode) ||
+                       S_ISSOCK(st.st_mode) || isatty(fileno(file)));
+  return 1;
+}
+
+/* catch_up(file): Lua's file goes on where its descriptor is, which others have
+   written to. (Its position may be one that the C library remembers.) */
+static int catch_up(lua_State *L)
+{
+  FILE *file = check_file(L);
+  off_t at;
+
+  if(!file || fflush(file))
+    return 0;
+  at = lseek(fileno(file), 0, SEEK_CUR);
+  if(at >= 0)
+    (void)fseeko(file, at, SEEK_SET);
+  return 0;
+}
+
 static const luaL_Reg file_functions[] = {
+  { "catch_up", catch_up },
   { "change_mode", change_mode },
   { "file_type", file_type },
   { "list_directory", list_directory },
   { "lstat", file_lstat },
   { "make_directory", make_directory },
   { "make_link", make_link },
+  { "may_block", may_block },
   { "read_link", read_link },
   { "real_path", real_path },
   { "set_times", set_times },

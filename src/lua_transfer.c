@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -424,6 +425,16 @@ static int transfer_timing(lua_State *L)
 
 /* --- streaming and ending -------------------------------------------------- */
 
+static int push_errno(lua_State *L)
+{
+  int error = errno;
+
+  lua_pushnil(L);
+  lua_pushstring(L, strerror(error));
+  lua_pushinteger(L, error);
+  return 3;
+}
+
 static int transfer_read(lua_State *L)
 {
   struct dt_transfer *t = check_transfer(L);
@@ -449,6 +460,48 @@ static int transfer_read(lua_State *L)
   lua_pushstring(L, dt_code_name(rc));
   lua_pushstring(L, r.message ? r.message : "");
   return 3;
+}
+
+/* Waits until a descriptor that does not block takes something again, or a
+   signal comes. */
+static void wait_for_room(int fd)
+{
+  struct pollfd p;
+
+  p.fd = fd;
+  p.events = POLLOUT;
+  (void)poll(&p, 1, -1);
+}
+
+/* Transfer:pour(file, from): writes what has arrived to the file's descriptor,
+   after what Lua has buffered. Signals end it, as it may have to wait for whoever
+   reads there. */
+static int transfer_pour(lua_State *L)
+{
+  struct dt_transfer *t = check_transfer(L);
+  FILE **file = luaL_checkudata(L, 2, LUA_FILEHANDLE);
+  lua_Integer first = luaL_checkinteger(L, 3);
+  size_t from, size;
+  const char *data;
+  ssize_t n;
+
+  luaL_argcheck(L, !compat_isclosed(file), 2, "a closed file");
+  if(dt_transfer_read(t, &data, &size) != 1)
+    return 0;
+  dt_transfer_hold(t, 1);
+  if(fflush(*file))
+    return push_errno(L);
+  from = (size_t)first;
+  luaL_argcheck(L, first >= 0 && from < size, 3, "beyond what has arrived");
+  n = write(fileno(*file), data + from, size - from);
+  if(n < 0 && errno != EINTR && errno != EAGAIN)
+    return push_errno(L);
+  if(n < 0 && errno == EAGAIN)
+    wait_for_room(fileno(*file));
+  from += n > 0 ? (size_t)n : 0;
+  dt_transfer_hold(t, from < size);
+  push_int(L, (int64_t)(from < size ? from : 0));
+  return 1;
 }
 
 static int transfer_write(lua_State *L)
@@ -506,6 +559,7 @@ static const luaL_Reg methods[] = {
   { "header", transfer_header },
   { "headers", transfer_headers },
   { "id", transfer_id },
+  { "pour", transfer_pour },
   { "progress", transfer_progress },
   { "read", transfer_read },
   { "result", transfer_result },

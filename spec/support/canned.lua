@@ -57,17 +57,21 @@ end
 
 -- Hands a body over, as a transfer would. true, or nil, err.
 local function pour(request, status, body, headers, err)
+  local poured = 0
   local transfer = {
+    progress = function() return poured end,
     status = function() return status end, headers = function() return headers end,
     header = function(_, name) return headers[name:lower()] end,
   }
   for i, piece in ipairs(type(body) == "table" and body or { body }) do
     if i == 1 and request.on_headers then request.on_headers(transfer) end
     if request.sink_file then request.sink_file:write(piece) end
+    poured = poured + #piece
     local kept, why = true, nil
     if request.sink then kept, why = request.sink(piece) end
     if kept == false then return nil, errors.is(why) and why or failure.from_transport("sink", tostring(why)) end
   end
+  if request.on_end then request.on_end(transfer) end
   if err then err.headers = err.headers or headers end
   return not err or nil, err
 end

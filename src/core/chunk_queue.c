@@ -11,20 +11,32 @@
 
 #define CHUNK_SMALL 4096
 #define CHUNK_LARGE 65536
+#define SPARES_MAX  16
 
 char *dt_chunk_data(struct dt_chunk *c)
 {
   return (char *)(c + 1) + c->from;
 }
 
-static struct dt_chunk *chunk_new(size_t size)
+static struct dt_chunk *spare_or_new(struct dt_chunk_queue *q, size_t capacity)
+{
+  struct dt_chunk *c = q->spare;
+
+  if(!c || capacity != CHUNK_LARGE)
+    return malloc(sizeof(*c) + capacity);
+  q->spare = c->next;
+  q->spares--;
+  return c;
+}
+
+static struct dt_chunk *chunk_new(struct dt_chunk_queue *q, size_t size)
 {
   size_t capacity = size < CHUNK_SMALL ? CHUNK_SMALL : CHUNK_LARGE;
   struct dt_chunk *c;
 
   if(capacity < size)
     capacity = size;
-  c = malloc(sizeof(*c) + capacity);
+  c = spare_or_new(q, capacity);
   if(!c)
     return NULL;
   c->next = NULL;
@@ -49,7 +61,7 @@ int dt_chunk_queue_append(struct dt_chunk_queue *q, const char *data,
   if(!size)
     return 0;
   if(size > room) {
-    c = chunk_new(size - room);
+    c = chunk_new(q, size - room);
     if(!c)
       return -1;
     chunk_fill(c, data + room, size - room);
@@ -80,6 +92,17 @@ struct dt_chunk *dt_chunk_queue_take(struct dt_chunk_queue *q)
   return c;
 }
 
+void dt_chunk_queue_give_back(struct dt_chunk_queue *q, struct dt_chunk *c)
+{
+  if(!c || c->capacity != CHUNK_LARGE || q->spares == SPARES_MAX) {
+    free(c);
+    return;
+  }
+  c->next = q->spare;
+  q->spare = c;
+  q->spares++;
+}
+
 size_t dt_chunk_queue_read(struct dt_chunk_queue *q, char *data, size_t size)
 {
   size_t done = 0;
@@ -108,4 +131,10 @@ void dt_chunk_queue_clear(struct dt_chunk_queue *q)
     free(c);
     c = dt_chunk_queue_take(q);
   }
+  while(q->spare) {
+    c = q->spare;
+    q->spare = c->next;
+    free(c);
+  }
+  q->spares = 0;
 }

@@ -21,6 +21,8 @@ struct dt_chunk {
 struct dt_chunk_queue {
   struct dt_chunk *head, *tail;
   size_t size; /* bytes in all chunks */
+  struct dt_chunk *spare; /* what was given back, for those to come */
+  size_t spares;
 };
 
 /* The first byte in use. */
@@ -33,8 +35,13 @@ int dt_chunk_queue_append(struct dt_chunk_queue *q, const char *data,
 /* Moves up to `size` bytes from the front into `data`; returns how many. */
 size_t dt_chunk_queue_read(struct dt_chunk_queue *q, char *data, size_t size);
 
-/* Detaches the first chunk, which the caller then frees; NULL when empty. */
+/* Detaches the first chunk, which the caller then frees, or gives back; NULL when
+   empty. */
 struct dt_chunk *dt_chunk_queue_take(struct dt_chunk_queue *q);
+
+/* Keeps a few large ones: to ask the system for memory, chunk by chunk, takes
+   longer than to fill it. NULL is fine. */
+void dt_chunk_queue_give_back(struct dt_chunk_queue *q, struct dt_chunk *c);
 
 void dt_chunk_queue_clear(struct dt_chunk_queue *q);
 

@@ -131,7 +131,8 @@ static int may_break(const struct dt_request *r)
   struct stat about;
 
   return r->sink == DT_SINK_FD &&
-         (fstat(r->sink_fd, &about) || !S_ISREG(about.st_mode));
+         (fstat(r->sink_fd, &about) || S_ISFIFO(about.st_mode) ||
+          S_ISSOCK(about.st_mode));
 }
 
 int dt_transfer_new(struct dt_engine *e, const struct dt_request *r,
@@ -528,7 +529,7 @@ int dt_transfer_read(struct dt_transfer *t, const char **data, size_t *size)
   if(t->order.sink != DT_SINK_QUEUE)
     return DT_BAD_ARGUMENT;
   if(!t->holding) {
-    free(t->held);
+    dt_chunk_queue_give_back(&t->in, t->held);
     t->held = dt_chunk_queue_take(&t->in);
   }
   if(t->state == DT_RUNNING)

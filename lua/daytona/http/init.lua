@@ -10,7 +10,7 @@ local errors = require "daytona.base.errors"
 local json = require "daytona.http.json"
 local loop = require "daytona.loop"
 
--- Loaded with the first thing that goes wrong: a program that starts has other work.
+-- Loaded with the first thing that goes wrong.
 local function retrying()
   return require "daytona.http.retry"
 end
@@ -43,8 +43,9 @@ local refused = connections.refused
 ---@field idle_timeout? number      seconds without a byte, 0 none
 ---@field safe? boolean             repeating it is harmless (GET, HEAD, PUT, DELETE are)
 ---@field sink_file? file*          where the body goes, or
----@field sink? fun(chunk: string): any, any  false, reason to give up
+---@field sink? file*|fun(chunk: string): any, any  false, reason to give up; or a file that may block
 ---@field on_headers? fun(transfer: daytona.core.Transfer)  called before the first chunk of the sink
+---@field on_end? fun(transfer: daytona.core.Transfer)  called when a try is over
 ---@field accept? integer|fun(status: integer, headers?: table<string, string>): any  a further status that is an answer,
 ---not a failure; its body is not checked
 ---@field max_bytes? integer
@@ -63,7 +64,7 @@ local refused = connections.refused
 ---@field trace? boolean             the response, or the error, gets a `trace`: see http/hooks.lua
 ---@field on_abandon? fun(err: daytona.Error, request: daytona.Request)  see http.request
 ---@field on_leave? fun(request: daytona.Request, may: boolean)  told true before each try, and false when Ctrl-C strikes
----in one of which nothing has left: for those who must know whether a request may have left, wherever Ctrl-C strikes
+---in one of which nothing has left: for those who must know whether a request may have left
 
 ---@class daytona.Response
 ---@field status integer
@@ -148,7 +149,7 @@ end
 ---@return number
 function http.backoff(try) return retrying().backoff(try) end
 
----Seconds to wait before a further try: what the service asks for and a little more, or our own.
+---The same, or what the service asks for and a little more.
 ---@param err daytona.Error
 ---@param try integer
 ---@return number
@@ -219,6 +220,7 @@ local function try_once(connection, request, op, streams)
     retrying().abandon(request, sent, errors.new { kind = "canceled", message = "interrupted" })
     error(waited, 0)
   end
+  if request.on_end then request.on_end(transfer) end
   local status, body, message, errno = result_of(connection, request, transfer, waited)
   if not waited or not status then
     local failed = { why = not waited and why or nil, code = body, message = message, errno = errno }

@@ -56,9 +56,23 @@ local function feed(op, source, chunk)
   end
 end
 
+-- Writes what has arrived to a file that may have to wait for its reader. true, or nil, err.
+local function pour(op, file)
+  local done = 0
+  while true do
+    local message, errno
+    done, message, errno = op.transfer:pour(file, done)
+    if message then return nil, failure.from_transport("sink", message, errno) end
+    if not done then return true end
+    local rested, stopped = loop.breathe()
+    if not rested then return nil, stopped end
+  end
+end
+
 -- Hands over what has arrived. true, or nil, err.
 local function drain(op, request)
   local sink, on_headers = request.sink, request.on_headers
+  if io.type(sink) then return pour(op, sink) end
   local chunk = op.transfer:read()
   if chunk and on_headers and not op.announced then
     op.announced = true

@@ -44,6 +44,17 @@ function core.random(n) end
 ---@return "file"|"directory"|"other"|nil, string?
 function core.file_type(path) end
 
+---Whether who writes to an open file may have to wait until somebody reads: it is a pipe,
+---a socket or a terminal.
+---@param file file*
+---@return boolean
+function core.may_block(file) end
+
+---Lua's file goes on where its descriptor is, to which a transfer has written. Does nothing
+---where there is no position, and with a closed file.
+---@param file file*
+function core.catch_up(file) end
+
 ---The absolute path without links; nil and why when there is nothing.
 ---@param path string
 ---@return string?, string?
@@ -742,6 +753,15 @@ function Transfer:headers() end
 ---nil, code, message when the transfer failed (after all earlier bytes).
 ---@return string|false|nil, string?, string?
 function Transfer:read() end
+
+---Writes the next chunk, from its byte `from` on, to a file that may have to wait until somebody
+---reads; a signal ends the wait. What Lua has buffered is flushed first. Returns from where to go
+---on: 0 with the next chunk, more where a part is left. Nothing when there is no chunk, for which
+---`result` or the next event says why; nil, message, errno when it cannot be written.
+---@param file file*
+---@param from integer
+---@return integer?, string? message, integer? errno
+function Transfer:pour(file, from) end
 
 ---Offers bytes to the body queue: true when taken, false when the queue is
 ---full (wait for WRITABLE), nil and a code when the transfer is over.

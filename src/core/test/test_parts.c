@@ -13,7 +13,7 @@
 
 static void test_bytes_come_out_as_they_went_in(void)
 {
-  struct dt_chunk_queue q = { NULL, NULL, 0 };
+  struct dt_chunk_queue q = { NULL, NULL, 0, NULL, 0 };
   char *in = malloc(TOTAL), *out = malloc(TOTAL);
   size_t written = 0, got = 0, i;
 
@@ -35,7 +35,7 @@ static void test_bytes_come_out_as_they_went_in(void)
       if(c) {
         memcpy(out + got, dt_chunk_data(c), c->to - c->from);
         got += c->to - c->from;
-        free(c);
+        dt_chunk_queue_give_back(&q, c);
       }
     }
     CHECK(q.size == written - got);
@@ -47,6 +47,34 @@ static void test_bytes_come_out_as_they_went_in(void)
   CHECK(!q.size && !q.head);
   free(in);
   free(out);
+}
+
+static void test_large_chunks_are_used_again(void)
+{
+  struct dt_chunk_queue q = { NULL, NULL, 0, NULL, 0 };
+  static const char data[65536];
+  struct dt_chunk *c;
+  int i;
+
+  dt_chunk_queue_give_back(&q, NULL);
+  CHECK(!dt_chunk_queue_append(&q, data, 10));
+  dt_chunk_queue_give_back(&q, dt_chunk_queue_take(&q));
+  CHECK(!q.spares); /* a small one */
+  CHECK(!dt_chunk_queue_append(&q, data, sizeof(data)));
+  c = dt_chunk_queue_take(&q);
+  dt_chunk_queue_give_back(&q, c);
+  CHECK(q.spares == 1);
+  CHECK(!dt_chunk_queue_append(&q, data, 10));
+  CHECK(!q.spares || q.head != c); /* not for a few bytes */
+  CHECK(!dt_chunk_queue_append(&q, data, sizeof(data)));
+  CHECK(!q.spares && q.tail == c);
+  for(i = 0; i < 40; i++)
+    CHECK(!dt_chunk_queue_append(&q, data, sizeof(data)));
+  for(c = dt_chunk_queue_take(&q); c; c = dt_chunk_queue_take(&q))
+    dt_chunk_queue_give_back(&q, c);
+  CHECK(q.spares > 1 && q.spares < 40);
+  dt_chunk_queue_clear(&q);
+  CHECK(!q.spares && !q.spare);
 }
 
 static void test_deadlines_come_in_order(void)
@@ -84,5 +112,6 @@ void test_parts(void);
 void test_parts(void)
 {
   test_bytes_come_out_as_they_went_in();
+  test_large_chunks_are_used_again();
   test_deadlines_come_in_order();
 }

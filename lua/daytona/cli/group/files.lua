@@ -59,7 +59,7 @@ local function upload(box, from, to, recursive)
 end
 
 local function download(box, from, to, recursive)
-  if to == "-" then return box.fs:download(from, function(chunk) output.write(chunk) end) end
+  if to == "-" then return box.fs:download(from, io.stdout) end
   if not recursive then return box.fs:download(from, to) end
   return box.fs:download_dir(from, inside(to, localfile.is_directory(to), from))
 end

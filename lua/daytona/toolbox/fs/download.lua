@@ -48,13 +48,11 @@ local function into(self, path, target, opts)
 end
 
 local function download_to_handle(self, path, file, opts)
-  file:flush()
-  local info, err = into(self, path, function(chunk)
-    local fine, why = file:write(chunk)
-    if not fine then return false, errors.new { kind = "io", operation = "download", what = path, message = why } end
-  end, opts)
-  if not info then return nil, err end
   local fine, why = file:flush()
+  if not fine then return failure("download", "io", why, path) end
+  local info, err = into(self, path, file, opts)
+  if not info then return nil, err end
+  fine, why = file:flush()
   if not fine then return failure("download", "io", why, path) end
   return info
 end

@@ -1,6 +1,7 @@
 -- A file that comes in as many requests as it takes: what is cut is taken up again where
 -- it ended, if the file is still the same. Bytes of two versions never come together.
 
+local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local pace = require "daytona.toolbox.fs.pace"
 
@@ -89,6 +90,12 @@ function Fetch:take(chunk)
   return self.keep(chunk)
 end
 
+-- Bytes of an answer that went into its file: those of a failure do not.
+local function written(transfer)
+  local status = transfer:status()
+  return status and status >= 200 and status < 300 and (transfer:progress()) or 0
+end
+
 -- What the next request asks for.
 local function request_of(self)
   local opts, first = self.opts, self.got == 0
@@ -97,7 +104,8 @@ local function request_of(self)
     max_bytes = opts.max_bytes, on_progress = opts.on_progress,
   }
   if first and self.file then
-    request.sink_file = self.file
+    request[core.may_block(self.file) and "sink" or "sink_file"] = self.file
+    request.on_end = function(transfer) self.got = written(transfer) end
   elseif first then
     request.sink = function(chunk) return self:take(chunk) end
   else
@@ -136,7 +144,7 @@ local function run(self)
   while true do
     local before = self.got
     local response, err = self.send(request_of(self))
-    if self.file and before == 0 then self.got = self.file:seek("end") end
+    if self.file and before == 0 then core.catch_up(self.file) end
     if response then return response end
     tries = self.got > before and 1 or tries + 1
     local goes_on, anew = may_go_on(self, err, self.got > before)
@@ -156,7 +164,7 @@ end
 ---from the beginning.
 ---@param connection daytona.Connection
 ---@param send fun(request: table): daytona.Response?, daytona.Error?
----@param target file*|fun(chunk: string): any, any  a file is empty, and written from its beginning
+---@param target file*|fun(chunk: string): any, any  a file is written from where it is; nothing waits in it
 ---@param opts { timeout?: number, idle_timeout?: number, on_progress?: function, max_bytes?: integer }
 ---@return daytona.Response?
 ---@return integer|daytona.Error
