@@ -5,6 +5,7 @@ local ahead_script = require "daytona.toolbox.job_ahead_script"
 local core = require "daytona.base.native"
 local daytona = require "daytona"
 local failure = require "daytona.http.failure"
+local job_ahead = require "daytona.toolbox.job_ahead"
 local loop = require "daytona.loop"
 local support = require "spec.support.canned"
 
@@ -18,17 +19,21 @@ describe("lines that come often", function()
   after_each(support.stop)
 
   -- A job whose looks give a line each and whose chains are answered by `chain(n)`; `apart`:
-  -- seconds between two looks. What was asked is noted: "look <offset>", "start <offset>" or "next <n>".
-  local function popen(chain, apart)
+  -- seconds between two looks; `far`: that its start takes. What was asked is noted: "look <offset>",
+  -- "start <offset>" or "next <n>".
+  local function popen(chain, apart, far)
     asked = {}
     local looks = 0
     canned = support.start { ["POST /process/execute"] = function(request)
       local command = request.json.command
-      if request.operation == "popen" then return { exitCode = 0, result = "started" } end
-      local offset, pipe = command:match "\np=[^\n]- o=(%d+) m=", command:match "\np=%$w/(%d+) n=0"
-      if offset or pipe then
-        asked[#asked + 1] = offset and ("start %d"):format(offset - 1) or "next " .. pipe
-        local said = chain(tonumber(pipe) or 0)
+      if request.operation == "popen" then
+        canned.now = canned.now + (far or 0)
+        return { exitCode = 0, result = "started" }
+      end
+      local n, offset = command:match "\nn=(%d+) p=%S+ f=out i=(%d+)"
+      if n then
+        asked[#asked + 1] = command:find("mkfifo", 1, true) and "start " .. offset or "next " .. n
+        local said = chain(tonumber(n), tonumber(offset))
         return type(said) == "string" and { exitCode = 0, result = said } or said
       end
       looks = looks + 1
@@ -41,7 +46,7 @@ describe("lines that come often", function()
     return assert(canned.sandbox:popen "make")
   end
 
-  local function line(n, mark) return n .. (mark or "") .. " " .. core.base64("line " .. n .. "\n") .. "\n" end
+  local function line(n) return n .. " " .. core.base64("line " .. n .. "\n") .. "\n" end
 
   local function read(job, n)
     local lines = {}
@@ -49,24 +54,83 @@ describe("lines that come often", function()
     return table.concat(lines, ",")
   end
 
+  -- Answers that come so many seconds after they were asked for.
+  local function after(seconds)
+    return function(n)
+      canned.now = canned.now + seconds
+      return line(n)
+    end
+  end
+
+  local function under_way(taken) return #asked - 3 - taken end
+
   it("are asked for ahead: two at a time, in order, and no more for who does not read", function()
-    local job = popen(function(n) return line(n) end)
+    local job = popen(after(0.1))
     assert.equal("1,2,3", read(job, 3))
-    assert.same({ "look 0", "look 2", "look 4", "start 6", "next 1" }, asked)
-    assert.equal("line 0,line 1", read(job, 2))
-    assert.same({ "next 2", "next 3" }, { asked[6], asked[7] })
+    assert.same({ "look 0", "look 2", "look 4" }, asked)
+    assert.equal("line 0", read(job, 1))
+    assert.same({ "start 6", "next 1", "next 2" }, { asked[4], asked[5], asked[6] })
+    assert.equal("line 1", read(job, 1))
+    assert.equal("next 3", asked[7])
     assert.equal(7, #asked)
     assert.equal(6 + 14, job.stdout:tell())
   end)
 
-  it("are asked for by more where answers found nobody, up to a limit", function()
-    local job = popen(function(n) return line(n, "+") end)
+  it("are asked for by more where requests come when something is there for them, up to a limit", function()
+    local job = popen(after(0))
     read(job, 3)
-    local function under_way() return #asked - 3 end
-    for i, wanted in ipairs { 2 + 2 + 1, 4 + 2 + 2, 6 + 2 + 3 } do
+    for taken = 1, 20 do
       read(job, 1)
-      assert.equal(wanted, under_way(), i)
+      assert.equal(math.min(2 + 2 * taken, ahead_script.RING - 4), under_way(taken), taken)
     end
+  end)
+
+  it("are asked for by less where so many in a row had time", function()
+    local job = popen(function(n) return after(n == 0 and 0 or 0.2)(n) end)
+    read(job, 3 + 1)
+    assert.equal(4, under_way(1))
+    read(job, 63)
+    assert.equal(4, under_way(64))
+    read(job, 1)
+    assert.equal(3, under_way(65))
+    read(job, 3 * 64)
+    assert.equal(2, under_way(65 + 3 * 64))
+  end)
+
+  it("are asked for ahead from the second request on where the way is long", function()
+    local job = popen(after(0.1), 0.1, 0.1)
+    assert.equal("1", read(job, 1))
+    assert.same({ "look 0" }, asked)
+    assert.equal("line 0", read(job, 1))
+    assert.same({ "start 2", "next 1", "next 2", "next 3" }, { asked[2], asked[3], asked[4], asked[5] })
+  end)
+
+  it("are asked for so early once: not again when they came seldom", function()
+    local job = popen(function(n) return n == 0 and line(n) or "" end, 0.5, 0.1)
+    assert.equal("1,line 0,2,3,4", read(job, 5))
+    assert.same({ "stop, look 9", "look 11", "look 13" }, { asked[#asked - 2], asked[#asked - 1], asked[#asked] })
+  end)
+
+  it("end with what a look says, told to who waited, from where he was on asking", function()
+    for name, rest in pairs { ["nothing more"] = "", ["a line"] = "bye\n" } do
+      local job = popen(function(n, offset)
+        if n < 2 then return line(n) end
+        local text = ("line 0\nline 1\n" .. rest):sub(offset - 6 + 1)
+        return n > 2 and "" or ("exited 3 0\n%d 0\n%s\n\n"):format(20 + #rest, core.base64(text))
+      end)
+      assert.equal("1,2,3,line 0,line 1" .. (rest == "" and "" or ",bye") .. ",none", read(job, rest == "" and 6 or 7), name)
+      assert.equal(3, job.result.exit_code)
+      assert.equal(20 + #rest, job.stdout:tell())
+      assert.is_nil(table.concat(asked, ","):match "look 2%d", name)
+    end
+  end)
+
+  it("are looked for where the end was told with less than has come", function()
+    local job = popen(function(n)
+      return n < 2 and line(n) or n == 2 and ("exited 3 0\n30 0\n%s\n\n"):format(core.base64 "line 0") or ""
+    end)
+    assert.equal("1,2,3,line 0,line 1,4", read(job, 6))
+    assert.equal("stop, look 20", asked[#asked])
   end)
 
   it("are looked for, from where one was, after whatever is odd", function()
@@ -104,7 +168,7 @@ end)
 
 describe("a job that prints little and often", function()
   local box, sb
-  local quiet = ahead_script.quiet
+  local quiet, is_far = ahead_script.quiet, job_ahead.is_far
 
   setup(function()
     box = require("spec.support.box").start()
@@ -113,7 +177,7 @@ describe("a job that prints little and often", function()
   teardown(function() box:stop() end)
 
   after_each(function()
-    ahead_script.quiet = quiet
+    ahead_script.quiet, job_ahead.is_far = quiet, is_far
     box.daemon:request("DELETE", "/__devserver/faults")
   end)
 
@@ -227,6 +291,33 @@ describe("a job that prints little and often", function()
     assert(job:write "121\n")
     assert.equal("121", job:read("l", { timeout = PATIENCE }))
     assert(job:close())
+    assert_nothing_left()
+  end)
+
+  it("keeps no host awake by what was asked ahead and nobody waits for", function()
+    local job = assert(sb:popen(COUNT:format(60) .. "; read x; echo $x", { stdin = true }))
+    local n = read_ahead(job)
+    assert.is_false(loop.busy())
+    for i = n + 1, 60 do assert.equal(tostring(i), job:read("l", { timeout = PATIENCE })) end
+    local late = daytona.spawn(function() return job:read { timeout = 0.05 } end)
+    assert.is_true(loop.busy())
+    assert.equal("timeout", select(2, late:wait(PATIENCE)).kind)
+    assert.is_false(loop.busy())
+    assert(job:write "x\n")
+    assert.equal("x", job:read("l", { timeout = PATIENCE }))
+    assert(job:close())
+    assert_nothing_left()
+  end)
+
+  it("leaves nothing under way when it was heard by `exec` from far away", function()
+    job_ahead.is_far = function() return true end
+    for _, command in ipairs { "echo 1; sleep 0.1; echo 2", "echo 1; sleep 0.1; echo 2 >&2", "echo 1 >&2; echo 2" } do
+      local heard = {}
+      assert(sb:exec(command, { on_output = function(chunk) heard[#heard + 1] = chunk end, on_stderr = function() end }))
+      table.sort(heard)
+      assert.equal("1\n2\n", table.concat(heard))
+      assert.is_false(loop.busy())
+    end
     assert_nothing_left()
   end)
 

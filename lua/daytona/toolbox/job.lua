@@ -42,6 +42,7 @@ local INPUT_PIECE, WRITE_TIMEOUT = 256 * 1024, 60
 ---@field stderr daytona.JobOutput     empty with `stderr = "stdout"`
 ---@field sandbox daytona.Sandbox
 ---@field package merged? boolean  standard error is known to be a part of standard output
+---@field package distance? number  seconds that its start, or the first look at it, took
 ---@field package bell? daytona.Latch  opened by tasks that bring more of one output
 local Job = { __name = "daytona.Job" }
 Job.__index = Job
@@ -322,6 +323,7 @@ function M.popen(self, command, opts)
   local data = type(opts.stdin) == "string" and opts.stdin or nil
   local nonce = command_line.new_id()
   local function undo() discard(self, id, nonce) end
+  local before = loop.now()
   local answer, err = run(self, "popen", id, script.start {
     id = id, nonce = nonce, command = text .. "\n", env = env, data = data,
     input = data and "file" or opts.stdin and "pipe" or "none",
@@ -337,6 +339,7 @@ function M.popen(self, command, opts)
     return strange(self, "popen", id, answer)
   end
   local job = new_job(self, id, text)
+  job.distance = loop.now() - before
   job.has_input, job.merged = opts.stdin == true, opts.stderr == "stdout"
   return job
 end
@@ -353,9 +356,10 @@ function M.job(self, id, opts)
   options.identifier("job: the id", id)
   opts = options.check("job", TAKE_UP, opts)
   local job = new_job(self, id, nil, opts.offset, opts.stderr_offset)
+  local before = loop.now()
   local fine, err = calls.look(job, nil, 0, "job")
   if not fine then return nil, err end
-  job.has_input = true
+  job.has_input, job.distance = true, loop.now() - before
   return job
 end
 

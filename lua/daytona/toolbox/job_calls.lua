@@ -134,17 +134,14 @@ end
 
 local NOTHING = { most = 0 }
 
--- Looks once: the job's state, and news of its outputs.
-local function look(job, wish, seconds, operation, deadline)
-  local limit = seconds + job_calls.patience
-  if deadline then limit = math.min(limit, math.max(deadline - loop.now(), 0) + SLACK) end
-  local answer, err = job_calls.run(job.sandbox, operation, job.id,
-    script.poll(job.id, wish.out, wish.err, seconds, wish.most, wish.stale),
-    { seconds = seconds + 10, timeout = limit })
-  if not answer then
-    if deadline and err.kind == "timeout" and loop.now() >= deadline then err.code = "wait" end -- the caller's time
-    return nil, err
-  end
+---What a look has answered; notes the job's `result` when it has ended. nil, err.
+---@param job daytona.Job
+---@param wish daytona.JobWish
+---@param operation string  for errors
+---@param answer string
+---@return daytona.JobNews?
+---@return daytona.Error?
+function job_calls.news(job, wish, operation, answer)
   local state, out_size, err_size, out, errors_text = take_apart(answer)
   if not state then return job_calls.strange(job.sandbox, operation, job.id, answer) end
   job.result = job_calls.outcome(state) or job.result
@@ -156,6 +153,20 @@ local function look(job, wish, seconds, operation, deadline)
     return job_calls.strange(job.sandbox, operation, job.id, answer)
   end
   return news
+end
+
+-- Looks once: the job's state, and news of its outputs.
+local function look(job, wish, seconds, operation, deadline)
+  local limit = seconds + job_calls.patience
+  if deadline then limit = math.min(limit, math.max(deadline - loop.now(), 0) + SLACK) end
+  local answer, err = job_calls.run(job.sandbox, operation, job.id,
+    script.poll(job.id, wish.out, wish.err, seconds, wish.most, wish.stale),
+    { seconds = seconds + 10, timeout = limit })
+  if not answer then
+    if deadline and err.kind == "timeout" and loop.now() >= deadline then err.code = "wait" end -- the caller's time
+    return nil, err
+  end
+  return job_calls.news(job, wish, operation, answer)
 end
 
 ---Looks at a job, through what may pass: notes its `result` when it has ended, and returns

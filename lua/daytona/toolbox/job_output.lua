@@ -31,6 +31,8 @@ local FIRST_PIECE, LARGEST_PIECE, DECODED = 64 * 1024, 1024 * 1024, 128 * 1024 *
 ---@field package stale? string    a chain that is to be ended over there
 ---@field package came? number     when a look last brought something
 ---@field package streak? integer  how often in a row that was soon
+---@field package tried? boolean  a look has brought something
+---@field package due? boolean    who reads on is to ask ahead
 ---@field package bringing? daytona.Task  that brings more of it alone
 ---@field package buffer daytona.LineBuffer
 local JobOutput = { __name = "daytona.JobOutput" }
@@ -95,9 +97,21 @@ local function nap(seconds)
   return loop.sleep(0.05)
 end
 
+-- Takes in what a chain's last answer told, as a look does, from an offset on that was passed meanwhile. Whether it
+-- did.
+local function note_end(self, answer, offset)
+  if not answer:find "^[%a_]+ %-?%d+ %d+\n" then return false end
+  local news = calls.news(self.job, { [self.file] = offset, most = 0 }, "read", answer)
+  if not news then return false end
+  note(self, news[self.file]:sub(self.fetched - offset + 1), news[self.file .. "_size"])
+  local other = self.file == "out" and self.job.stderr or self.job.stdout
+  other.over = other.over or self.job.result ~= nil and other.fetched >= news[other.file .. "_size"]
+  return true
+end
+
 -- Takes in what was asked ahead. As `fill`; false when there is nothing asked any more.
 local function take_ahead(self, deadline)
-  local data, err = self.ahead:take(deadline)
+  local data, err, offset = self.ahead:take(deadline)
   if data == nil then
     if errors.is(err, "timeout") then return reader.too_late(self) end
     return nil, err
@@ -109,14 +123,13 @@ local function take_ahead(self, deadline)
   end
   self.ahead:drop()
   self.stale, self.ahead, self.came = self.ahead.token, nil, nil
-  return data and true
+  return data and true or offset ~= nil and note_end(self, err, offset)
 end
 
--- After a look that brought so many bytes.
-local function look_ahead(self, bytes)
-  if ahead.pays(self, bytes) and not self.job.result and self.piece == FIRST_PIECE then
-    self.ahead = ahead.new(self.job, self.file, self.fetched)
-  end
+-- Asks ahead, where that pays and more is to be read.
+local function ask_ahead(self)
+  if self.due and not self.job.result then self.ahead = ahead.new(self.job, self.file, self.fetched) end
+  self.due = nil
 end
 
 -- One look at the job, for one of its outputs or both. true; nil, err.
@@ -133,7 +146,7 @@ local function look(outputs, seconds, deadline)
     local data = news[output.file]
     output.stale = nil
     note(output, data, news[output.file .. "_size"])
-    look_ahead(output, #data)
+    output.due = ahead.pays(output, #data) and output.piece == FIRST_PIECE
   end
   return true
 end
@@ -141,6 +154,7 @@ end
 ---@private
 function JobOutput:fill(deadline)
   if self.over then return false end
+  ask_ahead(self)
   if self.ahead then
     local came, why = take_ahead(self, deadline)
     if came or why then return came, why end
@@ -203,9 +217,14 @@ end
 function job_output.fill_both(job, deadline)
   local out, err = job.stdout, job.stderr
   if job.merged then return JobOutput.fill(out, deadline) end
-  if out.over and err.over then return false end
   local outputs = { out, err }
-  if out.ahead or err.ahead then return fill_apart(job, outputs, deadline) end
+  if out.over and err.over then
+    join_again(outputs)
+    return false
+  end
+  for _, output in ipairs(outputs) do ask_ahead(output) end
+  local last = out.over and err.bringing or err.over and out.bringing
+  if out.ahead or err.ahead or last then return fill_apart(job, outputs, deadline) end
   join_again(outputs)
   local seconds = job_output.patience(deadline)
   if not seconds then return reader.too_late(out) end

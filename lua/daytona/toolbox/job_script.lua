@@ -263,16 +263,7 @@ function job_script.poll(id, out, err, seconds, most, stale)
   return text .. ("o=%s e=%s t=%d m=%d\n"):format(out and ("%d"):format(out) or "",
     err and ("%d"):format(err) or "", seconds, most) .. [[
 [ -e "$d/started" ] || { echo gone; exit; }
-size() { echo $(($(wc -c <"$d/$1"))); }
-]] .. WAIT .. [[
-state
-so=$(size out) se=$(size err)
-echo "$s"; echo "$so $se"
-if [ -n "$o" ] && [ $so -gt $o ]; then tail -c +$((o + 1)) "$d/out" | head -c $m | base64 | tr -d '\n'; fi
-echo
-if [ -n "$e" ] && [ $se -gt $e ]; then tail -c +$((e + 1)) "$d/err" | head -c $m | base64 | tr -d '\n'; fi
-echo
-]]
+]] .. ahead_script.SIZE .. WAIT .. "state\n" .. ahead_script.NEWS
 end
 
 ---Every job, a line each: id, when it was started, the start of its command in
