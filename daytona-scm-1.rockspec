@@ -411,6 +411,7 @@ build = {
     ["daytona.loop.interrupt"] = "lua/daytona/loop/interrupt.lua",
     ["daytona.loop.latch"] = "lua/daytona/loop/latch.lua",
     ["daytona.loop.main"] = "lua/daytona/loop/main.lua",
+    ["daytona.loop.rest_task"] = "lua/daytona/loop/rest_task.lua",
     ["daytona.loop.task"] = "lua/daytona/loop/task.lua",
     ["daytona.loop.timers"] = "lua/daytona/loop/timers.lua",
     ["daytona.loop.unhandled"] = "lua/daytona/loop/unhandled.lua",

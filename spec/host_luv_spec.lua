@@ -140,6 +140,26 @@ for _, host in ipairs { "luv", "luv-luajit" } do
       end
     end)
 
+    it("what was asked ahead of a job that nobody reads on lets uv.run end", function()
+      local said = stage:run(host, [[
+        local job
+        daytona.spawn(function()
+          local sb = assert(daytona.get(os.getenv "SANDBOX"))
+          job = assert(sb:popen "for i in $(seq 30); do echo $i; sleep 0.01; done; sleep 100")
+          for i = 1, 30 do assert(job:read() == tostring(i)) end
+          say("ahead", job.stdout.ahead ~= nil)
+        end)
+        uv.run()
+        say("busy", loop.busy())
+        local ahead = job.stdout.ahead
+        say("under_way", not ahead.asks[ahead.taken]:done())
+        assert(job:kill())
+        say("ended", job:wait().reason)
+      ]])
+      assert.equal(0, said.exit, said.text)
+      assert.same({ "true", "false", "true", "canceled" }, { said.ahead, said.busy, said.under_way, said.ended })
+    end)
+
     it("what listens to events lets uv.run end, and sleeps meanwhile", function()
       local slow = hosts.stage { time_scale = 0.1 } -- waits are long enough to listen
       local said = slow:run(host, [[

@@ -118,7 +118,8 @@ describe("lines that come often", function()
         local text = ("line 0\nline 1\n" .. rest):sub(offset - 6 + 1)
         return n > 2 and "" or ("exited 3 0\n%d 0\n%s\n\n"):format(20 + #rest, core.base64(text))
       end)
-      assert.equal("1,2,3,line 0,line 1" .. (rest == "" and "" or ",bye") .. ",none", read(job, rest == "" and 6 or 7), name)
+      local lines = "1,2,3,line 0,line 1," .. (rest == "" and "" or "bye,") .. "none"
+      assert.equal(lines, read(job, rest == "" and 6 or 7), name)
       assert.equal(3, job.result.exit_code)
       assert.equal(20 + #rest, job.stdout:tell())
       assert.is_nil(table.concat(asked, ","):match "look 2%d", name)
@@ -313,7 +314,8 @@ describe("a job that prints little and often", function()
     job_ahead.is_far = function() return true end
     for _, command in ipairs { "echo 1; sleep 0.1; echo 2", "echo 1; sleep 0.1; echo 2 >&2", "echo 1 >&2; echo 2" } do
       local heard = {}
-      assert(sb:exec(command, { on_output = function(chunk) heard[#heard + 1] = chunk end, on_stderr = function() end }))
+      local function note(chunk) heard[#heard + 1] = chunk end
+      assert(sb:exec(command, { on_output = note, on_stderr = function() end }))
       table.sort(heard)
       assert.equal("1\n2\n", table.concat(heard))
       assert.is_false(loop.busy())

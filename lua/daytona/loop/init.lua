@@ -911,14 +911,6 @@ function loop.rest(op, resting)
   if kick then kick() end
 end
 
----The same of what a task waits for just now, if that is an op.
----@param task daytona.Task
----@param resting boolean
-function loop.rest_task(task, resting)
-  local op = task.source
-  if op and op.transfer then loop.rest(op, resting) end
-end
-
 ---For drivers: the host has ended the thread that this waiter stood for; it will
 ---never run again. What it waited for is nobody's now.
 ---@param waiter table

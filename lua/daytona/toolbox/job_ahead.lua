@@ -11,6 +11,7 @@ local base64 = require "daytona.base.base64"
 local calls = require "daytona.toolbox.job_calls"
 local command_line = require "daytona.toolbox.command_line"
 local loop = require "daytona.loop"
+local rest_task = require "daytona.loop.rest_task"
 local task = require "daytona.loop.task"
 
 local job_ahead = {}
@@ -61,7 +62,7 @@ local function ask_next(self, text)
   self.sent = n + 1
   text = text or ahead_script.next(self, n, self.offset, self.taken == 0)
   self.asks[n] = task.spawn(ask, self.job, text, self.offset):detach()
-  loop.rest_task(self.asks[n], true)
+  rest_task(self.asks[n], true)
 end
 
 local function fill_up(self)
@@ -106,10 +107,10 @@ end
 function Ahead:take(deadline)
   local n = self.taken
   local first = self.asks[n]
-  loop.rest_task(first, false)
+  rest_task(first, false)
   local ended, err = loop.join(first, deadline)
   if not ended then
-    loop.rest_task(first, true)
+    rest_task(first, true)
     return nil, err
   end
   local answer, took, offset = first:wait()
