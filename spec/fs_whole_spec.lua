@@ -218,6 +218,34 @@ describe("many files", function()
     assert.equal("", there "find . -name '.daytona-sync*'")
   end)
 
+  it("that are there already take their places by few programs, each as the one before", function()
+    there [[
+      mkdir d ../counted
+      for i in $(seq 300); do echo old >d/$i; done
+      chmod 600 d/7 d/250; chmod 755 d/8; touch "d/a
+b"; chmod 640 "d/a
+b"
+      ln d/9 other; mv d/10 target; ln -s ../target d/10; rm d/11 d/12; mkdir d/12
+      for p in stat chown chmod mv rm cat readlink; do
+        printf '#!/bin/sh\necho %s >>%s\nexec %s "$@"\n' $p "$PWD/../counted/log" "$(command -v $p)" >../counted/$p
+      done
+      chmod 755 ../counted/*]]
+    local list = { { { data = "new" }, remote .. "/d/a\nb" } }
+    for i = 1, 300 do list[i + 1] = { { data = "new" .. i }, remote .. "/d/" .. i } end
+    local other = box_after 'PATH="$PWD/counted:$PATH"'
+    local _, err = other.fs:upload_many(list)
+    assert.equal("1 of 301 files failed, the first: is a directory", err.message)
+    assert.equal(remote .. "/d/12", err.results[13].error.what)
+    assert.equal("new new1 new7 new9 new10 new11 new300\n",
+      there "echo $(for i in 'a\nb' 1 7 ../other ../target 11 300; do cat \"d/$i\"; echo; done)")
+    assert.equal("640 644 600 755 2 600 symbolic link\n",
+      there "cd d; echo $(stat -c %a 'a\nb' 1 7 8; stat -c %h 9; stat -c %a 250; stat -c %F 10)")
+    assert.equal("", there "find . -name '.daytona-sync*'; grep -lr old d || :")
+    local programs = tonumber((there "wc -l <../counted/log"))
+    assert.is_true(programs < 50, programs .. " programs")
+    there "rm -r ../counted"
+  end)
+
   it("that one of them cannot are there but for that one", function()
     there "mkdir d"
     local _, err = fs:upload_many {

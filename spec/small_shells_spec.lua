@@ -100,6 +100,20 @@ y'; echo 3 >-dash; ln -s a/b/f link; ln -s nowhere broken; printf '#' >run; chmo
     assert.equal("not_found", select(2, fs:download_dir("none", folder)).kind)
   end)
 
+  it("takes many files at once, which keep the permissions of those before", function()
+    assert(fs:mkdir(remote))
+    files:there "echo old >a; chmod 600 a; echo old >'b c'; chmod 755 'b c'; echo old >'d\ne'; ln a other; echo old >f"
+    local list = {}
+    for i, name in ipairs { "a", "b c", "d\ne", "f", "new", "n/new" } do
+      list[i] = { { data = "new" .. i }, remote .. "/" .. name }
+    end
+    assert.equal(6, #assert(fs:upload_many(list)))
+    for i, item in ipairs(list) do assert.equal("new" .. i, assert(fs:read(item[2]))) end
+    assert.equal("new1", assert(fs:read(remote .. "/other")))
+    assert.equal("600\n755\n644\n2\n", files:there "stat -c %a a 'b c' f; stat -c %h a")
+    assert.equal("", files:there "find . -name '.daytona-sync*'")
+  end)
+
   it("lets two bring over trees at the same time", function()
     local other = folder .. "/other"
     files:sh "mkdir -p one/d/e one/.h other/d/e other/.h; echo 1 >one/d/e/x; echo 1 >one/.h/x; ln -s x one/d/l"

@@ -254,7 +254,7 @@ end
 ---@param connection daytona.Connection
 ---@param request daytona.Request
 ---@param status integer
----@param body string|daytona.LongAnswer
+---@param body string|{ value: any, start: string }
 ---@param headers? table<string, string>
 ---@return daytona.Response?
 ---@return daytona.Error?

@@ -43,17 +43,12 @@ function M.decode(text, rest)
   return json.decode(text)
 end
 
----A long answer: what its JSON says.
----@class daytona.LongAnswer
----@field value any
----@field start string  how its text begins
-
 ---What a transfer that went well brought: decoded, without a string of all its text where only
----that is wanted; or its text.
+---that is wanted, and how its text begins; or its text.
 ---@param transfer daytona.core.Transfer
 ---@param request daytona.Request
 ---@param start string
----@return daytona.LongAnswer|string
+---@return { value: any, start: string }|string
 function M.of(transfer, request, start)
   local wanted = request.answer or request.may_be_json
   if wanted and (transfer:header "content-type" or ""):find("json", 1, true) then

@@ -52,6 +52,56 @@ one() {
 }
 ]]
 
+-- The same of many, by few programs. `put I FROM TO` notes the I-th of a batch whose numbers
+-- begin behind `base`, or puts it at once where its place is no plain file's; `put_all` puts the
+-- others: those without an old file, then by owner and mode those with one that has no other
+-- name. What is left by any of that is put one by one, which also finds out why.
+local FUNCTIONS_OF_MANY = [[
+is_plain() { [ ! -L "$1" ] && [ -f "$1" ] && [ -w "$1" ]; }
+put() {
+  is_done "$2" && return
+  eval "from$1=\$2 to$1=\$3"
+  if is_plain "$3"; then old="$old $1" olds=$((olds + 1))
+  elif [ -e "$3" ] || [ -L "$3" ]; then one $((base + $1)) "$2" "$3"
+  else new="$new $1"; fi
+}
+on() {
+  words=
+  for i in $3; do words="$words \"\$$2$i\""; done
+  eval "$1 $words $4" 2>/dev/null
+}
+rest() {
+  for o in $1; do eval "[ ! -e \"\$from$o\" ] || one $((base + o)) \"\$from$o\" \"\$to$o\""; done
+}
+move() { [ -z "$1" ] || on "mv -f" from "$1" '"$into"'; }
+be_like() { on "chown ${2#*/}" from "$1" && on "chmod ${2%/*}" from "$1"; }
+put_old() {
+  [ -n "$old" ] || return 0
+  set -- $(on "stat -c '%h %a/%u:%g .'" to "$old")
+  kinds=
+  if [ $# = $((3 * olds)) ]; then
+    for o in $old; do
+      case "$1 $kinds " in 1*" $2 "*) ;; 1\ *) kinds="$kinds $2" ;; esac
+      eval "kind$o=$1/$2"
+      shift 3
+    done
+  fi
+  for kind in $kinds; do
+    some=
+    for o in $old; do eval "[ \$kind$o != 1/$kind ]" || some="$some $o"; done
+    be_like "$some" "$kind" && move "$some"
+  done
+  rest "$old"
+}
+put_all() {
+  move "$new"
+  rest "$new"
+  put_old
+  old= new= olds=0
+}
+old= new= olds=0
+]]
+
 --- Names -----------------------------------------------------------------------------------
 
 -- Where files wait that go into the folder of `path`, and that folder: both end in "/" or
@@ -119,29 +169,24 @@ end
 
 local quoted = calls.quoted
 
--- Lines that move some files of a group, whose numbers begin at `number`. true, or nil, err.
-local function move_some(lines, items, number, pace)
-  local failed = {}
-  lines[#lines + 1] = "set --"
+-- Lines that move some files of a group, whose numbers begin behind `base`. true, or nil, err.
+local function move_some(lines, items, base, pace)
+  lines[#lines + 1] = "base=" .. base
   for i, item in ipairs(items) do
     local name = item.path:match("[^/]*$")
     local from, to = '"$from"/' .. shell.quote(item.name), '"$into"' .. shell.quote(name)
-    local one = ("one %d %s %s"):format(number + i, from, to)
-    if name == item.name then
-      one = ('if [ -e %s ] || [ -L %s ]; then %s; else set -- "$@" %s; fi'):format(to, to, one, from)
-    end
-    lines[#lines + 1] = one
-    failed[i] = ('  [ ! -e %s ] || tell %d "$said"'):format(from, number + i)
+    -- Those that wait under another name cannot be moved with the others.
+    lines[#lines + 1] = name == item.name and ("put %d %s %s"):format(i, from, to)
+      or ("one %d %s %s"):format(base + i, from, to)
     local fine, err = pace:breathe()
     if not fine then return nil, err end
   end
-  lines[#lines + 1] = '[ $# = 0 ] || said=$(mv -f "$@" "$into" 2>&1) || {'
-  lines[#lines + 1] = table.concat(failed, "\n") .. "\n}"
+  lines[#lines + 1] = "put_all"
   return true
 end
 
 local function script_of(groups, pace)
-  local lines, number = {}, 0
+  local lines, number = { FUNCTIONS_OF_MANY }, 0
   for _, group in ipairs(groups) do
     lines[#lines + 1] = "from=" .. quoted(group.from) .. " into=" .. quoted(group.folder)
     for first = 1, #group.items, BATCH do
