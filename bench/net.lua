@@ -19,6 +19,7 @@ local read, save, output, median = tools.read, tools.save, tools.output, tools.m
 
 local here, dir = output "pwd", output "mktemp -d"
 os.execute("chmod 755 " .. dir) -- nginx, started by root, reads as somebody else
+local leash = tools.at_end(("kill $(cat %s/pid); rm -rf %s"):format(dir, dir))
 local modules = output "ls -d /usr/lib/nginx/modules /usr/lib64/nginx/modules 2>/dev/null | head -n 1"
 
 --- The line ------------------------------------------------------------------------------------
@@ -253,7 +254,7 @@ part("a download", download, 0.1, 200e6)
 part("a file over a line that is cut", survive, 0.02, 400e6, 256, 1)
 part("a source tree", tree, 0.1, 20e6, 50)
 part("a job's lines", job_lines, 0.1)
-os.execute("rm -rf " .. dir)
+leash:close()
 if write then
   local head = ("Measured with `make bench-net WRITE=1`: medians of %d rounds (of what is quick; the rest once) on\n"
     .. "%s. Load average before it: %s.\n\n"):format(of_scripts, tools.measured_on(), load)

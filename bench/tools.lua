@@ -27,6 +27,14 @@ end
 
 function tools.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
+---Has a shell run a command when this program ends, whatever ends it: also `| head`. To be kept;
+---`close` has it run now, and waits for it.
+---@param command string
+---@return file*
+function tools.at_end(command)
+  return assert(io.popen("trap '' HUP INT PIPE TERM; { cat; " .. command .. "; } >/dev/null 2>&1", "w"))
+end
+
 ---The middle one, or what is between the middle two; nil of nothing. Sorts the list.
 function tools.median(list)
   if #list == 0 then return nil end
