@@ -403,6 +403,7 @@ build = {
     ["daytona.loop.driver.ngx"] = "lua/daytona/loop/driver/ngx.lua",
     ["daytona.loop.driver.ngx_carriers"] = "lua/daytona/loop/driver/ngx_carriers.lua",
     ["daytona.loop.driver.uv"] = "lua/daytona/loop/driver/uv.lua",
+    ["daytona.loop.exit"] = "lua/daytona/loop/exit.lua",
     ["daytona.loop.group"] = "lua/daytona/loop/group.lua",
     ["daytona.loop.host"] = "lua/daytona/loop/host.lua",
     ["daytona.loop.hosted"] = "lua/daytona/loop/hosted.lua",

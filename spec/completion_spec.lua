@@ -34,6 +34,7 @@ local check = daytona.assert
 local sb = assert(daytona.create { language = "python" })
 local job = check(sb:popen "ls")
 local list = check(daytona.map({ 1 }, function(i) return sb:exec("echo " .. i) end))
+local both = check(daytona.gather { function() return sb:exec "a" end, function() return sb:exec "b" end })
 local one = check(daytona.within(5, function() return sb:session() end))
 print(daytona.|)
 print(sb:|)
@@ -41,6 +42,7 @@ print(sb:exec("ls", { | }))
 print(job:|)
 print(one:|)
 print(list[1].|)
+print(both[1].|)
 print(sb.fs:|)
 ]]
 
@@ -50,6 +52,7 @@ local OFFERED = {
   { "cwd", "env", "timeout", "on_stdout" },
   { "lines", "write", "kill" },
   { "exec", "delete", never = "kill" },
+  { "exit_code", "result" },
   { "exit_code", "result" },
   { "read", "sync", never = "mode" },
 }

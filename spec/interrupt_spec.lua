@@ -323,9 +323,9 @@ describe("a program", function()
     assert.equal("", child:rest())
   end)
 
-  if compat.gc_tables then it("that exits inside using, and closes its state, leaves nothing", function()
+  it("that exits inside using, and closes its state, leaves nothing, also in tasks", function()
     local before = service:sandboxes()
-    local child = run [[
+    local within = [[
       daytona.using(assert(client:create()), function()
         daytona.using(assert(client:create()), function()
           say "made"
@@ -333,10 +333,35 @@ describe("a program", function()
         end)
       end)
     ]]
-    assert.equal("made", child:line())
-    assert.equal("", child:rest())
-    assert.equal(before, service:sandboxes())
-  end) end
+    local beside = [[
+      daytona.gather { function()
+        daytona.using(assert(client:create()), function() daytona.sleep(60) end)
+      end, function()
+        while service_has() < 1 do daytona.sleep(0.01) end
+    ]] .. within .. " end }"
+    local counting = "local function service_has() return #assert(client:list { limit = 10 }).items end "
+    for _, program in ipairs { within, counting .. beside } do
+      local child = run(program)
+      assert.equal("made", child:line())
+      local rest, status = child:rest()
+      assert.equal("", rest)
+      if _VERSION ~= "Lua 5.1" then assert.equal(3, status) end
+      assert.equal(before, service:sandboxes())
+    end
+  end)
+
+  it("finds os.exit as it was where no scope is open, and what others put there", function()
+    assert.equal("true\ntrue\ntheirs 3\n", (run([[
+      local before, theirs = os.exit, function(code) say("theirs " .. tostring(code)) end
+      daytona.using({ close = function() end }, function()
+        daytona.using({ close = function() end }, function() end)
+      end)
+      say(tostring(os.exit == before))
+      daytona.using({ close = function() end }, function() os.exit = theirs end)
+      say(tostring(os.exit == theirs))
+      os.exit(3, true)
+    ]]):rest()))
+  end)
 
   it("that calls using wrongly deletes nothing", function()
     local made = assert(service.client:create())

@@ -47,6 +47,18 @@ describe("at a prompt", function()
     end
   end)
 
+  it("an editor completes no metamethods", function()
+    local box = client:attach "b"
+    for _, object in ipairs {
+      client, box, box.fs, box.git, box.interpreter, box.settings, client.snapshots, client.volumes,
+    } do
+      assert.is_not_nil(object.sandbox or object.client or object.close) -- loaded
+      local names = completed(object)
+      assert.is_not_nil(next(names))
+      for name in pairs(names) do assert.is_nil(name:find "^__", name) end
+    end
+  end)
+
   it("a sandbox shows fields, methods and nouns", function()
     local box = client:attach "b"
     box.state = "started"

@@ -29,7 +29,7 @@ end
 -- The file the C module came from, as far as the searchers tell.
 local function origin(core)
   local path = package.searchpath and package.searchpath("daytona.core", package.cpath)
-  return path or core.path or "package.loaded"
+  return core.path or path or "package.loaded"
 end
 
 -- The C module, or nil after saying what is wrong with it.

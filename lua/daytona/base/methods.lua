@@ -107,8 +107,8 @@ function methods.nouns(self, nouns)
   core.stubs(self, stubs[nouns] or stubs_of(nouns))
 end
 
----The last place where a class looks for a name: one that another client of the service
----has for something raises, and says what that is here.
+---The last place where a class looks for a name: one of another client raises, and says what
+---that is here.
 ---@param class_name string
 ---@param usage string
 ---@return fun(_: table, name: any): any
@@ -116,21 +116,23 @@ function methods.elsewhere(class_name, usage)
   return function(_, name) return require("daytona.base.sdk_names").look(class_name, usage, name) end
 end
 
----Makes every method of a class check that it got an object of it; raises at the
----caller's line when it did not. What objects find by other ways than their
----metatable's name is not theirs: metamethods stay as they are. `pairs` of an object then
----shows them, and names of other clients say ours.
+---Makes every method of a class check that it got an object of it, and raise at the
+---caller's line when it did not; metamethods stay as they are. `pairs` of an object then shows
+---them, an editor completes no others, and names of other clients say ours.
 ---@param class table        where the methods are
 ---@param class_name string  `__name` of the metatables of its objects
 ---@param usage string       how programs write such an object: "sb.fs"
 ---@param but? string        a method that does so itself, or is called here alone
 function methods.guard(class, class_name, usage, but)
+  local seen = setmetatable({}, { __index = class })
   for name, method in pairs(class) do
-    if type(method) == "function" and not is_meta(name) and name ~= but then
-      class[name] = checked(method, name, class_name, usage)
+    if type(method) == "function" and not is_meta(name) then
+      if name ~= but then class[name] = checked(method, name, class_name, usage) end
+      seen[name] = class[name]
     end
   end
   if class.__index ~= class then return end
+  class.__index = seen
   class.__pairs = class.__pairs or function(self) return methods.listing(self, class) end
   if not getmetatable(class) then
     setmetatable(class, { __index = methods.elsewhere(class_name, usage) })

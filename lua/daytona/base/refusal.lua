@@ -47,6 +47,21 @@ function M.value(what, kind, expected, value)
   errors.misuse(1, "%s must be %s, not %s", what, expected, given)
 end
 
+---Raises at the caller's line: what `using` was given is not an object that can be closed, and a
+---function.
+---@param object any
+---@param fn any
+---@param closes any  what closes it
+function M.using(object, fn, closes)
+  if object == nil then
+    errors.misuse(1, "using: there is no object: what makes it has failed; daytona.assert(...) around it says why")
+  elseif not closes then
+    errors.misuse(1, "using: a %s has no close method%s", type(object),
+      type(object) == "function" and " (the object comes first, then the function)" or "")
+  end
+  errors.misuse(1, "using: a function expected, got %s", type(fn))
+end
+
 -- How many letters are to be changed to make one word of the other.
 local function distance(a, b)
   local row = {}

@@ -3,7 +3,6 @@
 
 local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
-local errors = require "daytona.base.errors"
 local interrupt = require "daytona.loop.interrupt"
 local loop = require "daytona.loop"
 local printable = require "daytona.base.printable"
@@ -105,12 +104,14 @@ local function close_all()
   for i = #open, 1, -1 do
     local object = open[i]
     open[i] = nil
-    if object then pcall(close, object) end
+    if object then loop.pcall(close, object) end
   end
 end
 
--- What was made last is finalized first: the engine is to be there still. (LuaJIT runs
--- no compiled code in a state that is being closed: it may stand still for ever there.)
+-- Where tables have no finalizers (and the host has no exit of its own).
+local exit = not (compat.gc_tables or compat.embedded) and "daytona.loop.exit"
+
+-- What was made last is finalized first: the engine is to be there still.
 local function watch_exit()
   loop.engine()
   at_exit = setmetatable({}, { __gc = compat.gc_tables and close_all or nil })
@@ -118,13 +119,18 @@ end
 
 local function enter(object)
   if not at_exit then watch_exit() end
+  if exit then require(exit).watch(close_all) end
   open[#open + 1] = object
 end
 
 local function leave(object)
   for i = #open, 1, -1 do
-    if open[i] == object then return table.remove(open, i) end
+    if open[i] == object then
+      table.remove(open, i)
+      break
+    end
   end
+  if exit and not open[1] then require(exit).unwatch() end
 end
 
 local function close_left(object)
@@ -150,8 +156,8 @@ end
 loop.at_end(close_all)
 
 ---Calls `fn(object)`, then closes the object, whatever happened: what `<close>`
----does on Lua 5.4; also where `fn` ends the program by `os.exit(code, true)` (on Lua 5.2 and
----later). Returns what `fn` returned; raises what it raised.
+---does on Lua 5.4; also where `fn` ends the program by `os.exit(code, true)`. Returns what
+---`fn` returned; raises what it raised.
 ---Given `nil, err` it returns those. Raises when there is no object but a function, since
 ---why there is none is lost then: say `daytona.using(daytona.assert(sb:pty()), fn)`. A
 ---wrong call raises and leaves the object alone.
@@ -161,15 +167,10 @@ loop.at_end(close_all)
 ---@return R?
 ---@return any ...
 function closing.using(object, fn)
-  if object == nil and type(fn) == "function" then
-    errors.misuse(1, "using: there is no object: what makes it has failed; daytona.assert(...) around it says why")
-  end
-  if object == nil then return nil, fn end
-  if not closer(object) then
-    errors.misuse(1, "using: a %s has no close method%s", type(object),
-      type(object) == "function" and " (the object comes first, then the function)" or "")
-  end
-  if type(fn) ~= "function" then errors.misuse(1, "using: a function expected, got %s", type(fn)) end
+  local is_function = type(fn) == "function"
+  if object == nil and not is_function then return nil, fn end
+  local closes = closer(object)
+  if not (closes and is_function) then require "daytona.base.refusal".using(object, fn, closes) end
   core.hand_over() -- to the guard
   enter(object)
   return loop.guard(run, close_raised, { object = object, fn = fn, ends = false })

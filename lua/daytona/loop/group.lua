@@ -98,12 +98,14 @@ end
 ---others are cancelled and, once they have ended, nil and that error returned.
 ---
 ---With `settle` none is cancelled, and each item of the list is `{ value, err }`.
----`on_result(index, value, err)` is called when one has ended.
+---`on_result(index, value, err)` is called when one has ended. (Type checkers know what is in
+---the list where all functions return the same type.)
 ---@generic T
 ---@param fns (fun(): T, any)[]
 ---@param opts? daytona.GroupOptions
 ---@return T[]?
 ---@return daytona.Error?
+---@overload fun<T>(fns: [(fun(): T, any)], opts?: daytona.GroupOptions): T[]?, daytona.Error?
 ---@overload fun(fns: function[], opts: { settle: true, concurrency?: integer, on_result?: function }): { [1]: any, [2]: daytona.Error? }[]?, daytona.Error?
 function M.gather(fns, opts)
   if type(fns) ~= "table" then errors.misuse(2, "gather: a list of functions expected") end

@@ -37,6 +37,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .15rem .6rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--dim); font-weight: normal; }
 td, pre, li, input[name] { font-family: ui-monospace, monospace; font-size: .88rem; overflow-wrap: anywhere; }
+td:last-child { white-space: nowrap; }
 article { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .8rem; margin: .5rem 0; }
 article header { flex-wrap: wrap; } article header b { overflow-wrap: anywhere; }
 article header button { margin-left: auto; }
@@ -47,6 +48,7 @@ article ul { margin: .3rem 0; padding-left: 1.2rem; }
 .dim { color: var(--dim); }
 pre { background: #8881; border-radius: .5rem; padding: .6rem; }
 pre { max-height: 24rem; overflow: auto; white-space: pre-wrap; }
+#output-text:empty::before { content: "Nothing printed since this was opened"; color: var(--dim); }
 label { margin-right: 1rem; } input[name] { max-width: 100%; box-sizing: border-box; }
 #problem { color: var(--bad); }
 ]=]
