@@ -146,6 +146,7 @@ static void test_resets(struct dt_engine *e)
     struct peer *p;
     struct dt_request r = REQUEST(NULL);
     struct dt_transfer *t;
+    int code;
 
     stage[1] = 0;
     p = peer_open(reset_script, stage);
@@ -154,7 +155,9 @@ static void test_resets(struct dt_engine *e)
     t = begin(e, &r);
     wait_for(e, t, DT_EVENT_HEADERS);
     __atomic_store_n(&stage[1], 1, __ATOMIC_RELEASE);
-    CHECK(finish(e, t)->code == codes[stage[0] - 1]);
+    code = finish(e, t)->code;
+    /* On a busy machine it is reset before it is known to be connected. */
+    CHECK(code == codes[stage[0] - 1] || (stage[0] == 1 && code == DT_CONNECT));
     dt_transfer_free(t);
     peer_close(p);
   }
