@@ -53,6 +53,7 @@ build = {
         "src/core/engine.c",
         "src/core/failure.c",
         "src/core/flow.c",
+        "src/core/gather.c",
         "src/core/global.c",
         "src/core/handle.c",
         "src/core/inflate.c",

@@ -126,6 +126,7 @@ void dt_engine_free(struct dt_engine *e)
     dt_pollset_free(e->pollset);
   } else
     dt_engine_abandon(e);
+  dt_gather_free(e);
   dt_origins_free(e);
   dt_orders_free(e);
   dt_deadlines_free(&e->deadlines);
@@ -384,6 +385,7 @@ static int work(struct dt_engine *e, double limit)
     code = dt_multi_open(e);
   if(!code)
     run_rounds(e);
+  dt_gather_flush(e);
   e->limit = 0;
   if(e->broken)
     code = dt_multi_rebuild(e);

@@ -51,6 +51,9 @@
 #define DT_STREAMS     100 /* that libcurl puts on one connection of HTTP/2 */
 #define DT_ORIGINS     64 /* buckets of the table of origins */
 #define DT_QUEUE_HIGH  (1024 * 1024) /* a chunk queue is full */
+#ifndef DT_GATHER
+#define DT_GATHER      (128 * 1024)  /* is written to a file at once */
+#endif
 #define DT_QUEUE_LOW   (256 * 1024)  /* and has room again */
 #define DT_FIELDS_MAX  (64 * 1024)  /* larger bodies are read piecemeal, which
                                        shows that they are moving */
@@ -101,6 +104,13 @@ struct dt_handle {
   char error[CURL_ERROR_SIZE];
 };
 
+/* Bytes on their way into the file of a transfer, during a step (gather.c). */
+struct dt_gather {
+  char *memory; /* DT_GATHER bytes, from the first time on */
+  size_t size;
+  struct dt_transfer *whose; /* NULL: nobody's */
+};
+
 struct dt_engine {
   unsigned generation; /* of the process that made it */
   CURLM *multi;
@@ -142,6 +152,7 @@ struct dt_engine {
   unsigned nspare;
   struct dt_origin *origins[DT_ORIGINS];
   unsigned norigins;
+  struct dt_gather gather;
   int holding;       /* dt_engine_hold: `unheld` is the mask to go back to */
   sigset_t unheld;
   struct dt_ready batch[DT_BATCH]; /* reported, not yet looked at */
@@ -223,6 +234,7 @@ struct dt_transfer {
   int answered;   /* the final answer's headers are complete */
   int answer_started;
   int to_sink;    /* a 2xx: the body goes where it was asked to go */
+  int gathers;    /* which is a file */
   int chunked;
   enum {
     DT_PLAIN,
@@ -457,6 +469,22 @@ void dt_carriage_free(struct dt_carriage *c);
 /* Callbacks of libcurl; `source` is a struct dt_source. */
 size_t dt_source_read(char *buffer, size_t size, size_t n, void *source);
 int dt_source_seek(void *source, curl_off_t offset, int whence);
+
+/* --- gather.c --- */
+
+/* Writes to the descriptor that is the transfer's sink; the same through the
+   engine's buffer. DT_OK, or DT_SINK with the system's error in the transfer. */
+int dt_gather_write(struct dt_transfer *t, const char *data, size_t size);
+int dt_gather_add(struct dt_transfer *t, const char *data, size_t size);
+
+/* Writes what is gathered. Whose it is gets a code, and a turn to end with it, where
+   that fails. */
+void dt_gather_flush(struct dt_engine *e);
+
+/* Forgets what is gathered for it. */
+void dt_gather_drop(struct dt_transfer *t);
+
+void dt_gather_free(struct dt_engine *e);
 
 /* --- sink.c --- */
 

@@ -7,12 +7,10 @@
 #include "engine.h"
 #include "text.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #define RESERVE_MAX (4 * 1024 * 1024) /* believed of an announced length */
 
@@ -254,19 +252,10 @@ static int to_error_body(struct dt_transfer *t, const char *data, size_t size)
 
 static int to_fd(struct dt_transfer *t, const char *data, size_t size)
 {
-  while(size) {
-    ssize_t n = write(t->order.sink_fd, data, size);
-
-    if(n < 0 && errno == EINTR)
-      continue;
-    if(n <= 0) {
-      t->os_error = n ? errno : EIO;
-      return DT_SINK;
-    }
-    data += n;
-    size -= (size_t)n;
-  }
-  return DT_OK;
+  if(t->code) /* of what was gathered before */
+    return t->code;
+  return t->gathers ? dt_gather_add(t, data, size)
+                    : dt_gather_write(t, data, size);
 }
 
 static int to_queue(struct dt_transfer *t, const char *data, size_t size)

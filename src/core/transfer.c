@@ -125,14 +125,18 @@ static int start(struct dt_engine *e, const struct dt_request *r,
   return DT_OK;
 }
 
-/* Whoever reads from a pipe, or a socket, may leave. */
-static int may_break(const struct dt_request *r)
+/* What the sink's descriptor is; 0 when that cannot be seen. */
+static mode_t sink_mode(const struct dt_request *r)
 {
   struct stat about;
 
-  return r->sink == DT_SINK_FD &&
-         (fstat(r->sink_fd, &about) || S_ISFIFO(about.st_mode) ||
-          S_ISSOCK(about.st_mode));
+  return fstat(r->sink_fd, &about) ? 0 : about.st_mode;
+}
+
+/* Whoever reads from a pipe, or a socket, may leave. */
+static int may_break(mode_t mode)
+{
+  return !mode || S_ISFIFO(mode) || S_ISSOCK(mode);
 }
 
 int dt_transfer_new(struct dt_engine *e, const struct dt_request *r,
@@ -154,9 +158,12 @@ int dt_transfer_new(struct dt_engine *e, const struct dt_request *r,
 void dt_transfer_enqueue(struct dt_engine *e, struct dt_transfer *t,
                          const struct dt_request *r)
 {
+  mode_t mode = r->sink == DT_SINK_FD ? sink_mode(r) : S_IFREG;
+
   dt_origin_enqueue(e, t);
   dt_transfer_set_deadline(t);
-  e->pipes |= t->order.origin.tls || t->profile->tls_proxy || may_break(r);
+  t->gathers = S_ISREG(mode) != 0;
+  e->pipes |= t->order.origin.tls || t->profile->tls_proxy || may_break(mode);
   dt_engine_sync(e);
 }
 
@@ -267,6 +274,8 @@ static void end(struct dt_transfer *t, int code, const char *message,
     code = DT_TRUNCATED;
     message = "the packed answer ends before its end";
   }
+  if(e->gather.whose == t)
+    dt_gather_flush(e); /* of what failed, what came of it is kept */
   dt_sink_close(t);
   copy_facts(t);
   dt_origin_leave(e, t);
@@ -313,12 +322,15 @@ static void complete(struct dt_flow *f, CURLcode rc)
 {
   struct dt_transfer *t = of(f);
   char text[CURL_ERROR_SIZE];
-  int code = dt_failure_code(t, rc);
+  int code;
 
   if(t->late) {
     begin_again(t);
     return;
   }
+  if(t->flow.engine->gather.whose == t)
+    dt_gather_flush(t->flow.engine);
+  code = dt_failure_code(t, rc);
   dt_failure_message(t, code, rc, text, sizeof(text));
   if(code == DT_CONNECT)
     t->os_error = (int)info_long(t, CURLINFO_OS_ERRNO);
@@ -346,6 +358,7 @@ static void forget(struct dt_flow *f)
 
   if(t->state == DT_DONE)
     return;
+  dt_gather_drop(t);
   dt_origin_leave(f->engine, t);
   f->handle = NULL;
   t->mime = NULL;
@@ -367,7 +380,7 @@ static void unpause(struct dt_transfer *t)
     complete(&t->flow, rc ? rc : CURLE_WRITE_ERROR);
 }
 
-/* Its slot is free, or its pause is over. */
+/* Its slot is free, its pause is over, or it has failed. */
 static void ready(struct dt_flow *f)
 {
   struct dt_transfer *t = of(f);
@@ -375,7 +388,9 @@ static void ready(struct dt_flow *f)
   if(t->state != DT_RUNNING)
     return;
   f->last_activity = f->engine->now;
-  if(f->handle)
+  if(t->code) /* what was gathered for it could not be written */
+    complete(f, CURLE_WRITE_ERROR);
+  else if(f->handle)
     unpause(t);
   else
     begin(t);

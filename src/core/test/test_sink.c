@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BIG (8 * 1024 * 1024 + 5)
@@ -118,6 +119,99 @@ static void test_fd(struct dt_engine *e, struct peer *p)
   CHECK(fetch(e, &r, NULL) == DT_TOO_LARGE);
   fclose(f);
   free(data);
+}
+
+static int holds(FILE *f, size_t size)
+{
+  char *data = malloc(size + 1);
+  ssize_t n = pread(fileno(f), data, size + 1, 0);
+  int fine = n == (ssize_t)size && is_measured(data, size, 0);
+
+  free(data);
+  return fine;
+}
+
+/* Two come at once, and neither gets a byte of the other. */
+static void test_two_files(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/3000017/200"));
+  struct dt_transfer *t[2];
+  FILE *f[2];
+  int i;
+
+  r.sink = DT_SINK_FD;
+  for(i = 0; i < 2; i++) {
+    f[i] = tmpfile();
+    r.sink_fd = fileno(f[i]);
+    t[i] = begin(e, &r);
+  }
+  for(i = 0; i < 2; i++)
+    CHECK(finish(e, t[i])->code == DT_OK && holds(f[i], 3000017));
+  for(i = 0; i < 2; i++) {
+    dt_transfer_free(t[i]);
+    fclose(f[i]);
+  }
+}
+
+/* A file that cannot be written, beside one that can; the last bytes count, too. */
+static void test_unwritable_file(struct dt_engine *e, struct peer *p)
+{
+  static const char *const paths[] = { "/3000017/200", "/16/200", "/16/404" };
+  struct dt_request r = REQUEST(NULL);
+  int i, fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+  if(fd < 0)
+    fd = open("/bin/sh", O_RDONLY | O_CLOEXEC);
+  for(i = 0; i < 3; i++) {
+    FILE *f = tmpfile();
+    struct dt_transfer *fine, *bad;
+
+    r.sink = DT_SINK_FD;
+    r.url = peer_url(p, "/3000017/200");
+    r.sink_fd = fileno(f);
+    fine = begin(e, &r);
+    r.url = peer_url(p, paths[i]);
+    r.sink_fd = fd;
+    bad = begin(e, &r);
+    if(i < 2) {
+      CHECK(finish(e, bad)->code == DT_SINK);
+      CHECK(finish(e, bad)->os_error == EBADF);
+      CHECK(contains(finish(e, bad)->message, strerror(EBADF)));
+    } else
+      CHECK(finish(e, bad)->code == DT_OK); /* nothing is written */
+    CHECK(finish(e, fine)->code == DT_OK && holds(f, 3000017));
+    dt_transfer_free(bad);
+    dt_transfer_free(fine);
+    fclose(f);
+  }
+  close(fd);
+}
+
+/* Between steps nothing waits for more: what came is in the file, also of what is
+   given up then. */
+static void test_file_grows(struct dt_engine *e, struct peer *p)
+{
+  struct dt_request r = REQUEST(peer_url(p, "/8388613/200"));
+  struct dt_transfer *t;
+  struct dt_result result;
+  FILE *f = tmpfile();
+  struct stat about;
+  double limit = dt_now() + 10;
+
+  r.sink = DT_SINK_FD;
+  r.sink_fd = fileno(f);
+  t = begin(e, &r);
+  do {
+    dt_engine_step(e, 1e-9);
+    dt_transfer_result(t, &result);
+    CHECK(!fstat(fileno(f), &about));
+    CHECK((uint64_t)about.st_size == result.received);
+  } while(result.received < 1000000 && dt_now() < limit);
+  CHECK(result.received >= 1000000);
+  dt_transfer_cancel(t);
+  CHECK(holds(f, result.received));
+  dt_transfer_free(t);
+  fclose(f);
 }
 
 static void test_full_disk(struct dt_engine *e, struct peer *p)
@@ -448,6 +542,9 @@ void test_sink(void)
   test_memory(e, p);
   test_cap(e, p);
   test_fd(e, p);
+  test_two_files(e, p);
+  test_unwritable_file(e, p);
+  test_file_grows(e, p);
   test_full_disk(e, p);
   test_broken_pipe(e, p);
   test_tiny_budget(e, p);
