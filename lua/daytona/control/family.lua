@@ -34,7 +34,10 @@ end
 
 local function sandboxes_of(list, subject)
   local out = {}
-  for i, raw in ipairs(list) do out[i] = forking.sandbox_of(raw, subject) end
+  for i, raw in ipairs(list) do
+    out[i] = forking.sandbox_of(raw, subject)
+    loop.breathe()
+  end
   return out
 end
 

@@ -4,6 +4,7 @@
 
 local calls = require "daytona.control.calls"
 local errors = require "daytona.base.errors"
+local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local names = require "daytona.http.names"
 local options = require "daytona.base.options"
@@ -121,7 +122,10 @@ end
 
 local function objects(class, subject, list)
   local out = {}
-  for i = 1, #list do out[i] = resource.new(class, subject, list[i]) end
+  for i = 1, #list do
+    out[i] = resource.new(class, subject, list[i])
+    loop.breathe()
+  end
   return out
 end
 

@@ -2,8 +2,10 @@
 -- how its image was built. `sb.telemetry`.
 
 local calls = require "daytona.control.calls"
+local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
+local sorted = require "daytona.base.sorted"
 
 ---@class daytona.Telemetry
 ---@field sandbox daytona.Sandbox
@@ -84,10 +86,10 @@ local function rows_of(series)
         by_time[time], rows[#rows + 1] = row, row
       end
       row[field] = tonumber(point.value) or 0
+      loop.breathe()
     end
   end
-  table.sort(rows, function(a, b) return a.timestamp < b.timestamp end)
-  return rows
+  return sorted(rows, function(a, b) return a.timestamp < b.timestamp end, loop.breathe)
 end
 
 local METRICS = { from = moment, to = moment }

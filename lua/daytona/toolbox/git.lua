@@ -10,9 +10,11 @@
 
 local calls = require "daytona.toolbox.calls"
 local errors = require "daytona.base.errors"
+local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
 local order = require "daytona.toolbox.order"
+local sorted = require "daytona.base.sorted"
 local url = require "daytona.http.url"
 
 ---Git in a sandbox: `sb.git`. Paths are those of repositories over there.
@@ -165,20 +167,19 @@ local function by_name(a, b) return a.name < b.name end
 
 local function status_of(status)
   status.file_status = status.file_status or {}
-  table.sort(status.file_status, by_name)
+  sorted(status.file_status, by_name, loop.breathe)
   return status
 end
 
 local function branches_of(answer)
   local branches, current = answer.branches or {}, answer.current
-  table.sort(branches)
+  sorted(branches, function(a, b) return a < b end, loop.breathe)
   return branches, type(current) == "string" and current ~= "" and current or nil
 end
 
 local function remotes_of(answer)
   local remotes = answer.remotes or {}
-  table.sort(remotes, by_name)
-  return remotes
+  return sorted(remotes, by_name, loop.breathe)
 end
 
 local function hash_of(answer) return { hash = answer.hash } end

@@ -35,6 +35,9 @@ local LONGEST_TIMEOUT = 2147483647
 -- Bytes of output that are collected.
 local MAX_OUTPUT = 64 * 1024 * 1024
 
+-- Larger strings take a while to be made.
+local LARGE = 256 * 1024
+
 ---The Python interpreter of a sandbox, whose variables stay: `sb.interpreter`.
 ---@class daytona.Interpreter
 local Interpreter = {}
@@ -219,14 +222,24 @@ local function note(run, data)
   return true -- "control" says nothing that the close does not
 end
 
+-- A stream in one, unless somebody else got it. Others get their turn before a long one is made.
+local function joined(run, list, is_told)
+  if is_told then return nil end
+  loop.breathe(run.size > LARGE)
+  return table.concat(list)
+end
+
 local function result_of(run, timed_out)
   local opts, out = run.opts, run.out
-  return setmetatable({
-    stdout = not opts.on_stdout and table.concat(out.stdout) or nil,
-    stderr = not opts.on_stderr and table.concat(out.stderr) or nil,
-    output = not opts.on_stdout and not opts.on_stderr and table.concat(out.output) or nil,
-    error = run.error, timed_out = timed_out,
-  }, Result)
+  local result = setmetatable({ error = run.error, timed_out = timed_out }, Result)
+  result.stdout = joined(run, out.stdout, opts.on_stdout)
+  result.stderr = joined(run, out.stderr, opts.on_stderr)
+  if result.stderr == "" then
+    result.output = result.stdout
+  else
+    result.output = joined(run, out.output, opts.on_stdout or opts.on_stderr)
+  end
+  return result
 end
 
 -- An interrupt is the daemon's, when the time was over, or the code's own. Code

@@ -378,12 +378,12 @@ function M.jobs(self)
       job.started_at, job.result, job.has_input = tonumber(started), outcome(state), true
       list[#list + 1] = job
     end
+    loop.breathe()
   end
-  table.sort(list, function(a, b)
+  return require "daytona.base.sorted"(list, function(a, b)
     if a.started_at ~= b.started_at then return a.started_at < b.started_at end
     return a.id < b.id
-  end)
-  return list
+  end, loop.breathe)
 end
 
 methods.guard(Job, "daytona.Job", "job")

@@ -15,6 +15,7 @@ local outcome = require "daytona.toolbox.exec_outcome"
 local loop = require "daytona.loop"
 local methods = require "daytona.base.methods"
 local options = require "daytona.base.options"
+local sorted = require "daytona.base.sorted"
 local watch = require "daytona.toolbox.watch"
 local withdraw = require "daytona.toolbox.withdraw"
 
@@ -127,9 +128,9 @@ function M.sessions(self)
     if type(raw) == "table" and type(raw.session_id) == "string" then
       list[#list + 1] = new_session(self, raw.session_id)
     end
+    loop.breathe()
   end
-  table.sort(list, function(a, b) return a.id < b.id end)
-  return list
+  return sorted(list, function(a, b) return a.id < b.id end, loop.breathe)
 end
 
 ---The program that the sandbox was started with, as a command: `logs`, `follow`,
@@ -175,6 +176,7 @@ function Session:commands()
       local text = type(raw.command) == "string" and unmarked(raw.command) or nil
       all[#all + 1] = commands.new(self, raw.id, text, raw.exit_code)
     end
+    loop.breathe()
   end
   return all
 end

@@ -6,6 +6,7 @@ local errors = require "daytona.base.errors"
 local failed = require "daytona.toolbox.failed"
 local group = require "daytona.toolbox.computer.group"
 local localfile = require "daytona.toolbox.fs.localfile"
+local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 
 local screen = {}
@@ -58,6 +59,7 @@ local function saved(self, picture, path)
 end
 
 local function picture_in(self, answer, opts)
+  loop.breathe "long"
   local data = type(answer.screenshot) == "string" and base64.decode(answer.screenshot)
   if not data then
     return nil, failed(self, "screenshot", { kind = "protocol", code = "json", message = "no picture came back" })

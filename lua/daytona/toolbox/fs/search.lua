@@ -126,16 +126,16 @@ local function read_from(self, path, offset)
   return response.body:sub(offset + 1), size
 end
 
--- Where the last `count` lines of a text begin; nil when it holds fewer.
+-- Where the last `count` lines of a text begin; nil when it may hold fewer.
 local function last_lines(text, count)
-  local at = #text
-  if text:sub(-1) == "\n" then at = at - 1 end
-  for _ = 1, count do
-    while at > 0 and text:byte(at) ~= 10 do at = at - 1 end
-    if at == 0 then return nil end
-    at = at - 1
+  local starts, at = { 1 }, 0
+  while true do
+    at = text:find("\n", at + 1, true)
+    if not at or at == #text then break end
+    starts[#starts + 1] = at + 1
+    loop.breathe()
   end
-  return at + 2
+  return #starts > count and starts[#starts - count + 1] or nil
 end
 
 local function end_of(self, path, opts)

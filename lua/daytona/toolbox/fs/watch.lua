@@ -9,6 +9,7 @@ local loop = require "daytona.loop"
 local options = require "daytona.base.options"
 local pace = require "daytona.toolbox.fs.pace"
 local remotetree = require "daytona.toolbox.fs.remotetree"
+local sorted = require "daytona.base.sorted"
 
 local watch = {}
 
@@ -42,8 +43,7 @@ local function changes_between(old, new)
   for path in pairs(old) do
     if not new[path] then list[#list + 1] = { path = path, change = "deleted" } end
   end
-  table.sort(list, function(a, b) return a.path < b.path end)
-  return list
+  return sorted(list, function(a, b) return a.path < b.path end, loop.breathe)
 end
 
 local STAMP = "find %s -exec stat -c '%%f %%s %%y %%n' -- {} + 2>/dev/null | sha256sum"
