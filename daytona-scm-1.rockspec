@@ -191,6 +191,7 @@ build = {
     ["daytona.base.refusal"] = "lua/daytona/base/refusal.lua",
     ["daytona.base.sdk_names"] = "lua/daytona/base/sdk_names.lua",
     ["daytona.base.shell"] = "lua/daytona/base/shell.lua",
+    ["daytona.base.sorted"] = "lua/daytona/base/sorted.lua",
     ["daytona.base.tar"] = "lua/daytona/base/tar.lua",
     ["daytona.base.untar"] = "lua/daytona/base/untar.lua",
     ["daytona.base.variables"] = "lua/daytona/base/variables.lua",
