@@ -143,6 +143,22 @@ describe("Ctrl-C", function()
     service.client:delete "left-over" -- unless what was sent has done it
   end)
 
+  it("three times before anything is deleted says that something may be left", function()
+    local child = waiting_in "unheard-of"
+    local made = assert(service.client:get "unheard-of")
+    assert.is_true(eventually(function() return assert(made:exec "ps ax | grep '[s]leep 74'").exit_code == 0 end))
+    -- What ends the command over there is not answered.
+    assert(service.server:faults { method = "POST", path = "/process/execute", hold = 60 * 20 })
+    for _ = 1, 3 do
+      child:signal "INT"
+      os.execute "sleep 0.03"
+    end
+    assert.equal("ended before it could clean up: sandboxes that it made may be left (daytona-lua leftovers)\n",
+      child:rest())
+    assert(service.server:clear_faults())
+    assert(service.client:delete "unheard-of")
+  end)
+
   it("in tasks lets all of them be deleted", function()
     local before = service:sandboxes()
     slow_deletes(1.5)

@@ -290,6 +290,10 @@ static void end_by(int sig)
   raise(sig);
 }
 
+/* What the one that ends the process says where no deletion has begun. */
+static const char UNTOLD[] = "ended before it could clean up: sandboxes that "
+  "it made may be left (daytona-lua leftovers)\n";
+
 static void on_again(int sig)
 {
   int saved = errno;
@@ -303,7 +307,7 @@ static void on_again(int sig)
   else if(patience == QUIET && dt_now() - since < SWALLOW)
     patience = HELD;
   else {
-    say(leaving);
+    say(leaving[0] ? leaving : UNTOLD);
     end_by(sig);
   }
   errno = saved;
