@@ -170,11 +170,31 @@ static int is_resend_failure(const struct dt_transfer *t, CURLcode rc)
   return t->request_sent && is_unsent_code(verdict_code(t, rc));
 }
 
+/* Has all of the answer come, as far as libcurl and its headers tell? */
+static int is_whole(const struct dt_transfer *t)
+{
+  uint64_t came = t->coding == DT_PLAIN ? t->received : t->packed_size;
+
+  if(t->recv_paused || !dt_link_alone(&t->flow.work))
+    return 0; /* libcurl keeps some of it */
+  return t->announced < 0 || t->order.head || came == (uint64_t)t->announced;
+}
+
+/* Over HTTP/2 a service may answer, and close the stream in order, before it has
+   read the request's body (RFC 9113, 8.1). libcurl 7.88 fails with the next piece of
+   that body then; it does so without a text only where the stream's end had come,
+   and was none that says what is wrong. */
+static int is_early_answer(const struct dt_transfer *t, CURLcode rc)
+{
+  return rc == CURLE_HTTP2_STREAM && t->answered && !*t->flow.handle->error &&
+         is_whole(t);
+}
+
 int dt_failure_code(const struct dt_transfer *t, CURLcode rc)
 {
   if(t->code)
     return t->code; /* a callback knew better */
-  if(rc == CURLE_OK && t->answered)
+  if((rc == CURLE_OK && t->answered) || is_early_answer(t, rc))
     return DT_OK;
   if(is_resend_failure(t, rc))
     return broken_code(t);
