@@ -274,8 +274,10 @@ rock: dist
 deb:
 	@dpkg-buildpackage -b -us -uc
 
-clean:
+clean: # also what `luarocks make` leaves in a checkout
 	rm -rf build
+	rm -f src/*.o src/core/*.o daytona/core.so
+	if [ -d daytona ]; then rmdir daytona; fi
 
 # For a shell: eval "$(make -s env)"
 env:

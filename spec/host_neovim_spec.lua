@@ -231,6 +231,17 @@ describe("in Neovim #host", function()
     assert.matches("ERROR:? server: .*connection", said.text)
   end)
 
+  -- As `luarocks make` for another Lua leaves one in the checkout.
+  it(":checkhealth daytona names the C module that is used, not one of another Lua before it", function()
+    local folder = stage.dir .. "/stranger"
+    local source = "int lua_of_another(void); int luaopen_daytona_core(void) { return lua_of_another(); }"
+    os.execute(("mkdir -p '%s/daytona' && echo '%s' | ${CC:-cc} -shared -fPIC -x c -o '%s/daytona/core.so' -")
+      :format(folder, source, folder))
+    local said = stage:run("neovim", 'local COMMAND = "checkhealth daytona"' .. SHOW, { LUA_CPATH = folder .. "/?.so" })
+    assert.equal(0, said.exit, said.text)
+    assert.matches("OK:? C module: [^|]*build/[^|]*luajit/daytona/core.so", said.text)
+  end)
+
   it(":help daytona opens the manual", function()
     os.execute(("mkdir -p '%s/manual' && cp -r doc '%s/manual/'"):format(stage.dir, stage.dir))
     local said = stage:run("neovim", [[
