@@ -266,7 +266,31 @@ describe("an archive on its way", function()
     assert.is_nil(result)
     assert.is_true(errors.is(err, "canceled"), tostring(err))
     assert.equal("", files:listing())
-    assert.equal("0\n", assert(box:exec "ps -eo args | grep -c '^gzip' || :").result)
+    assert.equal("0\n", assert(box:exec "ps -eo args | grep -cE '^(gzip|sleep 3600)' || :").result)
+  end)
+
+  it("to a program that is killed goes away by itself", function()
+    assert(service.server:faults { { path = "/files/download", slow = 200000 } })
+    local program = ([[
+      package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+      local archive = require "daytona.toolbox.fs.archive"
+      archive.pays, archive.KEPT = function() return true end, 0.61
+      local client = assert(require "daytona".new { api_url = %q, api_key = %q, ledger = false })
+      local pid = require "daytona.core".pid()
+      local function kill() os.execute("kill -9 " .. pid) end
+      assert(client:get(%q)).fs:download_dir(%q, %q, { on_progress = kill })
+    ]]):format(service.server.api_url, service.server.api_key, box.id, remote, folder)
+    local command = "exec 2>/dev/null; env -u LUA_INIT %s -e %s >&2; echo $?"
+    local pipe = io.popen(command:format(compat.name, shell.quote(program)))
+    assert.equal("137\n", pipe:read "*a")
+    pipe:close()
+    local limit, left = os.time() + 20
+    local look = "ls -d /tmp/.daytona-sync-* 2>/dev/null; ps -eo args | grep -E '^(gzip|sleep 0.61$)'; true"
+    repeat
+      left = assert(box:exec(look)).result
+    until left == "" or os.time() > limit
+    assert.equal("", left)
+    files:sh "rm -rf .daytona-sync-*"
   end)
 
   it("ends when the time is over", function()

@@ -39,6 +39,9 @@ local TAIL = 16
 -- A stream of that many bytes may unpack to so many times what was sent, as an answer may.
 local FREE, RATIO = 64 * 1024 * 1024, 100
 
+-- Seconds that a whole archive is kept over there for a program that may be no more.
+archive.KEPT = 3600
+
 -- So many files are tried out, by so many bytes of each.
 local SAMPLES, SAMPLE = 16, 32768
 
@@ -55,7 +58,8 @@ end
 --- Scripts ----------------------------------------------------------------------------------
 
 -- Begins to pack into a folder of its own, if there is room, and says so. What would not
--- become smaller is not packed. What became of tar stands behind the archive.
+-- become smaller is not packed. What became of tar stands behind the archive. Who packs takes all away after a
+-- while: who asked for it may have been killed.
 local BEGIN = [[
 [ -z "$ZSH_VERSION" ] || emulate sh
 umask 077
@@ -75,7 +79,10 @@ list
 pack() {
   { tar -cf - -T $DIR/list; echo "tar $?"; } |
     sh -c 'echo $$ >$DIR/pid; exec gzip -$LEVELc' >$DIR/tree.gz
-  : >$DIR/done
+  sleep $KEPT &
+  { echo $! >$DIR/keeper && true >$DIR/done; } 2>/dev/null || kill $!
+  wait
+  rm -rf $DIR
 }
 : >$DIR/tree.gz
 pack </dev/null >/dev/null 2>&1 &
@@ -97,7 +104,8 @@ if ! is_gone; then echo more; elif [ -e $DIR/done ]; then echo "done $(size)"; e
 
 -- Ends the packer and takes all away, however often; who still packs finds no place for what it
 -- would write at its end.
-local STOP = '[ ! -d $DIR ] || { kill "$(cat $DIR/pid)" 2>/dev/null; mv $DIR $DIR-gone; }; rm -rf $DIR-gone'
+local STOP = '[ ! -d $DIR ] || { mv $DIR $DIR-gone; kill $(cat $DIR-gone/pid $DIR-gone/keeper); } 2>/dev/null; '
+  .. "rm -rf $DIR-gone"
 
 local STOP_TIMEOUT = 3
 
@@ -385,7 +393,7 @@ function archive.fetch(fs, run, from, places)
     words = {
       DIR = dir, ROOT = calls.quoted(run.remote), STAGING = calls.STAGING, SAMPLE = SAMPLE,
       FILES = table.concat(chosen.some, " "), NEED = ("%.0f"):format(chosen.total / 1024 + 1), MORE = FIRST,
-      LIST = table.concat(chosen.list, "\n"), LEVEL = level_of[connection] or BEST,
+      KEPT = archive.KEPT, LIST = table.concat(chosen.list, "\n"), LEVEL = level_of[connection] or BEST,
     },
   }, Archive)
   self.reader = untar.new(target_of(self))
