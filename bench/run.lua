@@ -253,16 +253,18 @@ local function system_calls()
   local function counted(name, shorter, longer, per, form)
     row("System calls " .. name, form:format((count(longer) - count(shorter)) / per))
   end
+  local target = (in_memory ~= "" and in_memory or dir) .. "/back"
   local sandbox = read("bench/nginx.conf"):match '"id":"([^"]+)"'
   local bare = ("%s %s/toolbox/%s/process/execute "):format(easy_loop, url, sandbox)
   counted("of one exec: bare libcurl, in C", bare .. 100, bare .. 600, 500, "%.2f")
   for _, lua in ipairs(luas) do
     counted("of one exec: " .. lua[1], on(lua[2], "exec", 100), on(lua[2], "exec", 600), 500, "%.2f")
-    for _, way in ipairs { "up", "down" } do
-      counted(("of a MiB %s: %s"):format(way, lua[1]), on(lua[2], "exec", 1),
-        on(lua[2], "transfer", way, way == "up" and big or "/dev/null"), 1024, "%.1f")
+    for _, way in ipairs { { "up", big }, { "down", "/dev/null" }, { "down", target, " to a file" } } do
+      counted(("of a MiB %s%s: %s"):format(way[1], way[3] or "", lua[1]), on(lua[2], "exec", 1),
+        on(lua[2], "transfer", way[1], way[2]), 1024, "%.1f")
     end
   end
+  os.remove(target)
 end
 
 local function whole_script()

@@ -51,9 +51,7 @@
 #define DT_STREAMS     100 /* that libcurl puts on one connection of HTTP/2 */
 #define DT_ORIGINS     64 /* buckets of the table of origins */
 #define DT_QUEUE_HIGH  (1024 * 1024) /* a chunk queue is full */
-#ifndef DT_GATHER
 #define DT_GATHER      (128 * 1024)  /* is written to a file at once */
-#endif
 #define DT_QUEUE_LOW   (256 * 1024)  /* and has room again */
 #define DT_FIELDS_MAX  (64 * 1024)  /* larger bodies are read piecemeal, which
                                        shows that they are moving */

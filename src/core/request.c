@@ -8,8 +8,11 @@
 #include <string.h>
 
 #define BUFFER_MEMORY  (16 * 1024L) /* receive buffer: small answers */
-#define BUFFER_STREAM  (256 * 1024L)
-#define BUFFER_UPLOAD  (512 * 1024L)
+
+/* As many of the 16 KiB that libcurl hands out as fit below what glibc maps and
+   unmaps; larger ones leave small caches (bench/README.md has what was measured). */
+#define BUFFER_STREAM  (112 * 1024L)
+#define BUFFER_UPLOAD  (112 * 1024L)
 #define EXPECT_MS      200L /* that a server may take to welcome a large body */
 
 static CURLcode set_connect_time(struct dt_handle *h, long ms)
