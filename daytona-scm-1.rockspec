@@ -72,6 +72,7 @@ build = {
         "src/core/text.c",
         "src/core/transfer.c",
         "src/core/websocket.c",
+        "src/core/wire.c",
         "src/core/ws_align.c",
         "src/core/ws_handshake.c",
         "src/core/ws_open.c",

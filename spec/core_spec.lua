@@ -715,6 +715,21 @@ describe("daytona.core", function()
       small:close()
     end)
 
+    it("sends small requests over connections of its own, or all through libcurl", function()
+      for _, through in ipairs { false, true } do
+        local other = core.new { max_connections = 1, through_libcurl = through }
+        for _, streams in ipairs { false, true, false, true } do
+          local transfer = assert(other:start { url = peer.url .. "/ok", sink_queue = streams })
+          local limit = core.now() + 10
+          while not transfer:result() and core.now() < limit do other:poll(limit - core.now()) end
+          assert.equal(200, (transfer:result()))
+          transfer:close()
+        end
+        assert.equal(through and 1 or 2, other:stats().connects)
+        other:close()
+      end
+    end)
+
     it("reports progress when asked", function()
       local transfer = start("/slow-body?ms=5&n=5", { progress = true })
       local what = await(transfer, { core.PROGRESS })

@@ -8,6 +8,7 @@
 #endif
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #if defined(__APPLE__)
@@ -404,11 +405,16 @@ static int core_new(lua_State *L)
   int rc;
 
   memset(&o, 0, sizeof o);
+  o.through_libcurl = getenv("DAYTONA_THROUGH_LIBCURL") != NULL;
   lua_settop(L, 1);
   if(!lua_isnoneornil(L, 1)) {
     luaL_checktype(L, 1, LUA_TTABLE);
     most = count_field(L, 1, "max_connections", 0);
     o.max_connections = most < 1000000 ? (unsigned)most : 1000000;
+    lua_getfield(L, 1, "through_libcurl");
+    if(!lua_isnil(L, -1))
+      o.through_libcurl = lua_toboolean(L, -1);
+    lua_settop(L, 1);
   }
   box = new_object(L, sizeof *box, ENGINE_TYPE);
   lua_createtable(L, 1, 0); /* the anchor of its transfers keeps the engine */

@@ -30,6 +30,11 @@ struct dt_carriage {
   size_t size, room;
 };
 
+size_t dt_carriage_room(const struct dt_carriage *c)
+{
+  return c ? c->room : 0;
+}
+
 void dt_carriage_free(struct dt_carriage *c)
 {
   if(c)
@@ -39,7 +44,7 @@ void dt_carriage_free(struct dt_carriage *c)
 
 /* --- which can be carried ------------------------------------------------------- */
 
-static int can_be_carried(const struct dt_transfer *t)
+int dt_carry_can(const struct dt_transfer *t)
 {
   const struct dt_order *o = &t->order;
   const struct dt_profile *p = t->profile;
@@ -53,8 +58,8 @@ static int can_be_carried(const struct dt_transfer *t)
                              p->client_cert || p->client_key);
 }
 
-/* A carriage, empty. 0 or -1. */
-static int make_carriage(struct dt_transfer *t)
+/* Gives it a carriage, empty. */
+int dt_carry_ready(struct dt_transfer *t)
 {
   struct dt_carriage *c = t->carriage;
 
@@ -66,6 +71,7 @@ static int make_carriage(struct dt_transfer *t)
   c->keep = c->old = 0;
   c->size = 0;
   memset(&c->chunked, 0, sizeof(c->chunked));
+  t->carried = 1;
   return 0;
 }
 
@@ -76,11 +82,10 @@ int dt_carry_start(struct dt_engine *e, const struct dt_request *r,
 
   if(code)
     return code;
-  if(!can_be_carried(*out) || make_carriage(*out)) {
+  if(!dt_carry_can(*out) || dt_carry_ready(*out)) {
     dt_transfer_enqueue(e, *out, r);
     return DT_OK;
   }
-  (*out)->carried = 1;
   dt_origin_run(e, *out);
   dt_transfer_set_deadline(*out);
   return DT_OK;
@@ -190,12 +195,20 @@ static int put_lines(struct dt_carriage *c, const struct dt_transfer *t)
          put(c, "\r\n", 2) ? -1 : 0;
 }
 
+/* Also where there is no body. */
+static int wants_length(const char *method)
+{
+  return !strcmp(method, "POST") || !strcmp(method, "PUT") ||
+         !strcmp(method, "PATCH");
+}
+
 static int put_end(struct dt_carriage *c, const struct dt_order *o)
 {
   char line[48];
 
   if(o->body == DT_BODY_NONE)
-    return put(c, "\r\n", 2);
+    return put_text(c, wants_length(o->method) ? "Content-Length: 0\r\n\r\n"
+                                               : "\r\n");
   snprintf(line, sizeof(line), "Content-Length: %lld\r\n\r\n",
            (long long)o->sources->length);
   return put_text(c, line);
@@ -211,7 +224,7 @@ int dt_carry_compose(struct dt_transfer *t, int reused, const char **data,
     return DT_CANCELED;
   c->size = 0;
   if(put_text(c, o->method) || put(c, " ", 1) || put_target(c, o) ||
-     put_text(c, " HTTP/1.1\r\n") || put_host(c, &o->origin) ||
+     put_text(c, " HTTP/1.1\r\n") || (!has_line(o, "Host:") && put_host(c, &o->origin)) ||
      put_lines(c, t) || put_end(c, o))
     return DT_NOMEM;
   *data = c->text;
@@ -224,6 +237,22 @@ int dt_carry_compose(struct dt_transfer *t, int reused, const char **data,
   t->flow.engine->now = dt_now();
   dt_flow_touch(&t->flow);
   return DT_OK;
+}
+
+int dt_carry_request(struct dt_transfer *t, int reused, const char **data,
+                     size_t *size)
+{
+  struct dt_carriage *c = t->carriage;
+  int code = dt_carry_compose(t, reused, data, size);
+
+  c->size = *size;
+  if(!code && t->order.sources &&
+     put(c, t->order.sources->data, (size_t)t->order.sources->length))
+    code = DT_NOMEM;
+  *data = c->text;
+  *size = c->size;
+  c->size = 0;
+  return code;
 }
 
 /* --- the end ------------------------------------------------------------------------ */
@@ -333,6 +362,8 @@ static enum dt_carry begin_body(struct dt_transfer *t)
   return DT_CARRY_MORE;
 }
 
+#define STRANGE "the answer's status line is not understood"
+
 /* Takes a whole line of the head. */
 static enum dt_carry take_line(struct dt_transfer *t, const char *line,
                                size_t size)
@@ -341,7 +372,7 @@ static enum dt_carry take_line(struct dt_transfer *t, const char *line,
 
   if(!t->in_headers) {
     if(size < 14 || memcmp(line, "HTTP/1.", 7) || line[8] != ' ')
-      return odd(t, "the answer's status line is not understood");
+      return odd(t, STRANGE);
     t->carriage->old = line[7] == '0';
   }
   code = dt_sink_take_line(t, line, size);
@@ -350,6 +381,14 @@ static enum dt_carry take_line(struct dt_transfer *t, const char *line,
   if(!t->in_headers && t->status == 101)
     return odd(t, "the peer changes the protocol unasked");
   return t->answered ? begin_body(t) : DT_CARRY_MORE;
+}
+
+/* What has come of a status line begins as none does. */
+static int is_strange(const struct dt_transfer *t)
+{
+  const struct dt_carriage *c = t->carriage;
+
+  return !t->in_headers && memcmp(c->text, "HTTP/1.", c->size < 7 ? c->size : 7);
 }
 
 /* Takes one line of the head, or the part of it that is there. */
@@ -361,7 +400,6 @@ static enum dt_carry feed_head(struct dt_transfer *t, const char *data,
   enum dt_carry verdict;
 
   *used = eol ? (size_t)(eol + 1 - data) : size;
-  t->answer_started = 1;
   if(eol && !c->size)
     return take_line(t, data, *used);
   if(c->size + *used > DT_HEADERS_MAX)
@@ -369,7 +407,7 @@ static enum dt_carry feed_head(struct dt_transfer *t, const char *data,
   if(put(c, data, *used))
     return refuse(t, DT_NOMEM);
   if(!eol)
-    return DT_CARRY_MORE;
+    return is_strange(t) ? odd(t, STRANGE) : DT_CARRY_MORE;
   verdict = take_line(t, c->text, c->size);
   c->size = 0;
   return verdict;
@@ -403,7 +441,9 @@ static enum dt_carry feed_chunked(struct dt_transfer *t, const char *bytes,
   if(code)
     return refuse(t, code);
   if(c->chunked.state == DT_CHUNKED_MALFORMED)
-    return odd(t, "the answer's chunked body is malformed");
+    return odd(t, c->chunked.trailer_size > DT_CHUNKED_TRAILERS
+                    ? "the answer's trailers are too long"
+                    : "the answer's chunked body is malformed");
   return c->chunked.state == DT_CHUNKED_FINISHED ? end(t, DT_OK, NULL)
                                                  : DT_CARRY_MORE;
 }
@@ -463,7 +503,8 @@ enum dt_carry dt_carry_cut(struct dt_transfer *t)
     return DT_CARRY_CLOSE;
   t->flow.engine->now = dt_now();
   if(!t->request_sent ||
-     (t->reused && !t->answer_started && t->order.repeatable))
+     (t->reused && !t->answer_started && !t->carriage->size &&
+      t->order.repeatable))
     return give_back(t);
   if(t->carriage->state == TO_END)
     return end(t, DT_OK, NULL);

@@ -75,6 +75,10 @@ struct dt_transfer;
 struct dt_engine_options {
   unsigned max_connections; /* per origin; further transfers queue, first come
                                first served. 0: 256 */
+  int through_libcurl;      /* 1: every request. Else libcurl only opens the
+                               connections of small ones (of memory, to memory)
+                               without TLS and proxy, which have some of their own
+                               then: they cost less so */
 };
 
 struct dt_engine_stats {

@@ -55,6 +55,7 @@ int dt_engine_new(struct dt_engine **out, const struct dt_engine_options *opts)
   e->now = dt_now();
   e->max_connections = opts && opts->max_connections ? opts->max_connections
                                                      : 256;
+  e->through_libcurl = opts && opts->through_libcurl;
   code = open_parts(e);
   if(code) {
     dt_engine_free(e);
@@ -124,6 +125,7 @@ void dt_engine_free(struct dt_engine *e)
     dt_handles_free(&e->pool, NULL);
     dt_sigpipe_restore(&pipe);
     dt_pollset_free(e->pollset);
+    e->pollset = NULL;
   } else
     dt_engine_abandon(e);
   dt_gather_free(e);

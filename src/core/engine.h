@@ -17,10 +17,11 @@
  * sink.c      where an answer goes; inflate.c unpacks it
  * failure.c   names of codes; what libcurl's codes mean
  * carry.c     transfers whose bytes somebody else carries (carry.h)
+ * wire.c      the engine does: small requests, over connections of its own
  *
  * (WebSockets, the other flows, have a header of their own, ws.h.)
  *
- * A transfer is queued in its origin until a slot is free, then libcurl has it
+ * A transfer is queued in its origin until a slot is free, then libcurl, or a wire, has it
  * (running), then it is done. Callbacks of libcurl find the handle, and by it
  * the transfer; they only change the transfer's and the engine's own state.
  */
@@ -73,6 +74,7 @@ struct dt_origin {
   struct dt_link ready;   /* in engine.ready: something queued, a slot free */
   struct dt_link queue;   /* transfers, first come first served */
   unsigned queued, running;
+  struct dt_link wires; /* wire.c: idle ones */
   unsigned unsent; /* of those that run: they have no connection yet */
   int tls;
   int http1; /* it speaks HTTP/1 only, as its last answer showed */
@@ -115,6 +117,7 @@ struct dt_engine {
   struct dt_pollset *pollset;
   struct dt_profile *profile; /* for requests without one */
   unsigned max_connections;
+  int through_libcurl; /* nothing goes over wires (wire.c) */
   int watched;       /* dt_engine_fd was asked for */
   int pipes;         /* SIGPIPE may come of it: TLS was ever used, or a sink that
                         is no file */
@@ -220,6 +223,8 @@ struct dt_transfer {
   curl_mime *mime;
   int carried;                  /* by somebody else than libcurl (carry.h) */
   struct dt_carriage *carriage; /* then; kept for the next one */
+  int connecting;               /* libcurl makes a connection for its wire */
+  struct dt_wire *wire;         /* what it is carried by, where that is ours */
 
   /* the body queue */
   struct dt_chunk_queue out;
@@ -461,6 +466,50 @@ int dt_request_apply(struct dt_transfer *t);
 /* --- carry.c --- */
 
 void dt_carriage_free(struct dt_carriage *c);
+
+/* How many bytes it holds. */
+size_t dt_carriage_room(const struct dt_carriage *c);
+
+/* Whether its bytes can be made and read here: from memory to memory, without a
+   proxy, and with nothing to be said about certificates. */
+int dt_carry_can(const struct dt_transfer *t);
+
+/* It is to be carried: dt_carry_wants. 0 or -1. */
+int dt_carry_ready(struct dt_transfer *t);
+
+/* As dt_carry_compose, with the body behind it. */
+int dt_carry_request(struct dt_transfer *t, int reused, const char **data,
+                     size_t *size);
+
+/* --- wire.c --- */
+
+/* Whether the transfer, which has its slot, is for a wire. */
+int dt_wire_takes(const struct dt_transfer *t);
+
+/* Begins it over one that is idle. 0 where there is none: then libcurl is to connect.
+   It may be over afterwards, or in its queue again. */
+int dt_wire_begin(struct dt_transfer *t);
+
+/* Makes of the request that its handle was set up for a mere connection. */
+CURLcode dt_wire_connect(struct dt_transfer *t);
+
+/* Which is there: the transfer goes on over it. */
+void dt_wire_connected(struct dt_transfer *t);
+
+/* Its wire can be read, or written to. */
+void dt_wire_ready(struct dt_transfer *t);
+
+/* The wire's descriptor. */
+int dt_wire_fd(const struct dt_wire *w);
+
+/* Closes the transfer's wire, if it has one. */
+void dt_wire_drop(struct dt_transfer *t);
+
+/* The same in a forked child, whose parent has it. */
+void dt_wire_forget(struct dt_transfer *t);
+
+/* Closes the origin's idle ones. */
+void dt_wires_free(struct dt_engine *e, struct dt_origin *o);
 
 /* --- source.c --- */
 

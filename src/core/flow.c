@@ -101,7 +101,8 @@ void dt_flow_unwatch(struct dt_flow *f, int fd)
 {
   struct dt_engine *e = f->engine;
 
-  e->watchers[fd] = NULL;
+  if(fd < e->watchers_room)
+    e->watchers[fd] = NULL;
   if(!dt_engine_is_ours(e))
     return;
   dt_engine_forget_ready(e, fd);

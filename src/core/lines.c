@@ -136,6 +136,8 @@ void dt_lines_distrust(struct dt_transfer *t, double silence)
 {
   struct dt_handle *h = t->flow.handle;
 
+  if(t->wire && !is_heard(dt_wire_fd(t->wire), silence))
+    drop_kept(t->flow.engine);
   if(!h || !t->request_sent || !t->origin || has_heard(h, silence))
     return;
   h->dirty = 1;

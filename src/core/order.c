@@ -450,7 +450,8 @@ static int may_keep(const struct dt_engine *e, const struct dt_transfer *t)
   return 0;
 #else
   return e && e->nspare < DT_POOLED && t->size == DT_SPARE_SIZE &&
-         t->memory_room <= DT_SPARE_ROOM && t->header_room <= DT_SPARE_ROOM;
+         t->memory_room <= DT_SPARE_ROOM && t->header_room <= DT_SPARE_ROOM &&
+         dt_carriage_room(t->carriage) <= DT_SPARE_ROOM;
 #endif
 }
 

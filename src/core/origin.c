@@ -103,6 +103,7 @@ static struct dt_origin *origin_new(const struct dt_span *s)
   strcpy(at, port);
   dt_link_init(&o->ready);
   dt_link_init(&o->queue);
+  dt_link_init(&o->wires);
   return o;
 }
 
@@ -114,6 +115,7 @@ static void sweep(struct dt_engine *e, struct dt_origin **at, int all)
 
     if(all || (!o->queued && !o->running)) {
       *at = o->next;
+      dt_wires_free(e, o);
       free(o);
       e->norigins--;
     } else

@@ -183,12 +183,18 @@ static void begin(struct dt_transfer *t)
   struct dt_engine *e = t->flow.engine;
   int code = DT_NOMEM;
 
+  int wired = dt_wire_takes(t);
+
   t->flow.last_activity = e->now;
   dt_lines_look(e);
+  if(wired && dt_wire_begin(t))
+    return;
   t->flow.handle = dt_handle_acquire(e, t->profile, t->origin->tls);
   if(t->flow.handle) {
     t->flow.handle->flow = &t->flow;
     code = dt_request_apply(t);
+    if(!code && wired && dt_wire_connect(t))
+      code = DT_NOMEM;
   }
   if(!code)
     code = dt_multi_add(e, t->flow.handle);
@@ -277,6 +283,7 @@ static void end(struct dt_transfer *t, int code, const char *message,
   if(e->gather.whose == t)
     dt_gather_flush(e); /* of what failed, what came of it is kept */
   dt_sink_close(t);
+  dt_wire_drop(t);
   copy_facts(t);
   dt_origin_leave(e, t);
   give_handle_back(t, finished);
@@ -328,6 +335,10 @@ static void complete(struct dt_flow *f, CURLcode rc)
     begin_again(t);
     return;
   }
+  if(t->connecting && !rc) {
+    dt_wire_connected(t);
+    return;
+  }
   if(t->flow.engine->gather.whose == t)
     dt_gather_flush(t->flow.engine);
   code = dt_failure_code(t, rc);
@@ -362,6 +373,7 @@ static void forget(struct dt_flow *f)
   dt_origin_leave(f->engine, t);
   f->handle = NULL;
   t->mime = NULL;
+  dt_wire_forget(t);
   t->state = DT_DONE;
   f->ended = dt_now();
   t->code = DT_FORKED;
@@ -388,7 +400,9 @@ static void ready(struct dt_flow *f)
   if(t->state != DT_RUNNING)
     return;
   f->last_activity = f->engine->now;
-  if(t->code) /* what was gathered for it could not be written */
+  if(t->wire)
+    dt_wire_ready(t);
+  else if(t->code) /* what was gathered for it could not be written */
     complete(f, CURLE_WRITE_ERROR);
   else if(f->handle)
     unpause(t);

@@ -436,7 +436,10 @@ function Multipart:finish() end
 function Multipart:close() end
 
 ---Makes an engine. Raises when memory or descriptors run out.
----@param opts? { max_connections?: integer }  per origin, 256 by default
+---With `through_libcurl` (by default where DAYTONA_THROUGH_LIBCURL is in the environment) every
+---request goes over libcurl's connections; else small ones without TLS and proxy go over the
+---engine's own, which costs less.
+---@param opts? { max_connections?: integer, through_libcurl?: boolean }  connections per origin, 256 by default
 ---@return daytona.core.Engine
 function core.new(opts) end
 

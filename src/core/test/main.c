@@ -28,6 +28,7 @@ void test_websocket(void);
 void test_doorbell(void);
 void test_threads(void);
 void test_carry(void);
+void test_wire(void);
 
 static const struct {
   const char *name;
@@ -52,6 +53,7 @@ static const struct {
   { "doorbell", test_doorbell },
   { "threads", test_threads },
   { "carry", test_carry },
+  { "wire", test_wire },
 };
 
 static unsigned long checks, failures; /* peers' threads count too */

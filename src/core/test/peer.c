@@ -323,6 +323,7 @@ struct dt_engine *engine_open(unsigned max_connections)
 
   memset(&o, 0, sizeof(o));
   o.max_connections = max_connections;
+  o.through_libcurl = getenv("DAYTONA_THROUGH_LIBCURL") != NULL;
   if(dt_engine_new(&e, &o))
     abort();
   return e;

@@ -69,6 +69,7 @@ static void test_stale(const char *method, enum dt_body_kind body, int code)
   FILE *f = tmpfile();
   static char big[200000];
 
+  e->through_libcurl = 1; /* all of them over one connection */
   fwrite("--hello", 1, 7, f);
   fflush(f);
   CHECK(fetch(e, &r, NULL) == DT_OK);
@@ -101,6 +102,7 @@ static void test_stale_queue(void)
   struct dt_transfer *t;
   size_t taken;
 
+  e->through_libcurl = 1;
   CHECK(fetch(e, &r, NULL) == DT_OK);
   r.method = "PUT";
   r.body = DT_BODY_QUEUE;

@@ -375,8 +375,11 @@ static void test_rebuild(struct peer *p, struct peer *silent)
 {
   struct dt_engine *e = engine_open(1);
   struct dt_request r = REQUEST(peer_url(silent, "/"));
-  struct dt_transfer *t = begin(e, &r), *queued = begin(e, &r);
+  struct dt_transfer *t, *queued;
 
+  e->through_libcurl = 1;
+  t = begin(e, &r);
+  queued = begin(e, &r);
   dt_engine_poll(e, 0.01, NULL);
   e->broken = 1;
   CHECK(dt_engine_step(e, 0) == DT_INTERNAL);
