@@ -183,6 +183,14 @@ describe("a name of another client of the service", function()
       ["sandbox.interpreter.runCode is sb.interpreter:run(code) here"] = function()
         return box.interpreter:runCode "1"
       end,
+      ["sandbox.execute is sb:exec(command) here"] = function() return box:execute "ls" end,
+      ["sandbox.upload is sb.fs:upload(file, path) here"] = function() return box:upload("a", "b") end,
+      ["sandbox.kill is sb:delete() here"] = function() return box:kill() end,
+      ["sandbox.fs.rename is sb.fs:move(from, to) here"] = function() return box.fs:rename("a", "b") end,
+      ["sandbox.fs.set_permissions is sb.fs:chmod(path, change) here"] = function()
+        return box.fs:set_permissions "x"
+      end,
+      ['sandbox.git.diff is sb:exec { "git", "-C", path, "diff" } here'] = function() return box.git:diff "w" end,
       ["sandbox._experimental_fork is sb:fork{} here"] = function() return box:_experimental_fork() end,
       ["daytona.image.debianSlim is daytona.image.debian_slim(version) here"] = function()
         return daytona.image.debianSlim "3.12"

@@ -1,5 +1,5 @@
--- Names that the service's other clients have, by the class that a program looks for them
--- in, and what says the same here. Loaded when a name is looked for that is not there.
+-- Names that the service's other clients have, or that somebody guesses, by the class that a
+-- program looks for them in, and what says the same here. Loaded when a name is looked for that is not there.
 
 local errors = require "daytona.base.errors"
 
@@ -36,6 +36,13 @@ local NAMES = {
     refresh_activity = "sb:touch()", experimental_fork = "sb:fork{}",
     experimental_create_snapshot = "sb:create_snapshot(name)",
     remove = "sb:delete()",
+    execute = "sb:exec(command)", run_code = "sb:run(code)", bash = "sb:exec(command)", commands = "sb:exec(command)",
+    shell = "sb:pty{}", terminal = "sb:pty{}", spawn = "sb:popen(command)",
+    kill = "sb:delete()", destroy = "sb:delete()", terminate = "sb:delete()",
+    files = "sb.fs", filesystem = "sb.fs", upload = "sb.fs:upload(file, path)", download = "sb.fs:download(path, file)",
+    upload_file = "sb.fs:upload(file, path)", download_file = "sb.fs:download(path, file)",
+    read_file = "sb.fs:read(path)", write_file = "sb.fs:write(path, data)", mkdir = "sb.fs:mkdir(path)",
+    clone = "sb.git:clone(url, path)",
   },
   ["sandbox.process"] = {
     exec = "sb:exec(command)", execute_command = "sb:exec(command)", code_run = "sb:run(code)",
@@ -58,11 +65,18 @@ local NAMES = {
     download_file = "sb.fs:read(path), sb.fs:download(path, file)", download_file_stream = "sb.fs:download(path, fn)",
     download_files = "sb.fs:download_many{}", upload_file = "sb.fs:write(path, data), sb.fs:upload(file, path)",
     upload_file_stream = "sb.fs:upload(fn, path)", upload_files = "sb.fs:upload_many{}",
+    make_dir = "sb.fs:mkdir(path)", set_permissions = "sb.fs:chmod(path, change)", delete = "sb.fs:remove(path)",
+    rm = "sb.fs:remove(path)", rename = "sb.fs:move(from, to)", mv = "sb.fs:move(from, to)",
+    copy = 'sb:exec { "cp", "-r", from, to }', ls = "sb.fs:list(path)", cat = "sb.fs:read(path)",
+    read_file = "sb.fs:read(path)", write_file = "sb.fs:write(path, data)", info = "sb.fs:stat(path)",
+    find = "sb.fs:glob(path, pattern), sb.fs:grep(path, text)", search = "sb.fs:grep(path, text)",
   },
   ["daytona.Git"] = {
     checkout_branch = "sb.git:checkout(path, branch)", remote_add = "sb.git:add_remote(path, name, url)",
     remote_get = "sb.git:get_remote(path, name)",
     dangerously_authenticate = "sb.git:authenticate(username, password)",
+    diff = 'sb:exec { "git", "-C", path, "diff" }', fetch = 'sb:exec { "git", "-C", path, "fetch" }',
+    merge = 'sb:exec { "git", "-C", path, "merge", branch }',
   },
   ["daytona.Interpreter"] = {
     run_code = "sb.interpreter:run(code)", list_contexts = "sb.interpreter:contexts()",
