@@ -2,7 +2,7 @@
  * engine_loop.c - the engine without Lua: posts the same body to the same URL,
  * N times one after the other, as easy_loop.c does with a bare easy handle.
  *
- *   engine_loop URL N   prints {"cpu":seconds,"wall":seconds,"n":N}
+ *   engine_loop URL N   (DAYTONA_THROUGH_LIBCURL) prints {"cpu":seconds,"wall":seconds,"n":N}
  */
 #define _DEFAULT_SOURCE
 #include "../../src/core/core.h"
@@ -47,6 +47,7 @@ static int post(struct dt_engine *e, const struct dt_request *request)
 
 int main(int argc, char **argv)
 {
+  struct dt_engine_options how = { 0 };
   struct dt_profile_options options;
   struct dt_request request;
   struct dt_engine *e;
@@ -56,7 +57,8 @@ int main(int argc, char **argv)
   memset(&options, 0, sizeof(options));
   memset(&request, 0, sizeof(request));
   options.headers = lines;
-  if(n < 1 || dt_engine_new(&e, NULL) ||
+  how.through_libcurl = getenv("DAYTONA_THROUGH_LIBCURL") != NULL;
+  if(n < 1 || dt_engine_new(&e, &how) ||
      dt_profile_new(&request.profile, &options))
     return 2;
   request.method = "POST";
