@@ -2,6 +2,7 @@
 -- other, and what goes wrong with them. A sandbox may send what it likes.
 
 local archive = require "daytona.toolbox.fs.archive"
+local calls_of_files = require "daytona.toolbox.fs.calls"
 local compat = require "daytona.base.compat"
 local core = require "daytona.base.native"
 local daytona = require "daytona"
@@ -151,6 +152,28 @@ describe("a tree from a sandbox that is far away", function()
     assert.is_false(pays(wants, 2e6, near))
     assert.is_false(pays(wants, 2e6, { packs = true }))
     assert.is_false(pays(wants, 2e6, { packs = false, distance = 0.05 }))
+  end)
+
+  it("is asked for on before all has come that was asked for", function()
+    make_tree()
+    files:there "head -c 3000000 /dev/urandom | base64 >large"
+    with_scripts(function(script)
+      return replaced(script, "until is_gone ||", "until is_gone; do nap; done; until is_gone ||")
+    end)
+    local download, under_way, most = calls_of_files.api.download, 0, 0
+    function calls_of_files.api.download(...)
+      under_way = under_way + 1
+      most = math.max(most, under_way)
+      local response, err = download(...)
+      under_way = under_way - 1
+      return response, err
+    end
+    local result, err = down()
+    calls_of_files.api.download = download
+    assert.is_nil(err)
+    assert.equal(7, result.downloaded)
+    assert.same({ 2, 0 }, { most, under_way })
+    files:assert_alike()
   end)
 
   it("goes on where it was cut", function()

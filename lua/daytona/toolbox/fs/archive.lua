@@ -8,6 +8,7 @@ local core = require "daytona.base.native"
 local errors = require "daytona.base.errors"
 local fetch = require "daytona.toolbox.fs.fetch"
 local loop = require "daytona.loop"
+local new_latch = require "daytona.loop.latch"
 local plan = require "daytona.toolbox.fs.plan"
 local random = require "daytona.base.random"
 local remotetree = require "daytona.toolbox.fs.remotetree"
@@ -29,6 +30,9 @@ local PATIENCE, TELLING = 0.3, 256 * 1024
 
 -- What was learnt of a connection: the level, or that the line is faster than any (false).
 local level_of = setmetatable({}, { __mode = "k" })
+
+-- Ways there and back before an answer's end in which the next is asked for.
+local LEAD = 1.2
 
 -- Bytes at a time: what they unpack to is not much more than a thousand times as many.
 local SLICE = 16 * 1024
@@ -131,6 +135,7 @@ end
 ---@field package unpacked integer  bytes they were
 ---@field package most integer      bytes that they may be
 ---@field package waited number     seconds in which there was nothing to be fetched
+---@field package ahead? { from: integer, turn: daytona.Latch, task: daytona.Task }  what was asked for ahead
 local Archive = {}
 Archive.__index = Archive
 
@@ -197,28 +202,67 @@ local function take(self, chunk)
   return true
 end
 
--- Fetches what there is behind what came. true; or nil, err.
-local function get(self)
-  local skip, wrong = 0, nil
+local get
+
+-- Asks for what is behind an answer that will have come by the time that a request takes to get there. Where
+-- little came the packer is slower than the line: there may be nothing yet.
+local function look_ahead(self, from, last)
+  if self.ahead or not last or last - from < MORE then return end
+  local rate = self.got / (loop.now() - self.began)
+  if last - self.got > rate * self.run.way.distance * LEAD then return end
+  local turn = new_latch()
+  self.ahead = { from = last, turn = turn, task = task.spawn(get, self, last, turn):detach() }
+end
+
+-- Fetches what there is from an offset on. true; or nil, err. What comes waits until it is its turn, if that is
+-- said.
+function get(self, from, turn)
+  local skip, wrong, last = 0, nil, nil
   local request = {
     operation = self.run.operation, with_headers = true, timeout = self.run.pace:left() or 0,
-    idle_timeout = calls.TRANSFER_IDLE, headers = { Range = ("bytes=%d-"):format(self.got) },
+    idle_timeout = calls.TRANSFER_IDLE, headers = { Range = ("bytes=%d-"):format(from) },
   }
   function request.on_headers(transfer)
-    local first = tonumber((transfer:header "content-range" or ""):match "^bytes (%d+)%-")
-    if transfer:status() ~= 206 then skip = self.got
-    elseif first ~= self.got then wrong = broken(self, "another part came than was asked for") end
+    local first, final = (transfer:header "content-range" or ""):match "^bytes (%d+)%-(%d+)"
+    if transfer:status() ~= 206 then skip = from
+    elseif tonumber(first) ~= from then wrong = broken(self, "another part came than was asked for")
+    else last = tonumber(final) + 1 end
   end
   function request.sink(chunk)
+    if turn then
+      local fine, err = loop.join(turn)
+      if not fine then return false, err end
+    end
     if wrong then return false, wrong end
     local seen = math.min(skip, #chunk)
     skip = skip - seen
     local fine, err = take(self, seen > 0 and chunk:sub(seen + 1) or chunk)
     if not fine then return false, err end
+    look_ahead(self, from, last)
   end
   local response, err = calls.api.download(self.fs, { path = self.dir .. "/tree.gz" }, request)
   if response then return true end
   return nil, err
+end
+
+-- Lets go of what was asked for ahead.
+local function forget_ahead(self)
+  if self.ahead then self.ahead.task:cancel() end
+  self.ahead = nil
+end
+
+-- Fetches what there is behind what came. true; or nil, err.
+local function get_more(self)
+  local asked = self.ahead
+  if not asked or asked.from ~= self.got then
+    forget_ahead(self)
+    return get(self, self.got)
+  end
+  self.ahead = nil
+  asked.turn:open()
+  local fine, err = asked.task:wait()
+  if not fine then asked.task:cancel() end
+  return fine, err
 end
 
 -- Runs one of the scripts: what it says, or nil, err.
@@ -245,7 +289,7 @@ local function receive(self)
   local most, tries = self.fs.sandbox:toolbox().max_retries, 0
   while not self.reader.is_over or not self.unpacker:is_over() do
     local before = self.got
-    local fine, err = get(self)
+    local fine, err = get_more(self)
     local is_short = fine and self.got - before < FIRST or not fine and err.status == 416
     if is_short and not (self.reader.is_over and self.unpacker:is_over()) then fine, err = wait(self) end
     if not fine then
@@ -255,6 +299,7 @@ local function receive(self)
       if not fine then return nil, err end
     end
   end
+  forget_ahead(self)
   return true
 end
 
@@ -305,6 +350,7 @@ end
 
 -- Lets go of everything, here and there.
 local function let_go(self)
+  forget_ahead(self)
   if self.file then self.file:close() end
   self.file = nil
   loop.shield(tidy, self)
