@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "../carry.h"
+#include "../engine.h"
 #include "check.h"
 #include "peer.h"
 
