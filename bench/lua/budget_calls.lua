@@ -362,11 +362,11 @@ M.without = {
     Image:run Image:env Image:workdir Image:user Image:label Image:expose Image:entrypoint Image:cmd
     Image:dockerfile_commands Image:dockerfile Events:close Follow:close Session:command Sandbox:lsp Pool:stats
     Budget:used Budget:left Share:took Share:release Toolset:add Toolset:keep_secret Toolset:result Toolset:limits
-    Toolset:home Toolset:find_home Call:progress Call:client Call:sandbox Call:home Call:cap Call:box Ahead:take
-    Ahead:drop JobOutput:tell Run:failure Run:no_directory Run:hide Run:plan Run:result Untar:feed Untar:finish]] },
+    Toolset:home Toolset:find_home Call:progress Call:client Call:sandbox Call:home Call:cap
+    JobOutput:tell Run:failure Run:no_directory Run:hide Run:plan Run:result]] },
   { "not measured: what models, editors and other programs are talked to with", [[
-    daytona.agent Agent:guess Agent:count Agent:send Agent:stream Agent:run Agent:close Past:path Past:note
-    Past:list Past:find Past:remove Conversation:create Conversation:records Conversation:forget Conversation:find
+    daytona.agent Agent:guess Agent:count Agent:send Agent:stream Agent:run Agent:close
+    Conversation:create Conversation:records Conversation:forget Conversation:find
     Server:handle Toolset:start Toolset:conclude Toolset:close]] },
 }
 

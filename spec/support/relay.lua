@@ -6,7 +6,8 @@
 --   relay:cut { 0, 700, 1 }   the next three WebSockets end after so many bytes of
 --                             what the server says once they are open; later ones pass
 --   relay:cuts()              how many of these have not happened
---   relay:cut_sent(n, ...)    the next connection ends after n bytes of what we say (and so on)
+--   relay:cut_sent(n, ...)    the next connection that carries an upload ends after n bytes of what we say
+--                             from there on (and so on)
 --   relay:cut_got(n, ...)     the next connection that begins with a download ends after n bytes of
 --                             what the server says (and so on)
 --   relay.url  relay:close()
@@ -93,11 +94,16 @@ local function head_of(s)
   return head
 end
 
--- Passes bytes on, `limit` at most; both ends are shut when it is over.
-local function pump(from, to, limit)
+local function upload_limit(data)
+  return data:find "^POST [^ ]*/files/" and next_limit "^sent (%d+)$"
+end
+
+-- Passes bytes on, `limit` at most (found by `find` in what comes); both ends are shut when it is over.
+local function pump(from, to, limit, find)
   while not limit or limit > 0 do
     local data = from:read(limit and -math.min(limit, 65536) or -65536)
     if not data then break end
+    if find then limit = limit or find(data) end
     if limit then limit = limit - #data end
     if not to:write(data) then break end
   end
@@ -118,7 +124,7 @@ local function serve(client)
   local head = head_of(client)
   local is_socket = head and head:lower():find("\r\nupgrade: websocket", 1, true)
   local limit = is_socket and next_limit "^%d+$"
-  local sent_limit = head and not is_socket and next_limit "^sent (%d+)$"
+  local sent_limit = head and upload_limit(head)
   local got_limit = head and head:find "^GET [^ ]*/files/download" and next_limit "^got (%d+)$"
   if head and server:write(head) and server:flush() then
     pending = 2
@@ -132,7 +138,7 @@ local function serve(client)
       pump(server, client, limit or got_limit or nil)
       done()
     end)
-    pump(client, server, sent_limit or nil)
+    pump(client, server, sent_limit or nil, upload_limit)
   end
   done()
 end
