@@ -95,7 +95,8 @@ function M.of(world)
       function() return fs():upload(world.scratch .. "/big", "b") end,
       first = function() assert(fs():download("big", world.scratch .. "/big")) end },
     { "download", "fs:download of 16 MB", { "FileSystem:download" },
-      function() return fs():download("big", world.scratch .. "/big") end },
+      function() return fs():download("big", world.scratch .. "/big") end,
+      first = function() os.remove(world.scratch .. "/big") end }, -- which takes the kernel 2 ms
     { "write", "fs:write of 16 MB", { "FileSystem:write" }, function() return fs():write("w", world.big) end },
     { "read", "fs:read of 16 MB", { "FileSystem:read", "FileSystem:tail" },
       function() return #assert(fs():read "big") == 16777216 end, bytes = 16777216 },
