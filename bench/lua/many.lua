@@ -20,6 +20,7 @@ end
 
 local client = assert(daytona.new {
   api_key = "bench", api_url = url, ca_file = certificate, events = false, ledger = false,
+  connect_timeout = 200, -- ten thousand handshakes at once take their time
   max_connections = kind == "connections" and n + 10 or nil,
 })
 local sandbox = client:attach "bench"
