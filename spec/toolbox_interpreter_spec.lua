@@ -173,9 +173,11 @@ describe("the interpreter", function()
     end
     assert.are.equal(0, pongs(talk()))       -- it gave up waiting
     local patient = daemon:talk("/process/interpreter/execute", { steps = {
-      { send = json.encode { code = "print('third')", contextId = id } }, { ping = "there?" } } })
+      { send = json.encode { code = "while not os.path.exists('end'): time.sleep(0.02)", contextId = id } },
+      { ping = "there?" } } })
     daemon:exec "touch go"
     assert.are.equal("completed", first().control)
+    daemon:exec "touch end" -- a request later: by then the ping was read
     local events = patient()
     assert.are.same({ 1, 1000 }, { pongs(events), events.code })
   end)
