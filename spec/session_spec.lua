@@ -757,6 +757,7 @@ describe("a log", function()
     assert.is_true(empty:gather("", 5))
     assert.equal("", empty:gathered(0))
     assert.has_error(function() empty:gathered(3) end)
+    assert.has_error(function() empty:gather(("x"):rep(1000), 1000) end) -- for which there is no room
     local other = core.demux(true)
     other:gather("abc", 1)
     assert.has_error(function() other:gather("abcd", 1) end)

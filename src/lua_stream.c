@@ -113,11 +113,12 @@ static void reserve_gathered(lua_State *L, struct demux_box *box, size_t size)
 {
   int i;
 
+  luaL_argcheck(L, !box->all[0].data || box->whole == size, 2, "another text");
+  box->whole = size;
   for(i = 0; i <= DT_STREAM_STDERR; i++) {
     if(!box->all[i].data && !(box->all[i].data = malloc(size + 2)))
       luaL_error(L, "not enough memory");
   }
-  box->whole = size;
 }
 
 static void add_gathered(struct gathered *g, const char *data, size_t size)
@@ -136,10 +137,8 @@ static int demux_gather(lua_State *L)
   lua_Number most = luaL_checknumber(L, 3);
   enum dt_stream stream;
 
-  luaL_argcheck(L, !box->next || box->whole == size, 2, "another text");
   luaL_argcheck(L, most >= 1 && most <= 1e9, 3, "out of range");
-  if(!box->next)
-    reserve_gathered(L, box, size);
+  reserve_gathered(L, box, size);
   n = size - box->next;
   if(n > (size_t)most)
     n = (size_t)most;
