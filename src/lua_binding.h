@@ -86,6 +86,11 @@ struct names {
 #define UNIQUE_SIZE 40
 char *write_unique(lua_State *L, struct names *names, char *at);
 
+/* The stream of the Lua file that is an argument, NULL of a closed one; or raises on a
+   closed one. */
+FILE *check_file(lua_State *L, int arg);
+FILE *check_open_file(lua_State *L, int arg);
+
 /* core.json_command */
 int json_command(lua_State *L);
 

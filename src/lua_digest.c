@@ -110,16 +110,15 @@ static int hash_update(lua_State *L)
 static int hash_read(lua_State *L)
 {
   EVP_MD_CTX *c = check_hash(L);
-  FILE **file = luaL_checkudata(L, 2, LUA_FILEHANDLE);
+  FILE *file = check_open_file(L, 2);
   lua_Number most = luaL_optnumber(L, 3, 1e15);
   unsigned char block[FILE_BLOCK];
   lua_Number done = 0;
 
-  luaL_argcheck(L, !compat_isclosed(file), 2, "a closed file");
   errno = 0;
   while(done < most) {
     size_t want = most - done < FILE_BLOCK ? (size_t)(most - done) : FILE_BLOCK;
-    size_t n = want ? fread(block, 1, want, *file) : 0;
+    size_t n = want ? fread(block, 1, want, file) : 0;
 
     if(!n)
       break;
@@ -127,7 +126,7 @@ static int hash_read(lua_State *L)
       return failed(L);
     done += (lua_Number)n;
   }
-  if(ferror(*file)) {
+  if(ferror(file)) {
     lua_pushnil(L);
     lua_pushstring(L, strerror(errno));
     return 2;

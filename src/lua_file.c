@@ -201,22 +201,28 @@ static int make_link(lua_State *L)
                                  luaL_checkstring(L, 2)));
 }
 
-/* The stream of Lua's file at index 1; NULL of a closed one. */
-static FILE *check_file(lua_State *L)
+FILE *check_file(lua_State *L, int arg)
 {
-  FILE **file = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  FILE **file = luaL_checkudata(L, arg, LUA_FILEHANDLE);
 
   return compat_isclosed(file) ? NULL : *file;
+}
+
+FILE *check_open_file(lua_State *L, int arg)
+{
+  FILE *file = check_file(L, arg);
+
+  luaL_argcheck(L, file, arg, "a closed file");
+  return file;
 }
 
 /* may_block(file): whether who writes to it may have to wait until somebody
    reads: it is a pipe, a socket or a terminal. */
 static int may_block(lua_State *L)
 {
-  FILE *file = check_file(L);
+  FILE *file = check_open_file(L, 1);
   struct stat st;
 
-  luaL_argcheck(L, file, 1, "a closed file");
   lua_pushboolean(L, fstat(fileno(file), &st) || S_ISFIFO(st.st_mode) ||
                        S_ISSOCK(st.st_mode) || isatty(fileno(file)));
   return 1;
@@ -226,7 +232,7 @@ static int may_block(lua_State *L)
    written to. (Its position may be one that the C library remembers.) */
 static int catch_up(lua_State *L)
 {
-  FILE *file = check_file(L);
+  FILE *file = check_file(L, 1);
   off_t at;
 
   if(!file || fflush(file))

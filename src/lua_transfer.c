@@ -479,25 +479,24 @@ static void wait_for_room(int fd)
 static int transfer_pour(lua_State *L)
 {
   struct dt_transfer *t = check_transfer(L);
-  FILE **file = luaL_checkudata(L, 2, LUA_FILEHANDLE);
+  FILE *file = check_open_file(L, 2);
   lua_Integer first = luaL_checkinteger(L, 3);
   size_t from, size;
   const char *data;
   ssize_t n;
 
-  luaL_argcheck(L, !compat_isclosed(file), 2, "a closed file");
   if(dt_transfer_read(t, &data, &size) != 1)
     return 0;
   dt_transfer_hold(t, 1);
-  if(fflush(*file))
+  if(fflush(file))
     return push_errno(L);
   from = (size_t)first;
   luaL_argcheck(L, first >= 0 && from < size, 3, "beyond what has arrived");
-  n = write(fileno(*file), data + from, size - from);
+  n = write(fileno(file), data + from, size - from);
   if(n < 0 && errno != EINTR && errno != EAGAIN)
     return push_errno(L);
   if(n < 0 && errno == EAGAIN)
-    wait_for_room(fileno(*file));
+    wait_for_room(fileno(file));
   from += n > 0 ? (size_t)n : 0;
   dt_transfer_hold(t, from < size);
   push_int(L, (int64_t)(from < size ? from : 0));

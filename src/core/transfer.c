@@ -181,9 +181,7 @@ int dt_transfer_start(struct dt_engine *e, const struct dt_request *r,
 static void begin(struct dt_transfer *t)
 {
   struct dt_engine *e = t->flow.engine;
-  int code = DT_NOMEM;
-
-  int wired = dt_wire_takes(t);
+  int code = DT_NOMEM, wired = dt_wire_takes(t);
 
   t->flow.last_activity = e->now;
   dt_lines_look(e);

@@ -78,11 +78,7 @@ local function distance(a, b)
   return row[#b]
 end
 
----The name that is meant by one like it.
----@param name string
----@param names string[]
----@return string?
-function M.nearest(name, names)
+local function nearest(name, names)
   local plain = name:lower():gsub("[_-]", "")
   local best, least = nil, 3
   for i = 1, #names do
@@ -90,6 +86,15 @@ function M.nearest(name, names)
     if far < least and far < #plain then best, least = names[i], far end
   end
   return best
+end
+
+---What to say behind a word that there is not, where it may be a slip of another; or "".
+---@param word string
+---@param words string[]
+---@return string
+function M.slip(word, words)
+  local guess = nearest(word, words)
+  return guess and " (did you mean " .. guess .. "?)" or ""
 end
 
 -- What other clients, and people, call an option.
@@ -102,7 +107,7 @@ local MEANT = {
 local function guessed(name, names, spec)
   local meant = MEANT[name:lower():gsub("[_-]", "")]
   if meant and spec[meant[1]] then return table.concat(meant, "', '") end
-  return M.nearest(name, names)
+  return nearest(name, names)
 end
 
 ---Raises at the caller's line: there is no option of that name.

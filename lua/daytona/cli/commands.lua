@@ -142,8 +142,7 @@ end
 local function unknown(name)
   local names = {}
   for i, command in ipairs(commands.list) do names[i] = command.name end
-  local guess = refusal.nearest(name, names)
-  return ("there is no command %s%s"):format(name, guess and " (did you mean " .. guess .. "?)" or "")
+  return "there is no command " .. name .. refusal.slip(name, names)
 end
 
 local SAME = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", list = "ls", rm = "delete" }

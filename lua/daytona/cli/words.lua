@@ -111,8 +111,7 @@ local function unknown(known, word)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
   table.sort(names)
-  local guess = refusal.nearest(word, names)
-  return ("there is no option %s%s"):format(word, guess and " (did you mean " .. guess .. "?)" or "")
+  return "there is no option " .. word .. refusal.slip(word, names)
 end
 
 ---Takes the words from `first` on apart.
